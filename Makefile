@@ -1,0 +1,45 @@
+# Everything a user or a developer runs. Needs python3 and make; the rest is installed here.
+SHELL := /bin/sh
+ML := .venv/ml/bin/python
+CONFIG ?= configs/digits.yaml
+
+.PHONY: demo test test-unit airflow lock lint format bench pretrained clean environments help
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
+
+environments:
+	@python3 requirements/install.py
+
+demo: environments  ## the whole pipeline on the demo's data, through Airflow
+	@$(ML) -m demo.run
+
+test: environments  ## all tests
+	@$(ML) -m pytest
+
+test-unit: environments  ## the fast ones
+	@$(ML) -m pytest -m unit
+
+airflow: environments  ## the Airflow UI at http://localhost:8080 with the DAGs of configs/
+	@$(ML) -m pipelines.cli airflow
+
+lint: environments  ## ruff and types
+	@$(ML) -m ruff check .
+	@$(ML) -m ruff format --check .
+	@$(ML) -m mypy
+
+format: environments  ## rewrite the code in the house style
+	@$(ML) -m ruff check --fix-only --quiet .
+	@$(ML) -m ruff format .
+
+bench: environments  ## the figures of the README
+	@$(ML) -m benchmarks.training_step
+
+lock:  ## compile the locks anew from requirements/*.in
+	@python3 requirements/lock.py
+
+pretrained: environments  ## make the demo's pre-trained model anew (twenty minutes)
+	@TF_USE_LEGACY_KERAS=1 PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python $(ML) -m demo.pretrain demo/model
+
+clean:  ## remove what runs left behind; the environments stay
+	@rm -rf build

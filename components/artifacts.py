@@ -1,0 +1,21 @@
+"""The artifact types that TFX does not bring."""
+
+from tfx.types.artifact import Artifact
+
+
+class Snapshot(Artifact):
+    """A folder that `components.dataset.snapshot.Snapshot` reads."""
+
+    TYPE_NAME = "ClassLiftSnapshot"
+
+
+class ValidationReport(Artifact):
+    """`findings.json` and Great Expectations' Data Docs of a snapshot that passed."""
+
+    TYPE_NAME = "ClassLiftValidationReport"
+
+
+class Diagnosis(Artifact):
+    """`diagnosis.json`: why the class is weak, and the recipe that follows."""
+
+    TYPE_NAME = "ClassLiftDiagnosis"

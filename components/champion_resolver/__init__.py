@@ -1,0 +1,1 @@
+"""ChampionResolver: the model in production, else the pre-trained one that the user brings."""

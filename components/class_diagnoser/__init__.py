@@ -1,0 +1,1 @@
+"""ClassDiagnoser: why the class is weak, and what training should do about it."""

@@ -1,0 +1,70 @@
+"""The TFX shell of the diagnosis."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components import artifacts
+from components.class_diagnoser.diagnose import choose_recipe, gather, sentences
+from components.detectors.bundle import Bundle
+from components.detectors.examples import example_files
+from components.detectors.predict import load_signature, predict
+from components.metrics.matching import match
+from components.progress import say
+from components.rebalanced_example_gen.component import SUMMARY
+
+RECIPE = "hyperparameters.txt"  # the name that TFX's Trainer reads
+
+
+@component
+def ClassDiagnoser(
+    examples: InputArtifact[standard_artifacts.Examples],
+    anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
+    champion: InputArtifact[standard_artifacts.Model],
+    diagnosis: OutputArtifact[artifacts.Diagnosis],
+    recipe: OutputArtifact[standard_artifacts.HyperParameters],
+    target: Parameter[str],
+    precision: Parameter[float],
+    overrides: Parameter[str],
+    code_version: Parameter[str],
+) -> None:
+    """Says why the target class is weak and writes the recipe.
+
+    overrides: JSON of the parts of the recipe that the user sets; `class_weight` is the target's.
+    """
+    del anomalies  # an input so that nothing is spent on examples that break the schema
+    bundle = Bundle(Path(path_utils.serving_model_path(champion.uri)))
+    label_map = bundle.label_map()
+    say("predicting eval with the champion")
+    serve = load_signature(bundle.saved_model)
+    predictions = predict(serve, example_files(Path(examples.uri), "eval"), label_map, say)
+    matches = match(
+        predictions.boxes, predictions.detections, predictions.image_ids, label_map.names
+    )
+    rebalancing = json.loads((Path(examples.uri) / SUMMARY).read_text())
+    evidence = gather(matches, target, precision, bundle.operating_points(), rebalancing)
+    chosen, reasons = choose_recipe(evidence)
+    changes = json.loads(overrides)
+    if "class_weight" in changes:
+        changes["class_weights"] = {target: changes.pop("class_weight")}
+    chosen = chosen.override(changes)
+    words = sentences(evidence, precision)
+    for sentence in (*words, *reasons):
+        say(sentence)
+    if changes:
+        say(f"Overridden by the user: {', '.join(sorted(changes))}.")
+    facts = {
+        "evidence": asdict(evidence),
+        "sentences": words,
+        "reasons": reasons,
+        "overridden": sorted(changes),
+        "recipe": chosen.to_dict(),
+        "rebalancing": rebalancing,
+    }
+    Path(diagnosis.uri, "diagnosis.json").write_text(json.dumps(facts, indent=1))
+    Path(recipe.uri, RECIPE).write_text(json.dumps(chosen.to_dict()))

@@ -1,0 +1,1 @@
+"""DataValidator: bad data stop the run here, with file, record and rule."""

@@ -1,0 +1,44 @@
+"""The TFX shell of the validator."""
+
+import shutil
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+
+from components import artifacts
+from components.data_validator.validate import require_no_critical, validate
+from components.dataset.label_map import LabelMap
+from components.dataset.snapshot import Snapshot
+from components.progress import say
+
+
+@component
+def DataValidator(
+    snapshot: InputArtifact[artifacts.Snapshot],
+    validation: OutputArtifact[artifacts.ValidationReport],
+    label_map: Parameter[str],
+    target: Parameter[str],
+    min_target_boxes: Parameter[int],
+    report_dir: Parameter[str],
+    code_version: Parameter[str],
+) -> None:
+    """Stops the run with a DataError when the snapshot breaks a critical rule.
+
+    The outputs of a failed node are removed, so the report is kept in `report_dir`.
+    """
+    docs = Path(report_dir)
+    shutil.rmtree(docs, ignore_errors=True)
+    findings = validate(
+        Snapshot.read(Path(snapshot.uri)),
+        LabelMap.read(Path(label_map)).names,
+        target,
+        min_target_boxes,
+        docs,
+        say,
+    )
+    for finding in findings:
+        say(f"{finding.severity}: {finding.sentence()}")
+    require_no_critical(findings, docs)
+    say(f"no critical finding, {len(findings)} warnings")
+    shutil.copytree(docs, validation.uri, dirs_exist_ok=True)

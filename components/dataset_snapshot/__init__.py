@@ -1,0 +1,1 @@
+"""DatasetSnapshot: labels and images become immutable, content-hashed tables."""

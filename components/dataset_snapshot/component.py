@@ -1,0 +1,35 @@
+"""The TFX shell of `components.dataset.snapshot`."""
+
+import json
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+
+from components import artifacts
+from components.dataset.snapshot import Source, take_snapshot
+from components.progress import say
+
+
+@component
+def DatasetSnapshot(
+    snapshot: OutputArtifact[artifacts.Snapshot],
+    sources: Parameter[str],
+    root: Parameter[str],
+    fingerprint: Parameter[str],
+    code_version: Parameter[str],
+) -> None:
+    """Takes a snapshot of the labelled data.
+
+    sources: JSON list of the config's `data.sources`; relative paths are below `root`.
+    fingerprint, code_version: not read; the cache is keyed by them.
+    """
+    taken = take_snapshot(
+        [Source.from_dict(record, Path(root)) for record in json.loads(sources)], say
+    )
+    taken.write(Path(snapshot.uri))
+    snapshot.set_string_custom_property("content_hash", taken.content_hash)
+    say(
+        f"{taken.images.num_rows} images, {taken.boxes.num_rows} boxes, "
+        f"hash {taken.content_hash[:12]}"
+    )

@@ -1,0 +1,1 @@
+"""Detectors: one interface, a folder a backend. Imports TensorFlow, never TFX."""

@@ -1,0 +1,47 @@
+"""Box-aware augmentation of whole batches; every random number comes from the seed given."""
+
+import tensorflow as tf
+
+from components.detectors.detector import Batch
+
+MIN_VISIBLE = 0.6
+"""A box stays when at least this share of its area is still in the picture."""
+
+
+def photometric(batch: Batch, seed: tf.Tensor) -> Batch:
+    """Random contrast, brightness and colour of each image, within the range of ordinary photos."""
+    count = tf.shape(batch.images)[0]
+    seeds = tf.random.split(seed, 3)
+    contrast = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0], 0.75, 1.3)
+    brightness = tf.random.stateless_uniform([count, 1, 1, 1], seeds[1], -25.0, 25.0)
+    colour = tf.random.stateless_uniform([count, 1, 1, 3], seeds[2], 0.85, 1.15)
+    mean = tf.reduce_mean(batch.images, axis=[1, 2], keepdims=True)
+    images = ((batch.images - mean) * contrast + mean) * colour + brightness
+    return Batch(tf.clip_by_value(images, 0.0, 255.0), batch.boxes, batch.labels, batch.weights)
+
+
+def zoom(batch: Batch, seed: tf.Tensor) -> Batch:
+    """Zooms each image by up to a fifth, in or out, and shifts it by up to a tenth of its side."""
+    count, size = tf.shape(batch.images)[0], tf.shape(batch.images)[1:3]
+    seeds = tf.random.split(seed, 2)
+    side = tf.random.stateless_uniform([count, 1], seeds[0], 0.8, 1.2)
+    centre = 0.5 + tf.random.stateless_uniform([count, 2], seeds[1], -0.1, 0.1)
+    window = tf.concat([centre - side / 2, centre + side / 2], axis=-1)
+    images = tf.image.crop_and_resize(
+        batch.images, window, tf.range(count), size, extrapolation_value=128.0
+    )
+    corner = tf.tile(window[:, None, :2], [1, 1, 2])
+    moved = (batch.boxes - corner) / side[..., None]
+    boxes = tf.clip_by_value(moved, 0.0, 1.0)
+    visible = tf.math.divide_no_nan(_area(boxes), _area(moved))
+    keep = visible >= MIN_VISIBLE
+    return Batch(
+        images=images,
+        boxes=tf.where(keep[..., None], boxes, 0.0),
+        labels=tf.where(keep, batch.labels, 0),
+        weights=tf.where(keep, batch.weights, 0.0),
+    )
+
+
+def _area(boxes: tf.Tensor) -> tf.Tensor:
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])

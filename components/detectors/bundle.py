@@ -1,0 +1,89 @@
+"""A model bundle: a SavedModel that carries all that is needed to judge, serve and fine-tune it.
+
+The SavedModel's `assets.extra` folder, which TensorFlow and TF Serving ignore, holds the model as
+its backend saves it (a zoo entry), `operating_points.json` and `provenance.json`. So whatever is
+served can be fine-tuned again, even when everything else was lost.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.dataset.label_map import LabelMap
+from components.detectors.detector import Detector
+from components.detectors.export import Serve, export
+from components.errors import ModelError
+
+OPERATING_POINTS, PROVENANCE, LABEL_MAP = (
+    "operating_points.json",
+    "provenance.json",
+    "label_map.pbtxt",
+)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The folder of a SavedModel with its extra assets."""
+
+    saved_model: Path
+
+    @property
+    def entry(self) -> Path:
+        """The model as its backend saves it."""
+        return self.saved_model / "assets.extra"
+
+    def label_map(self) -> LabelMap:
+        """The model's label map."""
+        return LabelMap.read(self.entry / LABEL_MAP)
+
+    def operating_points(self) -> dict[str, float] | None:
+        """The score threshold of each class in production; None when the model brings none."""
+        return read_operating_points(self.entry)
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the model comes from; empty for one that ClassLift did not make."""
+        path = self.entry / PROVENANCE
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def write_notes(self, points: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
+        """Writes the operating points and the provenance of a new model."""
+        write_operating_points(self.entry, points)
+        (self.entry / PROVENANCE).write_text(json.dumps(provenance, indent=1, sort_keys=True))
+
+
+def write_bundle(detector: Detector, saved_model: Path) -> tuple[Bundle, Serve]:
+    """Exports a detector and saves its weights beside the export.
+
+    Returns the bundle and its `serving_encoded` signature.
+    """
+    serve = export(detector, saved_model)
+    bundle = Bundle(saved_model)
+    detector.save(bundle.entry)
+    return bundle, serve
+
+
+def import_entry(detector: Detector, entry: Path, saved_model: Path) -> Bundle:
+    """A bundle of a model that the user brings, with the notes that it has."""
+    bundle, _ = write_bundle(detector, saved_model)
+    if (entry / OPERATING_POINTS).exists():
+        shutil.copy(entry / OPERATING_POINTS, bundle.entry)
+    return bundle
+
+
+def read_operating_points(entry: Path) -> dict[str, float] | None:
+    """Reads `operating_points.json` of a model; None when there is none."""
+    path = entry / OPERATING_POINTS
+    if not path.exists():
+        return None
+    points = json.loads(path.read_text())
+    if not all(isinstance(value, int | float) for value in points.values()):
+        raise ModelError(f"{path}: each class needs a number, its score threshold.")
+    return points
+
+
+def write_operating_points(entry: Path, points: Mapping[str, float]) -> None:
+    """Writes `operating_points.json`."""
+    (entry / OPERATING_POINTS).write_text(json.dumps(dict(points), indent=1))

@@ -1,0 +1,56 @@
+"""What every detector backend offers to training, export and the gate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import tensorflow as tf
+
+from components.dataset.label_map import LabelMap
+
+PARTS = ("backbone", "neck", "head")
+"""The parts of a detector, in the order in which an image passes through them."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and their padded labels, ready for `Detector.losses`.
+
+    images: float32[batch, height, width, 3], RGB, 0 to 255, already at the detector's input size.
+    boxes: float32[batch, boxes, 4], ymin, xmin, ymax, xmax in 0..1.
+    labels: int32[batch, boxes], class ids from 1; 0 where a box is padding.
+    weights: float32[batch, boxes], the weight of each box in the loss; 0 where it is padding.
+    """
+
+    images: tf.Tensor
+    boxes: tf.Tensor
+    labels: tf.Tensor
+    weights: tf.Tensor
+
+
+class Detector(Protocol):
+    """A detector that can be fine-tuned part by part.
+
+    A backend is a folder beside this file that implements this protocol and registers its name
+    in `components.detectors.backends`.
+    """
+
+    label_map: LabelMap
+    input_size: tuple[int, int]
+    """Height and width in pixels of the images that `losses` takes."""
+
+    def variables(self) -> dict[str, list[tf.Variable]]:
+        """All variables by part (`PARTS`), each in exactly one part, in a stable order."""
+
+    def freeze(self, parts: frozenset[str]) -> list[tf.Variable]:
+        """Freezes whole parts, batch-norm statistics too; returns what is left to train."""
+
+    def losses(self, batch: Batch) -> Mapping[str, tf.Tensor]:
+        """The training losses by name, scalars; their sum is what training minimises."""
+
+    def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """Detections for [batch, height, width, 3] RGB, 0 to 255, of any size, as the OD API."""
+
+    def save(self, folder: Path) -> None:
+        """Writes the weights and what is needed to load them again."""

@@ -1,0 +1,78 @@
+"""The training input: tf.data from Examples to augmented batches, in an order fixed by the seed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import tensorflow as tf
+
+from components.dataset.label_map import LabelMap
+from components.dataset.schema import ExampleKeys
+from components.detectors import augmentation
+from components.detectors.detector import Batch
+from components.detectors.examples import FEATURES
+from components.detectors.recipe import Recipe
+
+SHUFFLE_BUFFER = 4096
+"""Records, still encoded: a few hundred MB for photographs."""
+
+MAX_BOXES = 100
+"""Boxes of one image that training sees; as `max_number_of_boxes` of the OD API's configs."""
+
+
+def training_batches(
+    files: Sequence[str], input_size: tuple[int, int], label_map: LabelMap, recipe: Recipe
+) -> Iterator[Batch]:
+    """Endless batches of the size that the recipe says, from the record files of one split.
+
+    Crowd boxes are left out of training, as the OD API does.
+    """
+    weights = tf.constant([0.0] + [recipe.class_weights.get(name, 1.0) for name in label_map])
+
+    def load(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        parsed = tf.io.parse_single_example(record, FEATURES)
+        image = tf.io.decode_image(parsed[ExampleKeys.ENCODED], 3, expand_animations=False)
+        image = tf.image.resize(tf.cast(image, tf.float32), input_size)
+        boxes, labels = _boxes(parsed)
+        return image, boxes, labels
+
+    def augment(
+        index: tf.Tensor, images: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        batch = Batch(images, boxes, labels, tf.gather(weights, labels))
+        if recipe.augmentation:
+            seeds = tf.random.split(tf.stack([tf.cast(recipe.seed, tf.int64), index]))
+            batch = augmentation.zoom(augmentation.photometric(batch, seeds[0]), seeds[1])
+        return batch.images, batch.boxes, batch.labels, batch.weights
+
+    dataset = (
+        tf.data.TFRecordDataset(list(files))
+        .shuffle(SHUFFLE_BUFFER, seed=recipe.seed, reshuffle_each_iteration=True)
+        .repeat()
+        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .padded_batch(
+            recipe.batch_size,
+            padded_shapes=([*input_size, 3], [None, 4], [None]),
+            drop_remainder=True,
+        )
+        .enumerate()
+        .map(
+            lambda index, tensors: augment(index, *tensors),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .prefetch(2)
+    )
+    for tensors in dataset:
+        yield Batch(*tensors)
+
+
+def _boxes(parsed: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Up to MAX_BOXES boxes as ymin, xmin, ymax, xmax in 0..1, and their labels, both padded."""
+    sides = (ExampleKeys.YMIN, ExampleKeys.XMIN, ExampleKeys.YMAX, ExampleKeys.XMAX)
+    boxes = tf.stack([parsed[side].values for side in sides], axis=-1)
+    single = parsed[ExampleKeys.IS_CROWD].values == 0
+    labels = tf.cast(parsed[ExampleKeys.LABEL].values, tf.int32)
+    # One padding box at least, so that a batch without objects is a batch like any other.
+    return (
+        tf.pad(boxes[single][:MAX_BOXES], [[0, 1], [0, 0]]),
+        tf.pad(labels[single][:MAX_BOXES], [[0, 1]]),
+    )

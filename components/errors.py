@@ -1,0 +1,35 @@
+"""The errors of ClassLift: each is a sentence for the user, and each maps to one exit code.
+
+A sentence says what was wrong, where (file, record, class) and what to do about it.
+"""
+
+EXIT_OK = 0
+EXIT_RETRY = 1
+EXIT_PERMANENT = 78  # EX_CONFIG of BSD's sysexits.h: a retry can't mend it
+EXIT_NOTHING_TO_DO = 99  # Airflow's default skip_on_exit_code
+
+
+class ClassLiftError(Exception):
+    """Base of all errors that are the user's to mend; a retry can't."""
+
+    exit_code = EXIT_PERMANENT
+
+
+class ConfigError(ClassLiftError):
+    """A config file or a run parameter is wrong."""
+
+
+class DataError(ClassLiftError):
+    """The labelled data are wrong: names file, record and rule."""
+
+
+class ModelError(ClassLiftError):
+    """A model on disk is missing, incomplete, or does not fit the data."""
+
+
+class EvaluationError(ClassLiftError):
+    """The evidence of the gate is missing or corrupted: never a push."""
+
+
+class PipelineError(ClassLiftError):
+    """A node was started where it must not run."""

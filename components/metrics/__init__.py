@@ -1,0 +1,1 @@
+"""Matching, curves and the gate's statistics. No TFX, no TensorFlow."""

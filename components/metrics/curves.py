@@ -1,0 +1,60 @@
+"""Precision, recall and operating points, read from one matching."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.metrics.matching import Matches
+
+NEVER = 1.0
+"""The operating point of a class that never reaches the precision: above every score."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision and recall of one class at each distinct score, from the highest down."""
+
+    scores: npt.NDArray[np.float64]
+    precision: npt.NDArray[np.float64]
+    recall: npt.NDArray[np.float64]
+
+
+def precision_recall_curve(matches: Matches, label: str) -> Curve:
+    """The curve of one class, with one point a distinct score.
+
+    precision = matched detections / detections, recall = found objects / objects, both counting
+    the detections whose score is at least the point's.
+    """
+    of_label = matches.detections[matches.detections["label"] == label]
+    ordered = of_label.sort_values("score", ascending=False, kind="stable")
+    scores = ordered["score"].to_numpy(np.float64)
+    found = np.cumsum(ordered["is_match"].to_numpy())
+    last = np.append(np.diff(scores) != 0, True)[: len(scores)]
+    objects = int((matches.objects["label"] == label).sum())
+    return Curve(
+        scores=scores[last],
+        precision=(found / np.arange(1, len(found) + 1))[last],
+        recall=(found / max(objects, 1))[last],
+    )
+
+
+def operating_points(matches: Matches, precision: float) -> dict[str, float]:
+    """Per class, the lowest score threshold at which its precision is at least `precision`.
+
+    A class that reaches it nowhere gets `NEVER`, and with it a recall of 0.
+    """
+    points = {}
+    for label in matches.labels:
+        curve = precision_recall_curve(matches, label)
+        enough = np.flatnonzero(curve.precision >= precision)
+        points[label] = float(curve.scores[enough[-1]]) if len(enough) else NEVER
+    return points
+
+
+def recall_at(matches: Matches, thresholds: Mapping[str, float]) -> dict[str, float]:
+    """Recall of each class at its threshold; NaN for a class without objects."""
+    found = matches.objects["score"] >= matches.objects["label"].map(thresholds)
+    shares = found.groupby(matches.objects["label"]).mean()
+    return {label: float(shares.get(label, np.nan)) for label in matches.labels}

@@ -1,0 +1,166 @@
+"""The gate's statistics: paired, by image, because objects in one image are not independent."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from components.metrics.matching import Matches
+
+CONFIDENCE = 0.95
+POWER = 0.80
+RESAMPLES = 2000
+_RESAMPLES_AT_ONCE = 250  # bounds the memory: this many rows of one weight an image
+
+Counts = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Change:
+    """The change of a share (recall, say) between two models, with its one-sided 95% bounds.
+
+    standard_error: cluster-robust; floored at 1/n objects where no pair is discordant.
+    p_worse: one-sided p value of "it is not lower than before" (cluster t test).
+    minimum_detectable_drop: the drop that this test set would show with 80% power.
+    """
+
+    change: float
+    lower_bound: float
+    upper_bound: float
+    standard_error: float
+    p_worse: float
+    minimum_detectable_drop: float
+
+
+def count_by_image(matches: Matches, thresholds: Mapping[str, float]) -> tuple[Counts, Counts]:
+    """Objects, and objects found at the thresholds, by image and class: two [images, classes]."""
+    objects = matches.objects
+    found = objects["score"] >= objects["label"].map(thresholds)
+    return _tally(matches, objects, None), _tally(matches, objects, found)
+
+
+def count_detections_by_image(
+    matches: Matches, thresholds: Mapping[str, float]
+) -> tuple[Counts, Counts]:
+    """Detections at the thresholds, and those that match, by image and class: [images, classes]."""
+    kept = matches.detections[
+        matches.detections["score"] >= matches.detections["label"].map(thresholds)
+    ]
+    return _tally(matches, kept, None), _tally(matches, kept, kept["is_match"])
+
+
+def _tally(matches: Matches, rows: pd.DataFrame, values: "pd.Series[bool] | None") -> Counts:
+    """Sums of `values` (None: the rows themselves) by image and class: [images, classes]."""
+    images = {image_id: number for number, image_id in enumerate(matches.image_ids)}
+    labels = {label: number for number, label in enumerate(matches.labels)}
+    table = np.zeros((len(images), len(labels)))
+    places = rows["image_id"].map(images).to_numpy(int), rows["label"].map(labels).to_numpy(int)
+    np.add.at(table, places, 1.0 if values is None else values.to_numpy(np.float64))
+    return table
+
+
+def paired_change(objects: Counts, before: Counts, after: Counts, seed: int = 0) -> list[Change]:
+    """Change of sum(after)/sum(objects) against sum(before)/sum(objects), for each class.
+
+    objects, before, after: [images, classes]. Bounds are percentiles of a bootstrap over images
+    (the clusters); the standard error is that of a linearised ratio (Cochran, Sampling
+    Techniques, 1977, section 6.4). A class without objects gives NaN throughout.
+    """
+    totals = objects.sum(axis=0)
+    clusters = (objects > 0).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = (after - before).sum(axis=0) / totals
+        residuals = (after - before) - change * objects
+        correction = clusters / np.maximum(clusters - 1, 1)
+        standard_error = np.sqrt((residuals**2).sum(axis=0) * correction) / totals
+    draws = bootstrap_shares(objects, after - before, seed)
+    concordant = (after == before).all(axis=0)
+    results = []
+    for k in range(objects.shape[1]):
+        if totals[k] == 0:
+            results.append(Change(*[float("nan")] * 6))
+            continue
+        freedom = max(int(clusters[k]) - 1, 1)
+        quantile = stats.t.ppf(CONFIDENCE, freedom)
+        error = max(standard_error[k], 1 / totals[k]) if concordant[k] else standard_error[k]
+        if concordant[k]:  # every resample is 0, which is no evidence of equality
+            lower, upper = -quantile * error, quantile * error
+        else:
+            lower, upper = np.nanquantile(draws[:, k], [1 - CONFIDENCE, CONFIDENCE])
+        results.append(
+            Change(
+                change=float(change[k]),
+                lower_bound=float(lower),
+                upper_bound=float(upper),
+                standard_error=float(error),
+                p_worse=float(stats.t.cdf(change[k] / error, freedom)) if error > 0 else 1.0,
+                minimum_detectable_drop=float((quantile + stats.norm.ppf(POWER)) * error),
+            )
+        )
+    return results
+
+
+def share_bounds(wholes: Counts, parts: Counts, seed: int = 0) -> list[tuple[float, float, float]]:
+    """(share, lower bound, upper bound) of sum(parts)/sum(wholes) for each class, by bootstrap.
+
+    Where the share is 0 or 1, every resample says the same; the bound there is the exact one
+    of Clopper and Pearson (Biometrika 26, 1934). NaN where there is nothing to count.
+    """
+    draws = bootstrap_shares(wholes, parts, seed)
+    results = []
+    for k, (whole, part) in enumerate(zip(wholes.sum(axis=0), parts.sum(axis=0), strict=True)):
+        if whole == 0:
+            results.append((float("nan"),) * 3)
+            continue
+        lower, upper = np.nanquantile(draws[:, k], [1 - CONFIDENCE, CONFIDENCE])
+        if part == 0:
+            upper = stats.beta.ppf(CONFIDENCE, 1, whole)
+        elif part == whole:
+            lower = stats.beta.ppf(1 - CONFIDENCE, whole, 1)
+        results.append((float(part / whole), float(lower), float(upper)))
+    return results
+
+
+def bootstrap_shares(wholes: Counts, parts: Counts, seed: int) -> Counts:
+    """[RESAMPLES, classes]: sum(parts)/sum(wholes) in resamples of the images."""
+    images, classes = wholes.shape
+    rng = np.random.default_rng(seed)
+    both = np.hstack([wholes, parts])
+    chunks = []
+    for start in range(0, RESAMPLES, _RESAMPLES_AT_ONCE):
+        size = min(_RESAMPLES_AT_ONCE, RESAMPLES - start)
+        sums = rng.multinomial(images, np.full(images, 1 / images), size=size) @ both
+        with np.errstate(divide="ignore", invalid="ignore"):
+            chunks.append(sums[:, classes:] / sums[:, :classes])
+    return np.vstack(chunks)
+
+
+def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
+    """Which hypotheses fall, with the family-wise error at most `alpha` (Holm, 1979).
+
+    >>> holm([0.01, 0.04, 0.5], alpha=0.05)
+    [True, False, False]
+    """
+    order = np.argsort(p_values)
+    rejected = [False] * len(p_values)
+    for rank, index in enumerate(order):
+        if not p_values[index] <= alpha / (len(p_values) - rank):
+            break
+        rejected[index] = True
+    return rejected
+
+
+def objects_needed(change: Change, objects: int, max_drop: float) -> int | None:
+    """How many more labelled objects would likely settle "not worse by `max_drop`".
+
+    Assumes that the measured change holds and that the standard error shrinks with the square
+    root of the objects. None when no number would: the measured drop is itself too large.
+    """
+    room = change.change + max_drop
+    if room <= 0:
+        return None
+    wanted = stats.norm.ppf(CONFIDENCE) * change.standard_error / room
+    return max(int(np.ceil(objects * (wanted**2 - 1))), 1)

@@ -1,0 +1,1 @@
+"""RebalancedExampleGen: tf.Examples; train rebalanced, eval and test as they are."""

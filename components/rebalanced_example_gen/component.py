@@ -1,0 +1,49 @@
+"""The TFX shell of rebalancing."""
+
+import json
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
+
+from components import artifacts
+from components.dataset.label_map import LabelMap
+from components.dataset.schema import SPLITS
+from components.dataset.snapshot import Snapshot
+from components.progress import say
+from components.rebalanced_example_gen.rebalance import Rebalancing
+from components.rebalanced_example_gen.write import write_examples
+
+SUMMARY = "rebalancing.json"
+
+
+@component
+def RebalancedExampleGen(
+    snapshot: InputArtifact[artifacts.Snapshot],
+    validation: InputArtifact[artifacts.ValidationReport],
+    examples: OutputArtifact[standard_artifacts.Examples],
+    label_map: Parameter[str],
+    rebalancing: Parameter[str],
+    code_version: Parameter[str],
+) -> None:
+    """Writes tf.Examples from a snapshot that passed validation.
+
+    rebalancing: JSON of `Rebalancing`.
+    """
+    del validation  # an input so that nothing is written before the data are judged
+    folder = Path(examples.uri)
+    summary = write_examples(
+        Snapshot.read(Path(snapshot.uri)),
+        LabelMap.read(Path(label_map)),
+        Rebalancing(**json.loads(rebalancing)),
+        folder,
+        say,
+    )
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
+    examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    before, after = summary["boxes_before"], summary["boxes_after"]
+    say(
+        "boxes in train, before and after: "
+        + ", ".join(f"{c} {before[c]} -> {after[c]}" for c in after)
+    )

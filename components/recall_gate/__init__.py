@@ -1,0 +1,1 @@
+"""RecallGate: champion against challenger, class by class, with statistics."""

@@ -1,0 +1,125 @@
+"""The TFX shell of the gate."""
+
+import json
+import math
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components import artifacts
+from components.class_diagnoser.diagnose import DEFAULT_THRESHOLD
+from components.detectors.bundle import Bundle
+from components.detectors.examples import example_files
+from components.detectors.predict import load_signature, predict
+from components.errors import EvaluationError
+from components.progress import say
+from components.recall_gate.evidence import ModelPredictions, compare
+from components.recall_gate.ledger import record_use
+from components.recall_gate.report import write_report
+from components.recall_gate.rules import PUSH, judge, to_json
+from components.recall_gate.settings import GateSettings
+
+VERDICT, REPORT = "verdict.json", "report.html"
+
+POINT_TOLERANCE = 1e-4
+"""Of scores between the trainer's process and this one: kernels may sum in another order."""
+
+
+@component
+def RecallGate(
+    examples: InputArtifact[standard_artifacts.Examples],
+    snapshot: InputArtifact[artifacts.Snapshot],
+    diagnosis: InputArtifact[artifacts.Diagnosis],
+    champion: InputArtifact[standard_artifacts.Model],
+    challenger: InputArtifact[standard_artifacts.Model],
+    blessing: OutputArtifact[standard_artifacts.ModelBlessing],
+    evaluation: OutputArtifact[standard_artifacts.ModelEvaluation],
+    target: Parameter[str],
+    settings: Parameter[str],
+    ledger: Parameter[str],
+    code_version: Parameter[str],
+) -> None:
+    """Judges the challenger; blesses it only for the verdict `push`.
+
+    settings: JSON of `GateSettings`. ledger: the file that counts the uses of each test set.
+    """
+    gate = GateSettings(**json.loads(settings))
+    bundles = [
+        Bundle(Path(path_utils.serving_model_path(model.uri))) for model in (champion, challenger)
+    ]
+    label_map = bundles[0].label_map()
+    if bundles[1].label_map() != label_map:
+        raise EvaluationError(
+            "The label maps of champion and challenger differ: they can't be compared."
+        )
+    predictions = []
+    for name, bundle in zip(("champion", "challenger"), bundles, strict=True):
+        say(f"predicting eval and test with the {name}")
+        serve = load_signature(bundle.saved_model)
+        splits = (
+            predict(serve, example_files(Path(examples.uri), split), label_map, say)
+            for split in ("eval", "test")
+        )
+        predictions.append(ModelPredictions(*splits))
+    deployed = bundles[0].operating_points() or dict.fromkeys(label_map, DEFAULT_THRESHOLD)
+    say("matching, resampling")
+    comparison = compare(*predictions, label_map.names, target, gate.precision, deployed)
+    if not _same_points(comparison.challenger_points, bundles[1].operating_points()):
+        raise EvaluationError(
+            "The challenger carries other operating points than the eval split gives: "
+            "it was not trained on this data with this precision; run the trainer again."
+        )
+    judgement = judge(comparison.evidence, target, gate)
+    test_ids = comparison.champion.image_ids
+    verdict = to_json(
+        judgement,
+        comparison.evidence,
+        target,
+        {
+            "settings": vars(gate),
+            "recall": {
+                "as_deployed": comparison.deployed_recall,
+                **{
+                    name: next(getattr(e, recall) for e in comparison.evidence if e.label == target)
+                    for name, recall in (
+                        ("recalibrated", "champion_recall"),
+                        ("trained", "challenger_recall"),
+                    )
+                },
+            },
+            "champion": champion.get_string_custom_property("champion"),
+            "snapshot": snapshot.get_string_custom_property("content_hash"),
+            "code_version": code_version,
+            "test_uses": record_use(Path(ledger), test_ids, judgement.verdict),
+        },
+    )
+    folder = Path(evaluation.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_report(
+        folder / REPORT,
+        verdict,
+        comparison,
+        json.loads(Path(diagnosis.uri, "diagnosis.json").read_text()),
+        Path(examples.uri),
+    )
+    (folder / VERDICT).write_text(json.dumps(verdict, indent=1))
+    blessed = judgement.verdict == PUSH
+    Path(blessing.uri).mkdir(parents=True, exist_ok=True)
+    Path(blessing.uri, "BLESSED" if blessed else "NOT_BLESSED").touch()
+    blessing.set_int_custom_property("blessed", int(blessed))
+    blessing.set_string_custom_property("verdict", judgement.verdict)
+    say(f"verdict: {judgement.verdict}")
+    for reason in judgement.reasons:
+        say(reason)
+
+
+def _same_points(chosen: dict[str, float], shipped: dict[str, float] | None) -> bool:
+    """Whether the operating points that the gate chose are those the model would be served with."""
+    return (
+        shipped is not None
+        and chosen.keys() == shipped.keys()
+        and all(math.isclose(chosen[k], shipped[k], abs_tol=POINT_TOLERANCE) for k in chosen)
+    )

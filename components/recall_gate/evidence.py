@@ -1,0 +1,104 @@
+"""From the predictions of two models to the evidence on each class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.detectors.predict import Predictions
+from components.errors import EvaluationError
+from components.metrics.curves import operating_points, recall_at
+from components.metrics.matching import Matches, match
+from components.metrics.statistics import (
+    count_by_image,
+    count_detections_by_image,
+    paired_change,
+    share_bounds,
+)
+from components.recall_gate.rules import ClassEvidence
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both models on test, each at the operating points chosen on eval.
+
+    deployed_recall: the target's, of the champion at its thresholds in production.
+    """
+
+    champion: Matches
+    challenger: Matches
+    champion_points: dict[str, float]
+    challenger_points: dict[str, float]
+    evidence: list[ClassEvidence]
+    deployed_recall: float
+
+
+@dataclass(frozen=True)
+class ModelPredictions:
+    """One model's predictions on the two splits that the gate reads."""
+
+    eval: Predictions
+    test: Predictions
+
+
+def compare(
+    champion: ModelPredictions,
+    challenger: ModelPredictions,
+    labels: Sequence[str],
+    target: str,
+    precision: float,
+    deployed_points: Mapping[str, float],
+) -> Comparison:
+    """Evidence for every class of the label map.
+
+    Raises EvaluationError when the two models were not shown the same images.
+    """
+    for split in ("eval", "test"):
+        if getattr(champion, split).image_ids != getattr(challenger, split).image_ids:
+            raise EvaluationError(
+                f"Champion and challenger were shown different images of {split}: "
+                "predict both again on one snapshot."
+            )
+
+    def matched(predictions: Predictions) -> Matches:
+        return match(predictions.boxes, predictions.detections, predictions.image_ids, labels)
+
+    points = [operating_points(matched(model.eval), precision) for model in (champion, challenger)]
+    before, after = matched(champion.test), matched(challenger.test)
+    objects, found_before = count_by_image(before, points[0])
+    _, found_after = count_by_image(after, points[1])
+    changes = paired_change(objects, found_before, found_after)
+    precisions = share_bounds(*count_detections_by_image(after, points[1]))
+    recall_before, recall_after = recall_at(before, points[0]), recall_at(after, points[1])
+    evidence = [
+        ClassEvidence(
+            label=label,
+            objects=int(objects[:, k].sum()),
+            champion_recall=recall_before[label],
+            challenger_recall=recall_after[label],
+            recall=changes[k],
+            unchanged=same_bits(champion.test.detections, challenger.test.detections, label),
+            precision=precisions[k][0],
+            precision_lower=precisions[k][1],
+            precision_upper=precisions[k][2],
+            champion_ap50=before.ap50[label],
+            challenger_ap50=after.ap50[label],
+        )
+        for k, label in enumerate(labels)
+    ]
+    return Comparison(
+        champion=before,
+        challenger=after,
+        champion_points=points[0],
+        challenger_points=points[1],
+        evidence=evidence,
+        deployed_recall=recall_at(before, deployed_points)[target],
+    )
+
+
+def same_bits(a: pa.Table, b: pa.Table, label: str) -> bool:
+    """Whether two models' detections of a class have the same boxes and scores, bit for bit."""
+    order = [(name, "ascending") for name in a.schema.names]
+    tables = [t.filter(pc.equal(t["label"], label)).sort_by(order) for t in (a, b)]
+    return tables[0].equals(tables[1])

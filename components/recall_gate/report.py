@@ -1,0 +1,225 @@
+"""The report: one self-contained HTML file with the verdict, the figures and the pictures."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+
+from components.dataset.schema import ExampleKeys
+from components.detectors.examples import example_files, read_examples
+from components.metrics.confusion import confusion_matrix, iou_matrix
+from components.metrics.curves import precision_recall_curve
+from components.metrics.matching import Matches
+from components.recall_gate.evidence import Comparison
+
+BEFORE, AFTER, LABEL = "#8a8f98", "#1668dc", "#2f9e44"
+THUMBNAIL = 160  # pixels, the longer side
+PICTURES = 12  # in each gallery
+
+# One self-contained file with the same bytes for the same run: no fonts by reference, no dates.
+mpl.rcParams.update(
+    {
+        "svg.hashsalt": "classlift",
+        "svg.fonttype": "path",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A thumbnail of the gallery: a PNG as a data URI, and what it shows."""
+
+    source: str
+    caption: str
+
+
+def write_report(
+    path: Path,
+    verdict: Mapping[str, Any],
+    comparison: Comparison,
+    diagnosis: Mapping[str, Any],
+    examples: Path,
+) -> None:
+    """Writes the report of one run of the gate.
+
+    verdict: as in `verdict.json`; diagnosis: as in `diagnosis.json`; examples: the Examples
+    artifact, for the pictures of the test split.
+    """
+    target = verdict["target"]
+    found = changed_objects(comparison, target)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    html = environment.get_template("report.html.j2").render(
+        verdict=verdict,
+        diagnosis=diagnosis,
+        charts={
+            "recall": _svg(_recall_chart(verdict)),
+            "curves": _svg(_curves_chart(comparison, target)),
+            "confusion": _svg(_confusion_chart(comparison)),
+        },
+        galleries={
+            name: _gallery(rows.head(PICTURES), comparison, examples)
+            for name, rows in found.items()
+        },
+        counts={name: len(rows) for name, rows in found.items()},
+    )
+    path.write_text(html, "utf-8")
+
+
+def changed_objects(comparison: Comparison, target: str) -> dict[str, pd.DataFrame]:
+    """Objects of the target by what became of them: found now, lost now, still missed."""
+    before = comparison.champion.objects
+    after = comparison.challenger.objects
+    was = before["score"] >= before["label"].map(comparison.champion_points)
+    now = after["score"] >= after["label"].map(comparison.challenger_points)
+    of_target = after["label"] == target
+    return {
+        "found now": after[of_target & ~was & now],
+        "lost now": after[of_target & was & ~now],
+        "still missed": after[of_target & ~was & ~now],
+    }
+
+
+def _recall_chart(verdict: Mapping[str, Any]) -> Figure:
+    labels = list(verdict["classes"])
+    classes = [verdict["classes"][label] for label in labels]
+    figure = Figure(figsize=(7.5, 0.34 * len(labels) + 0.9), layout="constrained")
+    axes = figure.subplots()
+    rows = np.arange(len(labels))
+    for row, c in zip(rows, classes, strict=True):
+        if c["champion_recall"] is None:
+            continue
+        before, after = c["champion_recall"], c["challenger_recall"]
+        bounds = [before + c["lower_bound"], before + c["upper_bound"]]
+        axes.plot(bounds, [row, row], color=AFTER, linewidth=6, alpha=0.25, solid_capstyle="butt")
+        axes.plot(before, row, "o", color=BEFORE, markersize=6)
+        axes.plot(after, row, "o", color=AFTER, markersize=6)
+    axes.plot([], [], "o", color=BEFORE, label="champion")
+    axes.plot([], [], "o", color=AFTER, label="challenger, with 90% interval of the change")
+    axes.set_yticks(rows, [f"class {label}" for label in labels])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.02)
+    axes.set_xlabel("recall on test, each model at its own operating points")
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False)
+    return figure
+
+
+def _curves_chart(comparison: Comparison, target: str) -> Figure:
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, matches, points, colour in (
+        ("champion", comparison.champion, comparison.champion_points, BEFORE),
+        ("challenger", comparison.challenger, comparison.challenger_points, AFTER),
+    ):
+        curve = precision_recall_curve(matches, target)
+        axes.plot(curve.recall, curve.precision, color=colour, label=name)
+        kept = np.flatnonzero(curve.scores >= points[target])
+        if len(kept):
+            axes.plot(curve.recall[kept[-1]], curve.precision[kept[-1]], "o", color=colour)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    axes.set_title(f"class {target} on test; the dots are the operating points", fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def _confusion_chart(comparison: Comparison) -> Figure:
+    names = [*comparison.champion.labels, "background"]
+    figure = Figure(figsize=(9.5, 4.4), layout="constrained")
+    for axes, title, matches, points in zip(
+        figure.subplots(1, 2),
+        ("champion", "challenger"),
+        (comparison.champion, comparison.challenger),
+        (comparison.champion_points, comparison.challenger_points),
+        strict=True,
+    ):
+        table = confusion_matrix(matches, points)
+        shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        if len(names) <= 16:  # beyond that, figures are too small to read
+            for (row, column), count in np.ndenumerate(table):
+                if count:
+                    colour = "white" if shares[row, column] > 0.5 else "black"
+                    axes.text(
+                        column, row, count, ha="center", va="center", fontsize=6, color=colour
+                    )
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="detected as", ylabel="labelled")
+        axes.set_title(title, fontsize=9)
+    return figure
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _gallery(rows: pd.DataFrame, comparison: Comparison, examples: Path) -> list[Picture]:
+    wanted = set(rows["image_id"])
+    images = _test_images(examples, wanted)
+    pictures = []
+    for row in rows.itertuples():
+        image = images[row.image_id].copy()
+        box = np.array([[row.xmin, row.ymin, row.xmax, row.ymax]])
+        words = []
+        for name, matches, colour in (
+            ("champion", comparison.champion, BEFORE),
+            ("challenger", comparison.challenger, AFTER),
+        ):
+            seen = _best_detection(matches, row.image_id, box)
+            if seen is None:
+                words.append(f"{name}: nothing here")
+            else:
+                _draw(image, seen[["xmin", "ymin", "xmax", "ymax"]].to_numpy(float), colour)
+                words.append(f"{name}: {seen['label']} at {seen['score']:.2f}")
+        _draw(image, box[0], LABEL)
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        data = base64.b64encode(buffer.getvalue()).decode()
+        pictures.append(Picture(f"data:image/png;base64,{data}", "; ".join(words)))
+    return pictures
+
+
+def _best_detection(matches: Matches, image_id: str, box: Any) -> pd.Series | None:
+    """The highest-scored detection of any class that overlaps the box by half."""
+    found = matches.detections[matches.detections["image_id"] == image_id]
+    overlap = iou_matrix(found[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64), box)
+    near = found[overlap[:, 0] >= 0.5]
+    return None if near.empty else near.loc[near["score"].idxmax()]
+
+
+def _draw(image: Image.Image, box: Sequence[float], colour: str) -> None:
+    width = max(1, round(max(image.size) / THUMBNAIL))
+    ImageDraw.Draw(image).rectangle([float(v) for v in box], outline=colour, width=width)
+
+
+def _test_images(examples: Path, wanted: set[str]) -> dict[str, Image.Image]:
+    images = {}
+    for parsed in read_examples(example_files(examples, "test"), batch=64):
+        ids = parsed[ExampleKeys.SOURCE_ID].numpy()
+        for image_id, encoded in zip(ids, parsed[ExampleKeys.ENCODED].numpy(), strict=True):
+            if image_id.decode() in wanted:
+                images[image_id.decode()] = Image.open(io.BytesIO(encoded)).convert("RGB")
+    return images

@@ -1,0 +1,218 @@
+"""The gate's rules: from evidence on each class to a verdict with its reasons in words.
+
+A new rule is a status or a reason here, with its test in tests/components/recall_gate.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.errors import EvaluationError
+from components.metrics.statistics import Change, holm, objects_needed
+from components.recall_gate.settings import GateSettings
+
+PUSH, REFUSE, INCONCLUSIVE = "push", "refuse", "inconclusive"
+LIFTED, NOT_LIFTED, UNCHANGED = "lifted", "not lifted", "unchanged"
+NOT_WORSE, CANT_TELL, REGRESSED = "not worse", "can't tell", "regressed"
+
+REGRESSION_ALPHA = 0.20
+"""Family-wise over the other classes: a regression is costlier than a refused model."""
+
+
+@dataclass(frozen=True)
+class ClassEvidence:
+    """One class on test, each model at its own operating point.
+
+    objects: labelled objects. unchanged: boxes and scores are the same bits in both models on
+    every image. precision: of the challenger, with its one-sided 95% bounds; NaN when it detects
+    nothing.
+    """
+
+    label: str
+    objects: int
+    champion_recall: float
+    challenger_recall: float
+    recall: Change
+    unchanged: bool
+    precision: float
+    precision_lower: float
+    precision_upper: float
+    champion_ap50: float
+    challenger_ap50: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict, its reasons, and the status of each class."""
+
+    verdict: str
+    reasons: list[str]
+    statuses: dict[str, str]
+    objects_needed: dict[str, int | None]
+
+
+def judge(evidence: Sequence[ClassEvidence], target: str, settings: GateSettings) -> Judgement:
+    """Judges a challenger.
+
+    `push`: the target is lifted and every other class unchanged or not worse, at the precision
+    asked for. `refuse`: the target is not lifted, or something regressed or lost its precision.
+    `inconclusive`: only missing data stand in the way.
+
+    Raises EvaluationError when the target has no evidence.
+    """
+    by_label = {e.label: e for e in evidence}
+    if target not in by_label or by_label[target].objects == 0:
+        raise EvaluationError(
+            f"The test split has no object of class {target}: label some, nothing can be proven."
+        )
+    others = [e for e in evidence if e.label != target]
+    statuses = {e.label: _status(e, settings) for e in others}
+    for e, fell in zip(others, _regressed(others), strict=True):
+        if fell:
+            statuses[e.label] = REGRESSED
+    statuses[target], target_reason = _judge_target(by_label[target], settings)
+    needed = {
+        e.label: objects_needed(e.recall, e.objects, settings.max_drop)
+        for e in others
+        if statuses[e.label] == CANT_TELL and e.objects > 0
+    }
+    reasons = [target_reason]
+    refused, doubts = statuses[target] == NOT_LIFTED, statuses[target] == CANT_TELL
+    for e in others:
+        if statuses[e.label] == REGRESSED:
+            refused = True
+            reasons.append(
+                f"Class {e.label} regressed: its recall fell from {e.champion_recall:.3f} to "
+                f"{e.challenger_recall:.3f} (p = {e.recall.p_worse:.4f}, Holm-corrected at "
+                f"alpha {REGRESSION_ALPHA:.2f})."
+            )
+        elif statuses[e.label] == CANT_TELL:
+            doubts = True
+            reasons.append(_doubt(e, needed.get(e.label), settings))
+    kept = [e.label for e in others if statuses[e.label] in (UNCHANGED, NOT_WORSE)]
+    if kept:
+        worst = min((by_label[label] for label in kept), key=lambda e: e.recall.lower_bound)
+        reasons.append(
+            f"{len(kept)} of the {len(others)} other classes are unchanged or not worse by "
+            f"{settings.max_drop:.2f}; the lowest bound is class {worst.label}'s, "
+            f"{worst.recall.lower_bound:+.3f}."
+        )
+    for e in evidence:
+        fell, doubtful, reason = _judge_precision(e, settings)
+        if statuses[e.label] == UNCHANGED or not reason:
+            continue
+        refused, doubts = refused or fell, doubts or doubtful
+        reasons.append(reason)
+    verdict = REFUSE if refused else INCONCLUSIVE if doubts else PUSH
+    return Judgement(verdict, reasons, statuses, needed)
+
+
+def _status(e: ClassEvidence, settings: GateSettings) -> str:
+    if e.unchanged:
+        return UNCHANGED
+    if e.objects > 0 and e.recall.lower_bound > -settings.max_drop:
+        return NOT_WORSE
+    return CANT_TELL
+
+
+def _regressed(others: Sequence[ClassEvidence]) -> list[bool]:
+    """Which classes fell; one that is the same in both models, or has no objects, can't have."""
+    testable = [e for e in others if not e.unchanged and e.objects > 0]
+    fallen = dict(
+        zip(
+            (e.label for e in testable),
+            holm([e.recall.p_worse for e in testable], REGRESSION_ALPHA),
+            strict=True,
+        )
+    )
+    return [fallen.get(e.label, False) for e in others]
+
+
+def _judge_target(e: ClassEvidence, settings: GateSettings) -> tuple[str, str]:
+    figures = (
+        f"its recall goes from {e.champion_recall:.3f} to {e.challenger_recall:.3f} at matched "
+        f"precision {settings.precision:.2f}, a lift of {e.recall.change:+.3f} with lower bound "
+        f"{e.recall.lower_bound:+.3f} (asked: at least {settings.min_lift:.2f}, bound above 0)"
+    )
+    if e.challenger_ap50 < e.champion_ap50:
+        return NOT_LIFTED, (
+            f"Class {e.label} is not lifted: {figures}, but its AP50 fell from "
+            f"{e.champion_ap50:.3f} to {e.challenger_ap50:.3f}."
+        )
+    if e.recall.change < settings.min_lift:
+        return NOT_LIFTED, f"Class {e.label} is not lifted: {figures}."
+    if e.recall.lower_bound <= 0:
+        return CANT_TELL, (
+            f"Class {e.label} may be lifted: {figures}; label more test objects of it."
+        )
+    return LIFTED, f"Class {e.label} is lifted: {figures}."
+
+
+def _doubt(e: ClassEvidence, needed: int | None, settings: GateSettings) -> str:
+    if e.objects == 0:
+        return f"Class {e.label}: the test split has no object of it, so nothing can be said."
+    figures = (
+        f"Class {e.label}: can't tell; the change of its recall is {e.recall.change:+.3f} with "
+        f"lower bound {e.recall.lower_bound:+.3f}, which does not rule out a drop of "
+        f"{settings.max_drop:.2f}"
+    )
+    if needed is None:
+        return figures + "; the measured drop is itself that large."
+    return figures + f"; about {needed} more labelled objects of it would settle it."
+
+
+def _judge_precision(e: ClassEvidence, settings: GateSettings) -> tuple[bool, bool, str]:
+    """(refused, doubtful, reason): whether the challenger holds its precision on test."""
+    floor = settings.precision - settings.precision_tolerance
+    if e.precision != e.precision or e.precision_lower >= floor:  # NaN: it detects nothing
+        return False, False, ""
+    figures = (
+        f"{e.precision:.3f} (between {e.precision_lower:.3f} and {e.precision_upper:.3f}), where "
+        f"{settings.precision:.2f} with a tolerance of {settings.precision_tolerance:.2f} is asked"
+    )
+    if e.precision_upper < floor:
+        return True, False, f"Class {e.label} lost its precision on test: {figures}."
+    return False, True, f"Class {e.label} may have lost its precision on test: {figures}."
+
+
+def to_json(
+    judgement: Judgement, evidence: Sequence[ClassEvidence], target: str, extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`verdict.json`, version 1; NaN becomes null."""
+    classes = {
+        e.label: {
+            "objects": e.objects,
+            "champion_recall": e.champion_recall,
+            "challenger_recall": e.challenger_recall,
+            "lift": e.recall.change,
+            "lower_bound": e.recall.lower_bound,
+            "upper_bound": e.recall.upper_bound,
+            "status": judgement.statuses[e.label],
+            "minimum_detectable_drop": e.recall.minimum_detectable_drop,
+            "objects_needed": judgement.objects_needed.get(e.label),
+            "precision": e.precision,
+            "precision_lower": e.precision_lower,
+            "champion_ap50": e.champion_ap50,
+            "challenger_ap50": e.challenger_ap50,
+        }
+        for e in evidence
+    }
+    verdict = {
+        "version": 1,
+        "verdict": judgement.verdict,
+        "target": target,
+        "reasons": judgement.reasons,
+        "classes": classes,
+        "pushed": None,
+        **extra,
+    }
+    cleaned: dict[str, Any] = _without_nan(verdict)
+    return cleaned
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and value != value else value

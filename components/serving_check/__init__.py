@@ -1,0 +1,1 @@
+"""ServingCheck: the export answers in a process that has nothing but TensorFlow."""

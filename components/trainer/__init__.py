@@ -1,0 +1,1 @@
+"""Trainer: TFX's own, with ClassLift's run function."""

@@ -1,0 +1,58 @@
+"""One DAG a compiled config: `classlift_retrain_<name>`. Reads JSON, imports no TFX."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Param, TaskGroup
+from node_operator import NodeOperator
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPILED = Path(os.environ.get("CLASSLIFT_COMPILED", ROOT / "build" / "compiled"))
+ML_PYTHON = os.environ.get("CLASSLIFT_ML_PYTHON", str(ROOT / ".venv" / "ml" / "bin" / "python"))
+
+
+def build_dag(compiled: Path) -> DAG:
+    """The DAG of one compiled config, a task a node, a group a phase."""
+    topology = json.loads((compiled / "topology.json").read_text())
+    dag = DAG(
+        f"classlift_retrain_{topology['name']}",
+        description="Diagnose, rebalance, train, gate on per-class recall, push",
+        schedule=None,
+        catchup=False,
+        max_active_runs=1,
+        params={
+            name: Param(topology["defaults"][name], **schema)
+            for name, schema in topology["parameters"].items()
+        },
+        default_args={"retries": 1, "retry_delay": timedelta(seconds=30)},
+        tags=["classlift"],
+    )
+    groups: dict[str, TaskGroup] = {}
+    tasks: dict[str, Any] = {}
+    with dag:
+        for node in topology["nodes"]:
+            phase = node["phase"]
+            if phase not in groups:
+                groups[phase] = TaskGroup(phase, prefix_group_id=False)
+            tasks[node["id"]] = NodeOperator(
+                task_id=node["id"],
+                task_group=groups[phase],
+                node=node["id"],
+                compiled=str(compiled),
+                python=ML_PYTHON,
+                root=str(ROOT),
+            )
+        for node in topology["nodes"]:
+            for upstream in node["upstream"]:
+                tasks[upstream] >> tasks[node["id"]]
+    return dag
+
+
+for _topology in sorted(COMPILED.glob("*/topology.json")):
+    _dag = build_dag(_topology.parent)
+    globals()[_dag.dag_id] = _dag

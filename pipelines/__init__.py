@@ -1,0 +1,1 @@
+"""The pipeline: config, compilation to TFX's IR, one process a node, the local runner, the CLI."""

@@ -1,0 +1,60 @@
+"""From the flat parameters of the form to the runtime parameters of the pipeline.
+
+TFX substitutes whole properties only, and ignores what it does not know; so the values are grouped
+here, one string a group of nodes, after `pipelines.parameters.check`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.rebalanced_example_gen.rebalance import Rebalancing
+from components.recall_gate.settings import GateSettings
+from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE
+
+
+@dataclass(frozen=True)
+class RuntimeValues:
+    """The runtime parameters of the pipeline, by their names; strings that are objects are JSON."""
+
+    target: str
+    precision: float
+    overrides: str
+    rebalancing: str
+    gate: str
+    trainer_config: str
+    question: str
+    fingerprint: str = ""
+
+
+def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
+    """Groups checked values; None leaves a part to its default.
+
+    fixed: `backend` and `code_version`, which the trainer needs and no user sets.
+    """
+
+    def group(name: str) -> dict[str, Any]:
+        return {
+            key: values[key]
+            for key, parameter in PARAMETERS.items()
+            if parameter.group == name and values.get(key) is not None
+        }
+
+    gate = GateSettings(**group(GATE))
+    rebalancing = Rebalancing(**group(DATA), seed=values.get("seed") or 0)
+    return RuntimeValues(
+        target=values["target"],
+        precision=float(gate.precision),
+        overrides=_text(group(RECIPE)),
+        rebalancing=_text(vars(rebalancing)),
+        gate=_text(vars(gate)),
+        trainer_config=_text(
+            {"target": values["target"], "precision": float(gate.precision), **fixed}
+        ),
+        question=_text({k: v for k, v in values.items() if v is not None}),
+    )
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), sort_keys=True)

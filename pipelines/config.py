@@ -1,0 +1,146 @@
+"""The config of one model to keep fresh: a YAML file, checked before any work."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from components.dataset.label_map import LabelMap
+from components.dataset.schema import SPLITS
+from components.dataset.snapshot import Source
+from components.errors import ConfigError
+from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE
+
+
+def _group_schema(group: str) -> dict[str, Any]:
+    properties = {name: p.schema for name, p in PARAMETERS.items() if p.group == group}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+_PATH = {"type": "string", "minLength": 1}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "work", "serving", "model", "data", "target"],
+    "properties": {
+        "name": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,60}$"},
+        "work": _PATH,
+        "serving": _PATH,
+        "model": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["path"],
+            "properties": {"path": _PATH, "backend": {"enum": ["od_api"]}},
+        },
+        "data": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["root", "sources"],
+            "properties": {
+                "root": _PATH,
+                "min_target_boxes": {"type": "integer", "minimum": 1},
+                "sources": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["path"],
+                        "properties": {
+                            "path": _PATH,
+                            "split": {"enum": list(SPLITS)},
+                            "tag": {"enum": ["old", "new"]},
+                        },
+                    },
+                },
+            },
+        },
+        "target": {"type": "string", "minLength": 1},
+        "recipe": _group_schema(RECIPE),
+        "rebalancing": _group_schema(DATA),
+        "gate": _group_schema(GATE),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checked config, with absolute paths.
+
+    work: everything a run leaves behind. serving: the TF Serving folder.
+    sources: as in the YAML, for the snapshot. defaults: of the run parameters.
+    """
+
+    name: str
+    path: Path
+    work: Path
+    serving: Path
+    model: Path
+    backend: str
+    data_root: Path
+    sources: tuple[Source, ...]
+    source_records: str
+    min_target_boxes: int
+    label_map: LabelMap
+    defaults: dict[str, Any]
+
+    def parameter_schemas(self) -> dict[str, dict[str, Any]]:
+        """JSON schema of each run parameter of this config, in the order of the form."""
+        target = {
+            "type": "string",
+            "enum": list(self.label_map),
+            "title": "Target class",
+            "description": "The class to raise.",
+        }
+        return {"target": target, **{name: dict(p.schema) for name, p in PARAMETERS.items()}}
+
+
+def load_config(path: Path) -> Config:
+    """Reads a config; its relative paths are below the current folder, the project's root.
+
+    Raises ConfigError when the file can't be read, a key is unknown or a value is out of range.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: the config can't be read ({error.strerror}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({error}).") from error
+    try:
+        jsonschema.validate(raw, SCHEMA)
+    except jsonschema.ValidationError as error:
+        place = ".".join(map(str, error.absolute_path)) or "the file"
+        raise ConfigError(f"{path}: {place}: {error.message}.") from None
+    model = Path(raw["model"]["path"]).resolve()
+    label_map_path = model / "label_map.pbtxt"
+    if not label_map_path.is_file():
+        raise ConfigError(f"{path}: model.path: {label_map_path} is missing.")
+    label_map = LabelMap.read(label_map_path)
+    if raw["target"] not in label_map:
+        raise ConfigError(
+            f"{path}: target: {raw['target']!r} is no class of the model, which has: "
+            f"{', '.join(label_map)}."
+        )
+    data = raw["data"]
+    root = Path(data["root"]).resolve()
+    given = {**raw.get("recipe", {}), **raw.get("rebalancing", {}), **raw.get("gate", {})}
+    return Config(
+        name=raw["name"],
+        path=path.resolve(),
+        work=Path(raw["work"]).resolve(),
+        serving=Path(raw["serving"]).resolve(),
+        model=model,
+        backend=raw["model"].get("backend", "od_api"),
+        data_root=root,
+        sources=tuple(Source.from_dict(record, root) for record in data["sources"]),
+        source_records=json.dumps(data["sources"]),
+        min_target_boxes=data.get("min_target_boxes", 10),
+        label_map=label_map,
+        defaults={
+            "target": raw["target"],
+            **{name: given.get(name) for name in PARAMETERS},
+        },
+    )

@@ -1,0 +1,85 @@
+"""Runs a compiled pipeline on this machine without Airflow: the nodes one after the other."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from components.errors import EXIT_NOTHING_TO_DO, EXIT_OK
+from components.progress import MARK
+from pipelines.run_node import PARAMETERS_VARIABLE, read_topology, run_values
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run_pipeline(
+    compiled: Path,
+    run_id: str,
+    parameters: Mapping[str, Any],
+    show: Callable[[str], None] = print,
+    verbose: bool = False,
+) -> int:
+    """Runs all nodes, each in its own process; stops at the first that fails.
+
+    Returns the exit code of that node, or 0. What depends on a skipped node is skipped too. The
+    whole output of each node is kept in the run's folder.
+    """
+    topology = read_topology(compiled)
+    run_values(topology, json.dumps(dict(parameters)))  # refuse wrong values before any work
+    order = TopologicalSorter({n["id"]: n["upstream"] for n in topology["nodes"]}).static_order()
+    upstream = {n["id"]: set(n["upstream"]) for n in topology["nodes"]}
+    logs = Path(topology["work"]) / "runs" / run_id
+    logs.mkdir(parents=True, exist_ok=True)
+    skipped: set[str] = set()
+    for node in order:
+        if upstream[node] & skipped:
+            skipped.add(node)
+            show(f"{node}: skipped")
+            continue
+        code = _run_node(compiled, node, run_id, parameters, logs / f"{node}.log", show, verbose)
+        if code == EXIT_NOTHING_TO_DO:
+            skipped.add(node)
+        elif code != EXIT_OK:
+            show(f"{node}: exit code {code}; its whole output: {logs / f'{node}.log'}")
+            return code
+    return EXIT_OK
+
+
+def _run_node(
+    compiled: Path,
+    node: str,
+    run_id: str,
+    parameters: Mapping[str, Any],
+    log: Path,
+    show: Callable[[str], None],
+    verbose: bool,
+) -> int:
+    command = [sys.executable, "-m", "pipelines.run_node", "--compiled", str(compiled)]
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        PARAMETERS_VARIABLE: json.dumps(dict(parameters)),
+    }
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            [*command, "--node", node, "--run-id", run_id],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env=environment,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            if MARK in line:
+                show(line.split(MARK, 1)[1].rstrip())
+            elif verbose:
+                show(line.rstrip())
+    return process.returncode

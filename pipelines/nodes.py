@@ -1,0 +1,23 @@
+"""What the runners need to know of each node beyond TFX's IR: what to import, and its phase."""
+
+IR, TOPOLOGY = "pipeline.json", "topology.json"
+"""The files of a compiled pipeline."""
+
+LIGHT, TENSORFLOW, OD_API = "light", "tensorflow", "od_api"
+"""Profiles: without TensorFlow and Beam (one second, not eight), with, as the OD API needs."""
+
+NODES: dict[str, tuple[str, str]] = {
+    "DatasetSnapshot": (LIGHT, "data"),
+    "DataValidator": (LIGHT, "data"),
+    "RebalancedExampleGen": (TENSORFLOW, "data"),
+    "StatisticsGen": (TENSORFLOW, "data"),
+    "ImportSchemaGen": (TENSORFLOW, "data"),
+    "ExampleValidator": (TENSORFLOW, "data"),
+    "ChampionResolver": (OD_API, "diagnose"),
+    "ClassDiagnoser": (TENSORFLOW, "diagnose"),
+    "Trainer": (OD_API, "train"),
+    "RecallGate": (TENSORFLOW, "gate"),
+    "ServingCheck": (LIGHT, "gate"),
+    "Pusher": (LIGHT, "push"),
+}
+"""Profile and phase by node id, in the order of the pipeline."""

@@ -1,0 +1,130 @@
+"""What a user may set for one run, in the Airflow form, the CLI or the REST API alike.
+
+A parameter is declared here once, as JSON schema; the form, the checks and the bindings to the
+pipeline all read it. None means: what the config or the diagnosis says.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+
+from components.detectors.freeze import POLICIES
+from components.errors import ConfigError
+
+# The groups travel to different nodes, so that a change runs again only what depends on it.
+RECIPE, DATA, GATE = "recipe", "data", "gate"
+
+
+@dataclass(frozen=True)
+class RunParameter:
+    """One field of the form.
+
+    group: where it goes; schema: JSON schema of a value, with title and description for the form.
+    """
+
+    group: str
+    schema: Mapping[str, Any]
+
+
+def _number(title: str, description: str, **limits: float) -> dict[str, Any]:
+    return {"type": ["number", "null"], "title": title, "description": description, **limits}
+
+
+def _integer(title: str, description: str, **limits: int) -> dict[str, Any]:
+    return {"type": ["integer", "null"], "title": title, "description": description, **limits}
+
+
+PARAMETERS: dict[str, RunParameter] = {
+    "freeze_policy": RunParameter(
+        RECIPE,
+        {
+            "type": ["string", "null"],
+            "enum": [*POLICIES, None],
+            "title": "Freeze policy",
+            "description": "Which part of the model stays as it is.",
+        },
+    ),
+    "steps": RunParameter(
+        RECIPE, _integer("Steps", "Training steps.", minimum=1, maximum=1_000_000)
+    ),
+    "learning_rate": RunParameter(
+        RECIPE,
+        _number("Learning rate", "Of the first step.", exclusiveMinimum=0, maximum=1),
+    ),
+    "class_weight": RunParameter(
+        RECIPE,
+        _number(
+            "Class weight",
+            "Factor on the loss of the target class.",
+            exclusiveMinimum=0,
+            maximum=100,
+        ),
+    ),
+    "seed": RunParameter(
+        RECIPE, _integer("Seed", "Of everything random.", minimum=0, maximum=2**31 - 1)
+    ),
+    "replay_share": RunParameter(
+        DATA,
+        _number(
+            "Replay share",
+            "Share of the training examples that are old data.",
+            minimum=0,
+            maximum=0.95,
+        ),
+    ),
+    "precision": RunParameter(
+        GATE,
+        _number(
+            "Precision",
+            "That each class keeps at its operating point.",
+            minimum=0.05,
+            maximum=0.999,
+        ),
+    ),
+    "precision_tolerance": RunParameter(
+        GATE,
+        _number(
+            "Precision tolerance",
+            "How far the precision on test may fall below it.",
+            minimum=0,
+            maximum=1,
+        ),
+    ),
+    "min_lift": RunParameter(
+        GATE,
+        _number("Least lift", "Of the target's recall, to push.", minimum=0, maximum=1),
+    ),
+    "max_drop": RunParameter(
+        GATE,
+        _number(
+            "Largest drop",
+            "Of another class's recall, which must be ruled out.",
+            minimum=0,
+            maximum=1,
+        ),
+    ),
+}
+"""All parameters but `target`, whose values are the classes of the model."""
+
+
+def check(values: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]) -> None:
+    """Checks the values of a run against the schemas by name.
+
+    Raises ConfigError for an unknown name and for a value of the wrong type or range.
+    """
+    for name, value in values.items():
+        if name not in schemas:
+            raise ConfigError(
+                f"There is no run parameter {str(name)[:80]!r}; there are: {', '.join(schemas)}."
+            )
+        try:
+            jsonschema.validate(value, schemas[name])
+        except jsonschema.ValidationError as error:
+            shown = json.dumps(value)
+            shown = shown if len(shown) <= 80 else shown[:77] + "..."
+            raise ConfigError(
+                f"Run parameter {name} can't be {shown}: {error.message[:200]}."
+            ) from None

@@ -1,0 +1,135 @@
+"""The TFX pipeline of one config."""
+
+from pathlib import Path
+from typing import Any
+
+from tfx import v1 as tfx
+
+from components.champion_resolver.component import ChampionResolver
+from components.class_diagnoser.component import ClassDiagnoser
+from components.data_validator.component import DataValidator
+from components.dataset_snapshot.component import DatasetSnapshot
+from components.rebalanced_example_gen.component import RebalancedExampleGen
+from components.recall_gate.component import RecallGate
+from components.serving_check.component import ServingCheck
+from pipelines.bindings import RuntimeValues
+from pipelines.config import Config
+
+# Beam's default runner now delegates to Prism, a binary that it wants to download.
+BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
+
+
+def build_pipeline(
+    config: Config, defaults: RuntimeValues, schema_file: Path, versions: dict[str, str]
+) -> tfx.dsl.Pipeline:
+    """All nodes of the design's section 3, wired.
+
+    defaults: what the runtime parameters are when a run sets nothing.
+    schema_file: the curated TFDV schema with the model's classes filled in.
+    versions: `code` and `model`, hashes that the cache is keyed by.
+    """
+    values = {
+        name: tfx.dsl.experimental.RuntimeParameter(name, type(value), value)
+        for name, value in vars(defaults).items()
+    }
+    code: dict[str, Any] = {"code_version": versions["code"]}
+    label_map = str(config.model / "label_map.pbtxt")
+
+    snapshot = DatasetSnapshot(
+        sources=config.source_records,
+        root=str(config.data_root),
+        fingerprint=values["fingerprint"],
+        **code,
+    )
+    validator = DataValidator(
+        snapshot=snapshot.outputs["snapshot"],
+        label_map=label_map,
+        target=values["target"],
+        min_target_boxes=config.min_target_boxes,
+        report_dir=str(config.work / "validation"),
+        **code,
+    )
+    example_gen = RebalancedExampleGen(
+        snapshot=snapshot.outputs["snapshot"],
+        validation=validator.outputs["validation"],
+        label_map=label_map,
+        rebalancing=values["rebalancing"],
+        **code,
+    )
+    examples = example_gen.outputs["examples"]
+    statistics_gen = tfx.components.StatisticsGen(examples=examples)
+    schema_gen = tfx.components.ImportSchemaGen(schema_file=str(schema_file))
+    example_validator = tfx.components.ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
+    )
+    resolver = ChampionResolver(
+        snapshot=snapshot.outputs["snapshot"],
+        serving_dir=str(config.serving),
+        pretrained=str(config.model),
+        pretrained_hash=versions["model"],
+        backend=config.backend,
+        question=values["question"],
+        **code,
+    )
+    champion = resolver.outputs["champion"]
+    diagnoser = ClassDiagnoser(
+        examples=examples,
+        anomalies=example_validator.outputs["anomalies"],
+        champion=champion,
+        target=values["target"],
+        precision=values["precision"],
+        overrides=values["overrides"],
+        **code,
+    )
+    trainer = tfx.components.Trainer(
+        run_fn="components.trainer.run_fn.run_fn",  # by path: nothing is packaged for each run
+        examples=examples,
+        base_model=champion,
+        hyperparameters=diagnoser.outputs["recipe"],
+        custom_config=values["trainer_config"],
+    )
+    gate = RecallGate(
+        examples=examples,
+        snapshot=snapshot.outputs["snapshot"],
+        diagnosis=diagnoser.outputs["diagnosis"],
+        champion=champion,
+        challenger=trainer.outputs["model"],
+        target=values["target"],
+        settings=values["gate"],
+        ledger=str(config.work / "test_uses.jsonl"),
+        **code,
+    )
+    serving_check = ServingCheck(
+        model=trainer.outputs["model"], snapshot=snapshot.outputs["snapshot"], **code
+    )
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=gate.outputs["blessing"],
+        infra_blessing=serving_check.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(config.serving))
+        ),
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(config.work / "pipeline"),
+        components=[
+            snapshot,
+            validator,
+            example_gen,
+            statistics_gen,
+            schema_gen,
+            example_validator,
+            resolver,
+            diagnoser,
+            trainer,
+            gate,
+            serving_check,
+            pusher,
+        ],
+        enable_cache=True,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            str(config.work / "metadata.db")
+        ),
+        beam_pipeline_args=BEAM_ARGS,
+    )

@@ -1,0 +1,273 @@
+"""Runs exactly one node of a compiled pipeline in this process.
+
+    python -m pipelines.run_node --compiled build/compiled/digits --node Trainer --run-id RUN
+
+The parameters of the run come as one JSON object in the environment variable CLASSLIFT_PARAMETERS;
+they never meet a shell. Exit codes: 0 done or cached; 99 nothing to do; 78 a fault that a retry
+can't mend; 1 worth a retry.
+
+Imports are the price of a process a node, so this module imports what the node needs and no more;
+`tfx.v1`, which imports everything, never.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+from components.detectors import od_api
+from components.errors import (
+    EXIT_NOTHING_TO_DO,
+    EXIT_OK,
+    EXIT_RETRY,
+    ClassLiftError,
+    ConfigError,
+    DataError,
+    PipelineError,
+)
+from components.progress import begin, say
+from pipelines import nodes
+from pipelines.nodes import IR, TOPOLOGY
+from pipelines.parameters import check
+
+STARTED = time.monotonic()
+PARAMETERS_VARIABLE, VERBOSE_VARIABLE = "CLASSLIFT_PARAMETERS", "CLASSLIFT_VERBOSE"
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+class Terminated(Exception):
+    """SIGTERM as an Exception: TFX's launcher then records the failure and removes the outputs."""
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Run one node of a compiled pipeline.")
+    parser.add_argument(
+        "--compiled", type=Path, required=True, help="folder of the compiled config"
+    )
+    parser.add_argument("--node", required=True)
+    parser.add_argument("--run-id", required=True)
+    arguments = parser.parse_args()
+    _die_with_parent()
+    begin(arguments.node)
+    try:
+        topology = read_topology(arguments.compiled)
+        parameters = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))
+        node = next((n for n in topology["nodes"] if n["id"] == arguments.node), None)
+        if node is None:
+            known = ", ".join(n["id"] for n in topology["nodes"])
+            raise PipelineError(f"There is no node {arguments.node!r}; there are: {known}.")
+        _prepare_imports(node["profile"])
+        return _run(arguments.compiled, topology, node, arguments.run_id, parameters)
+    except ClassLiftError as error:
+        say(f"stopped: {error}")
+        return error.exit_code
+    except Terminated:
+        say("stopped by SIGTERM; its outputs were removed")
+        return EXIT_TERMINATED
+    except Exception as error:  # the border of the process: everything else is worth a retry
+        traceback.print_exc()
+        say(f"failed: {type(error).__name__}: {error}")
+        return EXIT_RETRY
+
+
+def read_topology(compiled: Path) -> dict[str, Any]:
+    """The topology of a compiled config. Raises ConfigError when it is not there."""
+    path = compiled / TOPOLOGY
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no compiled pipeline; run `classlift compile` first.")
+    return json.loads(path.read_text())
+
+
+def run_values(topology: dict[str, Any], text: str) -> dict[str, Any]:
+    """The values of all run parameters: the config's, replaced by those in a JSON object.
+
+    Raises ConfigError for what is not JSON, an unknown name, or a wrong value.
+    """
+    try:
+        given = json.loads(text or "{}")
+    except ValueError as error:
+        raise ConfigError(f"{PARAMETERS_VARIABLE} is not valid JSON ({error}).") from None
+    if not isinstance(given, dict):
+        raise ConfigError(f"{PARAMETERS_VARIABLE} must be a JSON object of parameters.")
+    check(given, topology["parameters"])
+    return {**topology["defaults"], **given}
+
+
+def _prepare_imports(profile: str) -> None:
+    if not os.environ.get(VERBOSE_VARIABLE):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if profile == nodes.LIGHT:
+        # TFX's optional imports of both fall back; the process starts in a second, not in eight.
+        sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # type: ignore[assignment]
+    elif profile == nodes.OD_API:
+        os.environ.update(od_api.ENVIRONMENT)
+
+
+def _run(
+    compiled: Path,
+    topology: dict[str, Any],
+    node: dict[str, Any],
+    run_id: str,
+    parameters: dict[str, Any],
+) -> int:
+    name = node["id"]
+    say("starting")
+    from google.protobuf import json_format
+    from tfx.orchestration import metadata
+    from tfx.orchestration.local import runner_utils
+    from tfx.orchestration.portable import launcher, runtime_parameter_utils
+    from tfx.proto.orchestration import pipeline_pb2
+
+    from pipelines import metadata as classlift_metadata
+    from pipelines.bindings import bind
+
+    _quiet_logs()
+    ir = json_format.Parse((compiled / IR).read_text(), pipeline_pb2.Pipeline())
+    values = vars(bind(parameters, topology["fixed"]))
+    if name == "DatasetSnapshot":
+        values["fingerprint"] = _fingerprint(Path(topology["config"]))
+    runtime_parameter_utils.substitute_runtime_parameter(ir, {**values, "pipeline-run-id": run_id})
+    pipeline_node = next(n.pipeline_node for n in ir.nodes if n.pipeline_node.node_info.id == name)
+    deployment = runner_utils.extract_local_deployment_config(ir)
+    database = Path(topology["work"]) / "metadata.db"
+    connection = deployment.metadata_connection_config
+    mlmd = metadata.Metadata(getattr(connection, connection.WhichOneof("connection_config")))
+
+    store = classlift_metadata.open_store(database)
+    missing = set(node["upstream"]) - classlift_metadata.nodes_done(store, topology["name"], run_id)
+    if missing:
+        raise PipelineError(
+            f"Run {run_id}: {name} can't start, for {', '.join(sorted(missing))} has not finished "
+            "in this run."
+        )
+    imported = time.monotonic()
+    signal.signal(signal.SIGTERM, _on_sigterm)
+
+    class NodeLauncher(launcher.Launcher):
+        def _run_executor(self, execution_info: Any) -> Any:
+            _clear_outputs(execution_info)
+            return super()._run_executor(execution_info)
+
+    info = NodeLauncher(
+        pipeline_node=pipeline_node,
+        mlmd_connection=mlmd,
+        pipeline_info=ir.pipeline_info,
+        pipeline_runtime_spec=ir.runtime_spec,
+        executor_spec=runner_utils.extract_executor_spec(deployment, name),
+        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+    ).launch()
+
+    # launch() returns normally when inputs can't be resolved: only the store knows the truth.
+    store = classlift_metadata.open_store(database)
+    if info is None or info.execution_id is None:
+        raise PipelineError(f"Run {run_id}: the inputs of {name} can't be resolved.")
+    from ml_metadata.proto import metadata_store_pb2
+
+    state = store.get_executions_by_id([info.execution_id])[0].last_known_state
+    if state not in classlift_metadata.DONE:
+        say(f"failed, state {metadata_store_pb2.Execution.State.Name(state)}")
+        return EXIT_RETRY
+    artifacts = classlift_metadata.artifacts_of(store, [info.execution_id])
+    cached = state == metadata_store_pb2.Execution.CACHED
+    code = EXIT_OK
+    if name == "ExampleValidator":
+        _require_no_anomalies(artifacts, mlmd, info.execution_id)
+    elif name == "Pusher":
+        code = _pushed(artifacts, cached)
+    seconds, imports = time.monotonic() - STARTED, imported - STARTED
+    outcome = "skipped" if code == EXIT_NOTHING_TO_DO else "cached" if cached else "done"
+    say(f"{outcome} in {seconds:.1f} s, {imports:.1f} s of it imports")
+    record = {"node": name, "outcome": outcome, "seconds": seconds, "import_seconds": imports}
+    folder = Path(topology["work"]) / "runs" / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(record))
+    return code
+
+
+def _fingerprint(config: Path) -> str:
+    from components.dataset.snapshot import fingerprint
+    from pipelines.config import load_config
+
+    return fingerprint(load_config(config).sources)
+
+
+def _clear_outputs(execution_info: Any) -> None:
+    """Removes what an attempt that was killed left in the output folders, which TFX reuses."""
+    from tfx.dsl.io import fileio
+
+    for artifacts in execution_info.output_dict.values():
+        for artifact in artifacts:
+            if fileio.exists(artifact.uri):
+                remove = fileio.rmtree if fileio.isdir(artifact.uri) else fileio.remove
+                remove(artifact.uri)
+
+
+def _require_no_anomalies(artifacts: list[Any], mlmd: Any, execution_id: int) -> None:
+    """Raises DataError, and marks the execution failed, when examples break the schema."""
+    from ml_metadata.proto import metadata_store_pb2
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+    found = []
+    for artifact in artifacts:
+        for path in sorted(Path(artifact.uri).glob("Split-*/SchemaDiff.pb")):
+            anomalies = anomalies_pb2.Anomalies.FromString(path.read_bytes())
+            if anomalies.HasField("dataset_anomaly_info"):
+                found.append(f"{path.parent.name}: {anomalies.dataset_anomaly_info.description}")
+            for feature, info in sorted(anomalies.anomaly_info.items()):
+                found.append(f"{path.parent.name}, {feature}: {info.description}")
+    if found:
+        with mlmd as handle:
+            execution = handle.store.get_executions_by_id([execution_id])[0]
+            execution.last_known_state = metadata_store_pb2.Execution.FAILED
+            handle.store.put_executions([execution])
+        raise DataError(f"The examples break the curated schema: {'; '.join(found)}")
+
+
+def _pushed(artifacts: list[Any], cached: bool) -> int:
+    """The exit code of a Pusher, which ends COMPLETE whether it pushed or not."""
+    model = artifacts[0].custom_properties
+    if not model["pushed"].int_value:
+        say("nothing is pushed, for the gate did not bless the challenger")
+        return EXIT_NOTHING_TO_DO
+    destination = Path(model["pushed_destination"].string_value)
+    if not destination.is_dir():
+        raise PipelineError(
+            f"{destination} was pushed by an earlier run of this very data and recipe, and is "
+            "gone; put it back, or change the data or the recipe to train anew."
+        )
+    if cached:
+        say(f"{destination} was pushed before; nothing is pushed twice")
+    else:
+        say(f"pushed {destination}")
+    return EXIT_OK
+
+
+def _quiet_logs() -> None:
+    from absl import logging
+
+    logging.set_verbosity(logging.INFO if os.environ.get(VERBOSE_VARIABLE) else logging.ERROR)
+
+
+def _die_with_parent() -> None:
+    """Asks Linux for SIGTERM when the parent dies, so that no training outlives its task."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _on_sigterm(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+if __name__ == "__main__":
+    exit_code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)  # without TensorFlow's and Beam's teardown, a second or two

@@ -1,0 +1,61 @@
+"""Small data sets in memory and on disk."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from components.dataset import schema
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a COCO data set: two 40x30 images, two classes; arguments replace parts of it."""
+
+    def write(name: str = "data", **parts: Any) -> Path:
+        folder = tmp_path / name
+        (folder / "images").mkdir(parents=True)
+        for number in (1, 2):
+            picture = Image.effect_noise((40, 30), 50 + number).convert("RGB")
+            picture.save(folder / "images" / f"{number}.jpg")
+        document = {
+            "images": [
+                {"id": n, "file_name": f"images/{n}.jpg", "width": 40, "height": 30} for n in (1, 2)
+            ],
+            "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "scooter"}],
+            "annotations": [
+                {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 10, 20]},
+                {"id": 2, "image_id": 2, "category_id": 2, "bbox": [5, 5, 8.5, 9.25]},
+            ],
+            **parts,
+        }
+        path = folder / "annotations.json"
+        path.write_text(json.dumps(document))
+        return path
+
+    return write
+
+
+def boxes_table(rows: list[tuple[str, str, float, float, float, float]]) -> pa.Table:
+    """`schema.BOXES` from (image_id, label, xmin, ymin, xmax, ymax) rows."""
+    names = ("image_id", "label", "xmin", "ymin", "xmax", "ymax")
+    extra = {"is_crowd": False, "difficult": False}
+    return pa.Table.from_pylist(
+        [
+            {**dict(zip(names, row, strict=True)), **extra, "box_id": i, "source": f"row {i}"}
+            for i, row in enumerate(rows)
+        ],
+        schema.BOXES,
+    )
+
+
+def detections_table(rows: list[tuple[str, str, float, float, float, float, float]]) -> pa.Table:
+    """`schema.DETECTIONS` from (image_id, label, score, xmin, ymin, xmax, ymax) rows."""
+    names = schema.DETECTIONS.names
+    return pa.Table.from_pylist(
+        [dict(zip(names, row, strict=True)) for row in rows], schema.DETECTIONS
+    )

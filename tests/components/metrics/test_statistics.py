@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from components.metrics.statistics import (
+    Change,
+    bootstrap_shares,
+    holm,
+    objects_needed,
+    paired_change,
+    share_bounds,
+)
+
+pytestmark = pytest.mark.unit
+
+
+def simulate(rng, images, before, after, correlation=0.5):
+    """Objects, hits before and hits after, [images, 1]; objects of an image share their luck."""
+    objects = 1.0 + rng.poisson(1.0, (images, 1))
+    luck = rng.normal(size=images) * np.sqrt(correlation)
+
+    def hits(recall):
+        draws = [
+            (luck[i] + rng.normal(size=int(n)) * np.sqrt(1 - correlation)) < stats.norm.ppf(recall)
+            for i, n in enumerate(objects[:, 0])
+        ]
+        return np.array([[d.sum()] for d in draws], float)
+
+    return objects, hits(before), hits(after)
+
+
+def test_bootstrap_agrees_with_the_closed_form():
+    """The closed-form standard error of the ratio is within 2% of the bootstrap's."""
+    rng = np.random.default_rng(0)
+    errors = []
+    for seed in range(10):
+        objects, before, after = simulate(rng, 500, 0.6, 0.7)
+        closed = paired_change(objects, before, after)[0].standard_error
+        errors.append(bootstrap_shares(objects, after - before, seed).std() / closed)
+    assert np.mean(errors) == pytest.approx(1, abs=0.02)
+
+
+def test_lower_bound_covers():
+    """Of equal models, one in twenty has a lower bound above 0 (binomial: 3 to 27 of 200)."""
+    rng = np.random.default_rng(1)
+    false = sum(paired_change(*simulate(rng, 150, 0.6, 0.6))[0].lower_bound > 0 for _ in range(200))
+    assert 3 <= false <= 22
+
+
+def test_no_discordant_pair_is_no_proof_of_equality():
+    objects = np.ones((4, 1))
+    change = paired_change(objects, objects, objects)[0]
+    assert change.change == 0
+    assert change.standard_error == pytest.approx(1 / 4)
+    assert change.lower_bound == pytest.approx(-stats.t.ppf(0.95, 3) / 4)
+    assert change.p_worse == pytest.approx(0.5)
+
+
+def test_a_class_without_objects_is_nan():
+    change = paired_change(np.zeros((4, 1)), np.zeros((4, 1)), np.zeros((4, 1)))[0]
+    assert change.change != change.change
+
+
+def test_share_bounds_at_the_ends():
+    (none, _, upper), (full, lower, _) = share_bounds(
+        np.ones((20, 2)), np.column_stack([np.zeros(20), np.ones(20)])
+    )
+    assert (none, full) == (0, 1)
+    assert upper == pytest.approx(1 - 0.05 ** (1 / 20))  # Clopper-Pearson in closed form
+    assert lower == pytest.approx(0.05 ** (1 / 20))
+
+
+@pytest.mark.parametrize(
+    ("p_values", "rejected"),
+    [
+        ([], []),
+        ([0.01], [True]),
+        ([0.03, 0.2], [False, False]),  # the smallest must beat alpha / 2
+        ([0.2, 0.001, 0.02], [False, True, True]),  # order does not matter
+    ],
+)
+def test_holm(p_values, rejected):
+    assert holm(p_values, 0.05) == rejected
+
+
+def change(value: float, error: float) -> Change:
+    return Change(value, value - 1.645 * error, value + 1.645 * error, error, 0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "needed"),
+    [
+        (0.0, 0.05, 171),  # 1.645 * 0.05 / 0.05 = 1.645; 100 * (1.645^2 - 1)
+        (-0.06, 0.05, None),  # the measured drop is itself too large
+    ],
+)
+def test_objects_needed(value, error, needed):
+    assert objects_needed(change(value, error), 100, max_drop=0.05) == needed

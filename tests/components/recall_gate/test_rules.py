@@ -1,0 +1,117 @@
+import json
+
+import pytest
+
+from components.errors import EvaluationError
+from components.metrics.statistics import Change
+from components.recall_gate.rules import ClassEvidence, judge, to_json
+from components.recall_gate.settings import GateSettings
+
+pytestmark = pytest.mark.unit
+SETTINGS = GateSettings(precision=0.8, precision_tolerance=0.1, min_lift=0.05, max_drop=0.05)
+
+
+def evidence(label="other", change=0.0, lower=-0.02, p_worse=0.5, **parts):
+    values = {
+        "label": label,
+        "objects": 300,
+        "champion_recall": 0.6,
+        "challenger_recall": 0.6 + change,
+        "recall": Change(change, lower, change + 0.02, 0.01, p_worse, 0.03),
+        "unchanged": False,
+        "precision": 0.8,
+        "precision_lower": 0.76,
+        "precision_upper": 0.84,
+        "champion_ap50": 0.7,
+        "challenger_ap50": 0.8,
+        **parts,
+    }
+    return ClassEvidence(**values)
+
+
+LIFTED = evidence("target", change=0.3, lower=0.25, p_worse=1.0)
+UNCERTAIN = {"change": 0.01, "lower": -0.2}
+
+
+@pytest.mark.parametrize(
+    ("target", "others", "verdict", "words"),
+    [
+        # the plain good case
+        (LIFTED, [evidence()], "push", "target is lifted"),
+        # a class of three objects whose outputs are the same bits needs no statistics
+        (LIFTED, [evidence(**UNCERTAIN, objects=3, unchanged=True)], "push", "unchanged"),
+        # too little lift, though certain
+        (evidence("target", 0.04, 0.02), [evidence()], "refuse", "not lifted"),
+        # lift enough, but only bought: the ranking got worse
+        (evidence("target", 0.3, 0.25, challenger_ap50=0.6), [evidence()], "refuse", "AP50 fell"),
+        # lift enough, but the bound says it may be chance
+        (evidence("target", 0.1, -0.01), [evidence()], "inconclusive", "may be lifted"),
+        # another class fell, provably
+        (LIFTED, [evidence(change=-0.1, lower=-0.13, p_worse=1e-4)], "refuse", "regressed"),
+        # another class fell by less than max_drop, provably: a fall is a fall
+        (LIFTED, [evidence(change=-0.03, lower=-0.04, p_worse=1e-4)], "refuse", "regressed"),
+        # another class can't be judged
+        (LIFTED, [evidence(**UNCERTAIN)], "inconclusive", "more labelled objects"),
+        # its drop is already too large, though not proven: more labels won't settle it
+        (LIFTED, [evidence(change=-0.06, lower=-0.2)], "inconclusive", "itself that large"),
+        # no object at all
+        (LIFTED, [evidence(objects=0, **UNCERTAIN)], "inconclusive", "no object of it"),
+        # precision lost, provably
+        (
+            LIFTED,
+            [evidence(precision=0.6, precision_lower=0.55, precision_upper=0.65)],
+            "refuse",
+            "lost its precision",
+        ),
+        # precision perhaps lost
+        (
+            LIFTED,
+            [evidence(precision=0.72, precision_lower=0.67, precision_upper=0.77)],
+            "inconclusive",
+            "may have lost",
+        ),
+        # an unchanged class answers for the champion's precision, not for the challenger's
+        (
+            LIFTED,
+            [evidence(unchanged=True, precision=0.6, precision_lower=0.5, precision_upper=0.65)],
+            "push",
+            "unchanged",
+        ),
+        # a refusal outweighs a doubt
+        (
+            evidence("target", 0.0, -0.02),
+            [evidence(**UNCERTAIN)],
+            "refuse",
+            "not lifted",
+        ),
+    ],
+)
+def test_verdict(target, others, verdict, words):
+    judgement = judge([target, *others], "target", SETTINGS)
+    assert judgement.verdict == verdict
+    assert words in " ".join(judgement.reasons)
+
+
+def test_holm_protects_the_many():
+    """p = 0.05 in one of nine classes is no regression at a family-wise alpha of 0.20."""
+    others = [evidence(str(i), p_worse=0.05 if i == 0 else 0.9) for i in range(9)]
+    assert judge([LIFTED, *others], "target", SETTINGS).verdict == "push"
+    alone = judge([LIFTED, evidence("0", p_worse=0.05)], "target", SETTINGS)
+    assert alone.verdict == "refuse"
+
+
+@pytest.mark.parametrize("present", [[], [evidence("target", objects=0)]])
+def test_a_target_without_evidence_is_an_error(present):
+    with pytest.raises(EvaluationError, match="no object of class target"):
+        judge([*present, evidence()], "target", SETTINGS)
+
+
+def test_json_has_no_nan():
+    nan = float("nan")
+    empty = evidence(objects=0, precision=nan, champion_recall=nan, **UNCERTAIN)
+    classes = [LIFTED, empty]
+    document = to_json(judge(classes, "target", SETTINGS), classes, "target", {"extra": nan})
+    text = json.dumps(document, allow_nan=False)
+    assert json.loads(text)["classes"]["other"]["champion_recall"] is None
+    assert document["version"] == 1
+    assert document["pushed"] is None
