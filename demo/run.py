@@ -40,7 +40,7 @@ def main() -> int:
         compiled = compile_config(config)
         run_values(read_topology(compiled), arguments.parameters)
         show("preparing Airflow's database")
-        home = ROOT / "build" / "airflow"
+        home = config.work / "airflow"
         airflow.migrate(home)
         runs = config.work / "runs"
         before = set(runs.iterdir()) if runs.exists() else set()

@@ -26,9 +26,9 @@ import numpy.typing as npt
 SIZE = 128  # pixels, both sides
 CLASSES = tuple(str(digit) for digit in range(10))
 WEAK = 8
-WEAK_SCANS_IN_OLD_DATA = 24
+WEAK_SCANS_IN_OLD_DATA = 12
 JPEG_QUALITY = 92
-VERSION = 2  # raise it when the scenes change: the demo then makes its data anew
+VERSION = 3  # raise it when the scenes change: the demo then makes its data anew
 
 Image = npt.NDArray[np.float32]
 Box = tuple[int, int, int, int]  # xmin, ymin, xmax, ymax in pixels
@@ -49,7 +49,7 @@ class Split:
 
 
 # The old data are what the pre-trained model was made from; the demo replays its first thousand.
-OLD = Split("old", 8000, "old", 1 / 15, seed=1)
+OLD = Split("old", 8000, "old", 1 / 30, seed=1)
 REPLAYED = 1000
 NEW = Split("new", 400, "new", 4.0, seed=2)
 EVAL = Split("eval", 800, "eval", 1.0, seed=3)

@@ -79,7 +79,8 @@ def compile_config(config: Config) -> Path:
 
 def compiled_folder(config: Config) -> Path:
     """Where the compiled pipeline of a config lies; the DAGs look for topologies there."""
-    return ROOT / "build" / "compiled" / config.name
+    root = os.environ.get("CLASSLIFT_COMPILED") or ROOT / "build" / "compiled"
+    return Path(root) / config.name
 
 
 def hash_files(paths: list[Path], root: Path) -> str:

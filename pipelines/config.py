@@ -14,6 +14,8 @@ from components.dataset.snapshot import Source
 from components.errors import ConfigError
 from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 def _group_schema(group: str) -> dict[str, Any]:
     properties = {name: p.schema for name, p in PARAMETERS.items() if p.group == group}
@@ -99,7 +101,7 @@ class Config:
 
 
 def load_config(path: Path) -> Config:
-    """Reads a config; its relative paths are below the current folder, the project's root.
+    """Reads a config; its relative paths are below the project's root, wherever it is called from.
 
     Raises ConfigError when the file can't be read, a key is unknown or a value is out of range.
     """
@@ -114,7 +116,7 @@ def load_config(path: Path) -> Config:
     except jsonschema.ValidationError as error:
         place = ".".join(map(str, error.absolute_path)) or "the file"
         raise ConfigError(f"{path}: {place}: {error.message}.") from None
-    model = Path(raw["model"]["path"]).resolve()
+    model = (ROOT / raw["model"]["path"]).resolve()
     label_map_path = model / "label_map.pbtxt"
     if not label_map_path.is_file():
         raise ConfigError(f"{path}: model.path: {label_map_path} is missing.")
@@ -125,13 +127,13 @@ def load_config(path: Path) -> Config:
             f"{', '.join(label_map)}."
         )
     data = raw["data"]
-    root = Path(data["root"]).resolve()
+    root = (ROOT / data["root"]).resolve()
     given = {**raw.get("recipe", {}), **raw.get("rebalancing", {}), **raw.get("gate", {})}
     return Config(
         name=raw["name"],
         path=path.resolve(),
-        work=Path(raw["work"]).resolve(),
-        serving=Path(raw["serving"]).resolve(),
+        work=(ROOT / raw["work"]).resolve(),
+        serving=(ROOT / raw["serving"]).resolve(),
         model=model,
         backend=raw["model"].get("backend", "od_api"),
         data_root=root,

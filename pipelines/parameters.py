@@ -5,6 +5,7 @@ pipeline all read it. None means: what the config or the diagnosis says.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -121,6 +122,8 @@ def check(values: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]) -
                 f"There is no run parameter {str(name)[:80]!r}; there are: {', '.join(schemas)}."
             )
         try:
+            if isinstance(value, float) and not math.isfinite(value):
+                raise jsonschema.ValidationError("it must be a finite number")
             jsonschema.validate(value, schemas[name])
         except jsonschema.ValidationError as error:
             shown = json.dumps(value)

@@ -72,6 +72,8 @@ def build_pipeline(
         **code,
     )
     champion = resolver.outputs["champion"]
+    for node in (schema_gen, resolver):  # so that bad data stop the run before any other work
+        node.add_upstream_node(validator)
     diagnoser = ClassDiagnoser(
         examples=examples,
         anomalies=example_validator.outputs["anomalies"],

@@ -66,10 +66,10 @@ class OdApiDetector:
         checkpoint = tf.train.latest_checkpoint(str(folder / CHECKPOINT))
         if checkpoint is None:
             raise ModelError(f"{folder / CHECKPOINT}: there is no checkpoint (ckpt-0.index, ...).")
-        status = tf.train.Checkpoint(model=detector._model).restore(checkpoint)
         try:
+            status = tf.train.Checkpoint(model=detector._model).restore(checkpoint)
             status.expect_partial().assert_existing_objects_matched()
-        except AssertionError as error:
+        except (AssertionError, ValueError) as error:  # objects missing, shapes that differ
             raise ModelError(
                 f"{checkpoint}: the checkpoint does not fit {folder / CONFIG}; "
                 "take both from the same export."

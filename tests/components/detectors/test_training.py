@@ -1,0 +1,117 @@
+"""Freezing, determinism and learning, on the real detector."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.detectors.freeze import POLICIES, frozen_parts
+from components.detectors.input import training_batches
+from components.detectors.recipe import Recipe
+from components.detectors.training import fit
+from components.errors import ConfigError, ModelError
+
+pytestmark = pytest.mark.pipeline
+
+
+def values(detector):
+    return {part: [v.numpy() for v in vs] for part, vs in detector.variables().items()}
+
+
+def restore(detector, saved):
+    for part, variables in detector.variables().items():
+        for variable, value in zip(variables, saved[part], strict=True):
+            variable.assign(value)
+
+
+def train(detector, files, recipe):
+    batches = training_batches(files, detector.input_size, detector.label_map, recipe)
+    return fit(detector, batches, recipe, report=lambda _: None)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_frozen_is_frozen_and_the_rest_moves(detector, train_files, policy):
+    """Bit for bit, batch-norm statistics too."""
+    before = values(detector)
+    try:
+        train(detector, train_files, Recipe(freeze_policy=policy, steps=3, batch_size=8))
+        after = values(detector)
+    finally:
+        restore(detector, before)
+    for part in before:
+        same = [np.array_equal(a, b) for a, b in zip(before[part], after[part], strict=True)]
+        if part in frozen_parts(policy):
+            assert all(same), f"{part} is frozen"
+        else:
+            names = [v.name for v, s in zip(detector.variables()[part], same, strict=True) if s]
+            assert not names, f"{part} is trained"
+
+
+def test_parts_hold_every_variable_once(detector):
+    parts = detector.variables()
+    owned = [v.ref() for variables in parts.values() for v in variables]
+    model = detector._model
+    everything = [*model._feature_extractor.variables, *model._box_predictor.variables]
+    assert len(owned) == len(set(owned))
+    assert set(owned) == {v.ref() for v in everything}
+
+
+def test_one_seed_one_model(detector, train_files):
+    """The same seed gives the same bits, another seed others."""
+    tf.config.experimental.enable_op_determinism()
+    before, ends = values(detector), []
+    try:
+        for seed in (1, 1, 2):
+            tf.keras.utils.set_random_seed(seed)
+            restore(detector, before)
+            train(detector, train_files, Recipe("all-but-heads", steps=4, batch_size=8, seed=seed))
+            ends.append(np.concatenate([v.ravel() for v in values(detector)["head"]]))
+    finally:
+        restore(detector, before)
+    assert np.array_equal(ends[0], ends[1])
+    assert not np.array_equal(ends[0], ends[2])
+
+
+def test_class_weights_reach_the_boxes_of_their_class(detector, train_files):
+    seen = []
+    for weights in ({}, {"8": 3.0}):
+        recipe = Recipe(class_weights=weights, batch_size=8, augmentation=False)
+        batch = next(
+            iter(training_batches(train_files, detector.input_size, detector.label_map, recipe))
+        )
+        is_target = batch.labels.numpy() == detector.label_map.id_of("8")
+        seen.append((batch.weights.numpy()[is_target], batch.weights.numpy()[~is_target]))
+    (plain, others), (weighted, same) = seen
+    assert len(plain) > 0
+    assert plain.tolist() == [1.0] * len(plain)
+    assert weighted.tolist() == [3.0] * len(plain)
+    assert np.array_equal(others, same)
+
+
+def test_a_loss_that_is_no_number_stops(detector, train_files):
+    before = values(detector)
+    detector.variables()["head"][0].assign(before["head"][0] * np.nan)
+    try:
+        with pytest.raises(ModelError, match="loss is nan at step 1"):
+            train(detector, train_files, Recipe("all-but-heads", steps=1, batch_size=8))
+    finally:
+        restore(detector, before)
+
+
+def test_too_few_batches_are_an_error(detector):
+    with pytest.raises(ModelError, match="ended after 0 of 5 steps"):
+        fit(detector, [], Recipe(steps=5), report=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"freeze_policy": "backbome"}, "no freeze policy 'backbome'; choose one of: none"),
+        ({"steps": 0}, "steps is 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"class_weights": {"8": 0}}, "weight of class '8'"),
+        ({"stepps": 3}, "no 'stepps'"),
+    ],
+)
+def test_wrong_recipes_are_refused(parts, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        Recipe().override(parts)

@@ -1,0 +1,118 @@
+"""The real thing: scenes, TFX, the OD API, Airflow, one after the other on one project.
+
+The tests stand in the order in which a user would meet what they show.
+"""
+
+import re
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_demo_ends_with_a_push(demo):
+    project, result = demo
+    assert result.returncode == 0, result.stdout[-3000:]
+    verdict = project.verdict()
+    target = verdict["classes"]["8"]
+    assert verdict["verdict"] == "push", verdict["reasons"]
+    assert target["status"] == "lifted"
+    assert target["lift"] >= 0.25
+    assert target["lower_bound"] > 0.18
+    assert {c["status"] for c in verdict["classes"].values()} <= {"lifted", "not worse"}
+    recall = verdict["recall"]
+    assert recall["as_deployed"] < recall["recalibrated"] < recall["trained"]
+    assert len(project.versions()) == 1
+    assert verdict["pushed"] == str(project.folder / "served" / project.versions()[0])
+
+
+def test_it_says_what_it_does(demo):
+    project, result = demo
+    for node in project.outcomes():
+        assert re.search(rf"^ *\d+\.\d s  {node}: (done|skipped) in ", result.stdout, re.MULTILINE)
+    assert re.search(r"Trainer: step \d+/\d+, .*images/s, \d+ s left", result.stdout)
+    assert re.search(r"^8 +\d+ +0\.\d{3} .* lifted <$", result.stdout, re.MULTILINE)
+    assert str(project.folder / "report.html") in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_the_report_needs_no_network(demo):
+    project, _ = demo
+    html = (project.folder / "report.html").read_text()
+    assert len(html) < 2_000_000
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
+    assert "url(http" not in html
+    for part in ("found now", "lost now", "Confusion", "Precision and recall"):
+        assert part.lower() in html.lower()
+
+
+CLEAN = """
+import sys
+for name in ("components", "pipelines", "object_detection", "tf_keras", "keras", "tfx"):
+    sys.modules[name] = None  # importing it is an error
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+answer = model.signatures["serving_default"](tf.zeros([8, 128, 128, 3], tf.uint8))
+print(answer["detection_boxes"].shape)
+"""
+
+
+def test_the_pushed_model_answers_eight_images_alone(demo):
+    project, _ = demo
+    version = project.folder / "served" / project.versions()[0]
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", CLEAN, str(version)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == "(8, 50, 4)"
+
+
+def test_a_second_run_comes_from_the_cache_and_pushes_nothing(demo):
+    project, _ = demo
+    versions = project.versions()
+    result = project.demo()
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert set(project.outcomes().values()) == {"cached"}
+    assert project.versions() == versions
+    assert "nothing is pushed twice" in result.stdout
+    assert project.verdict()["verdict"] == "push"
+
+
+def test_a_harmful_recipe_is_refused_and_the_push_skipped(demo):
+    """Naive fine-tuning on the new data alone, with a weight on the target."""
+    project, _ = demo
+    versions = project.versions()
+    result = project.demo(
+        replay_share=0.0, freeze_policy="none", class_weight=10.0, learning_rate=0.003, steps=150
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    verdict = project.verdict()
+    assert verdict["verdict"] == "refuse"
+    assert "regressed" in {c["status"] for c in verdict["classes"].values()}
+    assert any(re.match(r"Class \d regressed: its recall fell from", r) for r in verdict["reasons"])
+    assert verdict["pushed"] is None
+    assert project.versions() == versions
+    database = sqlite3.connect(project.folder / "airflow" / "airflow.db")
+    states = database.execute(
+        "select ti.state from task_instance ti join dag_run r on r.run_id = ti.run_id "
+        "where ti.task_id = 'Pusher' order by r.id desc limit 1"
+    ).fetchall()
+    assert states == [("skipped",)]
+
+
+@pytest.mark.parametrize("node", ["Trainer", "RecallGate", "Pusher"])
+def test_a_node_does_not_run_before_what_it_needs(demo, node):
+    """A Pusher without its gate would push an unvalidated model."""
+    project, _ = demo
+    versions = project.versions()
+    compiled = str(project.compiled / "demo_test")
+    words = ["pipelines.run_node", "--compiled", compiled, "--node", node, "--run-id", "alone"]
+    result = project.command(*words)
+    assert result.returncode == 78
+    assert re.search(rf"{node}: stopped: Run alone: {node} can't start", result.stdout)
+    assert project.versions() == versions

@@ -1,0 +1,121 @@
+"""Damaged data and wrong parameters stop a run before any training, with one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from demo import scenes
+from tests.project import Project, make_project
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Project:
+    """A project with few scenes, enough for validation."""
+    project = make_project(tmp_path_factory.mktemp("small"), "small_test")
+    for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
+        scenes.write_split(split, project.folder / "data" / split.name, 60)
+    result = project.command("pipelines.cli", "compile", "--config", str(project.config))
+    assert result.returncode == 0, result.stdout
+    return project
+
+
+@pytest.fixture
+def labels(small):
+    """The path of the new labels; what a test does to them is undone."""
+    folder = small.folder / "data" / "new"
+    copy = shutil.copytree(folder, small.folder / "copy")
+    yield folder / "annotations.json"
+    shutil.rmtree(folder)
+    copy.rename(folder)
+
+
+def box_outside(path: Path) -> None:
+    coco = json.loads(path.read_text())
+    coco["annotations"][4]["bbox"] = [120, 10, 30, 20]
+    path.write_text(json.dumps(coco))
+
+
+def unknown_class(path: Path) -> None:
+    coco = json.loads(path.read_text())
+    coco["categories"].append({"id": 11, "name": "zebra"})
+    coco["annotations"][4]["category_id"] = 11
+    path.write_text(json.dumps(coco))
+
+
+def truncated_image(path: Path) -> None:
+    image = path.parent / "images" / "000007.jpg"
+    image.write_bytes(image.read_bytes()[:1500])
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (box_outside, ["new/annotations.json annotation 5", "xmax <= width", "xmax 150.0"]),
+        (unknown_class, ["new/annotations.json annotation 5", "in the label map", "zebra"]),
+        (truncated_image, ["new/images/000007.jpg", "decoded whole", "annotations.json image 8"]),
+    ],
+)
+def test_damaged_data_stop_the_run_with_one_sentence(small, labels, damage, words):
+    damage(labels)
+    result = small.command("pipelines.cli", "run", "--config", str(small.config))
+    assert result.returncode == 78, result.stdout
+    sentence = next(line for line in result.stdout.splitlines() if "stopped:" in line)
+    assert sentence.startswith("DataValidator: stopped: The data break a rule")
+    assert all(word in sentence for word in words), sentence
+    assert set(small.outcomes()) == {"DatasetSnapshot"}  # nothing after it was started
+    assert small.versions() == []
+    assert (small.folder / "validation" / "findings.json").exists()
+
+
+INJECTIONS = [
+    '"; touch pwned #',
+    "$(touch pwned)",
+    "{{ macros }}",
+    "8\n",
+    "8" * 10_000,
+]
+
+
+@pytest.mark.parametrize("target", INJECTIONS, ids=range(len(INJECTIONS)))
+def test_a_target_that_is_no_class_is_refused(small, target):
+    words = ["pipelines.cli", "run", "--config", str(small.config), "--set", f"target={target}"]
+    result = small.command(*words)
+    assert result.returncode == 78
+    assert "Run parameter target can't be" in result.stdout
+    assert not list(small.folder.rglob("pwned"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ('{"stepps": 1}', "no run parameter 'stepps'"),
+        ('{"steps": "many"}', "Run parameter steps can't be"),
+        ("not json", "is not valid JSON"),
+        ("[]", "must be a JSON object"),
+    ],
+)
+def test_a_node_checks_its_parameters_itself(small, parameters, sentence):
+    """Whoever starts it: the form, REST and the CLI all end here."""
+    words = ["pipelines.run_node", "--compiled", str(small.compiled / "small_test")]
+    words += ["--node", "DatasetSnapshot", "--run-id", "x"]
+    result = small.command(*words, CLASSLIFT_PARAMETERS=parameters)
+    assert result.returncode == 78
+    assert sentence in result.stdout
+
+
+def test_an_unknown_node_is_named(small):
+    words = ["pipelines.run_node", "--compiled", str(small.compiled / "small_test")]
+    result = small.command(*words, "--node", "Evaluator", "--run-id", "x")
+    assert result.returncode == 78
+    assert "no node 'Evaluator'; there are: DatasetSnapshot" in result.stdout
+
+
+def test_not_compiled_is_a_sentence(small, tmp_path):
+    words = ["pipelines.run_node", "--compiled", str(tmp_path)]
+    result = small.command(*words, "--node", "Pusher", "--run-id", "x")
+    assert result.returncode == 78
+    assert "there is no compiled pipeline" in result.stdout

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+
+from components.detectors.freeze import POLICIES
+from components.errors import ConfigError
+from pipelines.bindings import bind
+from pipelines.parameters import PARAMETERS, check
+
+pytestmark = pytest.mark.unit
+SCHEMAS = {
+    "target": {"type": "string", "enum": ["7", "8"]},
+    **{name: p.schema for name, p in PARAMETERS.items()},
+}
+FIXED = {"backend": "od_api", "code_version": "x"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"target": "8", "steps": 10, "min_lift": 0.1, "freeze_policy": "none"},
+        {"steps": None, "freeze_policy": None},  # what the form sends for "as the config says"
+        {"learning_rate": 1},  # a whole number is a number
+        *({"freeze_policy": policy} for policy in POLICIES),
+    ],
+)
+def test_good_values_pass(values):
+    check(values, SCHEMAS)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"stepps": 10}, "no run parameter 'stepps'; there are: target, freeze_policy"),
+        ({"steps": 0}, "steps can't be 0"),
+        ({"steps": 1.5}, "steps can't be 1.5"),
+        ({"steps": True}, "steps can't be true"),  # JSON schema knows that true is no number
+        ({"steps": "10"}, 'steps can\'t be "10"'),
+        ({"target": 8}, "target can't be 8"),
+        ({"target": '"; touch pwned #'}, "target can't be"),
+        ({"target": "$(touch pwned)"}, "target can't be"),
+        ({"target": "{{ macros }}"}, "target can't be"),
+        ({"target": "8\n"}, "target can't be"),
+        ({"target": "8" * 10_000}, "target can't be"),
+        ({"x" * 10_000: 1}, "no run parameter"),
+        ({"min_lift": float("nan")}, "min_lift can't be NaN"),
+        ({"max_drop": -0.1}, "max_drop can't be -0.1"),
+        ({"replay_share": 1.0}, "replay_share can't be 1.0"),
+        ({"class_weight": 0}, "class_weight can't be 0"),
+    ],
+)
+def test_wrong_values_are_refused_with_a_sentence(values, sentence):
+    with pytest.raises(ConfigError) as error:
+        check(values, SCHEMAS)
+    assert sentence in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+def test_groups_change_only_what_depends_on_them():
+    """A new threshold of the gate runs the gate again, not the training before it."""
+    plain = bind({"target": "8"}, FIXED)
+    gate = bind({"target": "8", "max_drop": 0.2}, FIXED)
+    assert (gate.overrides, gate.rebalancing, gate.trainer_config) == (
+        plain.overrides,
+        plain.rebalancing,
+        plain.trainer_config,
+    )
+    assert json.loads(gate.gate)["max_drop"] == 0.2
+    assert gate.question != plain.question
+
+
+def test_seed_reaches_data_and_recipe():
+    bound = bind({"target": "8", "seed": 7}, FIXED)
+    assert json.loads(bound.overrides) == {"seed": 7}
+    assert json.loads(bound.rebalancing)["seed"] == 7
