@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from components.dataset.label_map import LabelMap
 from components.errors import ClassLiftError
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.config import Config, load_config
@@ -95,14 +96,14 @@ def _compile(
     config: Config, defaults: RuntimeValues, folder: Path, versions: dict[str, str]
 ) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from google.protobuf import json_format
+    from google.protobuf import json_format, text_format
     from tfx.dsl.compiler import compiler
 
     from pipelines.metadata import initialise
     from pipelines.pipeline import build_pipeline
 
     schema_file = folder / SCHEMA
-    _replace(schema_file, _schema(config))
+    _replace(schema_file, text_format.MessageToString(curated_schema(config.label_map)))
     pipeline = build_pipeline(config, defaults, schema_file, versions)
     ir = compiler.Compiler().compile(pipeline)
     _replace(folder / IR, json_format.MessageToJson(ir, sort_keys=True))
@@ -110,16 +111,16 @@ def _compile(
     return ir
 
 
-def _schema(config: Config) -> str:
-    """The curated schema with the model's classes."""
+def curated_schema(label_map: LabelMap) -> Any:
+    """The TFDV schema of the examples, with a model's classes filled in."""
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     schema = text_format.Parse(CURATED_SCHEMA.read_text(), schema_pb2.Schema())
-    next(d for d in schema.string_domain if d.name == "classes").value.extend(config.label_map)
+    next(d for d in schema.string_domain if d.name == "classes").value.extend(label_map)
     label = next(f for f in schema.feature if f.name == "image/object/class/label")
-    label.int_domain.max = len(config.label_map)
-    return text_format.MessageToString(schema)
+    label.int_domain.max = len(label_map)
+    return schema
 
 
 def _replace(path: Path, text: str) -> None:
