@@ -16,7 +16,7 @@ from components.detectors.examples import example_files
 from components.detectors.predict import load_signature, predict
 from components.metrics.matching import match
 from components.progress import say
-from components.rebalanced_example_gen.component import SUMMARY
+from components.rebalanced_example_gen.write import SUMMARY
 
 RECIPE = "hyperparameters.txt"  # the name that TFX's Trainer reads
 

@@ -14,9 +14,6 @@ from components.metrics.matching import Matches
 MAX_CLASS_WEIGHT = 3.0
 """Beyond this, the prototype's target overshot: its precision fell to 0.5."""
 
-DEFAULT_THRESHOLD = 0.5
-"""Taken as the score threshold in production when the model brings none."""
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -41,11 +38,10 @@ def gather(
     matches: Matches,
     target: str,
     precision: float,
-    deployed_points: Mapping[str, float] | None,
+    deployed_points: Mapping[str, float],
     rebalancing: Mapping[str, Any],
 ) -> Evidence:
     """Evidence from the champion's matches on eval and the summary of rebalancing."""
-    deployed = deployed_points or dict.fromkeys(matches.labels, DEFAULT_THRESHOLD)
     recalibrated = recall_at(matches, operating_points(matches, precision))
     others = [
         recall for label, recall in recalibrated.items() if label != target and recall == recall
@@ -53,7 +49,7 @@ def gather(
     after = rebalancing["boxes_after"]
     return Evidence(
         target=target,
-        deployed=recall_at(matches, deployed)[target],
+        deployed=recall_at(matches, deployed_points)[target],
         recalibrated=recalibrated[target],
         others=sum(others) / max(len(others), 1),
         ap50=matches.ap50[target],

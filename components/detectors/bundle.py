@@ -23,6 +23,9 @@ OPERATING_POINTS, PROVENANCE, LABEL_MAP = (
     "label_map.pbtxt",
 )
 
+DEFAULT_THRESHOLD = 0.5
+"""Taken as the score threshold in production when a model brings none."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -39,9 +42,23 @@ class Bundle:
         """The model's label map."""
         return LabelMap.read(self.entry / LABEL_MAP)
 
-    def operating_points(self) -> dict[str, float] | None:
-        """The score threshold of each class in production; None when the model brings none."""
-        return read_operating_points(self.entry)
+    def operating_points(self) -> dict[str, float]:
+        """The score threshold of each class in production.
+
+        `DEFAULT_THRESHOLD` for all when the model brings none. Raises ModelError when what it
+        brings does not fit its label map.
+        """
+        path, labels = self.entry / OPERATING_POINTS, self.label_map()
+        if not path.exists():
+            return dict.fromkeys(labels, DEFAULT_THRESHOLD)
+        points: dict[str, float] = json.loads(path.read_text())
+        wrong = [c for c in labels if not isinstance(points.get(c), int | float)]
+        if wrong or len(points) != len(labels):
+            raise ModelError(
+                f"{path}: each class of the label map needs one number, its score threshold; "
+                f"check {wrong[0] if wrong else 'the names'}."
+            )
+        return points
 
     def provenance(self) -> dict[str, Any]:
         """Where the model comes from; empty for one that ClassLift did not make."""
@@ -50,7 +67,7 @@ class Bundle:
 
     def write_notes(self, points: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
         """Writes the operating points and the provenance of a new model."""
-        write_operating_points(self.entry, points)
+        (self.entry / OPERATING_POINTS).write_text(json.dumps(dict(points), indent=1))
         (self.entry / PROVENANCE).write_text(json.dumps(provenance, indent=1, sort_keys=True))
 
 
@@ -71,19 +88,3 @@ def import_entry(detector: Detector, entry: Path, saved_model: Path) -> Bundle:
     if (entry / OPERATING_POINTS).exists():
         shutil.copy(entry / OPERATING_POINTS, bundle.entry)
     return bundle
-
-
-def read_operating_points(entry: Path) -> dict[str, float] | None:
-    """Reads `operating_points.json` of a model; None when there is none."""
-    path = entry / OPERATING_POINTS
-    if not path.exists():
-        return None
-    points = json.loads(path.read_text())
-    if not all(isinstance(value, int | float) for value in points.values()):
-        raise ModelError(f"{path}: each class needs a number, its score threshold.")
-    return points
-
-
-def write_operating_points(entry: Path, points: Mapping[str, float]) -> None:
-    """Writes `operating_points.json`."""
-    (entry / OPERATING_POINTS).write_text(json.dumps(dict(points), indent=1))

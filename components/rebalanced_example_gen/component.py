@@ -13,9 +13,7 @@ from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Snapshot
 from components.progress import say
 from components.rebalanced_example_gen.rebalance import Rebalancing
-from components.rebalanced_example_gen.write import write_examples
-
-SUMMARY = "rebalancing.json"
+from components.rebalanced_example_gen.write import SUMMARY, write_examples
 
 
 @component

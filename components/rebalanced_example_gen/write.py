@@ -21,6 +21,7 @@ from components.rebalanced_example_gen.rebalance import (
 )
 
 RECORDS_PER_FILE = 1000
+SUMMARY = "rebalancing.json"
 
 
 def write_examples(

@@ -10,7 +10,6 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import artifacts
-from components.class_diagnoser.diagnose import DEFAULT_THRESHOLD
 from components.detectors.bundle import Bundle
 from components.detectors.examples import example_files
 from components.detectors.predict import load_signature, predict
@@ -64,9 +63,10 @@ def RecallGate(
             for split in ("eval", "test")
         )
         predictions.append(ModelPredictions(*splits))
-    deployed = bundles[0].operating_points() or dict.fromkeys(label_map, DEFAULT_THRESHOLD)
     say("matching, resampling")
-    comparison = compare(*predictions, label_map.names, target, gate.precision, deployed)
+    comparison = compare(
+        *predictions, label_map.names, target, gate.precision, bundles[0].operating_points()
+    )
     if not _same_points(comparison.challenger_points, bundles[1].operating_points()):
         raise EvaluationError(
             "The challenger carries other operating points than the eval split gives: "
@@ -116,10 +116,8 @@ def RecallGate(
         say(reason)
 
 
-def _same_points(chosen: dict[str, float], shipped: dict[str, float] | None) -> bool:
+def _same_points(chosen: dict[str, float], shipped: dict[str, float]) -> bool:
     """Whether the operating points that the gate chose are those the model would be served with."""
-    return (
-        shipped is not None
-        and chosen.keys() == shipped.keys()
-        and all(math.isclose(chosen[k], shipped[k], abs_tol=POINT_TOLERANCE) for k in chosen)
+    return chosen.keys() == shipped.keys() and all(
+        math.isclose(chosen[k], shipped[k], abs_tol=POINT_TOLERANCE) for k in chosen
     )
