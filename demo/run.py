@@ -5,6 +5,7 @@ python -m demo.run [--parameters '{"steps": 100}'] [--verbose]
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from demo.scenes import write_demo_data
 from pipelines import airflow
 from pipelines.compile import compile_config
 from pipelines.config import load_config
-from pipelines.run_node import read_topology, run_values
+from pipelines.run_node import VERBOSE_VARIABLE, read_topology, run_values
 from pipelines.summary import render, render_times, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,8 @@ def main() -> int:
     parser.add_argument("--parameters", default="{}", help="JSON object of run parameters")
     parser.add_argument("--verbose", action="store_true", help="show all logs")
     arguments = parser.parse_args()
+    if arguments.verbose:
+        os.environ[VERBOSE_VARIABLE] = "1"
     started = time.monotonic()
 
     def show(line: str) -> None:

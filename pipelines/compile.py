@@ -7,12 +7,13 @@ import argparse
 import hashlib
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from components.dataset.label_map import LabelMap
-from components.errors import ClassLiftError
+from components.errors import ClassLiftError, ConfigError
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.config import Config, load_config
 from pipelines.nodes import IR, NODES, TOPOLOGY
@@ -27,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compile a config to TFX's IR and a topology.")
     parser.add_argument("config", type=Path, help="e.g. configs/digits.yaml")
     try:
-        compile_config(load_config(parser.parse_args().config))
+        write_compiled(load_config(parser.parse_args().config))
     except ClassLiftError as error:
         print(f"classlift: {error}", file=sys.stderr)
         return error.exit_code
@@ -35,29 +36,36 @@ def main() -> int:
 
 
 def compile_config(config: Config) -> Path:
-    """Writes `pipeline.json`, `topology.json` and `schema.pbtxt`; returns their folder.
+    """Compiles a config unless its compiled form is current; returns the folder it lies in.
 
-    Does nothing when they are current: TFX alone takes ten seconds to import.
+    In a process of its own, for TensorFlow talks while it is imported. Raises ConfigError when
+    that process fails, with what it said.
     """
     folder = compiled_folder(config)
-    versions = {
-        "code": hash_files([*sorted((ROOT / "components").rglob("*.py")), CURATED_SCHEMA], ROOT),
-        "model": hash_files(
-            sorted(p for p in config.model.rglob("*") if p.is_file()), config.model
-        ),
-    }
-    pipelines = hash_files(sorted((ROOT / "pipelines").glob("*.py")), ROOT)
-    stamp = hashlib.sha256(
-        json.dumps([config.path.read_text(), str(ROOT), versions, pipelines]).encode()
-    ).hexdigest()
-    topology_file = folder / TOPOLOGY
-    if topology_file.exists() and json.loads(topology_file.read_text())["stamp"] == stamp:
+    topology = folder / TOPOLOGY
+    if topology.exists() and json.loads(topology.read_text())["stamp"] == _stamp(config):
         return folder
+    result = subprocess.run(
+        [sys.executable, "-m", "pipelines.compile", str(config.path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise ConfigError(f"{config.path} could not be compiled:\n{result.stdout}")
+    return folder
+
+
+def write_compiled(config: Config) -> None:
+    """Writes `pipeline.json`, `topology.json` and `schema.pbtxt`, and makes the metadata store."""
+    folder, versions = compiled_folder(config), _versions(config)
     folder.mkdir(parents=True, exist_ok=True)
     fixed = {"backend": config.backend, "code_version": versions["code"]}
     ir = _compile(config, bind(config.defaults, fixed), folder, versions)
     topology: dict[str, Any] = {
-        "stamp": stamp,
+        "stamp": _stamp(config),
         "name": config.name,
         "config": str(config.path),
         "work": str(config.work),
@@ -74,8 +82,21 @@ def compile_config(config: Config) -> Path:
             for node in ir.nodes
         ],
     }
-    _replace(topology_file, json.dumps(topology, indent=1))
-    return folder
+    _replace(folder / TOPOLOGY, json.dumps(topology, indent=1))
+
+
+def _versions(config: Config) -> dict[str, str]:
+    """Hashes that the cache of the pipeline is keyed by."""
+    model = sorted(path for path in config.model.rglob("*") if path.is_file())
+    code = [*sorted((ROOT / "components").rglob("*.py")), CURATED_SCHEMA]
+    return {"code": hash_files(code, ROOT), "model": hash_files(model, config.model)}
+
+
+def _stamp(config: Config) -> str:
+    """Changes when anything does that the compiled pipeline depends on."""
+    pipelines = hash_files(sorted((ROOT / "pipelines").glob("*.py")), ROOT)
+    parts = [config.path.read_text(), str(ROOT), _versions(config), pipelines]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def compiled_folder(config: Config) -> Path:
