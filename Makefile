@@ -1,7 +1,6 @@
 # Everything a user or a developer runs. Needs python3 and make; the rest is installed here.
 SHELL := /bin/sh
 ML := .venv/ml/bin/python
-CONFIG ?= configs/digits.yaml
 
 .PHONY: demo test test-unit airflow lock lint format bench pretrained clean environments help
 

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.errors import EXIT_OK, ClassLiftError, ConfigError
+from components.dataset.formats import READERS
+from components.dataset.label_map import LabelMap
+from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError
 from pipelines import airflow
 from pipelines.compile import compile_config
 from pipelines.config import load_config
@@ -84,6 +86,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     _config_option(report)
     report.add_argument("--json", action="store_true", help="print verdict.json")
+    validate = command(
+        "validate",
+        _validate,
+        "Check labels and images without a pipeline; exit code 78 on critical findings.",
+        "validate /data/streets --label-map models/ssd/label_map.pbtxt",
+    )
+    validate.add_argument("path", type=Path, help="COCO .json, VOC or YOLO folder, or .record")
+    validate.add_argument("--format", choices=list(READERS), help="when the path does not tell")
+    validate.add_argument("--label-map", type=Path, help="default: every class that is labelled")
+    validate.add_argument(
+        "--report",
+        type=Path,
+        default=Path("validation"),
+        help="folder to write findings.json and Data Docs to (default: ./validation)",
+    )
+    validate.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor = command("doctor", _doctor, "Say what this machine is missing.", "doctor --json")
     doctor.add_argument("--json", action="store_true", help="for a machine to read")
     command(
@@ -163,6 +181,32 @@ def _report(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _validate(arguments: argparse.Namespace) -> int:
+    from components.data_validator.validate import validate
+    from components.dataset.snapshot import Source, take_snapshot
+
+    def report(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    source = Source(arguments.path.resolve(), format=arguments.format)
+    snapshot = take_snapshot([source], report)
+    labelled = sorted(set(snapshot.boxes["label"].to_pylist()))
+    labels = LabelMap.read(arguments.label_map).names if arguments.label_map else labelled
+    findings = validate(snapshot, labels, None, 0, arguments.report, report)
+    critical = sum(finding.severity == "critical" for finding in findings)
+    if arguments.json:
+        print(json.dumps([vars(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            print(f"{finding.severity}: {finding.sentence()}")
+        print(
+            f"{snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes, "
+            f"{critical} critical findings, {len(findings) - critical} warnings; "
+            f"report: {arguments.report / 'index.html'}"
+        )
+    return EXIT_PERMANENT if critical else EXIT_OK
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     specification = importlib.util.spec_from_file_location(
         "install", ROOT / "requirements" / "install.py"
@@ -188,7 +232,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     else:
         for name in checks:
             print(f"{name}: {missing.get(name, 'fine')}")
-    return 78 if missing else EXIT_OK
+    return EXIT_PERMANENT if missing else EXIT_OK
 
 
 def _airflow(_: argparse.Namespace) -> int:

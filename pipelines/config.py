@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from components.dataset.formats import READERS
 from components.dataset.label_map import LabelMap
 from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Source
@@ -55,6 +56,7 @@ SCHEMA: dict[str, Any] = {
                             "path": _PATH,
                             "split": {"enum": list(SPLITS)},
                             "tag": {"enum": ["old", "new"]},
+                            "format": {"enum": list(READERS)},
                         },
                     },
                 },

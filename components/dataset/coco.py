@@ -1,43 +1,21 @@
-"""COCO JSON: reading it into the snapshot's tables."""
+"""COCO JSON: reading it, and writing it for other tools."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from components.dataset.label_map import LabelMap
+from components.dataset.labels import LabelledBox, LabelledImage, Labels
 from components.dataset.paths import inside
 from components.errors import DataError
 
+REPEATED_SHOWN = 10
 
-@dataclass(frozen=True)
-class LabelledImage:
-    """One image of a source: its file, the size that the labels claim, and where it is named."""
-
-    file_name: str
-    path: Path
-    width: int
-    height: int
-    source: str
-
-
-@dataclass(frozen=True)
-class LabelledBox:
-    """One box of a source, xmin, ymin, xmax, ymax in pixels."""
-
-    file_name: str
-    label: str
-    box: tuple[float, float, float, float]
-    is_crowd: bool
-    source: str
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What a reader returns: the images and boxes of one source, in the order of the file."""
-
-    images: list[LabelledImage]
-    boxes: list[LabelledBox]
+Id = int | str
 
 
 def read_coco(path: Path) -> Labels:
@@ -54,16 +32,23 @@ def read_coco(path: Path) -> Labels:
         raise DataError(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(coco, dict):
         raise DataError(f"{path}: not COCO JSON: the file must hold one object.")
-    categories = _by_id(coco, "categories", path)
-    images = {
-        image_id: _image(record, path) for image_id, record in _by_id(coco, "images", path).items()
-    }
-    names = [image.file_name for image in images.values()]
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: the image file {repeated!r} is listed more than once.")
+    faults: list[str] = []
+    categories = _by_id(coco, "categories", path, faults)
+    records = _by_id(coco, "images", path, faults)
+    annotations = _by_id(coco, "annotations", path, faults)
+    images = {image_id: _image(record, path) for image_id, record in records.items()}
+    names = Counter(record.get("file_name") for record in coco["images"])
+    faults += _repeated("file name", "images", names)
+    if faults:  # a broken export: say all that is wrong with it at once
+        missing = [image.uri for image in images.values() if not Path(image.uri).is_file()]
+        if missing:
+            faults.append(
+                f"{len(missing)} of its {len(images)} image files are not there "
+                f"(the first: {missing[0]})"
+            )
+        raise DataError(f"{path}: {'; '.join(faults)}.")
     boxes = []
-    for annotation_id, record in _by_id(coco, "annotations", path).items():
+    for annotation_id, record in annotations.items():
         where = f"{path.parent.name}/{path.name} annotation {annotation_id}"
         image = _refer(images, record, "image_id", path, where)
         category = _refer(categories, record, "category_id", path, where)
@@ -79,20 +64,27 @@ def read_coco(path: Path) -> Labels:
     return Labels(list(images.values()), boxes)
 
 
-def _by_id(coco: Mapping[str, Any], key: str, path: Path) -> dict[int, dict[str, Any]]:
+def _by_id(
+    coco: Mapping[str, Any], key: str, path: Path, faults: list[str]
+) -> dict[Id, dict[str, Any]]:
     records = coco.get(key)
     if not isinstance(records, list):
         raise DataError(f"{path}: not COCO JSON: there is no list {key!r}.")
-    found: dict[int, dict[str, Any]] = {}
     for number, record in enumerate(records):
-        if not isinstance(record, dict) or type(record.get("id")) is not int:
-            raise DataError(f"{path}: {key}[{number}] needs a whole number as `id`.")
-        if record["id"] in found:
-            raise DataError(
-                f"{path}: the id {record['id']} stands more than once in {key}; ids must be unique."
-            )
-        found[record["id"]] = record
-    return found
+        if not isinstance(record, dict) or type(record.get("id")) not in (int, str):
+            raise DataError(f"{path}: {key}[{number}] needs a number or a string as `id`.")
+    faults += _repeated("id", key, Counter(record["id"] for record in records))
+    return {record["id"]: record for record in records}
+
+
+def _repeated(what: str, key: str, counts: Counter[Any]) -> list[str]:
+    """A fault that names values which stand more than once, or nothing."""
+    repeated = [value for value, count in counts.items() if count > 1]
+    if not repeated:
+        return []
+    shown = ", ".join(repr(value) for value in repeated[:REPEATED_SHOWN])
+    more = f" and {len(repeated) - REPEATED_SHOWN} more" if len(repeated) > REPEATED_SHOWN else ""
+    return [f"the {what} {shown}{more} stands more than once in {key}"]
 
 
 def _image(record: Mapping[str, Any], path: Path) -> LabelledImage:
@@ -103,16 +95,16 @@ def _image(record: Mapping[str, Any], path: Path) -> LabelledImage:
     if type(width) is not int or type(height) is not int:
         raise DataError(f"{where} ({name}) needs width and height in whole pixels.")
     return LabelledImage(
-        name,
-        inside(path.parent, name, where),
-        width,
-        height,
-        f"{path.parent.name}/{path.name} image {record['id']}",
+        file_name=name,
+        uri=str(inside(path.parent, name, where)),
+        width=width,
+        height=height,
+        source=f"{path.parent.name}/{path.name} image {record['id']}",
     )
 
 
 def _refer(
-    targets: Mapping[int, Any], record: Mapping[str, Any], key: str, path: Path, where: str
+    targets: Mapping[Id, Any], record: Mapping[str, Any], key: str, path: Path, where: str
 ) -> Any:
     try:
         return targets[record[key]]
@@ -131,3 +123,40 @@ def _corners(bbox: Any, where: str) -> tuple[float, float, float, float]:
         raise DataError(f"{where} needs bbox: [x, y, width, height], four numbers.")
     x, y, width, height = map(float, bbox)
     return x, y, x + width, y + height
+
+
+def write_coco(images: pa.Table, boxes: pa.Table, label_map: LabelMap, path: Path) -> None:
+    """Writes `schema.IMAGES` and `schema.BOXES` as COCO JSON; category ids are the label map's.
+
+    The file names are the image ids; the images themselves stay where they are.
+    """
+    numbers = {image_id: i for i, image_id in enumerate(images["image_id"].to_pylist(), 1)}
+    document = {
+        "images": [
+            {
+                "id": numbers[row["image_id"]],
+                "file_name": row["image_id"],
+                "width": row["width"],
+                "height": row["height"],
+            }
+            for row in images.to_pylist()
+        ],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(label_map, 1)],
+        "annotations": [
+            {
+                "id": row["box_id"] + 1,
+                "image_id": numbers[row["image_id"]],
+                "category_id": label_map.id_of(row["label"]),
+                "bbox": [
+                    row["xmin"],
+                    row["ymin"],
+                    row["xmax"] - row["xmin"],
+                    row["ymax"] - row["ymin"],
+                ],
+                "area": (row["xmax"] - row["xmin"]) * (row["ymax"] - row["ymin"]),
+                "iscrowd": int(row["is_crowd"]),
+            }
+            for row in boxes.to_pylist()
+        ],
+    }
+    path.write_text(json.dumps(document), "utf-8")

@@ -4,10 +4,11 @@ import hashlib
 import io
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import imagehash
 from PIL import Image, UnidentifiedImageError
+
+from components.dataset.media import read_bytes
 
 MAX_PIXELS = 50_000_000
 """Larger images are refused before decoding: 150 MB of RGB, beyond any detector's input."""
@@ -30,13 +31,13 @@ class ImageFacts:
     problem: str
 
 
-def probe(path: Path) -> ImageFacts:
-    """Reads and decodes one image file within bounds. Never raises for what the file holds.
+def probe(uri: str) -> ImageFacts:
+    """Reads and decodes one image within bounds. Never raises for what it holds.
 
     Width and height are 0 and the format is empty when they can't be told.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(uri)
     except OSError as error:
         return ImageFacts("", 0, 0, "", "", f"file can be read: {error.strerror}")
     sha256 = hashlib.sha256(data).hexdigest()

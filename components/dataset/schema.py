@@ -50,6 +50,7 @@ class ExampleKeys:
 
     ENCODED = "image/encoded"
     FORMAT = "image/format"
+    FILENAME = "image/filename"
     SOURCE_ID = "image/source_id"
     SHA256 = "image/key/sha256"
     HEIGHT = "image/height"

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.dataset import schema
-from components.dataset.coco import Labels, read_coco
+from components.dataset.formats import folder_of, read_labels
 from components.dataset.images import probe
 from components.dataset.splits import assign_split
 from components.errors import ConfigError, DataError
@@ -29,19 +29,36 @@ IMAGE_PROBLEMS = pa.schema(
 class Source:
     """Labels in the config.
 
-    path: a COCO JSON file.
+    path: a COCO JSON file, a Pascal VOC or YOLO folder, or a TFRecord file of the OD API.
     split: `train`, `eval` or `test`; None spreads the images over all three by content.
     tag: `old` for what the champion was trained on, `new` otherwise.
+    format: a name of `components.dataset.formats.READERS`; None tells it by looking.
     """
 
     path: Path
     split: str | None = None
     tag: str = "new"
+    format: str | None = None
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], root: Path) -> "Source":
         """From the config's mapping; a relative path is below `root`."""
-        return cls(root / record["path"], record.get("split"), record.get("tag", "new"))
+        return cls(
+            root / record["path"],
+            record.get("split"),
+            record.get("tag", "new"),
+            record.get("format"),
+        )
+
+    def prefix(self) -> str:
+        """What the ids of this source's images begin with: its folder's name, or its record's."""
+        name = self.path.name if _holds_images(self.path) else self.path.parent.name
+        return f"{name}/"
+
+
+def _holds_images(path: Path) -> bool:
+    """Whether the images are in or below the path itself, not beside it."""
+    return path.suffix != ".json"
 
 
 @dataclass(frozen=True)
@@ -91,23 +108,24 @@ def take_snapshot(sources: Iterable[Source], report: Callable[[str], None] = pri
     problems: list[dict[str, Any]] = []
     prefixes: set[str] = set()
     for source in sources:
-        prefix = f"{source.path.parent.name}/"
+        prefix = source.prefix()
         if prefix in prefixes:
             raise ConfigError(
-                f"{source.path}: another source has the same folder name {prefix!r}, "
+                f"{source.path}: another source has the same name {prefix!r}, "
                 "so image ids would collide; rename one of the folders."
             )
         prefixes.add(prefix)
-        labels = _read(source)
+        labels = read_labels(source.path, source.format)
         report(f"{source.path}: {len(labels.images)} images, {len(labels.boxes)} boxes")
         with ThreadPoolExecutor() as pool:  # decoding and hashing release the GIL
-            facts = pool.map(probe, [image.path for image in labels.images])
+            facts = pool.map(probe, [image.uri for image in labels.images])
             for image, found in zip(labels.images, facts, strict=True):
                 image_id = prefix + image.file_name
                 problem = found.problem
-                if not problem and (found.width, found.height) != (image.width, image.height):
+                width, height = image.width or found.width, image.height or found.height
+                if not problem and (found.width, found.height) != (width, height):
                     problem = (
-                        f"image has the size that its labels claim ({image.width}x{image.height}): "
+                        f"image has the size that its labels claim ({width}x{height}): "
                         f"it is {found.width}x{found.height}"
                     )
                 if problem:
@@ -117,10 +135,10 @@ def take_snapshot(sources: Iterable[Source], report: Callable[[str], None] = pri
                 rows.append(
                     {
                         "image_id": image_id,
-                        "uri": str(image.path),
+                        "uri": image.uri,
                         "sha256": found.sha256,
-                        "width": image.width,
-                        "height": image.height,
+                        "width": width,
+                        "height": height,
                         "format": found.format,
                         "split": source.split or assign_split(found.sha256),
                         "group": image_id,
@@ -140,7 +158,7 @@ def take_snapshot(sources: Iterable[Source], report: Callable[[str], None] = pri
                     "xmax": xmax,
                     "ymax": ymax,
                     "is_crowd": box.is_crowd,
-                    "difficult": False,
+                    "difficult": box.difficult,
                     "source": box.source,
                 }
             )
@@ -154,13 +172,6 @@ def take_snapshot(sources: Iterable[Source], report: Callable[[str], None] = pri
         pa.Table.from_pylist(problems, IMAGE_PROBLEMS),
         content_hash(images_table, boxes_table),
     )
-
-
-def _read(source: Source) -> Labels:
-    """A new data format is a reader beside `coco.py` and a line here."""
-    if source.path.suffix == ".json":
-        return read_coco(source.path)
-    raise DataError(f"{source.path}: not a format that can be read; use COCO JSON (.json).")
 
 
 def content_hash(images: pa.Table, boxes: pa.Table) -> str:
@@ -182,10 +193,10 @@ def fingerprint(sources: Iterable[Source]) -> str:
     """
     digest = hashlib.sha256()
     for source in sources:
-        if not source.path.is_file():
+        if not source.path.exists():
             raise DataError(f"{source.path}: there is no such file; check `data.sources`.")
-        digest.update(repr((source.split, source.tag)).encode())
-        for path in sorted(p for p in source.path.parent.rglob("*") if p.is_file()):
+        digest.update(repr((source.split, source.tag, source.format)).encode())
+        for path in sorted(p for p in folder_of(source.path).rglob("*") if p.is_file()):
             stat = path.stat()
             digest.update(repr((str(path), stat.st_size, stat.st_mtime_ns)).encode())
     return digest.hexdigest()

@@ -22,7 +22,7 @@ Counts = npt.NDArray[np.float64]
 class Change:
     """The change of a share (recall, say) between two models, with its one-sided 95% bounds.
 
-    standard_error: cluster-robust; floored at 1/n objects where no pair is discordant.
+    standard_error: cluster-robust; at least 1/n objects, for no discordant pair is no proof.
     p_worse: one-sided p value of "it is not lower than before" (cluster t test).
     minimum_detectable_drop: the drop that this test set would show with 80% power.
     """
@@ -65,9 +65,10 @@ def _tally(matches: Matches, rows: pd.DataFrame, values: "pd.Series[bool] | None
 def paired_change(objects: Counts, before: Counts, after: Counts, seed: int = 0) -> list[Change]:
     """Change of sum(after)/sum(objects) against sum(before)/sum(objects), for each class.
 
-    objects, before, after: [images, classes]. Bounds are percentiles of a bootstrap over images
-    (the clusters); the standard error is that of a linearised ratio (Cochran, Sampling
-    Techniques, 1977, section 6.4). A class without objects gives NaN throughout.
+    objects, before, after: [images, classes]. The standard error is that of a linearised ratio,
+    with the images as clusters (Cochran, Sampling Techniques, 1977, section 6.4), floored at 1/n.
+    Each bound is the wider of two: the percentile of a bootstrap over images, and the closed-form
+    t bound. A class without objects gives NaN throughout.
     """
     totals = objects.sum(axis=0)
     clusters = (objects > 0).sum(axis=0)
@@ -77,7 +78,6 @@ def paired_change(objects: Counts, before: Counts, after: Counts, seed: int = 0)
         correction = clusters / np.maximum(clusters - 1, 1)
         standard_error = np.sqrt((residuals**2).sum(axis=0) * correction) / totals
     draws = bootstrap_shares(objects, after - before, seed)
-    concordant = (after == before).all(axis=0)
     results = []
     for k in range(objects.shape[1]):
         if totals[k] == 0:
@@ -85,18 +85,16 @@ def paired_change(objects: Counts, before: Counts, after: Counts, seed: int = 0)
             continue
         freedom = max(int(clusters[k]) - 1, 1)
         quantile = stats.t.ppf(CONFIDENCE, freedom)
-        error = max(standard_error[k], 1 / totals[k]) if concordant[k] else standard_error[k]
-        if concordant[k]:  # every resample is 0, which is no evidence of equality
-            lower, upper = -quantile * error, quantile * error
-        else:
-            lower, upper = np.nanquantile(draws[:, k], [1 - CONFIDENCE, CONFIDENCE])
+        error = max(standard_error[k], 1 / totals[k])
+        lower, upper = np.nanquantile(draws[:, k], [1 - CONFIDENCE, CONFIDENCE])
         results.append(
             Change(
                 change=float(change[k]),
-                lower_bound=float(lower),
-                upper_bound=float(upper),
+                # Of few objects, most resamples say the same: there the closed form is wider.
+                lower_bound=float(min(lower, change[k] - quantile * error)),
+                upper_bound=float(max(upper, change[k] + quantile * error)),
                 standard_error=float(error),
-                p_worse=float(stats.t.cdf(change[k] / error, freedom)) if error > 0 else 1.0,
+                p_worse=float(stats.t.cdf(change[k] / error, freedom)),
                 minimum_detectable_drop=float((quantile + stats.norm.ppf(POWER)) * error),
             )
         )

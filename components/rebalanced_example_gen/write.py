@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
+from components.dataset.media import read_bytes
 from components.dataset.schema import SPLITS
 from components.dataset.snapshot import OLD, Snapshot
 from components.detectors.examples import to_example
@@ -78,7 +79,7 @@ def _summary(members: list[Any], boxes: dict[str, list[Any]], times: Any) -> dic
 
 
 def _read_unchanged(image: dict[str, Any]) -> bytes:
-    data = Path(image["uri"]).read_bytes()
+    data = read_bytes(image["uri"])
     if hashlib.sha256(data).hexdigest() != image["sha256"]:
         raise DataError(
             f"{image['uri']}: the file has changed since the snapshot was taken; run again."

@@ -78,7 +78,8 @@ def compare(
             champion_recall=recall_before[label],
             challenger_recall=recall_after[label],
             recall=changes[k],
-            unchanged=same_bits(champion.test.detections, challenger.test.detections, label),
+            unchanged=points[0][label] == points[1][label]
+            and same_bits(champion.test.detections, challenger.test.detections, label),
             precision=precisions[k][0],
             precision_lower=precisions[k][1],
             precision_upper=precisions[k][2],

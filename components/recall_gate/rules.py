@@ -24,8 +24,8 @@ class ClassEvidence:
     """One class on test, each model at its own operating point.
 
     objects: labelled objects. unchanged: boxes and scores are the same bits in both models on
-    every image. precision: of the challenger, with its one-sided 95% bounds; NaN when it detects
-    nothing.
+    every image, read at the same operating point. precision: of the challenger, with its
+    one-sided 95% bounds; NaN when it detects nothing.
     """
 
     label: str

@@ -10,6 +10,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import artifacts
+from components.dataset.media import read_bytes
 from components.dataset.snapshot import Snapshot
 from components.progress import say
 from components.serving_check.check import check_export
@@ -28,7 +29,7 @@ def ServingCheck(
     images = Snapshot.read(Path(snapshot.uri)).images
     uris = images.filter(pc.equal(images["split"], "eval"))["uri"].to_pylist()
     say(f"asking the export about {min(REQUESTS, len(uris))} images, together and one by one")
-    requests = [Path(uri).read_bytes() for uri in islice(uris, REQUESTS)]
+    requests = [read_bytes(uri) for uri in islice(uris, REQUESTS)]
     answers = check_export(Path(path_utils.serving_model_path(model.uri)), requests)
     Path(blessing.uri).mkdir(parents=True, exist_ok=True)
     Path(blessing.uri, "INFRA_BLESSED").touch()

@@ -57,7 +57,6 @@ class OdApiDetector:
             force_match=matcher.force_match_for_each_row,
             scales=(scales.y_scale, scales.x_scale, scales.height_scale, scales.width_scale),
         )
-        self._frozen: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, folder: Path) -> "OdApiDetector":
@@ -104,10 +103,8 @@ class OdApiDetector:
             raise ModelError(f"There is no part {sorted(unknown)[0]!r}: the parts are {PARTS}.")
         variables = self.variables()
         frozen = {variable.ref() for part in parts for variable in variables[part]}
-        for layer in (
-            *self._modules(self._model._feature_extractor),
-            *self._modules(self._model._box_predictor),
-        ):
+        owners = (self._model._feature_extractor, self._model._box_predictor)
+        for layer in (layer for owner in owners for layer in owner.submodules):
             if isinstance(layer, FreezableBatchNorm):
                 layer._training = False if layer.moving_mean.ref() in frozen else None
         return [
@@ -165,10 +162,6 @@ class OdApiDetector:
 
     def _shapes(self, batch: int | tf.Tensor) -> tf.Tensor:
         return tf.tile([[*self.input_size, 3]], [batch, 1])
-
-    @staticmethod
-    def _modules(module: tf.Module) -> Iterator[tf.Module]:
-        return iter(module.submodules)
 
 
 def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:

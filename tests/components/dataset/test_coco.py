@@ -22,9 +22,16 @@ BOX = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
     ("parts", "sentence"),
     [
         ({"images": None}, "no list 'images'"),
-        ({"images": [IMAGE, {**IMAGE, "file_name": "b.jpg"}]}, "id 1 stands more than once"),
-        ({"images": [IMAGE, {**IMAGE, "id": 2}]}, "'images/1.jpg' is listed more than once"),
-        ({"images": [{**IMAGE, "id": "1"}]}, "whole number as `id`"),
+        (
+            {"images": [IMAGE, {**IMAGE, "file_name": "b.jpg"}]},
+            "the id 1 stands more than once in images",
+        ),
+        (
+            {"images": [IMAGE, {**IMAGE, "id": 2}]},
+            "the file name 'images/1.jpg' stands more than once",
+        ),
+        ({"images": [{**IMAGE, "id": 1.5}]}, "a number or a string as `id`"),
+        ({"images": [IMAGE], "categories": [{"name": "car"}]}, "a number or a string as `id`"),
         ({"images": [{**IMAGE, "file_name": None}]}, "image 1 has no file_name"),
         ({"images": [{**IMAGE, "width": "40"}]}, "needs width and height"),
         ({"images": [{**IMAGE, "file_name": "/etc/passwd"}]}, "leaves the data folder"),
@@ -34,7 +41,7 @@ BOX = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
         ({"annotations": [{**BOX, "image_id": []}]}, "which the file does not define"),
         ({"annotations": [{**BOX, "bbox": [1, 2, 3]}]}, "four numbers"),
         ({"annotations": [{**BOX, "bbox": [1, 2, 3, "4"]}]}, "four numbers"),
-        ({"annotations": [BOX, BOX]}, "more than once in annotations"),
+        ({"annotations": [BOX, BOX]}, "the id 1 stands more than once in annotations"),
     ],
 )
 def test_refuses_with_a_sentence(coco, parts, sentence):
@@ -42,6 +49,21 @@ def test_refuses_with_a_sentence(coco, parts, sentence):
     with pytest.raises(DataError, match=sentence.replace("(", r"\(")) as error:
         read_coco(path)
     assert str(path) in str(error.value)
+
+
+def test_ids_may_be_strings(coco):
+    image = {**IMAGE, "id": "a"}
+    labels = read_coco(coco(images=[image], annotations=[{**BOX, "image_id": "a"}]))
+    assert labels.boxes[0].file_name == "images/1.jpg"
+
+
+def test_a_broken_export_is_named_whole(coco):
+    """All repeated ids and the missing files, in one sentence."""
+    gone = {**IMAGE, "file_name": "images/gone.jpg"}
+    with pytest.raises(DataError) as error:
+        read_coco(coco(images=[IMAGE, gone, {**IMAGE, "id": 2}], annotations=[BOX, BOX]))
+    for part in ("id 1 stands more than once in images", "in annotations", "gone.jpg"):
+        assert part in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\x00"])

@@ -56,6 +56,13 @@ def test_no_discordant_pair_is_no_proof_of_equality():
     assert change.p_worse == pytest.approx(0.5)
 
 
+def test_three_objects_rule_out_no_drop():
+    """One found more and none lost: every resample is at 0 or above, yet it proves little."""
+    objects = np.ones((3, 1))
+    before, after = np.array([[1.0], [1.0], [0.0]]), np.ones((3, 1))
+    assert paired_change(objects, before, after)[0].lower_bound < -0.3
+
+
 def test_a_class_without_objects_is_nan():
     change = paired_change(np.zeros((4, 1)), np.zeros((4, 1)), np.zeros((4, 1)))[0]
     assert change.change != change.change

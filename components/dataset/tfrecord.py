@@ -1,0 +1,170 @@
+"""TFRecord files of the TF Object Detection API, read without TensorFlow."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import google_crc32c
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+from components.dataset.label_map import LabelMap
+from components.dataset.labels import LabelledBox, LabelledImage, Labels
+from components.dataset.media import record_uri
+from components.dataset.schema import ExampleKeys
+from components.errors import DataError
+
+EXAMPLES_AT_ONCE = 64
+_MASK_DELTA = 0xA282EAD8  # the masked CRC of the TFRecord format: rotate right by 15, add this
+_LISTS = (ExampleKeys.XMIN, ExampleKeys.YMIN, ExampleKeys.XMAX, ExampleKeys.YMAX)
+
+
+def read_tfrecord(path: Path) -> Labels:
+    """Reads one TFRecord file of Examples in the OD API's layout.
+
+    Class names come from `image/object/class/text`, or by `image/object/class/label` from the
+    `label_map.pbtxt` beside the file. Boxes are stored as shares of the image and become pixels.
+
+    Raises DataError, naming file and record, for damaged records, lists of unequal length, and
+    classes without a name.
+    """
+    names = path.with_name("label_map.pbtxt")
+    label_map = LabelMap.read(names) if names.exists() else None
+    images: list[LabelledImage] = []
+    boxes: list[LabelledBox] = []
+    seen: set[str] = set()
+    for number, (offset, example) in enumerate(_examples(path)):
+        where = f"{path.parent.name}/{path.name} record {number}"
+        name = _name(example) or f"record {number}"
+        if name in seen:
+            raise DataError(f"{path}: record {number} has the name {name!r} of an earlier record.")
+        seen.add(name)
+        width, height = (
+            _single(example, key, where) for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)
+        )
+        images.append(LabelledImage(name, record_uri(path, offset), width, height, where))
+        boxes += _boxes(example, name, width, height, label_map, where)
+    return Labels(images, boxes)
+
+
+def _boxes(
+    example: dict[str, Any],
+    name: str,
+    width: int,
+    height: int,
+    label_map: LabelMap | None,
+    where: str,
+) -> list[LabelledBox]:
+    sides = [example.get(key) or [] for key in _LISTS]
+    texts = [_text(value) for value in example.get(ExampleKeys.LABEL_TEXT) or []]
+    ids = example.get(ExampleKeys.LABEL) or []
+    lengths = {len(values) for values in (*sides, texts or ids, ids or texts)}
+    if len(lengths) > 1:
+        raise DataError(
+            f"{where}: the lists of one record have unequal lengths {sorted(lengths)}; each box "
+            "needs four sides and a class."
+        )
+    if not texts and ids:
+        if label_map is None:
+            raise DataError(
+                f"{where}: the boxes have class ids but no names; put a label_map.pbtxt beside it."
+            )
+        unknown = [i for i in ids if not 1 <= i <= len(label_map)]
+        if unknown:
+            raise DataError(f"{where}: class id {unknown[0]} is not in label_map.pbtxt.")
+        texts = [label_map.name_of(class_id) for class_id in ids]
+    flags = {
+        key: example.get(key) or [0] * len(texts)
+        for key in (ExampleKeys.IS_CROWD, ExampleKeys.DIFFICULT)
+    }
+    return [
+        LabelledBox(
+            file_name=name,
+            label=text,
+            box=(xmin * width, ymin * height, xmax * width, ymax * height),
+            source=f"{where} box {number}",
+            is_crowd=bool(flags[ExampleKeys.IS_CROWD][number]),
+            difficult=bool(flags[ExampleKeys.DIFFICULT][number]),
+        )
+        for number, (text, xmin, ymin, xmax, ymax) in enumerate(zip(texts, *sides, strict=True))
+    ]
+
+
+def _name(example: dict[str, Any]) -> str:
+    for key in (ExampleKeys.FILENAME, ExampleKeys.SOURCE_ID):
+        values = example.get(key)
+        if values:
+            return _text(values[0])
+    return ""
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _single(example: dict[str, Any], key: str, where: str) -> int:
+    values = example.get(key)
+    if not values:
+        raise DataError(f"{where} has no {key}; is this a record of the OD API?")
+    return int(values[0])
+
+
+def _examples(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(byte offset, features by name) of each Example."""
+    offsets: list[int] = []
+    records: list[bytes] = []
+    try:
+        with path.open("rb") as file:
+            while True:
+                offset = file.tell()
+                record = read_record(file, str(path))
+                if record is not None:
+                    offsets.append(offset)
+                    records.append(record)
+                if records and (record is None or len(records) == EXAMPLES_AT_ONCE):
+                    yield from zip(offsets, decode_examples(records, str(path)), strict=True)
+                    offsets, records = [], []
+                if record is None:
+                    return
+    except OSError as error:
+        raise DataError(f"{path}: the records can't be read ({error.strerror}).") from error
+
+
+def read_record(file: BinaryIO, path: str) -> bytes | None:
+    """The next record of an open TFRecord file; None at its end.
+
+    A record is its length (uint64), the masked CRC32C of the length, the data, and their masked
+    CRC32C, little-endian. Raises DataError for a truncated or damaged record.
+    """
+    offset = file.tell()
+    header = file.read(12)
+    if not header:
+        return None
+    damaged = DataError(
+        f"{path}: the record at byte {offset} is damaged or truncated; copy the file again."
+    )
+    if len(header) < 12:
+        raise damaged
+    length, length_crc = struct.unpack("<QI", header)
+    if _masked_crc(header[:8]) != length_crc:
+        raise damaged
+    data = file.read(length)
+    footer = file.read(4)
+    if len(data) < length or len(footer) < 4 or _masked_crc(data) != struct.unpack("<I", footer)[0]:
+        raise damaged
+    return data
+
+
+def _masked_crc(data: bytes) -> int:
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def decode_examples(records: Sequence[bytes], path: str) -> list[dict[str, Any]]:
+    """Serialized Examples as plain lists by feature. Raises DataError for what is no Example."""
+    try:
+        batch = ExamplesToRecordBatchDecoder().DecodeBatch(list(records))
+    except RuntimeError as error:  # what the C++ decoder raises for any malformed record
+        raise DataError(f"{path}: a record is no tf.Example ({error}).") from error
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    return rows
