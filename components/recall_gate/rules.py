@@ -164,7 +164,7 @@ def _doubt(e: ClassEvidence, needed: int | None, settings: GateSettings) -> str:
 def _judge_precision(e: ClassEvidence, settings: GateSettings) -> tuple[bool, bool, str]:
     """(refused, doubtful, reason): whether the challenger holds its precision on test."""
     floor = settings.precision - settings.precision_tolerance
-    if e.precision != e.precision or e.precision_lower >= floor:  # NaN: it detects nothing
+    if not e.precision < floor:  # NaN, when it detects nothing, is a matter of its recall
         return False, False, ""
     figures = (
         f"{e.precision:.3f} (between {e.precision_lower:.3f} and {e.precision_upper:.3f}), where "

@@ -66,10 +66,12 @@ UNCERTAIN = {"change": 0.01, "lower": -0.2}
         # precision perhaps lost
         (
             LIFTED,
-            [evidence(precision=0.72, precision_lower=0.67, precision_upper=0.77)],
+            [evidence(precision=0.69, precision_lower=0.64, precision_upper=0.74)],
             "inconclusive",
             "may have lost",
         ),
+        # precision within the tolerance
+        (LIFTED, [evidence(precision=0.72, precision_lower=0.67)], "push", "not worse"),
         # an unchanged class answers for the champion's precision, not for the challenger's
         (
             LIFTED,
