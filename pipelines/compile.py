@@ -20,6 +20,7 @@ from pipelines.nodes import IR, NODES, TOPOLOGY
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = "schema.pbtxt"
+CODE_SUFFIXES = {".py", ".j2", ".pbtxt"}
 CURATED_SCHEMA = ROOT / "components" / "rebalanced_example_gen" / SCHEMA
 
 
@@ -88,7 +89,7 @@ def write_compiled(config: Config) -> None:
 def _versions(config: Config) -> dict[str, str]:
     """Hashes that the cache of the pipeline is keyed by."""
     model = sorted(path for path in config.model.rglob("*") if path.is_file())
-    code = [*sorted((ROOT / "components").rglob("*.py")), CURATED_SCHEMA]
+    code = sorted(p for p in (ROOT / "components").rglob("*") if p.suffix in CODE_SUFFIXES)
     return {"code": hash_files(code, ROOT), "model": hash_files(model, config.model)}
 
 
