@@ -37,7 +37,7 @@ bench: environments  ## the figures of the README
 lock:  ## compile the locks anew from requirements/*.in
 	@python3 requirements/lock.py
 
-pretrained: environments  ## make the demo's pre-trained model anew (ten minutes)
+pretrained: environments  ## make the demo's pre-trained model anew (a quarter of an hour)
 	@TF_USE_LEGACY_KERAS=1 PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python $(ML) -m demo.pretrain demo/model
 
 clean:  ## remove what runs left behind; the environments stay

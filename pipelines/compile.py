@@ -44,7 +44,9 @@ def compile_config(config: Config) -> Path:
     """
     folder = compiled_folder(config)
     topology = folder / TOPOLOGY
-    if topology.exists() and json.loads(topology.read_text())["stamp"] == _stamp(config):
+    if topology.exists() and json.loads(topology.read_text())["stamp"] == _stamp(
+        config, _versions(config)
+    ):
         return folder
     result = subprocess.run(
         [sys.executable, "-m", "pipelines.compile", str(config.path)],
@@ -66,7 +68,7 @@ def write_compiled(config: Config) -> None:
     fixed = {"backend": config.backend, "code_version": versions["code"]}
     ir = _compile(config, bind(config.defaults, fixed), folder, versions)
     topology: dict[str, Any] = {
-        "stamp": _stamp(config),
+        "stamp": _stamp(config, versions),
         "name": config.name,
         "config": str(config.path),
         "work": str(config.work),
@@ -93,10 +95,10 @@ def _versions(config: Config) -> dict[str, str]:
     return {"code": hash_files(code, ROOT), "model": hash_files(model, config.model)}
 
 
-def _stamp(config: Config) -> str:
+def _stamp(config: Config, versions: dict[str, str]) -> str:
     """Changes when anything does that the compiled pipeline depends on."""
     pipelines = hash_files(sorted((ROOT / "pipelines").glob("*.py")), ROOT)
-    parts = [config.path.read_text(), str(ROOT), _versions(config), pipelines]
+    parts = [config.path.read_text(), str(ROOT), versions, pipelines]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

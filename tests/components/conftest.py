@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from components.dataset import schema
+from components.dataset.snapshot import Snapshot, Source, take_snapshot
 
 
 @pytest.fixture
@@ -38,6 +39,17 @@ def coco(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def quiet(_: str) -> None:
+    """Takes progress and says nothing."""
+
+
+@pytest.fixture
+def snapshot(coco: Callable[..., Path]) -> Snapshot:
+    """The small COCO data set three times, once for each split."""
+    sources = [Source(coco(split), split) for split in ("train", "eval", "test")]
+    return take_snapshot(sources, quiet)
 
 
 def boxes_table(rows: list[tuple[str, str, float, float, float, float]]) -> pa.Table:

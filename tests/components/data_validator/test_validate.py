@@ -5,21 +5,11 @@ import pytest
 
 from components.data_validator.validate import require_no_critical, validate
 from components.dataset import schema
-from components.dataset.snapshot import Source, take_snapshot
 from components.errors import DataError
+from tests.components.conftest import quiet
 
 pytestmark = pytest.mark.unit
 LABELS = ("car", "scooter")
-
-
-def quiet(_: str) -> None:
-    pass
-
-
-@pytest.fixture
-def snapshot(coco):
-    sources = [Source(coco(split), split) for split in ("train", "eval", "test")]
-    return take_snapshot(sources, quiet)
 
 
 def damaged(snapshot, row, **values):

@@ -4,12 +4,9 @@ import pytest
 
 from components.dataset.snapshot import Snapshot, Source, fingerprint, take_snapshot
 from components.errors import ConfigError, DataError
+from tests.components.conftest import quiet
 
 pytestmark = pytest.mark.unit
-
-
-def quiet(_: str) -> None:
-    pass
 
 
 def test_round_trip(coco, tmp_path):

@@ -9,13 +9,10 @@ from components.detectors.examples import example_files
 from components.rebalanced_example_gen.rebalance import Rebalancing
 from components.rebalanced_example_gen.write import write_examples
 from demo import scenes
+from tests.components.conftest import quiet
 
 ROOT = Path(__file__).resolve().parents[3]
 DEMO_MODEL = ROOT / "demo" / "model"
-
-
-def quiet(_: str) -> None:
-    pass
 
 
 @pytest.fixture(scope="session")

@@ -8,24 +8,14 @@ import pytest
 
 from components.dataset import schema
 from components.dataset.label_map import LabelMap
-from components.dataset.snapshot import Source, take_snapshot
 from components.detectors.examples import example_files, labelled_boxes, read_examples
 from components.errors import DataError
 from components.rebalanced_example_gen.rebalance import Rebalancing
 from components.rebalanced_example_gen.write import write_examples
+from tests.components.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
 LABEL_MAP = LabelMap(("car", "scooter"))
-
-
-def quiet(_: str) -> None:
-    pass
-
-
-@pytest.fixture
-def snapshot(coco):
-    sources = [Source(coco(name), name) for name in ("train", "eval", "test")]
-    return take_snapshot(sources, quiet)
 
 
 def read(folder, split):
