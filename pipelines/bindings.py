@@ -42,7 +42,7 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
         }
 
     gate = GateSettings(**group(GATE))
-    rebalancing = Rebalancing(**group(DATA), seed=values.get("seed") or 0)
+    rebalancing = Rebalancing(**group(DATA), target=values["target"], seed=values.get("seed") or 0)
     return RuntimeValues(
         target=values["target"],
         precision=float(gate.precision),

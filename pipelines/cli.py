@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.dataset.formats import READERS
+from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
 from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError
 from pipelines import airflow
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "validate /data/streets --label-map models/ssd/label_map.pbtxt",
     )
     validate.add_argument("path", type=Path, help="COCO .json, VOC or YOLO folder, or .record")
-    validate.add_argument("--format", choices=list(READERS), help="when the path does not tell")
+    validate.add_argument("--format", choices=list(FORMATS), help="when the path does not tell")
     validate.add_argument("--label-map", type=Path, help="default: every class that is labelled")
     validate.add_argument(
         "--report",

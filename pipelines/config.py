@@ -1,6 +1,7 @@
 """The config of one model to keep fresh: a YAML file, checked before any work."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 import jsonschema
 import yaml
 
-from components.dataset.formats import READERS
+from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
 from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Source
 from components.errors import ConfigError
+from components.transforms import LOCAL_OPTIONS
 from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,13 +58,16 @@ SCHEMA: dict[str, Any] = {
                             "path": _PATH,
                             "split": {"enum": list(SPLITS)},
                             "tag": {"enum": ["old", "new"]},
-                            "format": {"enum": list(READERS)},
+                            "format": {"enum": list(FORMATS)},
+                            "images": _PATH,
+                            "group": {"type": "string", "minLength": 1},
                         },
                     },
                 },
             },
         },
         "target": {"type": "string", "minLength": 1},
+        "beam": {"type": "array", "items": {"type": "string", "pattern": "^--"}},
         "recipe": _group_schema(RECIPE),
         "rebalancing": _group_schema(DATA),
         "gate": _group_schema(GATE),
@@ -75,7 +80,8 @@ class Config:
     """A checked config, with absolute paths.
 
     work: everything a run leaves behind. serving: the TF Serving folder.
-    sources: as in the YAML, for the snapshot. defaults: of the run parameters.
+    sources: as in the YAML, for the snapshot. beam: options of Beam's pipelines. defaults: of the
+    run parameters.
     """
 
     name: str
@@ -89,6 +95,7 @@ class Config:
     source_records: str
     min_target_boxes: int
     label_map: LabelMap
+    beam: tuple[str, ...]
     defaults: dict[str, Any]
 
     def parameter_schemas(self) -> dict[str, dict[str, Any]]:
@@ -129,6 +136,13 @@ def load_config(path: Path) -> Config:
             f"{', '.join(label_map)}."
         )
     data = raw["data"]
+    for number, source in enumerate(data["sources"]):
+        try:
+            re.compile(source.get("group", ""))
+        except re.error as error:
+            raise ConfigError(
+                f"{path}: data.sources.{number}.group: no regular expression ({error})."
+            ) from None
     root = (ROOT / data["root"]).resolve()
     given = {**raw.get("recipe", {}), **raw.get("rebalancing", {}), **raw.get("gate", {})}
     return Config(
@@ -143,6 +157,7 @@ def load_config(path: Path) -> Config:
         source_records=json.dumps(data["sources"]),
         min_target_boxes=data.get("min_target_boxes", 10),
         label_map=label_map,
+        beam=tuple(raw.get("beam", LOCAL_OPTIONS)),
         defaults={
             "target": raw["target"],
             **{name: given.get(name) for name in PARAMETERS},

@@ -9,7 +9,7 @@ LIGHT, TENSORFLOW, OD_API = "light", "tensorflow", "od_api"
 NODES: dict[str, tuple[str, str]] = {
     "DatasetSnapshot": (LIGHT, "data"),
     "DataValidator": (LIGHT, "data"),
-    "RebalancedExampleGen": (TENSORFLOW, "data"),
+    "RebalancedExampleGen": (LIGHT, "data"),
     "StatisticsGen": (TENSORFLOW, "data"),
     "ImportSchemaGen": (TENSORFLOW, "data"),
     "ExampleValidator": (TENSORFLOW, "data"),

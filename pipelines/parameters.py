@@ -14,6 +14,7 @@ import jsonschema
 
 from components.detectors.freeze import POLICIES
 from components.errors import ConfigError
+from components.rebalanced_example_gen.rebalance import METHODS
 
 # The groups travel to different nodes, so that a change runs again only what depends on it.
 RECIPE, DATA, GATE = "recipe", "data", "gate"
@@ -66,6 +67,32 @@ PARAMETERS: dict[str, RunParameter] = {
     ),
     "seed": RunParameter(
         RECIPE, _integer("Seed", "Of everything random.", minimum=0, maximum=2**31 - 1)
+    ),
+    "method": RunParameter(
+        DATA,
+        {
+            "type": ["string", "null"],
+            "enum": [*METHODS, None],
+            "title": "Rebalancing",
+            "description": "How often images of rare classes repeat.",
+        },
+    ),
+    "target_boost": RunParameter(
+        DATA,
+        _number("Target boost", "Further factor on the target's images.", minimum=1, maximum=100),
+    ),
+    "max_growth": RunParameter(
+        DATA,
+        _number("Largest growth", "Of the train split, as a multiple.", minimum=1, maximum=100),
+    ),
+    "copy_paste": RunParameter(
+        DATA,
+        _number(
+            "Copy-paste",
+            "Share of the training examples that get pasted objects of the target class.",
+            minimum=0,
+            maximum=1,
+        ),
     ),
     "replay_share": RunParameter(
         DATA,

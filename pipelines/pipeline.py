@@ -1,5 +1,6 @@
 """The TFX pipeline of one config."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,6 @@ from components.recall_gate.component import RecallGate
 from components.serving_check.component import ServingCheck
 from pipelines.bindings import RuntimeValues
 from pipelines.config import Config
-
-# Beam's default runner now delegates to Prism, a binary that it wants to download.
-BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
 
 
 def build_pipeline(
@@ -38,6 +36,8 @@ def build_pipeline(
     snapshot = DatasetSnapshot(
         sources=config.source_records,
         root=str(config.data_root),
+        memory=str(config.work / "memory"),
+        beam_options=json.dumps(config.beam),
         fingerprint=values["fingerprint"],
         **code,
     )
@@ -54,6 +54,7 @@ def build_pipeline(
         validation=validator.outputs["validation"],
         label_map=label_map,
         rebalancing=values["rebalancing"],
+        beam_options=json.dumps(config.beam),
         **code,
     )
     examples = example_gen.outputs["examples"]
@@ -133,5 +134,5 @@ def build_pipeline(
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(config.work / "metadata.db")
         ),
-        beam_pipeline_args=BEAM_ARGS,
+        beam_pipeline_args=list(config.beam),
     )

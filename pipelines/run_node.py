@@ -128,6 +128,8 @@ def _run(
     from pipelines import metadata as classlift_metadata
     from pipelines.bindings import bind
 
+    if sys.modules.get("apache_beam", os) is None:
+        del sys.modules["apache_beam"]  # blocked for TFX; a node's own work may import it
     _quiet_logs()
     ir = json_format.Parse((compiled / IR).read_text(), pipeline_pb2.Pipeline())
     values = vars(bind(parameters, topology["fixed"]))

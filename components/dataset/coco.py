@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from components.dataset.label_map import LabelMap
-from components.dataset.labels import LabelledBox, LabelledImage, Labels
+from components.dataset.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
 from components.dataset.paths import inside
 from components.errors import DataError
 
@@ -18,25 +18,21 @@ REPEATED_SHOWN = 10
 Id = int | str
 
 
-def read_coco(path: Path) -> Labels:
-    """Reads a COCO JSON file; its `file_name`s are relative to its folder.
+def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard]:
+    """Reads a COCO JSON file whole, and hands out its images with their boxes in shards.
+
+    images_folder: what `file_name`s are relative to; None is the folder of the file.
 
     Raises DataError, naming file and record, when the file is not COCO JSON, an id repeats, a
     reference leads nowhere, or a path leaves the folder. What the boxes hold is not judged here.
     """
-    try:
-        coco = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: the labels can't be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not valid JSON ({error}).") from error
-    if not isinstance(coco, dict):
-        raise DataError(f"{path}: not COCO JSON: the file must hold one object.")
+    coco = _load(path)
     faults: list[str] = []
     categories = _by_id(coco, "categories", path, faults)
     records = _by_id(coco, "images", path, faults)
     annotations = _by_id(coco, "annotations", path, faults)
-    images = {image_id: _image(record, path) for image_id, record in records.items()}
+    folder = images_folder or path.parent
+    images = {image_id: _image(record, path, folder) for image_id, record in records.items()}
     names = Counter(record.get("file_name") for record in coco["images"])
     faults += _repeated("file name", "images", names)
     if faults:  # a broken export: say all that is wrong with it at once
@@ -47,12 +43,12 @@ def read_coco(path: Path) -> Labels:
                 f"(the first: {missing[0]})"
             )
         raise DataError(f"{path}: {'; '.join(faults)}.")
-    boxes = []
+    boxes: dict[str, list[LabelledBox]] = {image.file_name: [] for image in images.values()}
     for annotation_id, record in annotations.items():
         where = f"{path.parent.name}/{path.name} annotation {annotation_id}"
         image = _refer(images, record, "image_id", path, where)
         category = _refer(categories, record, "category_id", path, where)
-        boxes.append(
+        boxes[image.file_name].append(
             LabelledBox(
                 file_name=image.file_name,
                 label=str(category.get("name", "")),
@@ -61,7 +57,29 @@ def read_coco(path: Path) -> Labels:
                 source=where,
             )
         )
-    return Labels(list(images.values()), boxes)
+    for part in chunks(list(images.values())):
+        yield Shard("coco", path, tuple((image, tuple(boxes[image.file_name])) for image in part))
+
+
+def read_coco_shard(shard: Shard) -> Labels:
+    """The labels of a shard, which was read with its file."""
+    return Labels(
+        [image for image, _ in shard.items], [box for _, boxes in shard.items for box in boxes]
+    )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        coco = json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"{path}: the labels can't be read ({error.strerror}).") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: not COCO JSON: it is nested too deeply.") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}).") from error
+    if not isinstance(coco, dict):
+        raise DataError(f"{path}: not COCO JSON: the file must hold one object.")
+    return coco
 
 
 def _by_id(
@@ -87,7 +105,7 @@ def _repeated(what: str, key: str, counts: Counter[Any]) -> list[str]:
     return [f"the {what} {shown}{more} stands more than once in {key}"]
 
 
-def _image(record: Mapping[str, Any], path: Path) -> LabelledImage:
+def _image(record: Mapping[str, Any], path: Path, folder: Path) -> LabelledImage:
     where = f"{path}: image {record['id']}"
     name, width, height = (record.get(key) for key in ("file_name", "width", "height"))
     if not isinstance(name, str) or not name:
@@ -96,7 +114,7 @@ def _image(record: Mapping[str, Any], path: Path) -> LabelledImage:
         raise DataError(f"{where} ({name}) needs width and height in whole pixels.")
     return LabelledImage(
         file_name=name,
-        uri=str(inside(path.parent, name, where)),
+        uri=str(inside(folder, name, where)),
         width=width,
         height=height,
         source=f"{path.parent.name}/{path.name} image {record['id']}",
@@ -121,7 +139,10 @@ def _corners(bbox: Any, where: str) -> tuple[float, float, float, float]:
         or not all(type(v) in (int, float) for v in bbox)
     ):
         raise DataError(f"{where} needs bbox: [x, y, width, height], four numbers.")
-    x, y, width, height = map(float, bbox)
+    try:
+        x, y, width, height = map(float, bbox)
+    except OverflowError:  # JSON knows integers of any length
+        raise DataError(f"{where} has a number in bbox that is too large.") from None
     return x, y, x + width, y + height
 
 

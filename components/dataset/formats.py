@@ -1,54 +1,115 @@
-"""The formats of labels, told by looking at the path. A new one is a reader and a line here."""
+"""The formats of labels, told by looking at the path. A new one is a module and a line here."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from components.dataset.coco import read_coco
-from components.dataset.labels import Labels
-from components.dataset.voc import find_annotations, read_voc
-from components.dataset.yolo import is_yolo, read_yolo
-from components.errors import DataError
-
-_RECORD = re.compile(r"\.(tf)?records?(-\d+-of-\d+)?$")
-
-
-def _read_tfrecord(path: Path) -> Labels:
-    from components.dataset.tfrecord import read_tfrecord  # tfx_bsl, for those who need it
-
-    return read_tfrecord(path)
+from components.dataset.coco import coco_shards, read_coco_shard
+from components.dataset.labels import Labels, Shard
+from components.dataset.media import is_record, record_files
+from components.dataset.parquet import is_parquet, parquet_shards, read_parquet_shard
+from components.dataset.voc import find_annotations, read_voc_shard, voc_shards
+from components.dataset.yolo import is_yolo, read_yolo_shard, yolo_shards
+from components.errors import ConfigError, DataError
 
 
-READERS: dict[str, Callable[[Path], Labels]] = {
-    "coco": read_coco,
-    "voc": read_voc,
-    "yolo": read_yolo,
-    "tfrecord": _read_tfrecord,
+@dataclass(frozen=True)
+class Format:
+    """shards: cuts what lies at a path into parts; read: reads one, in whatever process.
+
+    images_folder: whether `shards` also takes the folder of the images.
+    """
+
+    shards: Callable[..., Iterable[Shard]]
+    read: Callable[[Shard], Labels]
+    images_folder: bool = False
+
+
+def _tfrecord_shards(path: Path) -> Iterable[Shard]:
+    from components.dataset.tfrecord import tfrecord_shards  # tfx_bsl, for those who need it
+
+    return tfrecord_shards(path)
+
+
+def _read_tfrecord_shard(shard: Shard) -> Labels:
+    from components.dataset.tfrecord import read_tfrecord_shard
+
+    return read_tfrecord_shard(shard)
+
+
+FORMATS = {
+    "coco": Format(coco_shards, read_coco_shard, images_folder=True),
+    "voc": Format(voc_shards, read_voc_shard),
+    "yolo": Format(yolo_shards, read_yolo_shard),
+    "tfrecord": Format(_tfrecord_shards, _read_tfrecord_shard),
+    "parquet": Format(parquet_shards, read_parquet_shard, images_folder=True),
 }
 
 
+def label_shards(
+    path: Path, format_name: str | None = None, images_folder: Path | None = None
+) -> Iterable[Shard]:
+    """Cuts the labels at a path into shards; `format_name` (of `FORMATS`) skips the looking.
+
+    images_folder: where the images are, for a format that can name another place than its own.
+
+    Raises DataError when nothing that can be read is there, ConfigError when the format knows
+    where its images are.
+    """
+    name = format_name or detect_format(path)
+    if not images_folder:
+        return FORMATS[name].shards(path)
+    if not FORMATS[name].images_folder:
+        raise ConfigError(
+            f"{path}: the format {name} says itself where its images are; leave `images` out."
+        )
+    if not images_folder.is_dir():
+        raise ConfigError(f"{images_folder}: there is no such folder; check `images` of {path}.")
+    return FORMATS[name].shards(path, images_folder)
+
+
 def read_labels(path: Path, format_name: str | None = None) -> Labels:
-    """Reads the labels at a path; `format_name` (a key of `READERS`) skips the looking."""
-    return READERS[format_name or detect_format(path)](path)
+    """Reads all labels at a path at once."""
+    images, boxes = [], []
+    for shard in label_shards(path, format_name):
+        labels = FORMATS[shard.format].read(shard)
+        images += labels.images
+        boxes += labels.boxes
+    return Labels(images, boxes)
 
 
 def detect_format(path: Path) -> str:
     """The format of what lies at a path. Raises DataError when it is none that can be read."""
     if path.is_dir():
+        if is_parquet(path):
+            return "parquet"
         if find_annotations(path) is not None:
             return "voc"
         if is_yolo(path):
             return "yolo"
+        if record_files(path):
+            return "tfrecord"
     elif path.suffix == ".json":
         return "coco"
-    elif _RECORD.search(path.name):
+    elif is_record(path):
         return "tfrecord"
     raise DataError(
         f"{path}: no labels that can be read: name a COCO .json, a Pascal VOC folder "
-        "(Annotations/), a YOLO folder (images/, labels/) or a .record of the OD API."
+        "(Annotations/), a YOLO folder (images/, labels/), .record files of the OD API, or a "
+        "folder with images.parquet and boxes.parquet."
     )
 
 
-def folder_of(path: Path) -> Path:
-    """The folder whose files a source is made of: itself, or the one it lies in."""
-    return path if path.is_dir() else path.parent
+def home_of(path: Path) -> Path:
+    """What holds the images of a source: the path itself, or the folder that a .json lies in."""
+    return path if path.is_dir() or is_record(path) else path.parent
+
+
+def files_of(path: Path, images_folder: Path | None = None) -> Iterator[Path]:
+    """All files that a source may be made of."""
+    home = home_of(path)
+    if not home.is_dir():
+        yield from (home, home.with_name("label_map.pbtxt"))
+        return
+    for folder in filter(None, (home, images_folder)):
+        yield from sorted(file for file in folder.rglob("*") if file.is_file())

@@ -1,6 +1,13 @@
 """What every reader of a format returns."""
 
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SHARD_IMAGES = 256
+"""Images in a shard: enough that the cost per shard is small, few enough to fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -36,3 +43,26 @@ class Labels:
 
     images: list[LabelledImage]
     boxes: list[LabelledBox]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a source, which any process that sees the files can read alone.
+
+    items: what the format's reader needs, with the state of the label files (`paths.state`), so
+    that the key changes when they do.
+    """
+
+    format: str
+    path: Path
+    items: tuple[Any, ...]
+
+    def key(self) -> str:
+        """Names what reading the shard gives, as long as its image files do not change."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:32]
+
+
+def chunks(items: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """The items in pieces of `SHARD_IMAGES`."""
+    for start in range(0, len(items), SHARD_IMAGES):
+        yield tuple(items[start : start + SHARD_IMAGES])

@@ -1,16 +1,38 @@
 """Where an image's bytes are: a file, or an Example inside a TFRecord file."""
 
+import re
 from pathlib import Path
 
 from components.dataset.schema import ExampleKeys
-from components.errors import DataError
 
 _RECORD = "#record@"
+_RECORD_NAME = re.compile(r"\.(tf)?records?(-\d+-of-\d+)?$")
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file is called as TFRecord files are.
+
+    >>> is_record(Path("train.record-00001-of-00010")), is_record(Path("labels.json"))
+    (True, False)
+    """
+    return bool(_RECORD_NAME.search(path.name))
+
+
+def record_files(path: Path) -> list[Path]:
+    """The TFRecord files at a path: itself, or those directly in the folder, by name."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if is_record(file) and file.is_file())
 
 
 def record_uri(path: Path, offset: int) -> str:
     """The URI of the image in the Example that starts at a byte offset of a TFRecord file."""
     return f"{path}{_RECORD}{offset}"
+
+
+def file_of(uri: str) -> str:
+    """The file that holds the image, itself or the record with it."""
+    return uri.partition(_RECORD)[0]
 
 
 def read_bytes(uri: str) -> bytes:
@@ -26,7 +48,5 @@ def read_bytes(uri: str) -> bytes:
     with open(path, "rb") as file:
         file.seek(int(offset))
         record = read_record(file, path)
-    if record is None:
-        raise DataError(f"{path}: there is no record at byte {offset}; the file has changed.")
     encoded = decode_examples([record], path)[0].get(ExampleKeys.ENCODED) or [b""]
     return bytes(encoded[0])

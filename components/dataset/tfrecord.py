@@ -1,5 +1,6 @@
 """TFRecord files of the TF Object Detection API, read without TensorFlow."""
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,8 +10,9 @@ import google_crc32c
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.dataset.label_map import LabelMap
-from components.dataset.labels import LabelledBox, LabelledImage, Labels
-from components.dataset.media import record_uri
+from components.dataset.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
+from components.dataset.media import record_files, record_uri
+from components.dataset.paths import state
 from components.dataset.schema import ExampleKeys
 from components.errors import DataError
 
@@ -19,8 +21,22 @@ _MASK_DELTA = 0xA282EAD8  # the masked CRC of the TFRecord format: rotate right 
 _LISTS = (ExampleKeys.XMIN, ExampleKeys.YMIN, ExampleKeys.XMAX, ExampleKeys.YMAX)
 
 
-def read_tfrecord(path: Path) -> Labels:
-    """Reads one TFRecord file of Examples in the OD API's layout.
+def tfrecord_shards(path: Path) -> Iterator[Shard]:
+    """The records of a TFRecord file, or of all such files of a folder, by their byte offsets.
+
+    Raises DataError when a file can't be read or its headers are damaged.
+    """
+    for file in record_files(path):
+        names = file.with_name("label_map.pbtxt")
+        states = (file.name, state(file), state(names))
+        first = 0
+        for offsets in chunks(_offsets(file)):
+            yield Shard("tfrecord", file, (*states, first, offsets))
+            first += len(offsets)
+
+
+def read_tfrecord_shard(shard: Shard) -> Labels:
+    """Reads Examples in the OD API's layout.
 
     Class names come from `image/object/class/text`, or by `image/object/class/label` from the
     `label_map.pbtxt` beside the file. Boxes are stored as shares of the image and become pixels.
@@ -28,17 +44,15 @@ def read_tfrecord(path: Path) -> Labels:
     Raises DataError, naming file and record, for damaged records, lists of unequal length, and
     classes without a name.
     """
-    names = path.with_name("label_map.pbtxt")
-    label_map = LabelMap.read(names) if names.exists() else None
+    path, (_, _, names_state, first, offsets) = shard.path, shard.items
+    label_map = None
+    if names_state[0] >= 0:
+        label_map = LabelMap.read(path.with_name("label_map.pbtxt"))
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
-    seen: set[str] = set()
-    for number, (offset, example) in enumerate(_examples(path)):
+    for number, (offset, example) in enumerate(_examples(path, offsets), start=first):
         where = f"{path.parent.name}/{path.name} record {number}"
         name = _name(example) or f"record {number}"
-        if name in seen:
-            raise DataError(f"{path}: record {number} has the name {name!r} of an earlier record.")
-        seen.add(name)
         width, height = (
             _single(example, key, where) for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)
         )
@@ -109,55 +123,79 @@ def _single(example: dict[str, Any], key: str, where: str) -> int:
     return int(values[0])
 
 
-def _examples(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(byte offset, features by name) of each Example."""
+def _offsets(path: Path) -> list[int]:
+    """The byte offset of each record, from the headers alone."""
     offsets: list[int] = []
-    records: list[bytes] = []
     try:
         with path.open("rb") as file:
-            while True:
-                offset = file.tell()
-                record = read_record(file, str(path))
-                if record is not None:
-                    offsets.append(offset)
-                    records.append(record)
-                if records and (record is None or len(records) == EXAMPLES_AT_ONCE):
-                    yield from zip(offsets, decode_examples(records, str(path)), strict=True)
-                    offsets, records = [], []
-                if record is None:
-                    return
+            size = path.stat().st_size
+            while (offset := file.tell()) < size:
+                file.seek(_length(file, str(path)) + 4, os.SEEK_CUR)
+                offsets.append(offset)
+    except OSError as error:
+        raise DataError(f"{path}: the records can't be read ({error.strerror}).") from error
+    return offsets
+
+
+def _examples(path: Path, offsets: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(byte offset, features by name) of each Example."""
+    try:
+        with path.open("rb") as file:
+            for start in range(0, len(offsets), EXAMPLES_AT_ONCE):
+                part = offsets[start : start + EXAMPLES_AT_ONCE]
+                records = []
+                for offset in part:
+                    file.seek(offset)
+                    records.append(read_record(file, str(path)))
+                yield from zip(part, decode_examples(records, str(path)), strict=True)
     except OSError as error:
         raise DataError(f"{path}: the records can't be read ({error.strerror}).") from error
 
 
-def read_record(file: BinaryIO, path: str) -> bytes | None:
-    """The next record of an open TFRecord file; None at its end.
+def read_record(file: BinaryIO, path: str) -> bytes:
+    """The record at the position of an open TFRecord file.
 
     A record is its length (uint64), the masked CRC32C of the length, the data, and their masked
     CRC32C, little-endian. Raises DataError for a truncated or damaged record.
     """
     offset = file.tell()
-    header = file.read(12)
-    if not header:
-        return None
-    damaged = DataError(
-        f"{path}: the record at byte {offset} is damaged or truncated; copy the file again."
-    )
-    if len(header) < 12:
-        raise damaged
-    length, length_crc = struct.unpack("<QI", header)
-    if _masked_crc(header[:8]) != length_crc:
-        raise damaged
+    length = _length(file, path)
     data = file.read(length)
     footer = file.read(4)
     if len(data) < length or len(footer) < 4 or _masked_crc(data) != struct.unpack("<I", footer)[0]:
-        raise damaged
+        raise _damaged(path, offset)
     return data
+
+
+def _length(file: BinaryIO, path: str) -> int:
+    """The length in the header at the position of the file, checked by its CRC."""
+    offset = file.tell()
+    header = file.read(12)
+    if len(header) < 12:
+        raise _damaged(path, offset)
+    length, length_crc = struct.unpack("<QI", header)
+    if _masked_crc(header[:8]) != length_crc:
+        raise _damaged(path, offset)
+    return int(length)
+
+
+def _damaged(path: str, offset: int) -> DataError:
+    return DataError(
+        f"{path}: the record at byte {offset} is damaged or truncated; copy the file again."
+    )
 
 
 def _masked_crc(data: bytes) -> int:
     crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def write_record(file: BinaryIO, data: bytes) -> None:
+    """Appends one record to an open TFRecord file."""
+    length = struct.pack("<Q", len(data))
+    file.write(length + struct.pack("<I", _masked_crc(length)))
+    file.write(data)
+    file.write(struct.pack("<I", _masked_crc(data)))
 
 
 def decode_examples(records: Sequence[bytes], path: str) -> list[dict[str, Any]]:

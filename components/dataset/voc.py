@@ -1,16 +1,20 @@
 """Pascal VOC: a folder of XML annotations with their images."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
+from typing import Any
 
-from defusedxml import DefusedXmlException, ElementTree
+from lxml import etree
 
-from components.dataset.labels import LabelledBox, LabelledImage, Labels
-from components.dataset.paths import inside
+from components.dataset.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
+from components.dataset.paths import inside, state
 from components.errors import DataError
 
 ANNOTATIONS = ("Annotations", "annotations")
 IMAGES = ("JPEGImages", "images", "Images", ".")
+
+Element = Any  # lxml brings no types
 
 
 def find_annotations(folder: Path) -> Path | None:
@@ -21,8 +25,18 @@ def find_annotations(folder: Path) -> Path | None:
     return None
 
 
-def read_voc(folder: Path) -> Labels:
-    """Reads all XML files of a VOC folder.
+def voc_shards(folder: Path) -> Iterator[Shard]:
+    """The XML files of a VOC folder by name. Raises DataError when there are none."""
+    annotations = find_annotations(folder)
+    if annotations is None:
+        raise DataError(f"{folder}: there is no folder of XML files ({' or '.join(ANNOTATIONS)}).")
+    names = sorted(entry.name for entry in os.scandir(annotations) if entry.name.endswith(".xml"))
+    for part in chunks(names):
+        yield Shard("voc", folder, tuple((name, state(annotations / name)) for name in part))
+
+
+def read_voc_shard(shard: Shard) -> Labels:
+    """Reads the XML files of a shard.
 
     Coordinates are taken as they stand, as the OD API's own converter does, though the first
     pixel of the original VOC is 1. Document types and entities are refused.
@@ -30,23 +44,20 @@ def read_voc(folder: Path) -> Labels:
     Raises DataError, naming file and object, for XML that can't be read, an image that is not
     there or lies elsewhere, and boxes without four numbers.
     """
-    annotations = find_annotations(folder)
-    if annotations is None:
-        raise DataError(f"{folder}: there is no folder of XML files ({' or '.join(ANNOTATIONS)}).")
+    folder = shard.path
+    annotations = find_annotations(folder) or folder
+    places = [place for place in IMAGES if (folder / place).is_dir()]
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
-    seen: dict[str, str] = {}
-    for path in sorted(annotations.glob("*.xml")):
+    for file_name, _ in shard.items:
+        path = inside(folder, f"{annotations.name}/{file_name}", str(folder))
         root = _parse(path)
         name = (root.findtext("filename") or "").strip()
         if not name:
             raise DataError(f"{path} names no image file.")
-        if name in seen:
-            raise DataError(f"{path}: the image {name!r} is named by {seen[name]} too.")
-        seen[name] = path.name
-        where = f"{folder.name}/{path.name}"
+        where = f"{folder.name}/{file_name}"
         width, height = (_size(root, side, path) for side in ("width", "height"))
-        image = _find_image(folder, name, path)
+        image = _find_image(folder, places, name, path)
         images.append(LabelledImage(name, str(image), width, height, where))
         for number, found in enumerate(root.iter("object"), start=1):
             boxes.append(_box(found, name, f"{where} object {number}", path))
@@ -54,20 +65,20 @@ def read_voc(folder: Path) -> Labels:
 
 
 def _parse(path: Path) -> Element:
+    # Entities are not expanded, nothing is fetched; libxml2 bounds depth and size by itself.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     try:
-        root: Element = ElementTree.parse(path, forbid_dtd=True).getroot()
-    except DefusedXmlException as error:
-        raise DataError(
-            f"{path}: the XML defines a document type or entities, which are not read."
-        ) from error
-    except (ParseError, OSError, UnicodeDecodeError) as error:
+        tree = etree.parse(str(path), parser)
+    except (etree.XMLSyntaxError, OSError) as error:
         raise DataError(f"{path}: not valid XML ({error}).") from error
-    return root
+    if tree.docinfo.doctype:
+        raise DataError(f"{path}: the XML defines a document type or entities, which are not read.")
+    return tree.getroot()
 
 
-def _find_image(folder: Path, name: str, path: Path) -> Path:
-    for place in IMAGES:
-        image = inside(folder, f"{place}/{name}", str(path))
+def _find_image(folder: Path, places: list[str], name: str, path: Path) -> Path:
+    for place in places:
+        image = inside(folder / place, name, str(path))
         if image.is_file():
             return image
     raise DataError(f"{path}: its image {name!r} is in none of {', '.join(IMAGES)} of {folder}.")

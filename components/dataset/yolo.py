@@ -1,13 +1,14 @@
 """YOLO: a folder with `images/`, `labels/` and the names of the classes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 from PIL import Image
 
-from components.dataset.labels import LabelledBox, LabelledImage, Labels
-from components.dataset.paths import inside
+from components.dataset.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
+from components.dataset.paths import inside, state
 from components.errors import DataError
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -19,33 +20,52 @@ def is_yolo(folder: Path) -> bool:
     return (folder / "images").is_dir() and (folder / "labels").is_dir()
 
 
-def read_yolo(folder: Path) -> Labels:
-    """Reads all images below `images/` with the label file of the same place below `labels/`.
+def yolo_shards(folder: Path) -> Iterator[Shard]:
+    """The images below `images/`, by path, with the label files of the same places.
+
+    Raises DataError when the classes have no names, and for labels of images that are not there.
+    """
+    names = tuple(_class_names(folder))
+    known: set[Path] = set()
+    items = []
+    for path in sorted((folder / "images").rglob("*")):
+        if path.suffix.lower() not in SUFFIXES:
+            continue
+        relative = path.relative_to(folder / "images")
+        labels = folder / "labels" / relative.with_suffix(".txt")
+        if labels in known:
+            raise DataError(f"{labels}: two images have this name; give each its own label file.")
+        known.add(labels)
+        # The size of the image is part of the labels: their shares become pixels.
+        items.append((str(relative), state(labels), state(path)))
+    orphans = sorted(set((folder / "labels").rglob("*.txt")) - known - {folder / "classes.txt"})
+    if orphans:
+        raise DataError(f"{orphans[0]}: there is no image of this name below {folder / 'images'}.")
+    for part in chunks(items):
+        yield Shard("yolo", folder, (names, part))
+
+
+def read_yolo_shard(shard: Shard) -> Labels:
+    """Reads the label files of a shard.
 
     A line is `class x y width height`, the centre and the size as shares of the image. An image
     without a label file has no boxes.
 
-    Raises DataError, naming file and line, for lines that are no such thing, unknown classes and
-    labels of images that are not there.
+    Raises DataError, naming file and line, for lines that are no such thing and unknown classes.
     """
-    names = _class_names(folder)
+    folder, (names, items) = shard.path, shard.items
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
-    known: set[Path] = set()
-    for path in sorted((folder / "images").rglob("*")):
-        if path.suffix.lower() not in SUFFIXES:
-            continue
-        name = str(path.relative_to(folder))
-        labels = folder / "labels" / path.relative_to(folder / "images").with_suffix(".txt")
-        known.add(labels)
+    for relative, labels_state, _ in items:
+        name = f"images/{relative}"
         image = inside(folder, name, str(folder))
         width, height = _size(image)
         images.append(LabelledImage(name, str(image), width, height, f"{folder.name}/{name}"))
-        if labels.exists():
-            boxes += _boxes(labels, name, width, height, names, folder)
-    orphans = sorted(set((folder / "labels").rglob("*.txt")) - known - {folder / "classes.txt"})
-    if orphans:
-        raise DataError(f"{orphans[0]}: there is no image of this name below {folder / 'images'}.")
+        if labels_state[0] >= 0:
+            labels = str(Path("labels", relative).with_suffix(".txt"))
+            boxes += _boxes(
+                inside(folder, labels, str(folder)), labels, name, width, height, names, folder
+            )
     return Labels(images, boxes)
 
 
@@ -54,18 +74,28 @@ def _class_names(folder: Path) -> list[str]:
         path = folder / name
         if not path.exists():
             continue
-        if path.suffix == ".txt":
-            return path.read_text("utf-8").split("\n")
         try:
-            document: Any = yaml.safe_load(path.read_text("utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            text = path.read_text("utf-8-sig")
+            document: Any = yaml.safe_load(text) if path.suffix == ".yaml" else None
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: not a text file in UTF-8.") from None
+        except yaml.YAMLError as error:
             raise DataError(f"{path}: not valid YAML ({error}).") from error
-        names = document.get("names") if isinstance(document, dict) else None
-        if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-            names = [names[i] for i in range(len(names))]
-        if not isinstance(names, list):
+        if path.suffix == ".txt":
+            names: Any = [line.strip() for line in text.rstrip().split("\n")]
+        else:
+            names = document.get("names") if isinstance(document, dict) else None
+        if isinstance(names, dict) and sorted(map(str, names)) == sorted(
+            map(str, range(len(names)))
+        ):
+            names = [value for _, value in sorted(names.items(), key=lambda item: int(item[0]))]
+        if not isinstance(names, list) or not names:
             raise DataError(f"{path}: `names` must list the classes, numbered from 0.")
-        return [str(n) for n in names]
+        names = [str(value) for value in names]
+        repeated = sorted({n for n in names if n and names.count(n) > 1})
+        if repeated:
+            raise DataError(f"{path}: the class {repeated[0]!r} is named more than once.")
+        return list(names)
     raise DataError(f"{folder}: the names of the classes are missing: add {' or '.join(NAMES)}.")
 
 
@@ -74,22 +104,30 @@ def _size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size
-    except (OSError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return 0, 0
 
 
 def _boxes(
-    path: Path, name: str, width: int, height: int, names: list[str], folder: Path
+    path: Path,
+    relative: str,
+    name: str,
+    width: int,
+    height: int,
+    names: tuple[str, ...],
+    folder: Path,
 ) -> list[LabelledBox]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise DataError(f"{path}: not a text file in UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"{path}: the labels can't be read ({error.strerror}).") from error
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        where = f"{folder.name}/{path.relative_to(folder)} line {number}"
+        where = f"{folder.name}/{relative} line {number}"
         try:
             class_text, *numbers = line.split()
             class_id = int(class_text)

@@ -16,16 +16,22 @@ def DatasetSnapshot(
     snapshot: OutputArtifact[artifacts.Snapshot],
     sources: Parameter[str],
     root: Parameter[str],
+    memory: Parameter[str],
+    beam_options: Parameter[str],
     fingerprint: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
     """Takes a snapshot of the labelled data.
 
     sources: JSON list of the config's `data.sources`; relative paths are below `root`.
+    memory: folder for what the next snapshot needs to know of this one. beam_options: JSON list.
     fingerprint, code_version: not read; the cache is keyed by them.
     """
     taken = take_snapshot(
-        [Source.from_dict(record, Path(root)) for record in json.loads(sources)], say
+        [Source.from_dict(record, Path(root)) for record in json.loads(sources)],
+        say,
+        Path(memory),
+        json.loads(beam_options),
     )
     taken.write(Path(snapshot.uri))
     snapshot.set_string_custom_property("content_hash", taken.content_hash)

@@ -23,11 +23,12 @@ def RebalancedExampleGen(
     examples: OutputArtifact[standard_artifacts.Examples],
     label_map: Parameter[str],
     rebalancing: Parameter[str],
+    beam_options: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
     """Writes tf.Examples from a snapshot that passed validation.
 
-    rebalancing: JSON of `Rebalancing`.
+    rebalancing: JSON of `Rebalancing`; beam_options: JSON list.
     """
     del validation  # an input so that nothing is written before the data are judged
     folder = Path(examples.uri)
@@ -37,6 +38,7 @@ def RebalancedExampleGen(
         Rebalancing(**json.loads(rebalancing)),
         folder,
         say,
+        json.loads(beam_options),
     )
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
@@ -44,4 +46,9 @@ def RebalancedExampleGen(
     say(
         "boxes in train, before and after: "
         + ", ".join(f"{c} {before[c]} -> {after[c]}" for c in after)
+    )
+    say(
+        f"{summary['share_of_images_repeated']:.0%} of the images repeat; effective sample size "
+        f"{summary['effective_sample_size']:.0f}"
+        + (f"; {summary['pasted']} objects pasted" if summary["pasted"] else "")
     )

@@ -1,13 +1,13 @@
 import pytest
 
-from components.dataset.coco import read_coco
+from components.dataset.formats import read_labels
 from components.errors import DataError
 
 pytestmark = pytest.mark.unit
 
 
 def test_reads_images_and_corners(coco):
-    labels = read_coco(coco())
+    labels = read_labels(coco())
     assert [image.file_name for image in labels.images] == ["images/1.jpg", "images/2.jpg"]
     assert labels.boxes[1].box == (5.0, 5.0, 13.5, 14.25)
     assert labels.boxes[1].label == "scooter"
@@ -47,13 +47,13 @@ BOX = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
 def test_refuses_with_a_sentence(coco, parts, sentence):
     path = coco(**parts)
     with pytest.raises(DataError, match=sentence.replace("(", r"\(")) as error:
-        read_coco(path)
+        read_labels(path)
     assert str(path) in str(error.value)
 
 
 def test_ids_may_be_strings(coco):
     image = {**IMAGE, "id": "a"}
-    labels = read_coco(coco(images=[image], annotations=[{**BOX, "image_id": "a"}]))
+    labels = read_labels(coco(images=[image], annotations=[{**BOX, "image_id": "a"}]))
     assert labels.boxes[0].file_name == "images/1.jpg"
 
 
@@ -61,7 +61,7 @@ def test_a_broken_export_is_named_whole(coco):
     """All repeated ids and the missing files, in one sentence."""
     gone = {**IMAGE, "file_name": "images/gone.jpg"}
     with pytest.raises(DataError) as error:
-        read_coco(coco(images=[IMAGE, gone, {**IMAGE, "id": 2}], annotations=[BOX, BOX]))
+        read_labels(coco(images=[IMAGE, gone, {**IMAGE, "id": 2}], annotations=[BOX, BOX]))
     for part in ("id 1 stands more than once in images", "in annotations", "gone.jpg"):
         assert part in str(error.value)
 
@@ -71,7 +71,7 @@ def test_refuses_what_is_no_coco(tmp_path, text):
     path = tmp_path / "labels.json"
     path.write_text(text)
     with pytest.raises(DataError, match=r"not valid JSON|not COCO JSON"):
-        read_coco(path)
+        read_labels(path)
 
 
 def test_refuses_a_link_out_of_the_folder(coco, tmp_path):
@@ -81,4 +81,4 @@ def test_refuses_a_link_out_of_the_folder(coco, tmp_path):
     (path.parent / "images" / "1.jpg").unlink()
     (path.parent / "images" / "1.jpg").symlink_to(outside)
     with pytest.raises(DataError, match="leaves the data folder"):
-        read_coco(path)
+        read_labels(path)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from components.dataset.snapshot import Snapshot, Source, fingerprint, take_snapshot
-from components.errors import ConfigError, DataError
+from components.errors import DataError
 from tests.components.conftest import quiet
 
 pytestmark = pytest.mark.unit
@@ -50,9 +50,9 @@ def test_split_by_content_never_by_order(coco):
     assert {r["image_id"]: r["split"] for r in first} == {r["image_id"]: r["split"] for r in second}
 
 
-def test_sources_with_one_folder_name_are_refused(coco):
+def test_images_with_one_id_are_refused(coco):
     path = coco()
-    with pytest.raises(ConfigError, match="image ids would collide"):
+    with pytest.raises(DataError, match=r"'data/images/1.jpg' is listed 2 times .* 1 more; list"):
         take_snapshot([Source(path, "train"), Source(path, "eval")], quiet)
 
 

@@ -25,7 +25,7 @@ BOTH, NONE = CAR | SCOOTER, frozenset()
     ],
 )
 def test_repeat_factors(images, threshold, factors):
-    assert repeat_factors(images, threshold) == pytest.approx(factors)
+    assert repeat_factors(images, Rebalancing(repeat_threshold=threshold)) == pytest.approx(factors)
 
 
 def test_the_expectation_is_exact():
@@ -34,7 +34,7 @@ def test_the_expectation_is_exact():
     plan = {"repeat_threshold": 1.0, "replay_share": 0.0, "max_growth": 10.0}
     old = [False] * len(images)
     counts = np.array([copies(images, old, Rebalancing(**plan, seed=s)) for s in range(400)])
-    factors = repeat_factors(images, 1.0)
+    factors = repeat_factors(images, Rebalancing(**plan))
     error = np.sqrt((factors % 1) * (1 - factors % 1) / len(counts))
     assert np.abs(counts.mean(axis=0) - factors).max() <= 4 * error.max()
 

@@ -12,6 +12,7 @@ from components.detectors.examples import example_files, labelled_boxes, read_ex
 from components.errors import DataError
 from components.rebalanced_example_gen.rebalance import Rebalancing
 from components.rebalanced_example_gen.write import write_examples
+from components.transforms import LOCAL_OPTIONS
 from tests.components.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
@@ -85,6 +86,4 @@ def test_the_curated_schema_finds_bad_examples(snapshot, tmp_path, values, featu
 def pipeline_options():
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipelines.pipeline import BEAM_ARGS
-
-    return PipelineOptions(BEAM_ARGS)
+    return PipelineOptions(list(LOCAL_OPTIONS))

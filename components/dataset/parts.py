@@ -1,0 +1,163 @@
+"""What is read of one shard, kept as a part so that it need not be read again."""
+
+from collections.abc import Iterable
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.dataset.formats import FORMATS
+from components.dataset.images import ImageFacts, Known, probe_all
+from components.dataset.labels import Labels, Shard
+from components.dataset.media import file_of
+from components.dataset.paths import State, replacing, state
+from components.dataset.schema import BOXES
+
+_STATE = [(name, pa.int64()) for name in ("size", "mtime_ns", "inode")]
+_FACTS = [
+    ("sha256", pa.string()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("format", pa.string()),
+    ("orientation", pa.int32()),
+    ("phash", pa.string()),
+    ("problem", pa.string()),
+]
+PART_IMAGES = pa.schema(
+    [
+        ("file_name", pa.string()),
+        ("uri", pa.string()),
+        ("source", pa.string()),
+        ("claimed_width", pa.int32()),  # by the labels; null where the format does not say
+        ("claimed_height", pa.int32()),
+        *_STATE,
+        *_FACTS,
+    ]
+)
+PART_BOXES = pa.schema(
+    [
+        ("file_name", pa.string()),
+        *[BOXES.field(name) for name in ("label", "xmin", "ymin", "xmax", "ymax")],
+        *[BOXES.field(name) for name in ("is_crowd", "difficult", "source")],
+    ]
+)
+KNOWN = "known.parquet"
+"""The images of all parts of the last snapshot, for shards whose labels have changed."""
+
+_KNOWN_COLUMNS = ["uri", *[name for name, _ in (*_STATE, *_FACTS)]]
+if [name for name, _ in _FACTS] != [field.name for field in fields(ImageFacts)]:
+    raise TypeError("the columns of a part are the fields of ImageFacts")
+
+
+def read_shard(shard: Shard, folder: Path) -> None:
+    """Reads labels and images of a shard, and writes its part into `folder`."""
+    labels = FORMATS[shard.format].read(shard)
+    uris = [image.uri for image in labels.images]
+    looks = probe_all(uris, _known(folder / KNOWN, uris))
+    images = [
+        (i.file_name, i.uri, i.source, i.width, i.height, *found, *astuple(facts))
+        for i, (found, facts) in zip(labels.images, looks, strict=True)
+    ]
+    _write(folder / f"{shard.key()}.boxes.parquet", _boxes(labels))
+    # Written last: a part with its images is whole.
+    _write(folder / f"{shard.key()}.images.parquet", _table(images, PART_IMAGES))
+
+
+def _boxes(labels: Labels) -> pa.Table:
+    rows = [(b.file_name, b.label, *b.box, b.is_crowd, b.difficult, b.source) for b in labels.boxes]
+    return _table(rows, PART_BOXES)
+
+
+def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _known(path: Path, uris: list[str]) -> Known:
+    if not path.exists():
+        return {}
+    rows = pq.read_table(path, filters=[("uri", "in", uris)], use_threads=False)
+    found = zip(*(rows[name].to_pylist() for name in _KNOWN_COLUMNS), strict=True)
+    return {row[0]: (row[1:4], ImageFacts(*row[4:])) for row in found}
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    with replacing(path) as draft:
+        pq.write_table(table, draft)
+
+
+def read_part(shard: Shard, folder: Path) -> tuple[pa.Table, pa.Table] | None:
+    """(images, boxes) of a shard, if they were read and no image file has changed since."""
+    path = folder / f"{shard.key()}.images.parquet"
+    if not path.exists():
+        return None
+    images = pq.read_table(path, use_threads=False)
+    then = zip(*(images[name].to_pylist() for name, _ in _STATE), strict=True)
+    now: dict[str, State] = {}
+    for uri, earlier in zip(images["uri"].to_pylist(), then, strict=True):
+        file = file_of(uri)
+        if now.setdefault(file, state(file)) != earlier:
+            return None
+    return images, pq.read_table(folder / f"{shard.key()}.boxes.parquet", use_threads=False)
+
+
+def keep_only(folder: Path, shards: Iterable[Shard], images: pa.Table) -> None:
+    """Remembers the images for the next snapshot, and forgets the parts of other shards."""
+    _write(folder / KNOWN, images.select(_KNOWN_COLUMNS))
+    keys = {shard.key() for shard in shards}
+    for path in folder.glob("*.*.parquet"):
+        if path.name.split(".")[0] not in keys:
+            path.unlink()
+
+
+def judge(images: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """Compares the files with what the labels claim.
+
+    Returns the images with `width` and `height` as claimed, or as found where nothing is, and the
+    problems: file_name, source, problem, severity.
+    """
+    width = pc.coalesce(images["claimed_width"], images["width"])
+    height = pc.coalesce(images["claimed_height"], images["height"])
+    differs = pc.or_(pc.not_equal(width, images["width"]), pc.not_equal(height, images["height"]))
+    doubtful = pc.or_(
+        pc.or_(differs, pc.not_equal(images["problem"], "")), pc.not_equal(images["orientation"], 1)
+    )
+    problems = []
+    for row in images.filter(doubtful).to_pylist():
+        problem, severity = _doubt(row)
+        if problem:
+            kept = {key: row[key] for key in ("file_name", "source")}
+            problems.append({**kept, "problem": problem, "severity": severity})
+    for name, column in (("width", width), ("height", height)):
+        images = images.set_column(images.column_names.index(name), name, column)
+    return images, problems
+
+
+def _doubt(row: dict[str, Any]) -> tuple[str, str]:
+    if row["problem"]:
+        return row["problem"], "critical"
+    found = row["width"], row["height"]
+    claims = row["claimed_width"], row["claimed_height"]
+    claimed = tuple(f if claim is None else claim for claim, f in zip(claims, found, strict=True))
+    turned = row["orientation"]
+    if claimed != found:
+        if turned != 1 and claimed == found[::-1]:
+            return (
+                f"image is stored as its labels see it: Exif orientation {turned} turns it, and "
+                f"the labels are for the turned view ({claimed[0]}x{claimed[1]}); turn its pixels",
+                "critical",
+            )
+        return (
+            f"image has the size that its labels claim ({claimed[0]}x{claimed[1]}): it is "
+            f"{found[0]}x{found[1]}",
+            "critical",
+        )
+    return (
+        f"image is stored upright: Exif orientation {turned} is ignored, its pixels and boxes are "
+        "taken as stored",
+        "warning",
+    )

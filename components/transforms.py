@@ -1,0 +1,97 @@
+"""One function over many shards, as an Apache Beam pipeline.
+
+The same code runs on one machine and on a Beam runner: Beam's pipeline options decide alone. A
+shard, not a record, is Beam's element, so that its cost per element is small. Shards write files;
+the runner's workers must see the same file system.
+"""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from components.errors import ClassLiftError, DataError
+
+LOCAL_OPTIONS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",)
+"""In memory, in this process. Beam's own default delegates to Prism, a binary to download."""
+
+PROGRESS_SECONDS = 5.0
+
+
+def map_shards(
+    function: Callable[..., None],
+    shards: Sequence[Any],
+    folder: Path,
+    options: Sequence[str] = LOCAL_OPTIONS,
+    report: Callable[[str], None] = print,
+    **context: Any,
+) -> None:
+    """Calls `function(shard, folder, **context)` once for each shard, in no order.
+
+    function: of a module, so that workers can import it; it must bear to be called again for a
+    shard, as Beam does when a worker is lost. options: Beam's, as on its command line.
+
+    Raises DataError with the first shard's sentence when some raised a ClassLiftError.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    done = folder / ".shards"
+    done.mkdir(parents=True)
+    call = _Call(function, str(folder), context)
+    try:
+        with (
+            _progress(done, len(shards), report),
+            beam.Pipeline(options=PipelineOptions(list(options))) as pipeline,
+        ):
+            _ = (
+                pipeline
+                | "Shards" >> beam.Create(list(enumerate(shards)), reshuffle=True)  # type: ignore[no-untyped-call]
+                | "Work" >> beam.Map(call)  # type: ignore[no-untyped-call]
+            )
+        errors = [file for file in sorted(done.iterdir()) if file.stat().st_size]
+        if errors:
+            raise DataError(json.loads(errors[0].read_text()))
+    finally:
+        shutil.rmtree(done)
+
+
+class _Call:
+    """What travels to the workers; a marker file says that a shard is done, or why it can't be.
+
+    Beam turns exceptions into text with a trace, so the sentences take this way instead.
+    """
+
+    def __init__(self, function: Callable[..., None], folder: str, context: dict[str, Any]) -> None:
+        self.function, self.folder, self.context = function, folder, context
+
+    def __call__(self, element: tuple[int, Any]) -> int:
+        number, shard = element
+        sentence = ""
+        try:
+            self.function(shard, Path(self.folder), **self.context)
+        except ClassLiftError as error:
+            sentence = json.dumps(str(error))
+        Path(self.folder, ".shards", f"{number:08d}").write_text(sentence)
+        return number
+
+
+@contextmanager
+def _progress(done: Path, total: int, report: Callable[[str], None]) -> Iterator[None]:
+    """Says every few seconds how many shards are done."""
+    finished = threading.Event()
+
+    def watch() -> None:
+        while not finished.wait(PROGRESS_SECONDS):
+            report(f"{sum(1 for _ in done.iterdir())} of {total} shards")
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
