@@ -9,18 +9,23 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
-from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError
+from components.dataset.writers import WRITERS, new_folder
+from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
 from pipelines import airflow
 from pipelines.compile import compile_config
 from pipelines.config import load_config
 from pipelines.local_runner import run_pipeline
 from pipelines.run_node import VERBOSE_VARIABLE
+
+if TYPE_CHECKING:
+    from components.dataset.snapshot import Snapshot
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,16 +97,33 @@ def _parser() -> argparse.ArgumentParser:
         "Check labels and images without a pipeline; exit code 78 on critical findings.",
         "validate /data/streets --label-map models/ssd/label_map.pbtxt",
     )
-    validate.add_argument("path", type=Path, help="COCO .json, VOC or YOLO folder, or .record")
-    validate.add_argument("--format", choices=list(FORMATS), help="when the path does not tell")
+    _source_options(validate)
     validate.add_argument("--label-map", type=Path, help="default: every class that is labelled")
+    validate.add_argument(
+        "--model",
+        type=Path,
+        help="a version that ClassLift served; lists the labels that it doubts, to look at again",
+    )
+    validate.add_argument(
+        "--fix", type=Path, metavar="NEW", help="write a repaired copy (COCO JSON) to a new folder"
+    )
     validate.add_argument(
         "--report",
         type=Path,
         default=Path("validation"),
-        help="folder to write findings.json and Data Docs to (default: ./validation)",
+        help="folder for report.html, findings.json and Data Docs (default: ./validation)",
     )
     validate.add_argument("--json", action="store_true", help="print the findings as JSON")
+    convert = command(
+        "convert",
+        _convert,
+        "Write labels and their images in another format, to a new folder.",
+        "convert /data/streets --to coco streets_coco",
+    )
+    _source_options(convert)
+    convert.add_argument("new", type=Path, help="the folder to make")
+    convert.add_argument("--to", choices=list(WRITERS), required=True)
+    convert.add_argument("--label-map", type=Path, help="default: the classes by name")
     doctor = command("doctor", _doctor, "Say what this machine is missing.", "doctor --json")
     doctor.add_argument("--json", action="store_true", help="for a machine to read")
     command(
@@ -111,6 +133,14 @@ def _parser() -> argparse.ArgumentParser:
         "airflow",
     )
     return parser
+
+
+def _source_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, help="COCO .json, .record, or a folder of labels")
+    parser.add_argument("--format", choices=list(FORMATS), help="when the path does not tell")
+    parser.add_argument(
+        "--images", type=Path, help="where the images of COCO JSON are, if not beside it"
+    )
 
 
 def _config_option(parser: argparse.ArgumentParser) -> None:
@@ -182,18 +212,17 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from components.data_validator.validate import validate
-    from components.dataset.snapshot import Source, take_snapshot
+    from components.data_validator.validate import REPORT, validate
 
-    def report(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    source = Source(arguments.path.resolve(), format=arguments.format)
-    snapshot = take_snapshot([source], report)
-    labelled = sorted(set(snapshot.boxes["label"].to_pylist()))
-    labels = LabelMap.read(arguments.label_map).names if arguments.label_map else labelled
-    findings = validate(snapshot, labels, None, 0, arguments.report, report)
+    if arguments.fix and arguments.fix.exists():
+        raise ConfigError(f"{arguments.fix}: something is there already; name a new folder.")
+    snapshot, labels = _read(arguments)
+    suspicions = _suspicions(arguments.model, snapshot) if arguments.model else []
+    findings = validate(
+        snapshot, labels, None, 0, arguments.report, _to_stderr, suspicions=suspicions
+    )
     critical = sum(finding.severity == "critical" for finding in findings)
+    warnings = sum(finding.severity == "warning" for finding in findings)
     if arguments.json:
         print(json.dumps([vars(finding) for finding in findings]))
     else:
@@ -201,10 +230,93 @@ def _validate(arguments: argparse.Namespace) -> int:
             print(f"{finding.severity}: {finding.sentence()}")
         print(
             f"{snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes, "
-            f"{critical} critical findings, {len(findings) - critical} warnings; "
-            f"report: {arguments.report / 'index.html'}"
+            f"{critical} critical findings, {warnings} warnings"
+            + (f", {len(suspicions)} labels to look at again" if arguments.model else "")
+            + f"; report: {arguments.report / REPORT}"
         )
+    if arguments.fix:
+        return _fix(snapshot, labels, arguments.fix, arguments.report)
     return EXIT_PERMANENT if critical else EXIT_OK
+
+
+def _read(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, ...]]:
+    """The labels that a command names, and their classes: the label map's, or all by name."""
+    from components.dataset.snapshot import Source, take_snapshot
+
+    images = arguments.images.resolve() if arguments.images else None
+    source = Source(arguments.path.resolve(), format=arguments.format, images=images)
+    snapshot = take_snapshot([source], _to_stderr)
+    if arguments.label_map:
+        return snapshot, LabelMap.read(arguments.label_map).names
+    return snapshot, tuple(sorted(set(snapshot.boxes["label"].to_pylist())))
+
+
+def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path) -> int:
+    """Writes the repaired copy and judges it; its exit code is the command's."""
+    from components.data_validator.repair import CHANGES, repair
+    from components.data_validator.validate import validate
+    from components.dataset.coco import ANNOTATIONS
+    from components.dataset.snapshot import Source, take_snapshot
+
+    changes = repair(snapshot, labels, folder.resolve(), _to_stderr)
+    repaired = take_snapshot([Source((folder / ANNOTATIONS).resolve())], _to_stderr)
+    findings = validate(repaired, labels, None, 0, report / "repaired", _to_stderr)
+    critical = [finding for finding in findings if finding.severity == "critical"]
+    for finding in critical:
+        print(f"still critical: {finding.sentence()}", file=sys.stderr)
+    print(
+        f"repaired copy: {folder / ANNOTATIONS}, {len(changes)} changes listed in "
+        f"{folder / CHANGES}, {len(critical)} critical findings left",
+        file=sys.stderr,
+    )
+    return EXIT_PERMANENT if critical else EXIT_OK
+
+
+def _suspicions(saved_model: Path, snapshot: "Snapshot") -> list[Any]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from components.data_validator.suspicions import suspicions
+
+    with _without_stderr():  # what TensorFlow says before its log level counts
+        from components.detectors.bundle import Bundle
+        from components.detectors.predict import load_signature, predict_images
+
+    _to_stderr("predicting all images with the model")
+    bundle = Bundle(saved_model)
+    import pyarrow.compute as pc
+
+    readable = snapshot.images.filter(pc.not_equal(snapshot.images["phash"], ""))
+    found = predict_images(load_signature(saved_model), readable, bundle.label_map(), _to_stderr)
+    return suspicions(snapshot.boxes, found)
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Nothing of this process reaches stderr, whoever writes to it."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    snapshot, labels = _read(arguments)
+    broken = [row for row in snapshot.problems.to_pylist() if row["severity"] == "critical"]
+    if broken:
+        raise DataError(
+            f"{broken[0]['source']}: {broken[0]['problem']}; run `classlift validate --fix` first."
+        )
+    with new_folder(arguments.new.resolve()) as draft:
+        WRITERS[arguments.to](snapshot.images, snapshot.boxes, LabelMap(labels), draft)
+    print(f"{arguments.new}: {snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes")
+    return EXIT_OK
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

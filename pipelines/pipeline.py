@@ -46,6 +46,7 @@ def build_pipeline(
         label_map=label_map,
         target=values["target"],
         min_target_boxes=config.min_target_boxes,
+        serving_dir=str(config.serving),
         report_dir=str(config.work / "validation"),
         **code,
     )
@@ -82,6 +83,7 @@ def build_pipeline(
         target=values["target"],
         precision=values["precision"],
         overrides=values["overrides"],
+        relabel_page=str(config.work / "relabel.html"),
         **code,
     )
     trainer = tfx.components.Trainer(

@@ -7,17 +7,7 @@ from pathlib import Path
 from components.detectors.backends import load_detector
 from components.detectors.bundle import import_entry
 from components.errors import ModelError
-
-
-def served_versions(serving_dir: Path) -> list[int]:
-    """The versions in a TF Serving folder, oldest first; unfinished copies are not counted."""
-    if not serving_dir.is_dir():
-        return []
-    return sorted(
-        int(path.name)
-        for path in serving_dir.iterdir()
-        if path.name.isdecimal() and (path / "saved_model.pb").exists()
-    )
+from components.serving_folder import served_versions
 
 
 def resolve_champion(

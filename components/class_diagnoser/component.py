@@ -11,8 +11,10 @@ from tfx.utils import path_utils
 
 from components import artifacts
 from components.class_diagnoser.diagnose import choose_recipe, gather, sentences
+from components.data_validator.report import write_relabel_page
+from components.data_validator.suspicions import SHOWN, pictures, suspicions
 from components.detectors.bundle import Bundle
-from components.detectors.examples import example_files
+from components.detectors.examples import encoded_images, example_files
 from components.detectors.predict import load_signature, predict
 from components.metrics.matching import match
 from components.progress import say
@@ -31,11 +33,13 @@ def ClassDiagnoser(
     target: Parameter[str],
     precision: Parameter[float],
     overrides: Parameter[str],
+    relabel_page: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
     """Says why the target class is weak and writes the recipe.
 
     overrides: JSON of the parts of the recipe that the user sets; `class_weight` is the target's.
+    relabel_page: HTML file for the labels of eval that the champion doubts.
     """
     del anomalies  # an input so that nothing is spent on examples that break the schema
     bundle = Bundle(Path(path_utils.serving_model_path(champion.uri)))
@@ -46,6 +50,11 @@ def ClassDiagnoser(
     matches = match(
         predictions.boxes, predictions.detections, predictions.image_ids, label_map.names
     )
+    doubts = suspicions(predictions.boxes, predictions.detections)
+    wanted = {doubt.image_id for doubt in doubts[:SHOWN]}
+    encoded = encoded_images(example_files(Path(examples.uri), "eval"), wanted)
+    write_relabel_page(Path(relabel_page), doubts, pictures(doubts, encoded.__getitem__))
+    say(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
     rebalancing = json.loads((Path(examples.uri) / SUMMARY).read_text())
     evidence = gather(matches, target, precision, bundle.operating_points(), rebalancing)
     chosen, reasons = choose_recipe(evidence)
@@ -65,6 +74,7 @@ def ClassDiagnoser(
         "overridden": sorted(changes),
         "recipe": chosen.to_dict(),
         "rebalancing": rebalancing,
+        "relabel": [asdict(doubt) for doubt in doubts],
     }
     Path(diagnosis.uri, "diagnosis.json").write_text(json.dumps(facts, indent=1))
     Path(recipe.uri, RECIPE).write_text(json.dumps(chosen.to_dict()))

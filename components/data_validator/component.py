@@ -7,10 +7,12 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 
 from components import artifacts
-from components.data_validator.validate import require_no_critical, validate
+from components.data_validator.validate import REPORT, require_no_critical, validate
 from components.dataset.label_map import LabelMap
+from components.dataset.profile import Profile
 from components.dataset.snapshot import Snapshot
 from components.progress import say
+from components.serving_folder import served_provenance
 
 
 @component
@@ -20,14 +22,17 @@ def DataValidator(
     label_map: Parameter[str],
     target: Parameter[str],
     min_target_boxes: Parameter[int],
+    serving_dir: Parameter[str],
     report_dir: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
     """Stops the run with a DataError when the snapshot breaks a critical rule.
 
-    The outputs of a failed node are removed, so the report is kept in `report_dir`.
+    The class mix is compared with that of the snapshot that the newest version in `serving_dir`
+    was made from. The outputs of a failed node are removed, so the report is kept in `report_dir`.
     """
     docs = Path(report_dir)
+    profile = served_provenance(Path(serving_dir)).get("profile")
     shutil.rmtree(docs, ignore_errors=True)
     findings = validate(
         Snapshot.read(Path(snapshot.uri)),
@@ -36,9 +41,10 @@ def DataValidator(
         min_target_boxes,
         docs,
         say,
+        Profile.from_dict(profile) if profile else None,
     )
     for finding in findings:
         say(f"{finding.severity}: {finding.sentence()}")
     require_no_critical(findings, docs)
-    say(f"no critical finding, {len(findings)} warnings")
+    say(f"no critical finding; the report is {docs / REPORT}")
     shutil.copytree(docs, validation.uri, dirs_exist_ok=True)

@@ -13,6 +13,9 @@ from components.dataset.labels import LabelledBox, LabelledImage, Labels, Shard,
 from components.dataset.paths import inside
 from components.errors import DataError
 
+ANNOTATIONS = "annotations.json"
+"""What we call the file that we write."""
+
 REPEATED_SHOWN = 10
 
 Id = int | str
@@ -149,14 +152,14 @@ def _corners(bbox: Any, where: str) -> tuple[float, float, float, float]:
 def write_coco(images: pa.Table, boxes: pa.Table, label_map: LabelMap, path: Path) -> None:
     """Writes `schema.IMAGES` and `schema.BOXES` as COCO JSON; category ids are the label map's.
 
-    The file names are the image ids; the images themselves stay where they are.
+    The file names are the images' `uri`s: relative, for others to read it.
     """
     numbers = {image_id: i for i, image_id in enumerate(images["image_id"].to_pylist(), 1)}
     document = {
         "images": [
             {
                 "id": numbers[row["image_id"]],
-                "file_name": row["image_id"],
+                "file_name": row["uri"],
                 "width": row["width"],
                 "height": row["height"],
             }

@@ -27,7 +27,20 @@ PHASH_SIDE = 16  # 256 bits: the design's near-duplicate distance (31 bits) is f
 _PHASH_IMAGE = 4 * PHASH_SIDE  # the side of the picture that imagehash's phash looks at
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 UPRIGHT = 1
+TURNED = "image is stored as its labels see it"
+"""The rule that an image breaks whose labels are for the view that Exif turns it to."""
+
 _THREADS = min(8, os.cpu_count() or 1)  # reading, hashing and decoding release the GIL
+
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for images that are none, are damaged, or are too large."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -93,9 +106,12 @@ def perceptual_hashes(pixels: Pixels) -> list[str]:
 def _look(
     uri: str, earlier: tuple[State, ImageFacts] | None
 ) -> tuple[State, ImageFacts, Pixels | None]:
-    found = state(file_of(uri))
+    file = file_of(uri)
+    found = state(file)
     if earlier and earlier[0] == found:
         return found, earlier[1], None
+    if not os.path.isfile(file):  # a pipe would wait for ever
+        return found, _unknown("", "file can be read: there is no such file"), None
     try:
         data = read_bytes(uri)
     except (OSError, ValueError) as error:
@@ -134,18 +150,27 @@ def _decode(data: bytes, sha256: str) -> tuple[ImageFacts, Pixels | None]:
         problem = "image can be decoded: it is no image that Pillow knows"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         problem = f"image has at most {MAX_PIXELS:,} pixels: it declares more"
-    # What Pillow's decoders raise:
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except UNREADABLE as error:
         problem = f"image can be decoded whole: {error}"
     return _unknown(sha256, problem, width, height), None
 
 
-def _grey(image: Image.Image) -> Pixels:
+def eight_bit(image: Image.Image) -> Image.Image:
+    """16 bits scaled to 8, as TensorFlow does; Pillow would clip. Others as they are."""
     image.load()
-    if image.mode.startswith("I;16"):  # 16 bits: Pillow would clip, not scale
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    small = image.convert("L").resize((_PHASH_IMAGE, _PHASH_IMAGE), Image.Resampling.LANCZOS)
-    return np.asarray(small)
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+
+
+def decode_rgb(encoded: bytes) -> Image.Image:
+    """The pixels of an image as they are stored. Raises one of `UNREADABLE`."""
+    return eight_bit(Image.open(io.BytesIO(encoded))).convert("RGB")
+
+
+def _grey(image: Image.Image) -> Pixels:
+    size = (_PHASH_IMAGE, _PHASH_IMAGE)
+    return np.asarray(eight_bit(image).convert("L").resize(size, Image.Resampling.LANCZOS))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.dataset.formats import FORMATS
-from components.dataset.images import ImageFacts, Known, probe_all
+from components.dataset.images import TURNED, UPRIGHT, ImageFacts, Known, probe_all
 from components.dataset.labels import Labels, Shard
 from components.dataset.media import file_of
 from components.dataset.paths import State, replacing, state
@@ -124,7 +124,8 @@ def judge(images: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
     height = pc.coalesce(images["claimed_height"], images["height"])
     differs = pc.or_(pc.not_equal(width, images["width"]), pc.not_equal(height, images["height"]))
     doubtful = pc.or_(
-        pc.or_(differs, pc.not_equal(images["problem"], "")), pc.not_equal(images["orientation"], 1)
+        pc.or_(differs, pc.not_equal(images["problem"], "")),
+        pc.not_equal(images["orientation"], UPRIGHT),
     )
     problems = []
     for row in images.filter(doubtful).to_pylist():
@@ -145,14 +146,14 @@ def _doubt(row: dict[str, Any]) -> tuple[str, str]:
     claimed = tuple(f if claim is None else claim for claim, f in zip(claims, found, strict=True))
     turned = row["orientation"]
     if claimed != found:
-        if turned != 1 and claimed == found[::-1]:
+        if turned != UPRIGHT and claimed == found[::-1]:
             return (
-                f"image is stored as its labels see it: Exif orientation {turned} turns it, and "
+                f"{TURNED}: Exif orientation {turned} turns it, and "
                 f"the labels are for the turned view ({claimed[0]}x{claimed[1]}); turn its pixels",
                 "critical",
             )
         return (
-            f"image has the size that its labels claim ({claimed[0]}x{claimed[1]}): it is "
+            f"image has the size that its labels claim: {claimed[0]}x{claimed[1]}, and it is "
             f"{found[0]}x{found[1]}",
             "critical",
         )

@@ -91,6 +91,9 @@ def _boxes(
         key: example.get(key) or [0] * len(texts)
         for key in (ExampleKeys.IS_CROWD, ExampleKeys.DIFFICULT)
     }
+    for key, values in flags.items():
+        if len(values) != len(texts):
+            raise DataError(f"{where}: {key} has {len(values)} values for {len(texts)} boxes.")
     return [
         LabelledBox(
             file_name=name,

@@ -1,6 +1,6 @@
 """Reading back the tf.Examples that `components.dataset.examples` makes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +54,14 @@ def labelled_boxes(parsed: Mapping[str, tf.Tensor]) -> pa.Table:
     columns["source"] = columns["image_id"]
     arrays = [pa.array(columns[field.name]).cast(field.type) for field in BOXES]
     return pa.Table.from_arrays(arrays, schema=BOXES)
+
+
+def encoded_images(files: Sequence[str], image_ids: Set[str]) -> dict[str, bytes]:
+    """The encoded images with these ids, by id."""
+    found = {}
+    for parsed in read_examples(files, 64) if image_ids else ():
+        ids = (image_id.decode() for image_id in parsed[ExampleKeys.SOURCE_ID].numpy())
+        for image_id, encoded in zip(ids, parsed[ExampleKeys.ENCODED].numpy(), strict=True):
+            if image_id in image_ids:
+                found[image_id] = encoded
+    return found

@@ -9,6 +9,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
+from components.dataset.media import read_bytes
 from components.dataset.schema import BOXES, DETECTIONS, ExampleKeys
 from components.detectors.examples import labelled_boxes, read_examples
 from components.detectors.export import Serve
@@ -63,6 +64,28 @@ def predict(
     return Predictions(
         tuple(image_ids), pa.concat_tables(boxes).unify_dictionaries(), pa.concat_tables(detections)
     )
+
+
+def predict_images(
+    serve: Serve,
+    images: pa.Table,
+    label_map: LabelMap,
+    report: Callable[[str], None] = print,
+) -> pa.Table:
+    """`schema.DETECTIONS` of a `serving_encoded` signature for the images of a snapshot.
+
+    Raises ModelError when the model answers with a class id that the label map does not have.
+    """
+    detections = [DETECTIONS.empty_table()]
+    for start in range(0, images.num_rows, BATCH):
+        rows = images.slice(start, BATCH)
+        encoded = tf.constant([read_bytes(uri) for uri in rows["uri"].to_pylist()])
+        found = {k: v.numpy() for k, v in serve(encoded).items()}
+        extents = [rows[side].to_numpy() for side in ("width", "height")]
+        detections.append(_detections(found, rows["image_id"].to_pylist(), *extents, label_map))
+        if start % (BATCH * 32) == 0:
+            report(f"{start} of {images.num_rows} images predicted")
+    return pa.concat_tables(detections)
 
 
 def _detections(

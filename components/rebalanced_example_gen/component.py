@@ -9,6 +9,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components import artifacts
 from components.dataset.label_map import LabelMap
+from components.dataset.profile import Profile
 from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Snapshot
 from components.progress import say
@@ -32,14 +33,16 @@ def RebalancedExampleGen(
     """
     del validation  # an input so that nothing is written before the data are judged
     folder = Path(examples.uri)
+    taken = Snapshot.read(Path(snapshot.uri))
     summary = write_examples(
-        Snapshot.read(Path(snapshot.uri)),
+        taken,
         LabelMap.read(Path(label_map)),
         Rebalancing(**json.loads(rebalancing)),
         folder,
         say,
         json.loads(beam_options),
     )
+    summary["profile"] = vars(Profile.of(taken.images, taken.boxes))  # a served model carries it
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     before, after = summary["boxes_before"], summary["boxes_after"]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from components.dataset.images import UNREADABLE, decode_rgb
 from components.errors import DataError
 
 MAX_OBJECTS = 3
@@ -154,13 +155,13 @@ def paste(encoded: bytes, image_format: str, pastes: Sequence[tuple[Paste, bytes
     image_format: `jpeg` or `png`, of the answer. Raises DataError when an image can't be decoded.
     """
     try:
-        canvas = Image.open(io.BytesIO(encoded)).convert("RGB")
+        canvas = decode_rgb(encoded)
         for item, data in pastes:
-            crop = Image.open(io.BytesIO(data)).convert("RGB").crop(item.donor.box)
+            crop = decode_rgb(data).crop(item.donor.box)
             if item.mirrored:
                 crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             canvas.paste(crop.resize(item.size, Image.Resampling.BILINEAR), item.at)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise DataError(f"An image can't be decoded for copy-paste ({error}).") from error
     buffer = io.BytesIO()
     if image_format == "jpeg":

@@ -1,35 +1,29 @@
 """The report: one self-contained HTML file with the verdict, the figures and the pictures."""
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw
 
-from components.dataset.schema import ExampleKeys
-from components.detectors.examples import example_files, read_examples
-from components.metrics.confusion import confusion_matrix, iou_matrix
+from components.dataset.images import decode_rgb
+from components.detectors.examples import encoded_images, example_files
+from components.metrics.confusion import confusion_matrix
 from components.metrics.curves import precision_recall_curve
+from components.metrics.iou import iou_matrix
 from components.metrics.matching import Matches
+from components.pages import draw_box, render, svg, thumbnail
 from components.recall_gate.evidence import Comparison
 
 BEFORE, AFTER, LABEL = "#8a8f98", "#1668dc", "#2f9e44"
-THUMBNAIL = 160  # pixels, the longer side
 PICTURES = 12  # in each gallery
 
-# One self-contained file with the same bytes for the same run: no fonts by reference, no dates.
 mpl.rcParams.update(
     {
-        "svg.hashsalt": "classlift",
-        "svg.fonttype": "path",
         "font.size": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -59,20 +53,14 @@ def write_report(
     """
     target = verdict["target"]
     found = changed_objects(comparison, target)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    html = environment.get_template("report.html.j2").render(
+    html = render(
+        Path(__file__).with_name("report.html.j2"),
         verdict=verdict,
         diagnosis=diagnosis,
         charts={
-            "recall": _svg(_recall_chart(verdict)),
-            "curves": _svg(_curves_chart(comparison, target)),
-            "confusion": _svg(_confusion_chart(comparison)),
+            "recall": svg(_recall_chart(verdict)),
+            "curves": svg(_curves_chart(comparison, target)),
+            "confusion": svg(_confusion_chart(comparison)),
         },
         galleries={
             name: _gallery(rows.head(PICTURES), comparison, examples)
@@ -168,19 +156,11 @@ def _confusion_chart(comparison: Comparison) -> Figure:
     return figure
 
 
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
 def _gallery(rows: pd.DataFrame, comparison: Comparison, examples: Path) -> list[Picture]:
-    wanted = set(rows["image_id"])
-    images = _test_images(examples, wanted)
+    images = encoded_images(example_files(examples, "test"), set(rows["image_id"]))
     pictures = []
     for row in rows.itertuples():
-        image = images[row.image_id].copy()
+        image = decode_rgb(images[row.image_id])
         box = np.array([[row.xmin, row.ymin, row.xmax, row.ymax]])
         words = []
         for name, matches, colour in (
@@ -191,14 +171,10 @@ def _gallery(rows: pd.DataFrame, comparison: Comparison, examples: Path) -> list
             if seen is None:
                 words.append(f"{name}: nothing here")
             else:
-                _draw(image, seen[["xmin", "ymin", "xmax", "ymax"]].to_numpy(float), colour)
+                draw_box(image, seen[["xmin", "ymin", "xmax", "ymax"]].to_numpy(float), colour)
                 words.append(f"{name}: {seen['label']} at {seen['score']:.2f}")
-        _draw(image, box[0], LABEL)
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG")
-        data = base64.b64encode(buffer.getvalue()).decode()
-        pictures.append(Picture(f"data:image/png;base64,{data}", "; ".join(words)))
+        draw_box(image, box[0], LABEL)
+        pictures.append(Picture(thumbnail(image), "; ".join(words)))
     return pictures
 
 
@@ -208,18 +184,3 @@ def _best_detection(matches: Matches, image_id: str, box: Any) -> pd.Series | No
     overlap = iou_matrix(found[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64), box)
     near = found[overlap[:, 0] >= 0.5]
     return None if near.empty else near.loc[near["score"].idxmax()]
-
-
-def _draw(image: Image.Image, box: Sequence[float], colour: str) -> None:
-    width = max(1, round(max(image.size) / THUMBNAIL))
-    ImageDraw.Draw(image).rectangle([float(v) for v in box], outline=colour, width=width)
-
-
-def _test_images(examples: Path, wanted: set[str]) -> dict[str, Image.Image]:
-    images = {}
-    for parsed in read_examples(example_files(examples, "test"), batch=64):
-        ids = parsed[ExampleKeys.SOURCE_ID].numpy()
-        for image_id, encoded in zip(ids, parsed[ExampleKeys.ENCODED].numpy(), strict=True):
-            if image_id.decode() in wanted:
-                images[image_id.decode()] = Image.open(io.BytesIO(encoded)).convert("RGB")
-    return images

@@ -16,6 +16,7 @@ from components.detectors.training import fit
 from components.metrics.curves import operating_points
 from components.metrics.matching import match
 from components.progress import say
+from components.rebalanced_example_gen.write import SUMMARY
 
 
 def run_fn(fn_args: Any) -> None:
@@ -35,10 +36,8 @@ def run_fn(fn_args: Any) -> None:
     champion = Bundle(Path(fn_args.base_model))
     say("loading the champion")
     detector = load_detector(config["backend"], champion.entry)
-    train_files, eval_files = (
-        example_files(Path(patterns[0]).parent.parent, split)
-        for patterns, split in ((fn_args.train_files, "train"), (fn_args.eval_files, "eval"))
-    )
+    examples = Path(fn_args.train_files[0]).parent.parent
+    train_files, eval_files = (example_files(examples, split) for split in ("train", "eval"))
     batches = training_batches(train_files, detector.input_size, detector.label_map, recipe)
     result = fit(detector, batches, recipe, say)
 
@@ -56,5 +55,6 @@ def run_fn(fn_args: Any) -> None:
             "target": config["target"],
             "code_version": config["code_version"],
             "champion": champion.provenance(),
+            "profile": json.loads((examples / SUMMARY).read_text())["profile"],
         },
     )

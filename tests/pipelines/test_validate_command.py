@@ -26,7 +26,7 @@ def test_real_voc_data_pass(tmp_path):
     result = validate(SHARED / "hardhat", tmp_path / "report", "--label-map", label_map)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "181 images, 668 boxes, 0 critical findings" in result.stdout
-    assert (tmp_path / "report" / "index.html").exists()
+    assert (tmp_path / "report" / "report.html").exists()
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared data sets are not here")

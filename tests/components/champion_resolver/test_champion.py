@@ -1,7 +1,8 @@
 import pytest
 
-from components.champion_resolver.champion import resolve_champion, served_versions
+from components.champion_resolver.champion import resolve_champion
 from components.errors import ModelError
+from components.serving_folder import served_versions
 
 pytestmark = pytest.mark.pipeline  # it imports TensorFlow
 

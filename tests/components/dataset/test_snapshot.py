@@ -1,7 +1,12 @@
 import json
+import os
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from components.dataset import images
+from components.dataset.media import read_bytes
 from components.dataset.snapshot import Snapshot, Source, fingerprint, take_snapshot
 from components.errors import DataError
 from tests.components.conftest import quiet
@@ -36,7 +41,7 @@ def test_a_wrong_size_is_a_problem_not_an_error(coco):
     image = {"id": 1, "file_name": "images/1.jpg", "width": 41, "height": 30}
     path = coco(images=[image], annotations=[])
     problems = take_snapshot([Source(path, "train")], quiet).problems.to_pylist()
-    assert "(41x30): it is 40x30" in problems[0]["problem"]
+    assert "claim: 41x30, and it is 40x30" in problems[0]["problem"]
     assert problems[0]["source"] == "data/annotations.json image 1"
 
 
@@ -72,3 +77,140 @@ def test_fingerprint_changes_with_a_file(coco):
 def test_fingerprint_names_a_missing_source(tmp_path):
     with pytest.raises(DataError, match="there is no such file"):
         fingerprint([Source(tmp_path / "none.json")])
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The image files that are read from here on."""
+    found = []
+
+    def counted(uri):
+        found.append(uri.rsplit("/", 1)[1])
+        return read_bytes(uri)
+
+    monkeypatch.setattr(images, "read_bytes", counted)
+    return found
+
+
+def rewrite(path, change):
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def test_what_has_not_changed_is_not_read_again(coco, tmp_path, reads):
+    source, memory = Source(coco()), tmp_path / "memory"
+    first = take_snapshot([source], quiet, memory)
+    assert sorted(reads) == ["1.jpg", "2.jpg"]
+    said = []
+    second = take_snapshot([source], said.append, memory)
+    assert len(reads) == 2
+    assert said == ["nothing has changed since the last snapshot"]
+    assert second.images.equals(first.images)
+    assert second.boxes.to_pylist() == first.boxes.to_pylist()
+    assert second.content_hash == first.content_hash
+
+
+def test_a_changed_label_reads_no_image(coco, tmp_path, reads):
+    path, memory = coco(), tmp_path / "memory"
+    first = take_snapshot([Source(path)], quiet, memory)
+    rewrite(path, lambda d: d["annotations"][0].update(bbox=[2, 3, 10, 20]))
+    second = take_snapshot([Source(path)], quiet, memory)
+    assert len(reads) == 2
+    assert second.content_hash != first.content_hash
+    assert second.images.equals(first.images)
+    plain = take_snapshot([Source(path)], quiet)
+    assert second.boxes.to_pylist() == plain.boxes.to_pylist()
+
+
+def test_a_changed_image_alone_is_read_again(coco, tmp_path, reads):
+    path, memory = coco(), tmp_path / "memory"
+    first = take_snapshot([Source(path)], quiet, memory)
+    (path.parent / "images" / "1.jpg").write_bytes((path.parent / "images/2.jpg").read_bytes())
+    second = take_snapshot([Source(path)], quiet, memory)
+    assert reads[2:] == ["1.jpg"]
+    assert second.content_hash != first.content_hash
+    assert len(set(second.images["sha256"].to_pylist())) == 1
+
+
+def test_a_touched_image_is_read_but_not_decoded(coco, tmp_path, reads, monkeypatch):
+    path, memory = coco(), tmp_path / "memory"
+    first = take_snapshot([Source(path)], quiet, memory)
+    os.utime(path.parent / "images" / "1.jpg", ns=(1, 1))
+    monkeypatch.setattr(images, "_decode", None)
+    second = take_snapshot([Source(path)], quiet, memory)
+    assert reads[2:] == ["1.jpg"]
+    assert second.content_hash == first.content_hash
+
+
+@pytest.mark.parametrize("name", ["a", "z"])  # before and after what is there
+def test_added_images_move_none(tmp_path, name):
+    folder, memory = tmp_path / "data", tmp_path / "memory"
+    for number in range(40):
+        write_voc_image(folder, f"m{number:02d}", number)
+    before = splits(take_snapshot([Source(folder)], quiet, memory))
+    for number in range(40):
+        write_voc_image(folder, f"{name}{number:02d}", 100 + number)
+    after = splits(take_snapshot([Source(folder)], quiet, memory))
+    assert {image: after[image] for image in before} == before
+    assert len(after) == 80
+    assert set(after.values()) == {"train", "eval", "test"}
+
+
+def test_a_renamed_image_stays_in_its_split(tmp_path):
+    folder, memory = tmp_path / "data", tmp_path / "memory"
+    for number in range(20):
+        write_voc_image(folder, f"m{number:02d}", number)
+    before = splits(take_snapshot([Source(folder)], quiet, memory))
+    for number in range(20):
+        for suffix, place in ((".png", "images"), (".xml", "Annotations")):
+            (folder / place / f"m{number:02d}{suffix}").unlink()
+        write_voc_image(folder, f"n{number:02d}", number)
+    after = splits(take_snapshot([Source(folder)], quiet, memory))
+    assert [after[i.replace("/m", "/n")] for i in before] == list(before.values())
+
+
+def test_groups_by_a_pattern(tmp_path):
+    folder = tmp_path / "data"
+    for number in range(30):
+        write_voc_image(folder, f"Town{number % 6}_{number:02d}", number)
+    taken = take_snapshot([Source(folder, group=r"^(Town\d)_")], quiet)
+    by_town = {}
+    for image_id, split in splits(taken).items():
+        by_town.setdefault(image_id.split("_")[0], set()).add(split)
+    assert len(by_town) == 6
+    assert all(len(found) == 1 for found in by_town.values())
+    assert set(taken.images["group"].to_pylist()) == set(by_town)
+
+
+def splits(snapshot):
+    return dict(
+        zip(
+            snapshot.images["image_id"].to_pylist(),
+            snapshot.images["split"].to_pylist(),
+            strict=True,
+        )
+    )
+
+
+def write_voc_image(folder, name, seed):
+    """An image unlike the others, with one box."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "Annotations").mkdir(exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((64, 64)).save(folder / "images" / f"{name}.png")
+    (folder / "Annotations" / f"{name}.xml").write_text(
+        f"<annotation><filename>{name}.png</filename><object><name>car</name><bndbox><xmin>1</xmin>"
+        "<ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>"
+    )
+
+
+def test_a_broken_run_leaves_the_memory_usable(coco, tmp_path):
+    path, memory = coco(), tmp_path / "memory"
+    first = take_snapshot([Source(path)], quiet, memory)
+    good = path.read_text()
+    path.write_text("{")
+    with pytest.raises(DataError):
+        take_snapshot([Source(path)], quiet, memory)
+    path.write_text(good)
+    assert take_snapshot([Source(path)], quiet, memory).content_hash == first.content_hash

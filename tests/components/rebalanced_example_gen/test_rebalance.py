@@ -3,7 +3,9 @@ import pytest
 
 from components.errors import DataError
 from components.rebalanced_example_gen.rebalance import (
+    EFFECTIVE_BETA,
     Rebalancing,
+    class_factors,
     copies,
     effective_sample_size,
     repeat_factors,
@@ -70,3 +72,54 @@ def test_no_new_data_is_an_error():
 def test_effective_sample_size():
     assert effective_sample_size(np.array([1, 1, 1, 1])) == 4
     assert effective_sample_size(np.array([2, 0, 0, 0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("plan", "factors"),
+    [
+        # f(car) = 0.9, f(scooter) = 0.1, t = 1
+        (Rebalancing("repeat_factor", repeat_threshold=1.0), (np.sqrt(1 / 0.9), np.sqrt(10))),
+        (Rebalancing("inverse_frequency"), (1.0, 9.0)),
+        (
+            Rebalancing("effective_number"),
+            (1.0, (1 - EFFECTIVE_BETA**900) / (1 - EFFECTIVE_BETA**100)),
+        ),
+        (Rebalancing("none"), (1.0, 1.0)),
+        (Rebalancing("none", target="scooter", target_boost=4.0), (1.0, 4.0)),
+        (Rebalancing("none", target="tram", target_boost=4.0), (1.0, 1.0)),  # not in train
+    ],
+)
+def test_class_factors(plan, factors):
+    found = class_factors([CAR] * 900 + [SCOOTER] * 100, plan)
+    assert (found["car"], found["scooter"]) == pytest.approx(factors)
+
+
+def long_tail(images=400):
+    """Images of five classes, each half as frequent as the one before; some show several."""
+    rng = np.random.default_rng(7)
+    shown = rng.random((images, 5)) < 0.6 * 0.5 ** np.arange(5)
+    return [frozenset(f"c{n}" for n in np.flatnonzero(row)) for row in shown]
+
+
+@pytest.mark.parametrize("method", ["repeat_factor", "effective_number", "inverse_frequency"])
+def test_frequencies_match_the_formula_over_20_seeds(method):
+    """The mean count of each class is the sum of its images' factors, within four errors."""
+    images, seeds = long_tail(), range(20)
+    plan = {"method": method, "max_growth": 100.0, "target": "c3", "target_boost": 1.5}
+    factors = repeat_factors(images, Rebalancing(**plan))
+    old = [False] * len(images)
+    counts = np.array([copies(images, old, Rebalancing(**plan, seed=s)) for s in seeds])
+    fractions = factors % 1
+    for label in [f"c{n}" for n in range(5)]:
+        shows = np.array([label in image for image in images])
+        error = np.sqrt((fractions * (1 - fractions))[shows].sum() / len(seeds))
+        assert abs(counts[:, shows].sum(axis=1).mean() - factors[shows].sum()) <= 4 * error + 1e-6
+    assert set(counts.sum(axis=1)) <= {np.floor(factors.sum()), np.ceil(factors.sum())}
+
+
+@pytest.mark.parametrize("growth", [1.0, 1.37, 2.5])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_cap_is_never_exceeded(growth, seed):
+    plan = Rebalancing("inverse_frequency", max_growth=growth, replay_share=0.0, seed=seed)
+    images = long_tail()
+    assert copies(images, [False] * len(images), plan).sum() <= growth * len(images)

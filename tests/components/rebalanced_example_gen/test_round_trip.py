@@ -1,15 +1,19 @@
 """COCO to the OD API's records and back to COCO: the same boxes to the float32."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from components.dataset.coco import write_coco
 from components.dataset.formats import read_labels
 from components.dataset.label_map import LabelMap
+from components.dataset.media import read_bytes
 from components.dataset.snapshot import Source, take_snapshot
+from components.dataset.writers import write_coco_folder
 from components.rebalanced_example_gen.rebalance import Rebalancing
 from components.rebalanced_example_gen.write import write_examples
 from demo import scenes
+from pipelines import cli
 
 pytestmark = pytest.mark.pipeline
 
@@ -27,8 +31,9 @@ def test_coco_record_coco(tmp_path):
 
     record = next((tmp_path / "records" / "Split-test").iterdir())
     second = take_snapshot([Source(record, "test", format="tfrecord")], lambda _: None)
-    write_coco(second.images, second.boxes, label_map, tmp_path / "back.json")
-    back = read_labels(tmp_path / "back.json")
+    (tmp_path / "back").mkdir()
+    write_coco_folder(second.images, second.boxes, label_map, tmp_path / "back")
+    back = read_labels(tmp_path / "back" / "annotations.json")
 
     original = read_labels(tmp_path / "test" / "annotations.json")
     assert [box.label for box in back.boxes] == [box.label for box in original.boxes]
@@ -39,3 +44,23 @@ def test_coco_record_coco(tmp_path):
     assert second.images["sha256"].to_pylist() == [
         row["sha256"] for row in first.images.to_pylist() if row["split"] == "test"
     ]
+
+
+def test_coco_parquet_record_coco_by_command(tmp_path, monkeypatch, capsys):
+    """The same data through all formats, each written by `classlift convert`."""
+    scenes.write_split(scenes.TEST, tmp_path / "scenes", 20)
+    source = tmp_path / "scenes" / "annotations.json"
+    scenes_map = tmp_path / "map.pbtxt"
+    LabelMap(scenes.CLASSES).write(scenes_map)
+    path = source
+    for kind, name in (("parquet", "."), ("tfrecord", "data.record"), ("coco", "annotations.json")):
+        new = tmp_path / kind
+        words = ["convert", str(path), "--to", kind, str(new), "--label-map", str(scenes_map)]
+        monkeypatch.setattr(sys, "argv", ["classlift", *words])
+        assert cli.main() == 0, capsys.readouterr()
+        path = new / name
+    original, back = read_labels(source), read_labels(path)
+    assert [b.label for b in back.boxes] == [b.label for b in original.boxes]
+    ours, theirs = (np.array([b.box for b in x.boxes], np.float32) for x in (back, original))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=128 * np.finfo(np.float32).eps)
+    assert [read_bytes(i.uri) for i in back.images] == [read_bytes(i.uri) for i in original.images]

@@ -1,0 +1,53 @@
+"""What the reports share: each is one self-contained HTML file, and the same for the same run."""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from PIL import Image, ImageDraw
+
+THUMBNAIL = 160
+"""The longer side, in pixels."""
+
+
+def render(template: Path, **values: Any) -> str:
+    """Fills a template that lies beside its code; all share `page.html.j2`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([template.parent, Path(__file__).parent]),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(template.name).render(**values)
+
+
+def svg(figure: Any) -> str:
+    """A matplotlib figure to put into the page: no fonts by reference, no dates."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "classlift", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def thumbnail(image: Image.Image) -> str:
+    """A small PNG of an image, as a data URI."""
+    small = image.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    small.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def draw_box(image: Image.Image, box: Sequence[float], colour: str) -> None:
+    """Outlines a box, xmin, ymin, xmax, ymax in pixels, thick enough for the thumbnail."""
+    width = max(1, round(max(image.size) / THUMBNAIL))
+    xmin, ymin, xmax, ymax = map(float, box)
+    corners = (min(xmin, xmax), min(ymin, ymax), max(xmin, xmax), max(ymin, ymax))
+    ImageDraw.Draw(image).rectangle(corners, outline=colour, width=width)
