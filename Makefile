@@ -1,6 +1,7 @@
 # Everything a user or a developer runs. Needs python3 and make; the rest is installed here.
 SHELL := /bin/sh
 ML := .venv/ml/bin/python
+DATA ?= ../shared/data/carla
 
 .PHONY: demo test test-unit airflow lock lint format bench pretrained clean environments help
 
@@ -31,8 +32,9 @@ format: environments  ## rewrite the code in the house style
 	@$(ML) -m ruff check --fix-only --quiet .
 	@$(ML) -m ruff format .
 
-bench: environments  ## the figures of the README
+bench: environments  ## the figures of the README; DATA is a Pascal VOC folder
 	@$(ML) -m benchmarks.training_step
+	@if [ -d "$(DATA)" ]; then $(ML) -m benchmarks.data "$(DATA)"; fi
 
 lock:  ## compile the locks anew from requirements/*.in
 	@python3 requirements/lock.py

@@ -6,9 +6,10 @@ the runner's workers must see the same file system.
 """
 
 import json
+import pickle
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ PROGRESS_SECONDS = 5.0
 
 def map_shards(
     function: Callable[..., None],
-    shards: Sequence[Any],
+    shards: Iterable[Any],
     folder: Path,
     options: Sequence[str] = LOCAL_OPTIONS,
     report: Callable[[str], None] = print,
@@ -39,54 +40,64 @@ def map_shards(
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    done = folder / ".shards"
-    done.mkdir(parents=True)
-    call = _Call(function, str(folder), context)
+    work = folder / ".shards"  # Beam's own elements are numbers: it would compress larger ones
+    work.mkdir(parents=True)
+    count = 0
+    for shard in shards:
+        _order(work, count).write_bytes(pickle.dumps((shard, context)))
+        count += 1
+    call = _Call(function, str(folder))
     try:
         with (
-            _progress(done, len(shards), report),
+            _progress(work, count, report),
             beam.Pipeline(options=PipelineOptions(list(options))) as pipeline,
         ):
             _ = (
                 pipeline
-                | "Shards" >> beam.Create(list(enumerate(shards)), reshuffle=True)  # type: ignore[no-untyped-call]
+                | "Shards" >> beam.Create(list(range(count)), reshuffle=True)  # type: ignore[no-untyped-call]
                 | "Work" >> beam.Map(call)  # type: ignore[no-untyped-call]
             )
-        errors = [file for file in sorted(done.iterdir()) if file.stat().st_size]
+        errors = [file for file in sorted(work.glob("*.done")) if file.stat().st_size]
         if errors:
             raise DataError(json.loads(errors[0].read_text()))
     finally:
-        shutil.rmtree(done)
+        shutil.rmtree(work)
+
+
+def _order(work: Path, number: int) -> Path:
+    return work / f"{number:08d}.pickle"
 
 
 class _Call:
-    """What travels to the workers; a marker file says that a shard is done, or why it can't be.
+    """What travels to the workers; a file says that a shard is done, or why it can't be.
 
     Beam turns exceptions into text with a trace, so the sentences take this way instead.
     """
 
-    def __init__(self, function: Callable[..., None], folder: str, context: dict[str, Any]) -> None:
-        self.function, self.folder, self.context = function, folder, context
+    def __init__(self, function: Callable[..., None], folder: str) -> None:
+        self.function, self.folder = function, folder
 
-    def __call__(self, element: tuple[int, Any]) -> int:
-        number, shard = element
+    def __call__(self, number: int) -> int:
+        folder = Path(self.folder)
+        order = _order(folder / ".shards", number)
+        shard, context = pickle.loads(order.read_bytes())  # noqa: S301, written above
         sentence = ""
         try:
-            self.function(shard, Path(self.folder), **self.context)
+            self.function(shard, folder, **context)
         except ClassLiftError as error:
             sentence = json.dumps(str(error))
-        Path(self.folder, ".shards", f"{number:08d}").write_text(sentence)
+        order.with_suffix(".done").write_text(sentence)
         return number
 
 
 @contextmanager
-def _progress(done: Path, total: int, report: Callable[[str], None]) -> Iterator[None]:
+def _progress(work: Path, total: int, report: Callable[[str], None]) -> Iterator[None]:
     """Says every few seconds how many shards are done."""
     finished = threading.Event()
 
     def watch() -> None:
         while not finished.wait(PROGRESS_SECONDS):
-            report(f"{sum(1 for _ in done.iterdir())} of {total} shards")
+            report(f"{len(list(work.glob('*.done')))} of {total} shards")
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

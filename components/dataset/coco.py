@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from components.dataset.label_map import LabelMap
-from components.dataset.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
+from components.dataset.labels import LabelledBox, LabelledImage, Shard, chunks
 from components.dataset.paths import inside
 from components.errors import DataError
 
@@ -62,13 +62,6 @@ def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard
         )
     for part in chunks(list(images.values())):
         yield Shard("coco", path, tuple((image, tuple(boxes[image.file_name])) for image in part))
-
-
-def read_coco_shard(shard: Shard) -> Labels:
-    """The labels of a shard, which was read with its file."""
-    return Labels(
-        [image for image, _ in shard.items], [box for _, boxes in shard.items for box in boxes]
-    )
 
 
 def _load(path: Path) -> dict[str, Any]:

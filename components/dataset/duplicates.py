@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 NEAR_DISTANCE = 31
 """Of 256 bits: the design's measured border, which refocused and re-encoded twins stay within."""
 
-_PAIRS_AT_ONCE = 4_000_000
+_PAIRS_AT_ONCE = 500_000  # bounds the memory
 
 Bits = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.dataset.coco import coco_shards, read_coco_shard
-from components.dataset.labels import Labels, Shard
+from components.dataset.coco import coco_shards
+from components.dataset.labels import Labels, Shard, read_packed_shard
 from components.dataset.media import is_record, record_files
-from components.dataset.parquet import is_parquet, parquet_shards, read_parquet_shard
+from components.dataset.parquet import is_parquet, parquet_shards
 from components.dataset.voc import find_annotations, read_voc_shard, voc_shards
 from components.dataset.yolo import is_yolo, read_yolo_shard, yolo_shards
 from components.errors import ConfigError, DataError
@@ -38,11 +38,11 @@ def _read_tfrecord_shard(shard: Shard) -> Labels:
 
 
 FORMATS = {
-    "coco": Format(coco_shards, read_coco_shard, images_folder=True),
+    "coco": Format(coco_shards, read_packed_shard, images_folder=True),
     "voc": Format(voc_shards, read_voc_shard),
     "yolo": Format(yolo_shards, read_yolo_shard),
     "tfrecord": Format(_tfrecord_shards, _read_tfrecord_shard),
-    "parquet": Format(parquet_shards, read_parquet_shard, images_folder=True),
+    "parquet": Format(parquet_shards, read_packed_shard, images_folder=True),
 }
 
 

@@ -66,3 +66,10 @@ def chunks(items: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     """The items in pieces of `SHARD_IMAGES`."""
     for start in range(0, len(items), SHARD_IMAGES):
         yield tuple(items[start : start + SHARD_IMAGES])
+
+
+def read_packed_shard(shard: Shard) -> Labels:
+    """Of a format that reads its labels at once: items are images, each with its boxes."""
+    return Labels(
+        [image for image, _ in shard.items], [box for _, boxes in shard.items for box in boxes]
+    )

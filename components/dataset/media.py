@@ -6,7 +6,7 @@ from pathlib import Path
 from components.dataset.schema import ExampleKeys
 
 _RECORD = "#record@"
-_RECORD_NAME = re.compile(r"\.(tf)?records?(-\d+-of-\d+)?$")
+_RECORD_NAME = re.compile(r"[._](tf)?records?(-\d+-of-\d+)?$")
 
 
 def is_record(path: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.dataset.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
+from components.dataset.labels import LabelledBox, LabelledImage, Shard, chunks
 from components.dataset.paths import inside
 from components.errors import DataError
 
@@ -71,13 +71,6 @@ def _item(
     uri = inside(images_folder or folder, row["uri"], row["where"])
     image = LabelledImage(name, str(uri), row["width"], row["height"], row["where"])
     return image, tuple(boxes.get(name, ()))
-
-
-def read_parquet_shard(shard: Shard) -> Labels:
-    """The labels of a shard, which was read with its tables."""
-    return Labels(
-        [image for image, _ in shard.items], [box for _, boxes in shard.items for box in boxes]
-    )
 
 
 def _read(

@@ -1,6 +1,6 @@
 """What is read of one shard, kept as a part so that it need not be read again."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ PART_BOXES = pa.schema(
 KNOWN = "known.parquet"
 """The images of all parts of the last snapshot, for shards whose labels have changed."""
 
-_KNOWN_COLUMNS = ["uri", *[name for name, _ in (*_STATE, *_FACTS)]]
+_KNOWN = pa.schema([("uri", pa.string()), *_STATE, *_FACTS])
 if [name for name, _ in _FACTS] != [field.name for field in fields(ImageFacts)]:
     raise TypeError("the columns of a part are the fields of ImageFacts")
 
@@ -81,7 +81,7 @@ def _known(path: Path, uris: list[str]) -> Known:
     if not path.exists():
         return {}
     rows = pq.read_table(path, filters=[("uri", "in", uris)], use_threads=False)
-    found = zip(*(rows[name].to_pylist() for name in _KNOWN_COLUMNS), strict=True)
+    found = zip(*(rows[name].to_pylist() for name in _KNOWN.names), strict=True)
     return {row[0]: (row[1:4], ImageFacts(*row[4:])) for row in found}
 
 
@@ -90,25 +90,39 @@ def _write(path: Path, table: pa.Table) -> None:
         pq.write_table(table, draft)
 
 
-def read_part(shard: Shard, folder: Path) -> tuple[pa.Table, pa.Table] | None:
-    """(images, boxes) of a shard, if they were read and no image file has changed since."""
+def is_current(shard: Shard, folder: Path) -> bool:
+    """Whether a shard was read, and none of its image files has changed since."""
     path = folder / f"{shard.key()}.images.parquet"
     if not path.exists():
-        return None
-    images = pq.read_table(path, use_threads=False)
-    then = zip(*(images[name].to_pylist() for name, _ in _STATE), strict=True)
+        return False
+    columns = ["uri", *[name for name, _ in _STATE]]
+    images = pq.read_table(path, columns=columns, use_threads=False)
     now: dict[str, State] = {}
-    for uri, earlier in zip(images["uri"].to_pylist(), then, strict=True):
+    for uri, *then in zip(*(images[name].to_pylist() for name in columns), strict=True):
         file = file_of(uri)
-        if now.setdefault(file, state(file)) != earlier:
-            return None
-    return images, pq.read_table(folder / f"{shard.key()}.boxes.parquet", use_threads=False)
+        if file not in now:
+            now[file] = state(file)
+        if now[file] != tuple(then):
+            return False
+    return True
 
 
-def keep_only(folder: Path, shards: Iterable[Shard], images: pa.Table) -> None:
-    """Remembers the images for the next snapshot, and forgets the parts of other shards."""
-    _write(folder / KNOWN, images.select(_KNOWN_COLUMNS))
-    keys = {shard.key() for shard in shards}
+def read_part(shard: Shard, folder: Path) -> tuple[pa.Table, pa.Table]:
+    """(images, boxes) of a shard that was read."""
+    images, boxes = (
+        pq.read_table(folder / f"{shard.key()}.{kind}.parquet", use_threads=False)
+        for kind in ("images", "boxes")
+    )
+    return images, boxes
+
+
+def keep_only(folder: Path, shards: Sequence[Shard]) -> None:
+    """Remembers the images of these shards for the next snapshot, and forgets other parts."""
+    keys = [shard.key() for shard in shards]
+    with replacing(folder / KNOWN) as draft, pq.ParquetWriter(draft, _KNOWN) as writer:
+        for key in keys:
+            path = folder / f"{key}.images.parquet"
+            writer.write_table(pq.read_table(path, columns=_KNOWN.names, use_threads=False))
     for path in folder.glob("*.*.parquet"):
         if path.name.split(".")[0] not in keys:
             path.unlink()

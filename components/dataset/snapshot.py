@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -32,7 +31,9 @@ OLD = "old"
 IMAGE_PROBLEMS = pa.schema(
     [(name, pa.string()) for name in ("image_id", "source", "problem", "severity")]
 )
-_REPEATED_SHOWN = 5
+_ROW_GROUP = 20_000  # rows; what a Parquet writer holds in memory
+_SPLITS = pa.schema([(name, pa.string()) for name in ("image_id", "sha256", "split", "group")])
+_BOX_COLUMNS = [name for name in schema.BOXES.names if name != "box_id"]
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ class Snapshot:
     def write(self, folder: Path) -> None:
         """Writes `images.parquet`, `boxes.parquet`, `image_problems.parquet`, `snapshot.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(self.images, folder / "images.parquet")
-        pq.write_table(self.boxes, folder / "boxes.parquet")
+        for name, table in (("images", self.images), ("boxes", self.boxes)):
+            pq.write_table(table, folder / f"{name}.parquet", row_group_size=_ROW_GROUP)
         pq.write_table(self.problems, folder / "image_problems.parquet")
         facts = {
             "content_hash": self.content_hash,
@@ -149,8 +150,7 @@ def _take(
         for source in sources
     ]
     every = [shard for _, found in shards for shard in found]
-    ready = {shard: parts.read_part(shard, folder) for shard in every}
-    missing = [shard for shard in every if ready[shard] is None]
+    missing = [shard for shard in every if not parts.is_current(shard, folder)]
     key = hashlib.sha256(repr([(s, [h.key() for h in found]) for s, found in shards]).encode())
     last = memory / "last"
     if not missing and (last / key.hexdigest()).exists():
@@ -159,10 +159,8 @@ def _take(
     if missing:
         report(f"reading {len(missing)} of {len(every)} shards")
         map_shards(parts.read_shard, missing, folder, options, report)
-        for shard in missing:
-            ready[shard] = parts.read_part(shard, folder)
-    snapshot, read = _assemble(shards, ready, memory / "splits.parquet", report)
-    parts.keep_only(folder, every, read)
+    snapshot = _assemble(shards, folder, memory / "splits.parquet", report)
+    parts.keep_only(folder, every)
     draft = memory / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     snapshot.write(draft)
@@ -174,41 +172,36 @@ def _take(
 
 def _assemble(
     shards: list[tuple[Source, list[Shard]]],
-    ready: Mapping[Shard, tuple[pa.Table, pa.Table] | None],
+    folder: Path,
     splits: Path,
     report: Callable[[str], None],
-) -> tuple[Snapshot, pa.Table]:
-    """The snapshot from the parts of all shards, and the images as the parts have them."""
-    images, boxes, read = [], [], [parts.PART_IMAGES.empty_table()]
+) -> Snapshot:
+    """The snapshot from the parts of all shards."""
+    images, boxes = [schema.IMAGES.empty_table()], [schema.BOXES.empty_table()]
     problems: list[dict[str, Any]] = []
     for source, found in shards:
-        tables = [table for shard in found if (table := ready[shard])]
-        if len(tables) < len(found):
-            raise DataError(f"{source.path}: its images change while they are read; run again.")
-        part_images = pa.concat_tables(
-            [parts.PART_IMAGES.empty_table(), *(t[0] for t in tables if t)]
-        )
-        part_boxes = pa.concat_tables(
-            [parts.PART_BOXES.empty_table(), *(t[1] for t in tables if t)]
-        )
-        report(f"{source.path}: {part_images.num_rows} images, {part_boxes.num_rows} boxes")
-        read.append(part_images)
-        part_images, wrong = parts.judge(part_images)
-        prefix = source.prefix()
-        problems += [{"image_id": prefix + row.pop("file_name"), **row} for row in wrong]
-        images.append(_with_source(part_images, source, prefix))
-        boxes.append(_with_id(part_boxes, prefix))
-    image_table, box_table = pa.concat_tables(images), pa.concat_tables(boxes).unify_dictionaries()
+        counts = [0, 0]
+        for shard in found:  # one part at a time, in the columns that stay
+            part_images, part_boxes = parts.read_part(shard, folder)
+            part_images, wrong = parts.judge(part_images)
+            problems += [
+                {"image_id": source.prefix() + row.pop("file_name"), **row} for row in wrong
+            ]
+            images.append(_with_source(part_images, source))
+            boxes.append(_with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS))
+            counts = [counts[0] + part_images.num_rows, counts[1] + part_boxes.num_rows]
+        report(f"{source.path}: {counts[0]} images, {counts[1]} boxes")
+    image_table = pa.concat_tables(images)
     if not image_table.num_rows:
         raise DataError("The data have no images: name at least one source that has some.")
     _require_single_ids(image_table)
-    box_table = box_table.append_column("box_id", pa.array(range(box_table.num_rows), pa.int64()))
-    box_table = box_table.select(schema.BOXES.names).cast(schema.BOXES)
+    box_table = pa.concat_tables([boxes[0].select(_BOX_COLUMNS), *boxes[1:]]).unify_dictionaries()
+    box_id = pa.array(np.arange(box_table.num_rows))
+    box_table = box_table.add_column(schema.BOXES.names.index("box_id"), "box_id", box_id)
+    box_table = box_table.cast(schema.BOXES)
     image_table = _place(image_table, box_table, splits, report)
-    image_table = image_table.select(schema.IMAGES.names).cast(schema.IMAGES)
     problem_table = pa.Table.from_pylist(problems, IMAGE_PROBLEMS)
-    digest = content_hash(image_table, box_table)
-    return Snapshot(image_table, box_table, problem_table, digest), pa.concat_tables(read)
+    return Snapshot(image_table, box_table, problem_table, content_hash(image_table, box_table))
 
 
 def _with_id(table: pa.Table, prefix: str) -> pa.Table:
@@ -216,24 +209,27 @@ def _with_id(table: pa.Table, prefix: str) -> pa.Table:
     return table.append_column("image_id", image_id)
 
 
-def _with_source(table: pa.Table, source: Source, prefix: str) -> pa.Table:
-    rows = table.num_rows
+def _with_source(table: pa.Table, source: Source) -> pa.Table:
+    """The images of a part as `schema.IMAGES`; `split` is null where the source gives none."""
+    rows, prefix = table.num_rows, source.prefix()
     groups = [prefix + source.group_of(name) for name in table["file_name"].to_pylist()]
     table = _with_id(table, prefix)
     table = table.append_column("group", pa.array(groups, pa.string()))
     table = table.append_column("split", pa.array([source.split] * rows, pa.string()))
-    return table.append_column("tag", pa.array([source.tag] * rows, pa.string()))
+    table = table.append_column("tag", pa.array([source.tag] * rows, pa.string()))
+    return table.select(schema.IMAGES.names).cast(schema.IMAGES)
 
 
 def _require_single_ids(images: pa.Table) -> None:
-    counts = Counter(images["image_id"].to_pylist())
-    repeated = [image_id for image_id, count in counts.items() if count > 1]
-    if not repeated:
+    counts = images["image_id"].value_counts()
+    many = counts.filter(pc.greater(counts.field("counts"), 1)).to_pylist()
+    if not many:
         return
+    repeated = [row["values"] for row in many]
     rows = images.filter(pc.equal(images["image_id"], repeated[0]))
-    places = " and ".join(dict.fromkeys(rows["source"].to_pylist()[:2]))
+    places = " and ".join(dict.fromkeys(rows["uri"].to_pylist()[:2]))
     raise DataError(
-        f"The image {repeated[0]!r} is listed {counts[repeated[0]]} times (in {places})"
+        f"The image {repeated[0]!r} is listed {many[0]['counts']} times (it is {places})"
         + (f", and so are {len(repeated) - 1} more" if len(repeated) > 1 else "")
         + "; list each image once, and give the folders of different sources different names."
     )
@@ -247,54 +243,46 @@ def _place(
     A split that a source gives stands; one that was given before stays, by the image's id or by
     its content.
     """
-    earlier = pq.read_table(path).to_pylist() if path.exists() else []
-    by_content = {row["sha256"]: row for row in earlier if row["sha256"]}
-    by_id = {row["image_id"]: row for row in earlier}
-    ids, hashes = images["image_id"].to_pylist(), images["sha256"].to_pylist()
-    known = [by_id.get(i) or by_content.get(h) for i, h in zip(ids, hashes, strict=True)]
-    given = images["split"].to_pylist()
-    splits = [g or (k and k["split"]) for g, k in zip(given, known, strict=True)]
-    groups = images["group"].to_pylist()
-    if None in splits:
+    earlier = pq.read_table(path) if path.exists() else _SPLITS.empty_table()
+    known = pc.index_in(images["image_id"], value_set=earlier["image_id"])
+    known = pc.coalesce(known, pc.index_in(images["sha256"], value_set=earlier["sha256"]))
+    splits = pc.coalesce(images["split"], earlier["split"].take(known))
+    if splits.null_count:
         report("finding near-duplicate images, and splits that keep them together")
+        keys = pc.if_else(pc.equal(images["sha256"], ""), images["image_id"], images["sha256"])
         phashes = [
-            phash or hashlib.sha256(image_id.encode()).hexdigest()  # one of no picture is alone
-            for phash, image_id in zip(images["phash"].to_pylist(), ids, strict=True)
+            phash or hashlib.sha256(key.encode()).hexdigest()  # one of no picture is alone
+            for phash, key in zip(images["phash"].to_pylist(), keys.to_pylist(), strict=True)
         ]
-        settled = [OPEN if split is None else schema.SPLITS.index(split) for split in splits]
-        placed, groups = place(
+        settled = pc.fill_null(pc.index_in(splits, value_set=pa.array(schema.SPLITS)), OPEN)
+        placed, units = place(
             Candidates(
-                keys=[sha256 or i for sha256, i in zip(hashes, ids, strict=True)],
-                groups=groups,
+                keys=keys.to_pylist(),
+                groups=images["group"].to_pylist(),
                 bits=hash_bits(phashes),
-                counts=_counts(ids, boxes),
-                splits=np.array(settled, np.int64),
+                counts=_counts(images, boxes),
+                splits=settled.to_numpy().astype(np.int64),
             )
         )
-        splits = [schema.SPLITS[index] for index in placed]
-    elif None not in given:
-        pass  # nothing to remember that the sources do not say
-    elif all(known):
-        groups = [k["group"] for k in known if k]
-    now = {
-        i: {"image_id": i, "sha256": h, "split": s, "group": g}
-        for i, h, s, g in zip(ids, hashes, splits, groups, strict=True)
-    }
-    pq.write_table(pa.Table.from_pylist(list({**by_id, **now}.values())), path)
+        splits, groups = pa.array(schema.SPLITS).take(pa.array(placed)), pa.array(units)
+    elif images["split"].null_count:  # all were placed before
+        groups = pc.coalesce(earlier["group"].take(known), images["group"])
+    else:
+        groups = images["group"]
     for name, column in (("split", splits), ("group", groups)):
-        index = images.column_names.index(name)
-        images = images.set_column(index, name, pa.array(column, pa.string()))
+        images = images.set_column(images.column_names.index(name), _SPLITS.field(name), column)
+    now = images.select(_SPLITS.names)
+    gone = pc.invert(pc.is_in(earlier["image_id"], value_set=now["image_id"]))
+    pq.write_table(pa.concat_tables([earlier.filter(gone), now]), path)
     return images
 
 
-def _counts(image_ids: list[str], boxes: pa.Table) -> Any:
-    """[images, classes] boxes; those of images that are not listed are left out."""
-    index = {image_id: number for number, image_id in enumerate(image_ids)}
+def _counts(images: pa.Table, boxes: pa.Table) -> Any:
+    """[images, classes] boxes."""
     labels = boxes["label"].combine_chunks()
-    counts = np.zeros((len(image_ids), max(len(labels.dictionary), 1)), np.int64)
-    rows = [index[image_id] for image_id in boxes["image_id"].to_pylist()]
-    if rows:
-        np.add.at(counts, (rows, labels.indices.to_numpy()), 1)
+    counts = np.zeros((images.num_rows, max(len(labels.dictionary), 1)), np.int64)
+    rows = pc.index_in(boxes["image_id"], value_set=images["image_id"]).to_numpy()
+    np.add.at(counts, (rows, labels.indices.to_numpy()), 1)
     return counts
 
 
@@ -305,14 +293,16 @@ def content_hash(images: pa.Table, boxes: pa.Table) -> str:
         (images, ["image_id", "sha256", "split", "group", "tag"]),
         (boxes, ["image_id", "label", "xmin", "ymin", "xmax", "ymax", "is_crowd", "difficult"]),
     ):
-        columns = {
-            name: table[name].cast(pa.string()) if name == "label" else table[name]
-            for name in names
-        }
-        ordered = pa.table(columns).sort_by([(name, "ascending") for name in names])
-        for column in ordered.columns:
+        if "label" in names:  # as text: a dictionary's numbers say nothing
+            index = table.column_names.index("label")
+            table = table.set_column(index, "label", table["label"].cast(pa.string()))
+        order = pc.sort_indices(table, [(name, "ascending") for name in names])
+        for name in names:
+            column = table[name].take(order)
             if column.type == pa.string():
-                digest.update("\0".join(value or "" for value in column.to_pylist()).encode())
+                digest.update(pc.binary_length(column).to_numpy().tobytes())
+                for chunk in column.cast(pa.binary()).chunks:
+                    digest.update(b"".join(chunk.to_pylist()))
             else:
                 digest.update(column.to_numpy().tobytes())
     return digest.hexdigest()

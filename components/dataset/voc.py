@@ -1,5 +1,6 @@
 """Pascal VOC: a folder of XML annotations with their images."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,8 @@ def voc_shards(folder: Path) -> Iterator[Shard]:
         raise DataError(f"{folder}: there is no folder of XML files ({' or '.join(ANNOTATIONS)}).")
     names = sorted(entry.name for entry in os.scandir(annotations) if entry.name.endswith(".xml"))
     for part in chunks(names):
-        yield Shard("voc", folder, tuple((name, state(annotations / name)) for name in part))
+        states = [state(annotations / name) for name in part]
+        yield Shard("voc", folder, (part, hashlib.sha256(repr(states).encode()).hexdigest()))
 
 
 def read_voc_shard(shard: Shard) -> Labels:
@@ -46,29 +48,30 @@ def read_voc_shard(shard: Shard) -> Labels:
     """
     folder = shard.path
     annotations = find_annotations(folder) or folder
-    places = [place for place in IMAGES if (folder / place).is_dir()]
+    places = [folder / place for place in IMAGES if (folder / place).is_dir()]
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
-    for file_name, _ in shard.items:
-        path = inside(folder, f"{annotations.name}/{file_name}", str(folder))
+    names, _ = shard.items
+    for file_name in names:
+        path = str(inside(annotations, file_name, str(folder)))
         root = _parse(path)
         name = (root.findtext("filename") or "").strip()
         if not name:
             raise DataError(f"{path} names no image file.")
         where = f"{folder.name}/{file_name}"
         width, height = (_size(root, side, path) for side in ("width", "height"))
-        image = _find_image(folder, places, name, path)
-        images.append(LabelledImage(name, str(image), width, height, where))
+        image = _find_image(places, name, path)
+        images.append(LabelledImage(name, image, width, height, where))
         for number, found in enumerate(root.iter("object"), start=1):
             boxes.append(_box(found, name, f"{where} object {number}", path))
     return Labels(images, boxes)
 
 
-def _parse(path: Path) -> Element:
+def _parse(path: str) -> Element:
     # Entities are not expanded, nothing is fetched; libxml2 bounds depth and size by itself.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     try:
-        tree = etree.parse(str(path), parser)
+        tree = etree.parse(path, parser)
     except (etree.XMLSyntaxError, OSError) as error:
         raise DataError(f"{path}: not valid XML ({error}).") from error
     if tree.docinfo.doctype:
@@ -76,15 +79,16 @@ def _parse(path: Path) -> Element:
     return tree.getroot()
 
 
-def _find_image(folder: Path, places: list[str], name: str, path: Path) -> Path:
+def _find_image(places: list[Path], name: str, path: str) -> str:
     for place in places:
-        image = inside(folder / place, name, str(path))
-        if image.is_file():
+        image = str(inside(place, name, path))
+        if os.path.isfile(image):
             return image
-    raise DataError(f"{path}: its image {name!r} is in none of {', '.join(IMAGES)} of {folder}.")
+    shown = ", ".join(map(str, places))
+    raise DataError(f"{path}: its image {name!r} is in none of {shown}.")
 
 
-def _size(root: Element, side: str, path: Path) -> int | None:
+def _size(root: Element, side: str, path: str) -> int | None:
     text = root.findtext(f".//size/{side}")
     if text is None:
         return None
@@ -94,7 +98,7 @@ def _size(root: Element, side: str, path: Path) -> int | None:
         raise DataError(f"{path}: the {side} {text!r} is no whole number.") from None
 
 
-def _box(found: Element, name: str, where: str, path: Path) -> LabelledBox:
+def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:
     try:
         xmin, ymin, xmax, ymax = (
             float(found.findtext(f"bndbox/{side}") or "")

@@ -1,16 +1,16 @@
 """Writing a snapshot as Examples: train rebalanced and shuffled, eval and test as they are."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.dataset.examples import to_example
 from components.dataset.label_map import LabelMap
@@ -32,8 +32,6 @@ from components.transforms import LOCAL_OPTIONS, map_shards
 RECORDS_PER_FILE = 1000
 SUMMARY = "rebalancing.json"
 
-_READ_AT_ONCE = 32  # bounds the memory of a worker, whatever the size of the images
-_THREADS = min(4, os.cpu_count() or 1)
 _IMAGE_COLUMNS = ["image_id", "uri", "sha256", "width", "height", "format"]
 _BOX_COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax", "is_crowd", "difficult"]
 
@@ -61,12 +59,13 @@ class _Members:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.images = snapshot.images
-        number = {image_id: i for i, image_id in enumerate(self.images["image_id"].to_pylist())}
-        owners = np.array([number[i] for i in snapshot.boxes["image_id"].to_pylist()], np.int64)
+        owners = pc.index_in(
+            snapshot.boxes["image_id"], value_set=self.images["image_id"]
+        ).to_numpy()
         order = np.argsort(owners, kind="stable")
         boxes = snapshot.boxes.select(_BOX_COLUMNS).take(order)
         self.boxes = boxes.set_column(0, "label", boxes["label"].cast(pa.string()))
-        self.starts = np.searchsorted(owners[order], np.arange(len(number) + 1))
+        self.starts = np.searchsorted(owners[order], np.arange(self.images.num_rows + 1))
 
     def counts(self, images: Indices) -> Indices:
         """How many boxes each image has."""
@@ -77,10 +76,18 @@ class _Members:
         ranges = [np.arange(self.starts[i], self.starts[i + 1]) for i in images]
         return np.concatenate([np.empty(0, np.int64), *ranges])
 
+    def labels_of(self, images: Indices) -> Any:
+        """The label of each of their boxes, an Arrow column."""
+        return self.boxes["label"].take(self.box_rows(images))
+
     def labels(self, images: Indices) -> list[frozenset[str]]:
         """The classes that each image shows."""
-        labels = self.boxes["label"].to_pylist()
-        return [frozenset(labels[self.starts[i] : self.starts[i + 1]]) for i in images]
+        labels = self.boxes["label"].combine_chunks().dictionary_encode()
+        names, codes = labels.dictionary.to_pylist(), labels.indices.to_numpy()
+        return [
+            frozenset(names[code] for code in codes[self.starts[i] : self.starts[i + 1]])
+            for i in images
+        ]
 
 
 def write_examples(
@@ -98,39 +105,54 @@ def write_examples(
     Raises DataError when an image file has changed since the snapshot was taken.
     """
     members = _Members(snapshot)
-    tags, splits = (snapshot.images[name].to_pylist() for name in ("tag", "split"))
-    files: list[RecordFile] = []
     summary: dict[str, Any] = {}
+    files = _plan(members, label_map, plan, summary, report)
     for split in SPLITS:
-        images = np.array([i for i, found in enumerate(splits) if found == split], np.int64)
-        order = images
-        if split == "train":
-            shown = members.labels(images)
-            times = copies(shown, [tags[i] == OLD for i in images], plan)
-            order = np.repeat(images, times)
-            np.random.default_rng(plan.seed).shuffle(order)
-            summary = {
-                "method": plan.method,
-                "factors": class_factors(shown, plan),
-                "share_of_images_repeated": float((times > 1).mean()) if len(times) else 0.0,
-                "effective_sample_size": effective_sample_size(times),
-            }
         (folder / f"Split-{split}").mkdir(parents=True)
-        written = list(_files(members, order, split, label_map))
-        if split == "train":
-            before = _boxes_by_class([members.boxes.take(members.box_rows(images))["label"]])
-            if plan.copy_paste:
-                written = _with_pastes(written, members, images, plan)
-            after = _boxes_by_class([label for file in written for label in _labels_of(file)])
-            summary |= {
-                "boxes_before": before,
-                "boxes_after": {label: after.get(label, 0) for label in before},
-                "pasted": sum(len(p) for file in written for p, _ in file.pasted.values()),
-            }
-        files += written
-        report(f"{split}: {len(order)} examples from {len(images)} images")
     map_shards(write_file, files, folder, beam_options, report)
     return summary
+
+
+def _plan(
+    members: _Members,
+    label_map: LabelMap,
+    plan: Rebalancing,
+    summary: dict[str, Any],
+    report: Callable[[str], None],
+) -> Iterator[RecordFile]:
+    """All files to write, one at a time, so that they need not fit into memory together.
+
+    `summary` is filled on the way.
+    """
+    for split in SPLITS:
+        images = np.flatnonzero(pc.equal(members.images["split"], split).to_numpy())
+        if split != "train":
+            report(f"{split}: {len(images)} examples")
+            yield from _files(members, images, split, label_map)
+            continue
+        shown = members.labels(images)
+        is_old = pc.equal(members.images["tag"], OLD).to_numpy()[images]
+        times = copies(shown, is_old, plan)
+        order = np.repeat(images, times)
+        np.random.default_rng(plan.seed).shuffle(order)
+        report(f"{split}: {len(order)} examples from {len(images)} images")
+        files = _files(members, order, split, label_map)
+        if plan.copy_paste:
+            files = _with_pastes(files, members, images, plan)
+        before, after, pasted = _count([members.labels_of(images)]), Counter[str](), 0
+        for file in files:
+            after.update(_count(_labels_of(file)))
+            pasted += sum(len(pastes) for pastes, _ in file.pasted.values())
+            yield file
+        summary |= {
+            "method": plan.method,
+            "factors": class_factors(shown, plan),
+            "share_of_images_repeated": float((times > 1).mean()) if len(times) else 0.0,
+            "effective_sample_size": effective_sample_size(times),
+            "boxes_before": dict(sorted(before.items())),
+            "boxes_after": {label: after[label] for label in sorted(before)},
+            "pasted": pasted,
+        }
 
 
 def _files(
@@ -148,15 +170,15 @@ def _files(
 
 
 def _with_pastes(
-    files: list[RecordFile], members: _Members, images: Indices, plan: Rebalancing
-) -> list[RecordFile]:
+    files: Iterable[RecordFile], members: _Members, images: Indices, plan: Rebalancing
+) -> Iterator[RecordFile]:
     """The files with copy-paste planned; raises DataError when there is nothing to copy."""
     rows = members.images.select(_IMAGE_COLUMNS).take(images).to_pylist()
     boxes = members.boxes.take(members.box_rows(images)).to_pylist()
-    ends = np.cumsum(members.counts(images))
+    counts = members.counts(images)
     by_image = {
         row["image_id"]: boxes[end - count : end]
-        for row, end, count in zip(rows, ends, members.counts(images), strict=True)
+        for row, end, count in zip(rows, np.cumsum(counts), counts, strict=True)
     }
     donors = find_donors(rows, by_image, plan.target or "")
     if not donors:
@@ -165,59 +187,43 @@ def _with_pastes(
             "clear of others and can be copied; set copy_paste to 0."
         )
     rng = np.random.default_rng([plan.seed, 1])
-    result = []
     for file in files:
         pasted = {}
         for number, row in enumerate(file.images.to_pylist()):
             if rng.random() < plan.copy_paste:
                 pasted[number] = plan_pastes(row, by_image[row["image_id"]], donors, rng)
-        result.append(
-            RecordFile(file.path, file.images, file.boxes, file.counts, file.label_map, pasted)
-        )
-    return result
+        yield replace(file, pasted=pasted)
 
 
 def _labels_of(file: RecordFile) -> Iterator[Any]:
-    """The labels of the boxes of a file, record by record where something is pasted."""
-    if not file.pasted:
-        yield file.boxes["label"]
-        return
-    labels, ends = file.boxes["label"].to_pylist(), np.cumsum(file.counts)
-    for number, (end, count) in enumerate(zip(ends, file.counts, strict=True)):
-        if number in file.pasted:
-            yield pa.array([box["label"] for box in file.pasted[number][1]], pa.string())
-        else:
-            yield pa.array(labels[end - count : end], pa.string())
+    """The labels of the boxes of a file, with those that copy-paste leaves."""
+    untouched = np.array([n not in file.pasted for n in range(len(file.counts))], bool)
+    yield file.boxes["label"].filter(pa.array(np.repeat(untouched, file.counts)))
+    for _, boxes in file.pasted.values():
+        yield pa.array([box["label"] for box in boxes], pa.string())
 
 
-def _boxes_by_class(columns: Sequence[Any]) -> dict[str, int]:
-    counts: dict[str, int] = {}
+def _count(columns: Iterable[Any]) -> Counter[str]:
+    """How often each label stands in Arrow columns."""
+    counts: Counter[str] = Counter()
     for column in columns:
-        for found in column.value_counts().to_pylist():
-            counts[found["values"]] = counts.get(found["values"], 0) + found["counts"]
-    return dict(sorted(counts.items()))
+        counts.update({row["values"]: row["counts"] for row in column.value_counts().to_pylist()})
+    return counts
 
 
 def write_file(file: RecordFile, folder: Path) -> None:
-    """Writes one file of records, or nothing.
+    """Writes one file of records, or nothing; one image at a time is in memory.
 
     Raises DataError when an image file has changed since the snapshot was taken.
     """
     boxes, ends = file.boxes.to_pylist(), np.cumsum(file.counts)
-    images = file.images.to_pylist()
-    with (
-        replacing(folder / file.path) as draft,
-        draft.open("wb") as out,
-        ThreadPoolExecutor(_THREADS) as pool,
-    ):
-        for start in range(0, len(images), _READ_AT_ONCE):
-            part = images[start : start + _READ_AT_ONCE]
-            data = pool.map(lambda row: _read_unchanged(row["uri"], row["sha256"]), part)
-            for number, (image, encoded) in enumerate(zip(part, data, strict=True), start=start):
-                found = boxes[ends[number] - file.counts[number] : ends[number]]
-                if number in file.pasted:
-                    image, found, encoded = _paste(image, encoded, *file.pasted[number])
-                write_record(out, to_example(image, found, encoded, file.label_map))
+    with replacing(folder / file.path) as draft, draft.open("wb") as out:
+        for number, image in enumerate(file.images.to_pylist()):
+            found = boxes[ends[number] - file.counts[number] : ends[number]]
+            encoded = _read_unchanged(image["uri"], image["sha256"])
+            if number in file.pasted:
+                image, found, encoded = _paste(image, encoded, *file.pasted[number])
+            write_record(out, to_example(image, found, encoded, file.label_map))
 
 
 def _paste(
