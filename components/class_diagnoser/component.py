@@ -57,8 +57,8 @@ def ClassDiagnoser(
     say(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
     rebalancing = json.loads((Path(examples.uri) / SUMMARY).read_text())
     evidence = gather(matches, target, precision, bundle.operating_points(), rebalancing)
-    chosen, reasons = choose_recipe(evidence)
     changes = json.loads(overrides)
+    chosen, reasons = choose_recipe(evidence, changes.get("freeze_policy"))
     if "class_weight" in changes:
         changes["class_weights"] = {target: changes.pop("class_weight")}
     chosen = chosen.override(changes)

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from components.detectors.freeze import TARGET_BRANCH
 from components.detectors.recipe import Recipe
 from components.metrics.curves import operating_points, recall_at
 from components.metrics.matching import Matches
+
+BRANCH_WEIGHT = 3.0
+"""In the demo, recall at matched precision 0.72 without and 0.78 with it."""
 
 MAX_CLASS_WEIGHT = 3.0
 """Beyond this, the prototype's target overshot: its precision fell to 0.5."""
@@ -74,12 +78,19 @@ def sentences(evidence: Evidence, precision: float) -> list[str]:
     ]
 
 
-def choose_recipe(evidence: Evidence) -> tuple[Recipe, list[str]]:
-    """The recipe that follows from the evidence, and the reason for each part that does."""
-    reasons = [
-        "Freeze the backbone: its features serve all classes, and training only what comes after "
-        "it keeps what the other classes need."
-    ]
+def choose_recipe(evidence: Evidence, freeze_policy: str | None = None) -> tuple[Recipe, list[str]]:
+    """The recipe that follows from the evidence, and the reason for each part that does.
+
+    freeze_policy: what the user asks for instead of the target's own branch.
+    """
+    if freeze_policy in (None, TARGET_BRANCH):
+        return Recipe(class_weights={evidence.target: BRANCH_WEIGHT}), [
+            f"Train a head of its own for class {evidence.target}, started from the champion's: it "
+            "can learn freely, for no other class can change by a bit.",
+            f"Weight its boxes by {BRANCH_WEIGHT:g}: in a branch they stand against the background "
+            "alone.",
+        ]
+    reasons = [f"Freeze policy {freeze_policy}, as the user says."]
     even = 1 / evidence.classes
     weight = min(MAX_CLASS_WEIGHT, max(1.0, even / max(evidence.share, 1e-6)))
     if weight > 1:
@@ -93,4 +104,4 @@ def choose_recipe(evidence: Evidence) -> tuple[Recipe, list[str]]:
             "and a weight on top would overshoot."
         )
     weights = {evidence.target: round(weight, 3)} if weight > 1 else {}
-    return Recipe(class_weights=weights), reasons
+    return Recipe(freeze_policy=freeze_policy, class_weights=weights), reasons

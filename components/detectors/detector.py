@@ -9,8 +9,11 @@ import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
 
-PARTS = ("backbone", "neck", "head")
-"""The parts of a detector, in the order in which an image passes through them."""
+PARTS = ("backbone", "neck", "head", "branch")
+"""The parts of a detector, in the order in which an image passes through them.
+
+A branch is a head of its own for one class; most models have none.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,26 @@ class Detector(Protocol):
     def freeze(self, parts: frozenset[str]) -> list[tf.Variable]:
         """Freezes whole parts, batch-norm statistics too; returns what is left to train."""
 
-    def losses(self, batch: Batch) -> Mapping[str, tf.Tensor]:
-        """The training losses by name, scalars; their sum is what training minimises."""
+    def grow_branch(self, label: str) -> None:
+        """Gives a class a head of its own, started from the model's, unless it has one.
+
+        From then on the class is answered by its branch alone, and every other class as before, to
+        the bit: the branch has a budget of detections of its own. Training means this branch.
+        """
+
+    def drop_branches(self) -> None:
+        """Takes all branches away: every class is answered by the common head again."""
+
+    def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """What backbone and neck, as they are when frozen, make of a batch's images."""
+
+    def losses(
+        self, batch: Batch, features: tuple[tf.Tensor, ...] | None = None
+    ) -> Mapping[str, tf.Tensor]:
+        """The training losses by name, scalars; their sum is what training minimises.
+
+        features: of the batch's images, instead of computing them; for frozen backbone and neck.
+        """
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """Detections for [batch, height, width, 3] RGB, 0 to 255, of any size, as the OD API."""

@@ -3,9 +3,14 @@
 A new policy is a line in `POLICIES`.
 """
 
+from components.detectors.detector import PARTS
 from components.errors import ConfigError
 
+TARGET_BRANCH = "target-branch"
+"""Trains a head of its own for the target class; all else stays as it is, to the bit."""
+
 POLICIES: dict[str, frozenset[str]] = {
+    TARGET_BRANCH: frozenset(PARTS) - {"branch"},
     "none": frozenset(),
     "backbone": frozenset({"backbone"}),
     "all-but-heads": frozenset({"backbone", "neck"}),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.detectors.freeze import frozen_parts
+from components.detectors.freeze import TARGET_BRANCH, frozen_parts
 from components.errors import ConfigError
 
 
@@ -19,15 +19,18 @@ class Recipe:
     steps, batch_size: optimizer steps, and images in each.
     learning_rate: of Adam at the first step; a cosine takes it to 2% at the last.
     augmentation: photometric change, zoom and shift of the training images.
+    cached_batches: where backbone and neck are frozen, so many batches pass through them once, and
+        training draws from their views again and again; 0 for none.
     seed: of the order of the images, the augmentation and the initial values.
     """
 
-    freeze_policy: str = "backbone"
+    freeze_policy: str = TARGET_BRANCH
     class_weights: Mapping[str, float] = field(default_factory=dict)
-    steps: int = 800
+    steps: int = 1500
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     augmentation: bool = True
+    cached_batches: int = 400
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -35,6 +38,8 @@ class Recipe:
         for name in ("steps", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"Recipe: {name} is {getattr(self, name)}; it must be above 0.")
+        if self.cached_batches < 0:
+            raise ConfigError("Recipe: cached_batches must be 0 or more.")
         for label, weight in self.class_weights.items():
             if not weight > 0:
                 raise ConfigError(f"Recipe: the weight of class {label!r} must be above 0.")

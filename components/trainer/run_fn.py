@@ -9,6 +9,7 @@ import tensorflow as tf
 from components.detectors.backends import load_detector
 from components.detectors.bundle import Bundle, write_bundle
 from components.detectors.examples import example_files
+from components.detectors.freeze import TARGET_BRANCH
 from components.detectors.input import training_batches
 from components.detectors.predict import predict
 from components.detectors.recipe import Recipe
@@ -38,6 +39,10 @@ def run_fn(fn_args: Any) -> None:
     detector = load_detector(config["backend"], champion.entry)
     examples = Path(fn_args.train_files[0]).parent.parent
     train_files, eval_files = (example_files(examples, split) for split in ("train", "eval"))
+    if recipe.freeze_policy == TARGET_BRANCH:
+        detector.grow_branch(config["target"])
+    else:
+        detector.drop_branches()  # the common head learns their classes again
     batches = training_batches(train_files, detector.input_size, detector.label_map, recipe)
     result = fit(detector, batches, recipe, say)
 

@@ -1,9 +1,11 @@
 """A model-zoo entry of the TF Object Detection API (SSD family) as a `Detector`."""
 
+import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from google.protobuf import text_format
@@ -11,7 +13,8 @@ from google.protobuf import text_format
 from components.dataset.label_map import LabelMap
 from components.detectors import od_api
 from components.detectors.detector import PARTS, Batch
-from components.detectors.od_api.targets import TargetAssigner
+from components.detectors.od_api.branch import Detections, merge, single_class
+from components.detectors.od_api.targets import TargetAssigner, Targets
 from components.errors import ModelError
 
 od_api.prepare()
@@ -21,10 +24,12 @@ from object_detection.core.freezable_batch_norm import FreezableBatchNorm  # noq
 from object_detection.protos import pipeline_pb2  # noqa: E402
 
 CONFIG, LABEL_MAP, CHECKPOINT = "pipeline.config", "label_map.pbtxt", "checkpoint"
+BRANCHES = "branches.json"
+"""The note beside the config of a model in which classes have heads of their own."""
 
 
 class OdApiDetector:
-    """A zoo entry: `pipeline.config`, `checkpoint/ckpt-*`, `label_map.pbtxt`.
+    """A zoo entry: `pipeline.config`, `checkpoint/ckpt-*`, `label_map.pbtxt`, a note of branches.
 
     Features: SSD meta-architecture with a fixed image size, FPN or plain, any number of classes;
     parts frozen by the object that owns the variables (names gain suffixes in this API).
@@ -45,9 +50,9 @@ class OdApiDetector:
         self.label_map = label_map
         resizer = ssd.image_resizer.fixed_shape_resizer
         self.input_size = (resizer.height, resizer.width)
-        self._model = model_builder.build(config.model, is_training=True)
-        # An eager pass builds the variables and the anchors.
-        self._model.predict(tf.zeros([1, *self.input_size, 3]), self._shapes(1))
+        self._model = self._build()
+        self._branches: dict[str, Any] = {}
+        self._trained_branch: str | None = None
         matcher, scales = ssd.matcher.argmax_matcher, ssd.box_coder.faster_rcnn_box_coder
         self._assign = TargetAssigner(
             anchors=tf.constant(self._model.anchors.get().numpy()),
@@ -58,6 +63,12 @@ class OdApiDetector:
             scales=(scales.y_scale, scales.x_scale, scales.height_scale, scales.width_scale),
         )
 
+    def _build(self) -> Any:
+        model = model_builder.build(self._config.model, is_training=True)
+        # An eager pass builds the variables and the anchors.
+        model.predict(tf.zeros([1, *self.input_size, 3]), self._shapes(1))
+        return model
+
     @classmethod
     def load(cls, folder: Path) -> "OdApiDetector":
         """Loads a zoo entry with its weights."""
@@ -65,8 +76,10 @@ class OdApiDetector:
         checkpoint = tf.train.latest_checkpoint(str(folder / CHECKPOINT))
         if checkpoint is None:
             raise ModelError(f"{folder / CHECKPOINT}: there is no checkpoint (ckpt-0.index, ...).")
+        for label in _read_branches(folder, detector.label_map):
+            detector._branches[label] = detector._build()._box_predictor
         try:
-            status = tf.train.Checkpoint(model=detector._model).restore(checkpoint)
+            status = detector._checkpoint().restore(checkpoint)
             status.expect_partial().assert_existing_objects_matched()
         except (AssertionError, ValueError) as error:  # objects missing, shapes that differ
             raise ModelError(
@@ -80,10 +93,17 @@ class OdApiDetector:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG).write_text(text_format.MessageToString(self._config))
         self.label_map.write(folder / LABEL_MAP)
+        (folder / BRANCHES).unlink(missing_ok=True)
+        if self._branches:
+            (folder / BRANCHES).write_text(json.dumps({"branches": list(self._branches)}))
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-        checkpoint = tf.train.Checkpoint(model=self._model)
+        checkpoint = self._checkpoint()
         manager = tf.train.CheckpointManager(checkpoint, str(folder / CHECKPOINT), max_to_keep=1)
         manager.save(checkpoint_number=0)
+
+    def _checkpoint(self) -> tf.train.Checkpoint:
+        """The model, and its branches in the order of their note."""
+        return tf.train.Checkpoint(model=self._model, branches=list(self._branches.values()))
 
     def variables(self) -> dict[str, list[tf.Variable]]:
         """As in the protocol; the owner decides, for names gain suffixes in this API."""
@@ -94,7 +114,30 @@ class OdApiDetector:
             "backbone": backbone,
             "neck": [v for v in extractor.variables if v.ref() not in owned],
             "head": list(self._model._box_predictor.variables),
+            "branch": [v for branch in self._branches.values() for v in branch.variables],
         }
+
+    def grow_branch(self, label: str) -> None:
+        """As in the protocol. Raises ModelError when classes share their scores (softmax)."""
+        ssd = self._config.model.ssd
+        if "sigmoid" not in ssd.loss.classification_loss.WhichOneof("classification_loss"):
+            raise ModelError(
+                f"{CONFIG}: the classes share their scores (softmax), so no class can have a head "
+                "of its own; choose another freeze policy."
+            )
+        if label not in self._branches:
+            branch = self._build()._box_predictor
+            for ours, theirs in zip(
+                branch.variables, self._model._box_predictor.variables, strict=True
+            ):
+                ours.assign(theirs)
+            self._branches[label] = branch
+        self._trained_branch = label
+
+    def drop_branches(self) -> None:
+        """As in the protocol."""
+        self._branches.clear()
+        self._trained_branch = None
 
     def freeze(self, parts: frozenset[str]) -> list[tf.Variable]:
         """As in the protocol. Raises ModelError for a part that there isn't."""
@@ -103,7 +146,14 @@ class OdApiDetector:
             raise ModelError(f"There is no part {sorted(unknown)[0]!r}: the parts are {PARTS}.")
         variables = self.variables()
         frozen = {variable.ref() for part in parts for variable in variables[part]}
-        owners = (self._model._feature_extractor, self._model._box_predictor)
+        branch = self._branches.get(self._trained_branch or "")
+        if branch is not None:  # of several, only one is trained
+            frozen |= {v.ref() for v in variables["branch"]} - {v.ref() for v in branch.variables}
+        owners = (
+            self._model._feature_extractor,
+            self._model._box_predictor,
+            *self._branches.values(),
+        )
         for layer in (layer for owner in owners for layer in owner.submodules):
             if isinstance(layer, FreezableBatchNorm):
                 layer._training = False if layer.moving_mean.ref() in frozen else None
@@ -114,23 +164,67 @@ class OdApiDetector:
             if variable.trainable and variable.ref() not in frozen
         ]
 
-    def losses(self, batch: Batch) -> Mapping[str, tf.Tensor]:
+    def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """As in the protocol: the feature maps, finest first."""
+        extractor = self._model._feature_extractor
+        with _learning_phase(False):
+            return tuple(extractor(extractor.preprocess(images)))
+
+    def losses(
+        self, batch: Batch, features: tuple[tf.Tensor, ...] | None = None
+    ) -> Mapping[str, tf.Tensor]:
         """As in the protocol: `class`, `box` and `regularization`, weighted by the config."""
         model = self._model
-        images = model._feature_extractor.preprocess(batch.images)
+        if self._trained_branch is not None:
+            maps = self.features(batch.images) if features is None else features
+            return self._branch_losses(maps, batch, self._trained_branch)
         with _learning_phase(True):
-            predictions = model.predict(images, self._shapes(tf.shape(images)[0]))
+            if features is None:
+                images = model._feature_extractor.preprocess(batch.images)
+                features = model._feature_extractor(images)
+            boxes, scores = _concatenated(model._box_predictor(list(features)))
         targets = self._assign(batch.boxes, batch.labels, batch.weights)
+        return self._losses(boxes, scores, targets, targets.classes, model.regularization_losses())
+
+    def _branch_losses(
+        self, maps: Sequence[tf.Tensor], batch: Batch, label: str
+    ) -> Mapping[str, tf.Tensor]:
+        """Of one class's branch: its column of the scores, and its boxes; all else is background.
+
+        Batch norm keeps the champion's statistics, in the branch too: batches rich in one class
+        would shift them.
+        """
+        number = self.label_map.id_of(label)
+        branch = self._branches[label]
+        with _learning_phase(False):
+            boxes, scores = _concatenated(branch(list(maps)))
+        is_target = batch.labels == number
+        targets = self._assign(
+            batch.boxes,
+            tf.where(is_target, batch.labels, 0),
+            tf.where(is_target, batch.weights, 0.0),
+        )
+        column = slice(number, number + 1)
+        return self._losses(
+            boxes, scores[..., column], targets, targets.classes[..., column], branch.losses
+        )
+
+    def _losses(
+        self,
+        boxes: tf.Tensor,
+        scores: tf.Tensor,
+        targets: Targets,
+        classes: tf.Tensor,
+        regularization: Sequence[tf.Tensor],
+    ) -> Mapping[str, tf.Tensor]:
+        model = self._model
         box_loss = model._localization_loss(
-            predictions["box_encodings"],
-            targets.boxes,
-            weights=targets.box_weights,
-            ignore_nan_targets=True,
+            boxes, targets.boxes, weights=targets.box_weights, ignore_nan_targets=True
         )
         class_loss = model._classification_loss(
-            predictions["class_predictions_with_background"],
-            targets.classes,
-            weights=tf.repeat(targets.class_weights[..., None], targets.classes.shape[-1], axis=-1),
+            scores,
+            classes,
+            weights=tf.repeat(targets.class_weights[..., None], classes.shape[-1], axis=-1),
         )
         normalizer = tf.constant(1.0)
         if model._normalize_loss_by_num_matches:
@@ -141,27 +235,79 @@ class OdApiDetector:
         return {
             "class": tf.reduce_sum(class_loss) * model._classification_loss_weight / normalizer,
             "box": tf.reduce_sum(box_loss) * model._localization_loss_weight / box_normalizer,
-            "regularization": tf.add_n(model.regularization_losses()),
+            "regularization": tf.add_n([tf.constant(0.0), *regularization]),
         }
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """As in the protocol; the number of detections is the config's."""
+        """As in the protocol; the number of detections is the config's, and that of a class more
+        for each branch.
+        """
         model = self._model
         resized = tf.image.resize(tf.cast(images, tf.float32), self.input_size)
         # The batch must stay dynamic here: with a static one, NMS is unrolled image by image.
         shapes = self._shapes(tf.shape(resized)[0])
         with _learning_phase(False):
             predictions = model.predict(model._feature_extractor.preprocess(resized), shapes)
+            branches = {
+                label: _concatenated(branch(predictions["feature_maps"]))
+                for label, branch in self._branches.items()
+            }
         found = model.postprocess(predictions, shapes)
-        return {
-            "detection_boxes": found["detection_boxes"],
-            "detection_classes": found["detection_classes"] + 1,  # the OD API's label offset
-            "detection_scores": found["detection_scores"],
-            "num_detections": found["num_detections"],
-        }
+        common = Detections(
+            found["detection_boxes"],
+            found["detection_classes"] + 1,  # the OD API's label offset
+            found["detection_scores"],
+            found["num_detections"],
+        )
+        if branches:
+            numbers = [self.label_map.id_of(label) for label in branches]
+            common = merge(
+                common.without(numbers),
+                [
+                    self._branch_detections(*outputs, number)
+                    for outputs, number in zip(branches.values(), numbers, strict=True)
+                ],
+            )
+        return common.as_od_api()
+
+    def _branch_detections(self, boxes: tf.Tensor, scores: tf.Tensor, number: int) -> Detections:
+        """What a branch finds of its class, by the config's NMS for one class."""
+        model = self._model
+        decoded, _ = model._batch_decode(boxes, model.anchors.get())
+        return single_class(
+            decoded,
+            model._score_conversion_fn(scores)[..., number],
+            number,
+            self._config.model.ssd.post_processing.batch_non_max_suppression,
+        )
 
     def _shapes(self, batch: int | tf.Tensor) -> tf.Tensor:
         return tf.tile([[*self.input_size, 3]], [batch, 1])
+
+
+def _concatenated(outputs: Mapping[str, list[tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Box encodings [batch, anchors, 4] and scores [batch, anchors, classes + 1] of a head."""
+    boxes = tf.concat(outputs["box_encodings"], axis=1)
+    if boxes.shape.ndims == 4:  # one box for all classes
+        boxes = tf.squeeze(boxes, axis=2)
+    return boxes, tf.concat(outputs["class_predictions_with_background"], axis=1)
+
+
+def _read_branches(folder: Path, label_map: LabelMap) -> list[str]:
+    """The classes with a branch, as its note says. Raises ModelError when it is damaged."""
+    path = folder / BRANCHES
+    if not path.exists():
+        return []
+    try:
+        labels = json.loads(path.read_text())["branches"]
+        if not all(label in label_map for label in labels):
+            raise KeyError
+    except (ValueError, KeyError, TypeError):
+        raise ModelError(
+            f'{path}: must be {{"branches": [classes of the label map]}}; take it from the same '
+            "folder as the checkpoint."
+        ) from None
+    return list(labels)
 
 
 def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:

@@ -1,6 +1,12 @@
 import pytest
 
-from components.class_diagnoser.diagnose import MAX_CLASS_WEIGHT, choose_recipe, gather, sentences
+from components.class_diagnoser.diagnose import (
+    BRANCH_WEIGHT,
+    MAX_CLASS_WEIGHT,
+    choose_recipe,
+    gather,
+    sentences,
+)
 from components.metrics.matching import match
 from tests.components.conftest import boxes_table, detections_table
 
@@ -37,6 +43,15 @@ def test_recalibration_is_told_apart_from_deployment():
     ],
 )
 def test_class_weight_follows_the_share(boxes_after, weights):
-    recipe, reasons = choose_recipe(evidence(boxes_after))
-    assert recipe.class_weights == weights
+    recipe, reasons = choose_recipe(evidence(boxes_after), "backbone")
+    assert (recipe.freeze_policy, recipe.class_weights) == ("backbone", weights)
     assert len(reasons) == 2
+
+
+def test_a_branch_is_the_default():
+    recipe, reasons = choose_recipe(evidence({"car": 99, "scooter": 1}))
+    assert (recipe.freeze_policy, recipe.class_weights) == (
+        "target-branch",
+        {"scooter": BRANCH_WEIGHT},
+    )
+    assert "no other class can change by a bit" in reasons[0]

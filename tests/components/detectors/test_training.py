@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.detectors.freeze import POLICIES, frozen_parts
+from components.detectors.freeze import POLICIES, TARGET_BRANCH, frozen_parts
 from components.detectors.input import training_batches
 from components.detectors.recipe import Recipe
 from components.detectors.training import fit
@@ -30,20 +30,25 @@ def train(detector, files, recipe):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_frozen_is_frozen_and_the_rest_moves(detector, train_files, policy):
-    """Bit for bit, batch-norm statistics too."""
+    """Bit for bit, batch-norm statistics too; a branch keeps the champion's."""
+    if policy == TARGET_BRANCH:
+        detector.grow_branch("8")
     before = values(detector)
     try:
         train(detector, train_files, Recipe(freeze_policy=policy, steps=3, batch_size=8))
         after = values(detector)
+        trainable = {part: [v.trainable for v in vs] for part, vs in detector.variables().items()}
     finally:
         restore(detector, before)
+        detector.drop_branches()
     for part in before:
         same = [np.array_equal(a, b) for a, b in zip(before[part], after[part], strict=True)]
         if part in frozen_parts(policy):
             assert all(same), f"{part} is frozen"
         else:
-            names = [v.name for v, s in zip(detector.variables()[part], same, strict=True) if s]
-            assert not names, f"{part} is trained"
+            moves = [t or part != "branch" for t in trainable[part]]
+            stuck = [i for i, (s, m) in enumerate(zip(same, moves, strict=True)) if s and m]
+            assert not stuck, f"{part} is trained"
 
 
 def test_parts_hold_every_variable_once(detector):
@@ -105,7 +110,10 @@ def test_too_few_batches_are_an_error(detector):
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
-        ({"freeze_policy": "backbome"}, "no freeze policy 'backbome'; choose one of: none"),
+        (
+            {"freeze_policy": "backbome"},
+            "no freeze policy 'backbome'; choose one of: target-branch, none",
+        ),
         ({"steps": 0}, "steps is 0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"class_weights": {"8": 0}}, "weight of class '8'"),

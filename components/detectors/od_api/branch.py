@@ -1,0 +1,87 @@
+"""Detections of a branch, and how they join those of the common head."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Of a batch, the valid ones first: boxes [batch, n, 4] ymin, xmin, ymax, xmax in 0..1,
+    classes [batch, n] from 1, scores [batch, n], and how many are valid [batch]; all float32.
+    """
+
+    boxes: tf.Tensor
+    classes: tf.Tensor
+    scores: tf.Tensor
+    count: tf.Tensor
+
+    def valid(self) -> tf.Tensor:
+        """bool[batch, n]."""
+        return tf.range(tf.shape(self.scores)[1]) < tf.cast(self.count, tf.int32)[:, None]
+
+    def without(self, numbers: Sequence[int]) -> "Detections":
+        """Without the detections of some classes; the others as they are, in their order."""
+        taken = tf.reduce_any(self.classes[..., None] == tf.cast(numbers, tf.float32), axis=-1)
+        return _packed([self], [self.valid() & ~taken], by_score=False)
+
+    def as_od_api(self) -> Mapping[str, tf.Tensor]:
+        """By the names of the OD API."""
+        return {
+            "detection_boxes": self.boxes,
+            "detection_classes": self.classes,
+            "detection_scores": self.scores,
+            "num_detections": self.count,
+        }
+
+
+def merge(common: Detections, branches: Sequence[Detections]) -> Detections:
+    """All detections, by falling score; each source keeps the slots that it has."""
+    parts = [common, *branches]
+    return _packed(parts, [part.valid() for part in parts], by_score=True)
+
+
+def _packed(parts: Sequence[Detections], keep: Sequence[tf.Tensor], by_score: bool) -> Detections:
+    """Those to keep first, the rest as padding: zeros, and class 1 as the OD API has it."""
+    kept = tf.concat(keep, axis=1)
+    scores = tf.concat([part.scores for part in parts], axis=1)
+    rank = scores if by_score else tf.zeros_like(scores)
+    order = tf.argsort(tf.where(kept, -rank, float("inf")), axis=1, stable=True)
+    kept = tf.gather(kept, order, batch_dims=1)
+
+    def column(values: Sequence[tf.Tensor], padding: float) -> tf.Tensor:
+        ordered = tf.gather(tf.concat(values, axis=1), order, batch_dims=1)
+        mask = kept[..., None] if ordered.shape.ndims == 3 else kept
+        return tf.where(mask, ordered, padding)
+
+    return Detections(
+        column([part.boxes for part in parts], 0.0),
+        column([part.classes for part in parts], 1.0),
+        column([part.scores for part in parts], 0.0),
+        tf.reduce_sum(tf.cast(kept, tf.float32), axis=1),
+    )
+
+
+def single_class(boxes: tf.Tensor, scores: tf.Tensor, number: int, nms: Any) -> Detections:
+    """Non-maximum suppression for one class.
+
+    boxes: [batch, anchors, 4] decoded; scores: [batch, anchors]; nms: the config's
+    `batch_non_max_suppression`, whose thresholds and budget of one class hold.
+    """
+    found = tf.image.combined_non_max_suppression(
+        boxes[:, :, None],
+        scores[..., None],
+        max_output_size_per_class=nms.max_detections_per_class,
+        max_total_size=nms.max_detections_per_class,
+        iou_threshold=nms.iou_threshold,
+        score_threshold=nms.score_threshold,
+        clip_boxes=True,
+    )
+    return Detections(
+        found.nmsed_boxes,
+        tf.fill(tf.shape(found.nmsed_scores), float(number)),
+        found.nmsed_scores,
+        tf.cast(found.valid_detections, tf.float32),
+    )

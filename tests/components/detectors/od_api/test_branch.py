@@ -1,0 +1,164 @@
+"""A head of its own for one class: it learns, and nothing else changes by a bit."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.detectors.backends import load_detector
+from components.detectors.bundle import write_bundle
+from components.detectors.examples import example_files
+from components.detectors.input import training_batches
+from components.detectors.od_api.branch import Detections, merge
+from components.detectors.od_api.detector import BRANCHES, OdApiDetector
+from components.detectors.predict import predict
+from components.detectors.recipe import Recipe
+from components.detectors.training import fit
+from components.errors import ModelError
+from tests.components.conftest import quiet
+from tests.components.detectors.conftest import DEMO_MODEL
+
+pytestmark = pytest.mark.pipeline
+
+
+def train(detector, label, examples, steps=5):
+    detector.grow_branch(label)
+    recipe = Recipe(steps=steps, batch_size=8, learning_rate=0.01)
+    files = example_files(examples, "train")
+    fit(
+        detector,
+        training_batches(files, detector.input_size, detector.label_map, recipe),
+        recipe,
+        quiet,
+    )
+
+
+def detections(detector, examples, folder):
+    """What the export says of the test split, class by class, in one order."""
+    _, serve = write_bundle(detector, folder)
+    found = predict(serve, example_files(examples, "test"), detector.label_map, quiet).detections
+    frame = found.to_pandas().sort_values(["image_id", "score", "xmin", "ymin"])
+    return {label: frame[frame["label"] == label].to_numpy() for label in detector.label_map}
+
+
+@pytest.fixture(scope="module")
+def trained(examples, tmp_path_factory):
+    """Detections before, with a branch for 8, with one for 3 too; and the last one's folder."""
+    folder = tmp_path_factory.mktemp("branches")
+    detector = OdApiDetector.load(DEMO_MODEL)
+    before = detections(detector, examples, folder / "before")
+    train(detector, "8", examples)
+    first = detections(detector, examples, folder / "first")
+    train(detector, "3", examples)
+    second = detections(detector, examples, folder / "second")
+    return before, first, second, folder / "second"
+
+
+def test_every_other_class_is_the_same_to_the_bit(trained, detector):
+    before, first, second, _ = trained
+    for label in detector.label_map:
+        if label != "8":
+            assert np.array_equal(before[label], first[label]), label
+        if label != "3":
+            assert np.array_equal(first[label], second[label]), label
+
+
+def test_the_target_is_answered_by_its_branch(trained):
+    before, first, second, _ = trained
+    assert not np.array_equal(before["8"], first["8"])
+    assert not np.array_equal(first["3"], second["3"])
+
+
+def test_a_branch_travels_with_the_model(trained, examples, tmp_path):
+    """Saved, loaded, exported again: the same answers; the next run finds its branches."""
+    _, _, second, folder = trained
+    entry = folder / "assets.extra"
+    assert json.loads((entry / BRANCHES).read_text()) == {"branches": ["8", "3"]}
+    again = load_detector("od_api", entry)
+    found = detections(again, examples, tmp_path / "again")
+    assert all(np.array_equal(second[label], found[label]) for label in again.label_map)
+    before = [v.numpy() for v in again._branches["3"].variables]
+    train(again, "8", examples, steps=2)  # trained on, from where it was
+    assert list(again._branches) == ["8", "3"]
+    after = [v.numpy() for v in again._branches["3"].variables]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_an_untrained_branch_says_what_the_common_head_says(detector, examples):
+    images = tf.random.stateless_uniform([2, 128, 128, 3], [1, 2], 0, 255)
+    before = detector.detect(images)
+    detector.grow_branch("8")
+    try:
+        after = detector.detect(images)
+    finally:
+        detector.drop_branches()
+    assert after["detection_scores"].shape[1] == 70  # 50, and 20 of the branch
+    for answer in (before, after):  # by falling score, padding at the end
+        scores = answer["detection_scores"].numpy()
+        assert (np.diff(scores, axis=1) <= 0).all()
+    for image in range(2):
+        scores = []
+        for answer in (before, after):
+            is_8 = answer["detection_classes"][image].numpy() == detector.label_map.id_of("8")
+            scores.append(answer["detection_scores"][image].numpy()[is_8][:3])
+        shared = min(map(len, scores))
+        np.testing.assert_allclose(scores[0][:shared], scores[1][:shared], atol=1e-5)
+
+
+def test_dropped_branches_leave_the_model_as_it_was(detector):
+    images = tf.random.stateless_uniform([1, 128, 128, 3], [3, 4], 0, 255)
+    before = detector.detect(images)
+    detector.grow_branch("8")
+    detector.drop_branches()
+    for name, value in detector.detect(images).items():
+        assert np.array_equal(value, before[name])
+
+
+def boxes(scores, classes, count):
+    values = tf.constant([scores], tf.float32)
+    return Detections(
+        tf.tile(values[..., None], [1, 1, 4]),
+        tf.constant([classes], tf.float32),
+        values,
+        tf.constant([count], tf.float32),
+    )
+
+
+def test_merging():
+    """The common head's detections of a class with a branch go, the branch's come, by score."""
+    common = boxes([0.9, 0.8, 0.7, 0.0], [1, 2, 1, 1], 3)
+    branch = boxes([0.85, 0.1, 0.0], [2, 2, 2], 2)
+    found = merge(common.without([2]), [branch])
+    np.testing.assert_allclose(found.scores[0], [0.9, 0.85, 0.7, 0.1, 0, 0, 0])
+    assert found.classes[0].numpy().tolist() == [1, 2, 1, 2, 1, 1, 1]
+    np.testing.assert_allclose(found.boxes[0, :, 0], found.scores[0])
+    assert found.count.numpy().tolist() == [4]
+
+
+@pytest.mark.parametrize("note", ["{", "[]", '{"branches": ["tram"]}', '{"branches": 3}'])
+def test_a_damaged_note_is_refused(tmp_path, note):
+    entry = shutil.copytree(DEMO_MODEL, tmp_path / "entry")
+    (entry / BRANCHES).write_text(note)
+    with pytest.raises(ModelError, match="take it from the same folder as the checkpoint"):
+        load_detector("od_api", entry)
+
+
+def test_a_note_without_its_weights_is_refused(tmp_path):
+    entry = shutil.copytree(DEMO_MODEL, tmp_path / "entry")
+    (entry / BRANCHES).write_text('{"branches": ["8"]}')
+    with pytest.raises(ModelError, match="does not fit"):
+        load_detector("od_api", entry)
+
+
+def test_classes_that_share_their_scores_have_no_branch(tmp_path):
+    entry = shutil.copytree(DEMO_MODEL, tmp_path / "entry")
+    config = entry / "pipeline.config"
+    config.write_text(
+        config.read_text().replace(
+            "weighted_sigmoid_focal { gamma: 2.0 alpha: 0.25 }", "weighted_softmax {}"
+        )
+    )
+    with pytest.raises(ModelError, match="share their scores"):
+        load_detector("od_api", entry).grow_branch("8")

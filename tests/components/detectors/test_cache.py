@@ -1,0 +1,129 @@
+"""Training from cached features is training: the same losses and gradients on the same views."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.detectors import cache as module
+from components.detectors.cache import FeatureCache, cached
+from components.detectors.freeze import TARGET_BRANCH, frozen_parts
+from components.detectors.input import training_batches
+from components.detectors.recipe import Recipe
+from components.detectors.training import can_cache, fit
+from tests.components.conftest import quiet
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture
+def batches(detector, train_files):
+    recipe = Recipe(batch_size=4)
+    found = training_batches(train_files, detector.input_size, detector.label_map, recipe)
+    return list(itertools.islice(found, 3))
+
+
+@pytest.fixture(params=[TARGET_BRANCH, "all-but-heads"])
+def variables(request, detector):
+    if request.param == TARGET_BRANCH:
+        detector.grow_branch("8")
+    yield detector.freeze(frozen_parts(request.param))
+    detector.drop_branches()
+    detector.freeze(frozenset())
+
+
+def losses_and_gradients(detector, variables, batch, features=None):
+    with tf.GradientTape() as tape:
+        losses = detector.losses(batch, features)
+        total = tf.add_n(list(losses.values()))
+    gradients = [g for g in tape.gradient(total, variables) if g is not None]
+    return np.array(list(losses.values())), np.concatenate([g.numpy().ravel() for g in gradients])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "loss", "gradient"),
+    [
+        (np.float32, 1e-6, 1e-5),
+        (np.float16, 2e-3, 0.1),  # half precision: batch norm in training divides by small numbers
+    ],
+)
+def test_the_same_losses_and_gradients(
+    tmp_path, detector, variables, batches, dtype, loss, gradient
+):
+    batch = batches[1]
+    plain = losses_and_gradients(detector, variables, batch)
+    cache = FeatureCache(tmp_path, 100, dtype)
+    for one in batches:
+        assert cache.add(detector.features(one.images), one)
+    features, labels = cache.read(np.arange(4, 8))  # the second batch
+    found = losses_and_gradients(detector, variables, labels, features)
+    np.testing.assert_allclose(found[0], plain[0], rtol=loss)
+    difference = np.linalg.norm(found[1] - plain[1]) / np.linalg.norm(plain[1])
+    assert difference < gradient
+
+
+def test_views_come_back_in_any_order(tmp_path, detector, batches):
+    cache = FeatureCache(tmp_path, 100, np.float32)
+    for one in batches:
+        cache.add(detector.features(one.images), one)
+    views = np.array([9, 0, 5])
+    features, labels = cache.read(views)
+    for row, view in enumerate(views):
+        batch = batches[view // 4]
+        expected = detector.features(batch.images)
+        for ours, theirs in zip(features, expected, strict=True):
+            np.testing.assert_allclose(ours[row], theirs[view % 4], rtol=1e-6)
+        known = int((batch.labels[view % 4] > 0).numpy().sum())
+        assert int((labels.labels[row] > 0).numpy().sum()) == known
+
+
+def test_draws_go_through_all_views_and_follow_the_seed(tmp_path, detector, batches):
+    cache = FeatureCache(tmp_path, 100)
+    for one in batches:
+        cache.add(detector.features(one.images), one)
+    sums = [
+        [float(tf.reduce_sum(f[0])) for f, _ in itertools.islice(cache.draw(3, seed), 4)]
+        for seed in (1, 1, 2)
+    ]
+    assert sums[0] == sums[1] != sums[2]
+    seen = [v for f, _ in itertools.islice(cache.draw(3, 1), 4) for v in f[2].numpy()[:, 0, 0, 0]]
+    assert len(set(seen)) > 6
+
+
+def test_the_disk_is_bounded(detector, batches, monkeypatch):
+    one = sum(int(np.prod(f.shape[1:])) for f in detector.features(batches[0].images)) * 2
+    monkeypatch.setattr(module, "MAX_BYTES", 9 * one)  # two batches of four
+    with cached(detector, iter(batches), 3, quiet) as cache:
+        assert len(cache) == 8
+        assert cache.bytes_per_view == one
+
+
+@pytest.mark.parametrize(
+    ("recipe", "caches"),
+    [
+        (Recipe(), True),
+        (Recipe(freeze_policy="all-but-heads"), True),
+        (Recipe(freeze_policy="backbone"), False),  # the neck learns
+        (Recipe(steps=100, cached_batches=100), False),  # each view would be seen once
+        (Recipe(cached_batches=0), False),
+    ],
+)
+def test_when_features_are_cached(recipe, caches):
+    assert can_cache(recipe) == caches
+
+
+def test_a_branch_learns_from_the_cache(detector, train_files):
+    """The loss falls; what is frozen stays."""
+    detector.grow_branch("8")
+    head = [v.numpy() for v in detector.variables()["head"]]
+    said = []
+    recipe = Recipe(steps=40, batch_size=8, cached_batches=6)
+    found = training_batches(train_files, detector.input_size, detector.label_map, recipe)
+    try:
+        fit(detector, found, recipe, said.append)
+    finally:
+        after = [v.numpy() for v in detector.variables()["head"]]
+        detector.drop_branches()
+    assert "48 views cached" in " ".join(said)
+    assert all(np.array_equal(a, b) for a, b in zip(head, after, strict=True))
