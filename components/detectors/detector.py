@@ -9,12 +9,6 @@ import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
 
-PARTS = ("backbone", "neck", "head", "branch")
-"""The parts of a detector, in the order in which an image passes through them.
-
-A branch is a head of its own for one class; most models have none.
-"""
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -44,7 +38,7 @@ class Detector(Protocol):
     """Height and width in pixels of the images that `losses` takes."""
 
     def variables(self) -> dict[str, list[tf.Variable]]:
-        """All variables by part (`PARTS`), each in exactly one part, in a stable order."""
+        """All variables by part (`freeze.PARTS`), each in exactly one, in a stable order."""
 
     def freeze(self, parts: frozenset[str]) -> list[tf.Variable]:
         """Freezes whole parts, batch-norm statistics too; returns what is left to train."""

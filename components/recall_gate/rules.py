@@ -89,11 +89,17 @@ def judge(evidence: Sequence[ClassEvidence], target: str, settings: GateSettings
         elif statuses[e.label] == CANT_TELL:
             doubts = True
             reasons.append(_doubt(e, needed.get(e.label), settings))
-    kept = [e.label for e in others if statuses[e.label] in (UNCHANGED, NOT_WORSE)]
+    same = sum(statuses[e.label] == UNCHANGED for e in others)
+    if same:
+        reasons.append(
+            f"{same} of the {len(others)} other classes are unchanged: the same boxes and scores, "
+            "to the bit."
+        )
+    kept = [e.label for e in others if statuses[e.label] == NOT_WORSE]
     if kept:
         worst = min((by_label[label] for label in kept), key=lambda e: e.recall.lower_bound)
         reasons.append(
-            f"{len(kept)} of the {len(others)} other classes are unchanged or not worse by "
+            f"{len(kept)} of the {len(others)} other classes are not worse by "
             f"{settings.max_drop:.2f}; the lowest bound is class {worst.label}'s, "
             f"{worst.recall.lower_bound:+.3f}."
         )

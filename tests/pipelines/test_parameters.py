@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -74,3 +76,16 @@ def test_seed_reaches_data_and_recipe():
     bound = bind({"target": "8", "seed": 7}, FIXED)
     assert json.loads(bound.overrides) == {"seed": 7}
     assert json.loads(bound.rebalancing)["seed"] == 7
+
+
+def test_the_form_needs_no_tensorflow():
+    """Every node imports the parameters, and most live without TensorFlow and Beam."""
+    code = (
+        "import sys, pipelines.run_node\n"
+        "heavy = {'tensorflow', 'apache_beam', 'google.protobuf', 'tfx'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr

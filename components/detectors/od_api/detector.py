@@ -12,7 +12,8 @@ from google.protobuf import text_format
 
 from components.dataset.label_map import LabelMap
 from components.detectors import od_api
-from components.detectors.detector import PARTS, Batch
+from components.detectors.detector import Batch
+from components.detectors.freeze import PARTS
 from components.detectors.od_api.branch import Detections, merge, single_class
 from components.detectors.od_api.targets import TargetAssigner, Targets
 from components.errors import ModelError
