@@ -41,13 +41,14 @@ def map_shards(
     from apache_beam.options.pipeline_options import PipelineOptions
 
     work = folder / ".shards"  # Beam's own elements are numbers: it would compress larger ones
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
     work.mkdir(parents=True)
-    count = 0
-    for shard in shards:
-        _order(work, count).write_bytes(pickle.dumps((shard, context)))
-        count += 1
     call = _Call(function, str(folder))
     try:
+        count = 0
+        for shard in shards:
+            _order(work, count).write_bytes(pickle.dumps((shard, context)))
+            count += 1
         with (
             _progress(work, count, report),
             beam.Pipeline(options=PipelineOptions(list(options))) as pipeline,

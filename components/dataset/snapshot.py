@@ -20,7 +20,7 @@ from components.dataset import parts, schema
 from components.dataset.duplicates import hash_bits
 from components.dataset.formats import files_of, home_of, label_shards
 from components.dataset.labels import Shard
-from components.dataset.paths import state
+from components.dataset.paths import replacing, state
 from components.dataset.splits import OPEN, Candidates, place
 from components.errors import DataError
 from components.transforms import LOCAL_OPTIONS, map_shards
@@ -245,7 +245,8 @@ def _place(
     """
     earlier = pq.read_table(path) if path.exists() else _SPLITS.empty_table()
     known = pc.index_in(images["image_id"], value_set=earlier["image_id"])
-    known = pc.coalesce(known, pc.index_in(images["sha256"], value_set=earlier["sha256"]))
+    content = pc.if_else(pc.equal(images["sha256"], ""), None, images["sha256"])  # "": unreadable
+    known = pc.coalesce(known, pc.index_in(content, value_set=earlier["sha256"]))
     splits = pc.coalesce(images["split"], earlier["split"].take(known))
     if splits.null_count:
         report("finding near-duplicate images, and splits that keep them together")
@@ -273,7 +274,8 @@ def _place(
         images = images.set_column(images.column_names.index(name), _SPLITS.field(name), column)
     now = images.select(_SPLITS.names)
     gone = pc.invert(pc.is_in(earlier["image_id"], value_set=now["image_id"]))
-    pq.write_table(pa.concat_tables([earlier.filter(gone), now]), path)
+    with replacing(path) as draft:
+        pq.write_table(pa.concat_tables([earlier.filter(gone), now]), draft)
     return images
 
 

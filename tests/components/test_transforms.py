@@ -35,6 +35,23 @@ def test_sentences_travel_and_the_first_one_counts(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "2"]
 
 
+def test_what_a_killed_run_left_does_not_matter(tmp_path):
+    (tmp_path / ".shards").mkdir()
+    (tmp_path / ".shards" / "00000000.done").write_text('"a sentence of long ago"')
+    map_shards(refuse_odd, [0, 2], tmp_path, report=quiet)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "2"]
+
+
+def test_shards_that_cannot_be_made_leave_nothing(tmp_path):
+    def shards():
+        yield 0
+        raise DataError("the plan is wrong")
+
+    with pytest.raises(DataError, match="the plan is wrong"):
+        map_shards(refuse_odd, shards(), tmp_path, report=quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_shards_is_no_work(tmp_path):
     map_shards(refuse_odd, [], tmp_path, report=quiet)
     assert list(tmp_path.iterdir()) == []

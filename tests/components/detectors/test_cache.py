@@ -127,3 +127,19 @@ def test_a_branch_learns_from_the_cache(detector, train_files):
         detector.drop_branches()
     assert "48 views cached" in " ".join(said)
     assert all(np.array_equal(a, b) for a, b in zip(head, after, strict=True))
+
+
+def test_one_seed_one_branch(detector, train_files):
+    """The same seed gives the same bits from the cache, another seed others."""
+    tf.config.experimental.enable_op_determinism()
+    ends = []
+    for seed in (1, 1, 2):
+        tf.keras.utils.set_random_seed(seed)
+        detector.grow_branch("8")
+        recipe = Recipe(steps=6, batch_size=4, cached_batches=3, seed=seed)
+        found = training_batches(train_files, detector.input_size, detector.label_map, recipe)
+        fit(detector, found, recipe, quiet)
+        ends.append(np.concatenate([v.numpy().ravel() for v in detector.variables()["branch"]]))
+        detector.drop_branches()
+    assert np.array_equal(ends[0], ends[1])
+    assert not np.array_equal(ends[0], ends[2])
