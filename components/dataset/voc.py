@@ -52,14 +52,18 @@ def read_voc_shard(shard: Shard) -> Labels:
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
     names, _ = shard.items
+    # Entities are not expanded, nothing is fetched; libxml2 bounds depth and size by itself.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     for file_name in names:
         path = str(inside(annotations, file_name, str(folder)))
-        root = _parse(path)
-        name = (root.findtext("filename") or "").strip()
+        root = _parse(path, parser)
+        parts = _children(root)
+        name = _text(parts.get("filename"))
         if not name:
             raise DataError(f"{path} names no image file.")
         where = f"{folder.name}/{file_name}"
-        width, height = (_size(root, side, path) for side in ("width", "height"))
+        size = _children(parts.get("size", ()))
+        width, height = (_size(size, side, path) for side in ("width", "height"))
         image = _find_image(places, name, path)
         images.append(LabelledImage(name, image, width, height, where))
         for number, found in enumerate(root.iter("object"), start=1):
@@ -67,9 +71,7 @@ def read_voc_shard(shard: Shard) -> Labels:
     return Labels(images, boxes)
 
 
-def _parse(path: str) -> Element:
-    # Entities are not expanded, nothing is fetched; libxml2 bounds depth and size by itself.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+def _parse(path: str, parser: Any) -> Element:
     try:
         tree = etree.parse(path, parser)
     except (etree.XMLSyntaxError, OSError) as error:
@@ -77,6 +79,15 @@ def _parse(path: str) -> Element:
     if tree.docinfo.doctype:
         raise DataError(f"{path}: the XML defines a document type or entities, which are not read.")
     return tree.getroot()
+
+
+def _children(element: Any) -> dict[str, Element]:
+    """The children by tag; of several, the first."""
+    return {child.tag: child for child in reversed(element)}
+
+
+def _text(element: Element | None) -> str:
+    return "" if element is None else (element.text or "").strip()
 
 
 def _find_image(places: list[Path], name: str, path: str) -> str:
@@ -88,28 +99,29 @@ def _find_image(places: list[Path], name: str, path: str) -> str:
     raise DataError(f"{path}: its image {name!r} is in none of {shown}.")
 
 
-def _size(root: Element, side: str, path: str) -> int | None:
-    text = root.findtext(f".//size/{side}")
-    if text is None:
+def _size(size: dict[str, Element], side: str, path: str) -> int | None:
+    if side not in size:
         return None
     try:
-        return int(text)
+        return int(_text(size[side]))
     except ValueError:
+        text = _text(size[side])
         raise DataError(f"{path}: the {side} {text!r} is no whole number.") from None
 
 
 def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:
+    parts = _children(found)
+    sides = _children(parts.get("bndbox", ()))
     try:
         xmin, ymin, xmax, ymax = (
-            float(found.findtext(f"bndbox/{side}") or "")
-            for side in ("xmin", "ymin", "xmax", "ymax")
+            float(_text(sides.get(side))) for side in ("xmin", "ymin", "xmax", "ymax")
         )
     except ValueError:
         raise DataError(f"{path}: {where} needs a bndbox with four numbers.") from None
     return LabelledBox(
         file_name=name,
-        label=(found.findtext("name") or "").strip(),
+        label=_text(parts.get("name")),
         box=(xmin, ymin, xmax, ymax),
         source=where,
-        difficult=(found.findtext("difficult") or "0").strip() == "1",
+        difficult=_text(parts.get("difficult")) == "1",
     )
