@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,14 @@ from PIL import Image, ImageDraw
 
 THUMBNAIL = 160
 """The longer side, in pixels."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One of a gallery: a thumbnail as a data URI, and what it shows."""
+
+    source: str
+    caption: str
 
 
 def render(template: Path, **values: Any) -> str:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-PROVENANCE = Path("assets.extra", "provenance.json")
+ENTRY, PROVENANCE = "assets.extra", "provenance.json"
+"""Of a version: the folder of the model as its backend saves it, and a file in it."""
 
 
 def served_versions(serving_dir: Path) -> list[int]:
@@ -21,5 +22,5 @@ def served_versions(serving_dir: Path) -> list[int]:
 def served_provenance(serving_dir: Path) -> dict[str, Any]:
     """The provenance of the newest version; empty when none is served that ClassLift made."""
     versions = served_versions(serving_dir)
-    path = serving_dir / str(versions[-1]) / PROVENANCE if versions else None
+    path = serving_dir / str(versions[-1]) / ENTRY / PROVENANCE if versions else None
     return json.loads(path.read_text()) if path and path.exists() else {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
-from components.dataset.writers import WRITERS, new_folder
+from components.dataset.writers import WRITERS, new_folder, require_new
 from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
 from pipelines import airflow
 from pipelines.compile import compile_config
@@ -98,7 +98,6 @@ def _parser() -> argparse.ArgumentParser:
         "validate /data/streets --label-map models/ssd/label_map.pbtxt",
     )
     _source_options(validate)
-    validate.add_argument("--label-map", type=Path, help="default: every class that is labelled")
     validate.add_argument(
         "--model",
         type=Path,
@@ -123,7 +122,6 @@ def _parser() -> argparse.ArgumentParser:
     _source_options(convert)
     convert.add_argument("new", type=Path, help="the folder to make")
     convert.add_argument("--to", choices=list(WRITERS), required=True)
-    convert.add_argument("--label-map", type=Path, help="default: the classes by name")
     doctor = command("doctor", _doctor, "Say what this machine is missing.", "doctor --json")
     doctor.add_argument("--json", action="store_true", help="for a machine to read")
     command(
@@ -141,6 +139,7 @@ def _source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=Path, help="where the images of COCO JSON are, if not beside it"
     )
+    parser.add_argument("--label-map", type=Path, help="default: all labelled classes, by name")
 
 
 def _config_option(parser: argparse.ArgumentParser) -> None:
@@ -214,8 +213,8 @@ def _report(arguments: argparse.Namespace) -> int:
 def _validate(arguments: argparse.Namespace) -> int:
     from components.data_validator.validate import REPORT, validate
 
-    if arguments.fix and arguments.fix.exists():
-        raise ConfigError(f"{arguments.fix}: something is there already; name a new folder.")
+    if arguments.fix:
+        require_new(arguments.fix)  # before the work, not after
     snapshot, labels = _read(arguments)
     suspicions = _suspicions(arguments.model, snapshot) if arguments.model else []
     findings = validate(

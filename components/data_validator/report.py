@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from components.data_validator.suspicions import Picture, Suspicion, pictures
+from components.data_validator.suspicions import Suspicion, pictures
 from components.dataset.images import UNREADABLE, decode_rgb
 from components.dataset.media import read_bytes
 from components.dataset.schema import SPLITS
 from components.errors import DataError
-from components.pages import draw_box, render, svg, thumbnail
+from components.pages import Picture, draw_box, render, svg, thumbnail
 
 PICTURES = 6  # of each broken rule
 _COLOURS = ("#1668dc", "#8a8f98", "#2f9e44")

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from components.data_validator.measures import SIDES
 from components.dataset.images import decode_rgb
 from components.metrics.iou import iou_matrix
-from components.pages import draw_box, thumbnail
+from components.pages import Picture, draw_box, thumbnail
 
 MIN_SCORE = 0.7
 SAME_OBJECT = 0.5
@@ -25,7 +26,6 @@ NOTHING_THERE = 0.1
 MAX_LISTED = 200
 SHOWN = 24
 _DETECTION = "#d6336c"
-_SIDES = ["xmin", "ymin", "xmax", "ymax"]
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def suspicions(
 def _of_image(
     image_id: str, labelled: pd.DataFrame, seen: pd.DataFrame, min_score: float
 ) -> list[Suspicion]:
-    overlap = iou_matrix(seen[_SIDES].to_numpy(float), labelled[_SIDES].to_numpy(float))
+    overlap = iou_matrix(seen[SIDES].to_numpy(float), labelled[SIDES].to_numpy(float))
     labels = labelled["label"].to_numpy()
     names, scores = seen["label"].to_numpy(), seen["score"].to_numpy()
     result = []
     for row in np.flatnonzero(scores >= min_score):
-        corners = seen.iloc[row][_SIDES]
+        corners = seen.iloc[row][SIDES]
         box = tuple(round(float(v), 1) for v in corners)
         common = (image_id, str(names[row]), round(float(scores[row]), 4), box)
         best = int(overlap[row].argmax()) if len(labels) else -1
@@ -98,7 +98,7 @@ def _of_image(
 
 def _is_repeat(row: int, names: np.ndarray, scores: np.ndarray, seen: pd.DataFrame) -> bool:
     """Whether a more confident detection of any class is at the same place."""
-    corners = seen[_SIDES].to_numpy(float)
+    corners = seen[SIDES].to_numpy(float)
     overlap = iou_matrix(corners[row : row + 1], corners)[0]
     rank = np.arange(len(scores))
     ahead = (scores > scores[row]) | ((scores == scores[row]) & (rank < row))
@@ -113,14 +113,6 @@ def _suspicion(
 ) -> Suspicion:
     image_id, detected, score, (xmin, ymin, xmax, ymax) = common
     return Suspicion(kind, image_id, label, detected, score, (xmin, ymin, xmax, ymax), source)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A thumbnail as a data URI, and what it shows."""
-
-    source: str
-    caption: str
 
 
 def pictures(found: Sequence[Suspicion], load: Callable[[str], bytes]) -> list[Picture]:

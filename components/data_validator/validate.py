@@ -162,9 +162,6 @@ def _box_rules(labels: Sequence[str], target: str | None, min_target_boxes: int)
         gxe.ExpectColumnValueLengthsToBeBetween(
             column="label", min_value=1, meta={"rule": "a box names its class"}
         ),
-        gxe.ExpectColumnValueLengthsToBeBetween(
-            column="label", min_value=1, meta={"rule": "a box names its class"}
-        ),
         gxe.ExpectColumnValuesToBeInSet(
             column="label",
             value_set=list(labels),

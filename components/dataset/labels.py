@@ -1,5 +1,6 @@
 """What every reader of a format returns."""
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Shard:
     path: Path
     items: tuple[Any, ...]
 
+    @functools.cached_property
     def key(self) -> str:
         """Names what reading the shard gives, as long as its image files do not change."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:32]

@@ -61,9 +61,9 @@ def read_shard(shard: Shard, folder: Path) -> None:
         (i.file_name, i.uri, i.source, i.width, i.height, *found, *astuple(facts))
         for i, (found, facts) in zip(labels.images, looks, strict=True)
     ]
-    _write(folder / f"{shard.key()}.boxes.parquet", _boxes(labels))
+    _write(folder / f"{shard.key}.boxes.parquet", _boxes(labels))
     # Written last: a part with its images is whole.
-    _write(folder / f"{shard.key()}.images.parquet", _table(images, PART_IMAGES))
+    _write(folder / f"{shard.key}.images.parquet", _table(images, PART_IMAGES))
 
 
 def _boxes(labels: Labels) -> pa.Table:
@@ -92,7 +92,7 @@ def _write(path: Path, table: pa.Table) -> None:
 
 def is_current(shard: Shard, folder: Path) -> bool:
     """Whether a shard was read, and none of its image files has changed since."""
-    path = folder / f"{shard.key()}.images.parquet"
+    path = folder / f"{shard.key}.images.parquet"
     if not path.exists():
         return False
     columns = ["uri", *[name for name, _ in _STATE]]
@@ -110,7 +110,7 @@ def is_current(shard: Shard, folder: Path) -> bool:
 def read_part(shard: Shard, folder: Path) -> tuple[pa.Table, pa.Table]:
     """(images, boxes) of a shard that was read."""
     images, boxes = (
-        pq.read_table(folder / f"{shard.key()}.{kind}.parquet", use_threads=False)
+        pq.read_table(folder / f"{shard.key}.{kind}.parquet", use_threads=False)
         for kind in ("images", "boxes")
     )
     return images, boxes
@@ -118,7 +118,7 @@ def read_part(shard: Shard, folder: Path) -> tuple[pa.Table, pa.Table]:
 
 def keep_only(folder: Path, shards: Sequence[Shard]) -> None:
     """Remembers the images of these shards for the next snapshot, and forgets other parts."""
-    keys = [shard.key() for shard in shards]
+    keys = [shard.key for shard in shards]
     with replacing(folder / KNOWN) as draft, pq.ParquetWriter(draft, _KNOWN) as writer:
         for key in keys:
             path = folder / f"{key}.images.parquet"

@@ -23,13 +23,9 @@ class Profile:
     @classmethod
     def of(cls, images: pa.Table, boxes: pa.Table) -> "Profile":
         """From `schema.IMAGES` and `schema.BOXES`."""
-        return cls.of_frame(joined(images, boxes))
-
-    @classmethod
-    def of_frame(cls, boxes: pd.DataFrame) -> "Profile":
-        """From boxes with the size of their images, as `joined` gives them."""
-        classes = boxes["label"].value_counts().sort_index().to_dict()
-        sizes = size_names(boxes).value_counts().to_dict()
+        frame = joined(images, boxes)
+        classes = frame["label"].value_counts().sort_index().to_dict()
+        sizes = size_names(frame).value_counts().to_dict()
         return cls(
             {str(label): int(count) for label, count in classes.items()},
             {name: int(sizes.get(name, 0)) for name in SIZES},

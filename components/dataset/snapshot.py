@@ -151,7 +151,7 @@ def _take(
     ]
     every = [shard for _, found in shards for shard in found]
     missing = [shard for shard in every if not parts.is_current(shard, folder)]
-    key = hashlib.sha256(repr([(s, [h.key() for h in found]) for s, found in shards]).encode())
+    key = hashlib.sha256(repr([(s, [h.key for h in found]) for s, found in shards]).encode())
     last = memory / "last"
     if not missing and (last / key.hexdigest()).exists():
         report("nothing has changed since the last snapshot")

@@ -52,7 +52,7 @@ def place(images: Candidates) -> tuple[Indices, list[str]]:
         number = unit[index]
         names[number] = names[number] or images.groups[index]
         first[number] = min(first[number] or images.keys[index], images.keys[index])
-    settled = np.array([[False] * len(SPLITS)] * len(first)).reshape(-1, len(SPLITS))
+    settled = np.zeros((len(first), len(SPLITS)), bool)
     has = images.splits != OPEN
     settled[unit[has], images.splits[has]] = True
     sides = settled.sum(axis=1)

@@ -22,14 +22,19 @@ SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
 """What files of a format are called; the first is what is added where a name has none."""
 
 
+def require_new(path: Path) -> None:
+    """Raises ConfigError when something is there."""
+    if path.exists():
+        raise ConfigError(f"{path}: something is there already; name a new folder.")
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A draft of a folder that must not be there yet: it appears whole, or not at all.
 
     Raises ConfigError when something is there.
     """
-    if path.exists():
-        raise ConfigError(f"{path}: something is there already; name a new folder.")
+    require_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     draft.mkdir()

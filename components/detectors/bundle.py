@@ -16,12 +16,9 @@ from components.dataset.label_map import LabelMap
 from components.detectors.detector import Detector
 from components.detectors.export import Serve, export
 from components.errors import ModelError
+from components.serving_folder import ENTRY, PROVENANCE
 
-OPERATING_POINTS, PROVENANCE, LABEL_MAP = (
-    "operating_points.json",
-    "provenance.json",
-    "label_map.pbtxt",
-)
+OPERATING_POINTS, LABEL_MAP = "operating_points.json", "label_map.pbtxt"
 
 DEFAULT_THRESHOLD = 0.5
 """Taken as the score threshold in production when a model brings none."""
@@ -36,7 +33,7 @@ class Bundle:
     @property
     def entry(self) -> Path:
         """The model as its backend saves it."""
-        return self.saved_model / "assets.extra"
+        return self.saved_model / ENTRY
 
     def label_map(self) -> LabelMap:
         """The model's label map."""

@@ -1,7 +1,6 @@
 """The report: one self-contained HTML file with the verdict, the figures and the pictures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from components.metrics.confusion import confusion_matrix
 from components.metrics.curves import precision_recall_curve
 from components.metrics.iou import iou_matrix
 from components.metrics.matching import Matches
-from components.pages import draw_box, render, svg, thumbnail
+from components.pages import Picture, draw_box, render, svg, thumbnail
 from components.recall_gate.evidence import Comparison
 
 BEFORE, AFTER, LABEL = "#8a8f98", "#1668dc", "#2f9e44"
@@ -29,14 +28,6 @@ mpl.rcParams.update(
         "axes.spines.right": False,
     }
 )
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A thumbnail of the gallery: a PNG as a data URI, and what it shows."""
-
-    source: str
-    caption: str
 
 
 def write_report(
