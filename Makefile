@@ -3,7 +3,7 @@ SHELL := /bin/sh
 ML := .venv/ml/bin/python
 DATA ?= ../shared/data/carla
 
-.PHONY: demo test test-unit airflow lock lint format bench pretrained clean environments help
+.PHONY: demo test test-unit airflow lock lint format bench bench-recipes pretrained clean environments help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -35,6 +35,9 @@ format: environments  ## rewrite the code in the house style
 bench: environments  ## the figures of the README; DATA is a Pascal VOC folder
 	@$(ML) -m benchmarks.training_step
 	@if [ -d "$(DATA)" ]; then $(ML) -m benchmarks.data "$(DATA)"; fi
+
+bench-recipes: environments  ## recipes side by side on the demo, three seeds each (two hours)
+	@$(ML) -m benchmarks.recipes
 
 lock:  ## compile the locks anew from requirements/*.in
 	@python3 requirements/lock.py

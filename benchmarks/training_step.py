@@ -21,9 +21,10 @@ import numpy as np
 import tensorflow as tf
 
 from components.detectors.detector import Batch
-from components.detectors.freeze import POLICIES, TARGET_BRANCH, frozen_parts
+from components.detectors.freeze import BRANCH_PARTS, POLICIES, frozen_names
 from components.detectors.od_api.detector import OdApiDetector
-from components.detectors.training import training_step as one_step
+from components.detectors.recipe import Recipe
+from components.detectors.step import TrainingStep
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, BOXES, ROUNDS, STEPS = 32, 4, 5, 3
@@ -36,7 +37,7 @@ def main() -> None:
     batch = random_batch(detector)
     print("Training step at 128 px, batch 32, on this machine:\n")
     print("| freeze policy | images/s | against full fine-tuning |\n|---|---|---|")
-    cached = [f"{policy}{CACHED}" for policy in (TARGET_BRANCH, "all-but-heads")]
+    cached = [f"{policy}{CACHED}" for policy in POLICIES if policy != "none"]
     steps = {policy: training_step(detector, policy) for policy in (*POLICIES, *cached)}
     detector.drop_branches()
     times: dict[str, list[float]] = {policy: [] for policy in steps}
@@ -71,17 +72,16 @@ def random_batch(detector: OdApiDetector) -> tuple[tf.Tensor, ...]:
     )
 
 
-def training_step(detector: OdApiDetector, policy: str) -> Callable[..., object]:
-    """The step of `components.detectors.training`, and where it can, the one from the cache."""
+def training_step(detector: OdApiDetector, name: str) -> Callable[..., object]:
+    """The step of training by a policy, and where it can, the one from cached features."""
+    policy = name.removesuffix(CACHED)
     detector.drop_branches()
-    if policy.startswith(TARGET_BRANCH):
-        detector.grow_branch("8")
-    variables = detector.freeze(frozen_parts(policy.removesuffix(CACHED)))
-    optimizer = tf.keras.optimizers.Adam(1e-6)
-    optimizer.build(variables)
-    step = one_step(detector, variables, optimizer)
+    if policy in BRANCH_PARTS:
+        detector.grow_branch("8", BRANCH_PARTS[policy])
+    trained = detector.freeze(frozen_names(policy, list(detector.variables()), detector.branch))
+    step = TrainingStep(detector, trained, Recipe(policy, learning_rate=1e-6))
     batch = Batch(*random_batch(detector))
-    features = detector.features(batch.images) if policy.endswith(CACHED) else ()
+    features = detector.features(batch.images) if name.endswith(CACHED) else ()
     step(features, batch)  # traced now, while the detector is as this policy wants it
     return lambda: step(features, batch)
 

@@ -9,6 +9,7 @@ on two cores.
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +45,14 @@ def load_scenes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def batches(
-    images: np.ndarray, boxes: np.ndarray, labels: np.ndarray, draws: float, recipe: Recipe
+    images: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    draws: float,
+    recipe: Recipe,
+    start: int,
 ) -> Iterator[Batch]:
-    """Endless augmented batches; images with the weak class are drawn `draws` times as often."""
+    """Augmented batches from `start` on; images with the weak class are drawn `draws` times."""
     rng = np.random.default_rng(recipe.seed)
     odds = np.where((labels == WEAK + 1).any(axis=1), draws, 1.0)
 
@@ -58,6 +64,8 @@ def batches(
 
     for step in range(recipe.steps):
         chosen = rng.choice(len(images), recipe.batch_size, p=odds / odds.sum())
+        if step < start:
+            continue
         weights = (labels[chosen] > 0).astype(np.float32)
         yield Batch(
             *augment(
@@ -77,7 +85,7 @@ def main(folder: Path) -> None:
     detector = OdApiDetector(read_config(folder), LabelMap(CLASSES))
     data = load_scenes()
     for draws, recipe in PHASES:
-        fit(detector, batches(*data, draws, recipe), recipe)
+        fit(detector, partial(batches, *data, draws, recipe), recipe)
     detector.save(folder)
     (folder / "pipeline.config").write_text(config_text)  # with its comments
 

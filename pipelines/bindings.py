@@ -31,7 +31,7 @@ class RuntimeValues:
 def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
     """Groups checked values; None leaves a part to its default.
 
-    fixed: `backend` and `code_version`, which the trainer needs and no user sets.
+    fixed: what the trainer needs and no user sets: `backend`, `code_version`, `checkpoints`.
     """
 
     def group(name: str) -> dict[str, Any]:

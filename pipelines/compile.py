@@ -65,7 +65,11 @@ def write_compiled(config: Config) -> None:
     """Writes `pipeline.json`, `topology.json` and `schema.pbtxt`, and makes the metadata store."""
     folder, versions = compiled_folder(config), _versions(config)
     folder.mkdir(parents=True, exist_ok=True)
-    fixed = {"backend": config.backend, "code_version": versions["code"]}
+    fixed = {
+        "backend": config.backend,
+        "code_version": versions["code"],
+        "checkpoints": str(config.work / "checkpoints"),
+    }
     ir = _compile(config, bind(config.defaults, fixed), folder, versions)
     topology: dict[str, Any] = {
         "stamp": _stamp(config, versions),

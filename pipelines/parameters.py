@@ -6,13 +6,15 @@ pipeline all read it. None means: what the config or the diagnosis says.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
 
-from components.detectors.freeze import POLICIES
+from components.class_diagnoser.weighting import WEIGHTINGS
+from components.detectors.freeze import PATTERN, POLICIES
+from components.detectors.recipe import DEVICES
 from components.errors import ConfigError
 from components.rebalanced_example_gen.rebalance import METHODS
 
@@ -35,6 +37,24 @@ def _number(title: str, description: str, **limits: float) -> dict[str, Any]:
     return {"type": ["number", "null"], "title": title, "description": description, **limits}
 
 
+def _switch(title: str, description: str) -> dict[str, Any]:
+    return {"type": ["boolean", "null"], "title": title, "description": description}
+
+
+def _choice(title: str, description: str, values: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": ["string", "null"],
+        "enum": [*values, None],
+        "title": title,
+        "description": description,
+    }
+
+
+def _advanced(schema: dict[str, Any]) -> RunParameter:
+    """A part of the recipe that the form keeps folded away."""
+    return RunParameter(RECIPE, {**schema, "section": "Training, in detail"})
+
+
 def _integer(title: str, description: str, **limits: int) -> dict[str, Any]:
     return {"type": ["integer", "null"], "title": title, "description": description, **limits}
 
@@ -44,9 +64,11 @@ PARAMETERS: dict[str, RunParameter] = {
         RECIPE,
         {
             "type": ["string", "null"],
-            "enum": [*POLICIES, None],
+            "pattern": PATTERN,
+            "examples": list(POLICIES),
             "title": "Freeze policy",
-            "description": "Which part of the model stays as it is.",
+            "description": f"What of the model stays as it is: {', '.join(POLICIES)}, first:N "
+            "(blocks) or regex:... (names of variables).",
         },
     ),
     "steps": RunParameter(
@@ -70,12 +92,7 @@ PARAMETERS: dict[str, RunParameter] = {
     ),
     "method": RunParameter(
         DATA,
-        {
-            "type": ["string", "null"],
-            "enum": [*METHODS, None],
-            "title": "Rebalancing",
-            "description": "How often images of rare classes repeat.",
-        },
+        _choice("Rebalancing", "How often images of rare classes repeat.", METHODS),
     ),
     "target_boost": RunParameter(
         DATA,
@@ -134,6 +151,50 @@ PARAMETERS: dict[str, RunParameter] = {
             maximum=1,
         ),
     ),
+    "class_weighting": _advanced(
+        _choice("Class weighting", "Of the loss, by how rare a class is.", WEIGHTINGS)
+    ),
+    "batch_size": _advanced(_integer("Batch size", "Images a step.", minimum=1, maximum=4096)),
+    "focal_gamma": _advanced(
+        _number("Focal gamma", "How much easy examples count less.", minimum=0, maximum=10)
+    ),
+    "focal_alpha": _advanced(
+        _number("Focal alpha", "Share of the objects against the background.", minimum=0, maximum=1)
+    ),
+    "distillation": _advanced(
+        _number("Distillation", "Weight of keeping the champion's answers.", minimum=0, maximum=1e6)
+    ),
+    "l2_to_start": _advanced(
+        _number("L2 to start", "Weight of staying near the champion.", minimum=0, maximum=1e6)
+    ),
+    "interpolation": _advanced(
+        _switch("Interpolation", "Look for the best mixture of old and new weights, on eval.")
+    ),
+    "evaluations": _advanced(
+        _integer("Evaluations", "Times that eval is asked in training.", minimum=0, maximum=1000)
+    ),
+    "eval_floor": _advanced(
+        _number(
+            "Floor on eval",
+            "Drop of another class's recall beyond which weights are not kept.",
+            minimum=0,
+            maximum=1,
+        )
+    ),
+    "patience": _advanced(
+        _integer("Patience", "Evaluations without progress; 0: never.", minimum=0, maximum=1000)
+    ),
+    "augmentation": _advanced(_switch("Augmentation", "Colour, zoom and shift.")),
+    "flip": _advanced(_switch("Flip", "Mirror half of the images, left to right.")),
+    "mosaic": _advanced(
+        _number("Mosaic", "Share of images put together from four.", minimum=0, maximum=1)
+    ),
+    "cached_batches": _advanced(
+        _integer("Cached batches", "Views kept as features; 0: none.", minimum=0, maximum=1_000_000)
+    ),
+    "device": _advanced(_choice("Device", "gpu: no training without one.", DEVICES)),
+    "mixed_precision": _advanced(_switch("Mixed precision", "Compute in bfloat16.")),
+    "jit_compile": _advanced(_switch("XLA", "Compile the step with XLA.")),
 }
 """All parameters but `target`, whose values are the classes of the model."""
 

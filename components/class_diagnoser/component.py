@@ -11,6 +11,7 @@ from tfx.utils import path_utils
 
 from components import artifacts
 from components.class_diagnoser.diagnose import choose_recipe, gather, sentences
+from components.class_diagnoser.weighting import with_class_weights
 from components.data_validator.report import write_relabel_page
 from components.data_validator.suspicions import SHOWN, pictures, suspicions
 from components.detectors.bundle import Bundle
@@ -38,7 +39,8 @@ def ClassDiagnoser(
 ) -> None:
     """Says why the target class is weak and writes the recipe.
 
-    overrides: JSON of the parts of the recipe that the user sets; `class_weight` is the target's.
+    overrides: JSON of the parts of the recipe that the user sets; `class_weight` is the target's,
+        `class_weighting` a method for all classes.
     relabel_page: HTML file for the labels of eval that the champion doubts.
     """
     del anomalies  # an input so that nothing is spent on examples that break the schema
@@ -59,8 +61,7 @@ def ClassDiagnoser(
     evidence = gather(matches, target, precision, bundle.operating_points(), rebalancing)
     changes = json.loads(overrides)
     chosen, reasons = choose_recipe(evidence, changes.get("freeze_policy"))
-    if "class_weight" in changes:
-        changes["class_weights"] = {target: changes.pop("class_weight")}
+    changes = with_class_weights(changes, target, rebalancing["boxes_after"])
     chosen = chosen.override(changes)
     words = sentences(evidence, precision)
     for sentence in (*words, *reasons):

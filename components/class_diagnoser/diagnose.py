@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.detectors.freeze import TARGET_BRANCH
+from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH
 from components.detectors.recipe import Recipe
 from components.metrics.curves import operating_points, recall_at
 from components.metrics.matching import Matches
@@ -83,9 +83,11 @@ def choose_recipe(evidence: Evidence, freeze_policy: str | None = None) -> tuple
 
     freeze_policy: what the user asks for instead of the target's own branch.
     """
-    if freeze_policy in (None, TARGET_BRANCH):
-        return Recipe(class_weights={evidence.target: BRANCH_WEIGHT}), [
-            f"Train a head of its own for class {evidence.target}, started from the champion's: it "
+    freeze_policy = freeze_policy or TARGET_BRANCH
+    if freeze_policy in BRANCH_PARTS:
+        own = "A neck and a head" if "neck" in BRANCH_PARTS[freeze_policy] else "A head"
+        return Recipe(freeze_policy, {evidence.target: BRANCH_WEIGHT}), [
+            f"{own} of its own for class {evidence.target}, started from the champion's: it "
             "can learn freely, for no other class can change by a bit.",
             f"Weight its boxes by {BRANCH_WEIGHT:g}: in a branch they stand against the background "
             "alone.",

@@ -14,7 +14,7 @@ from typing import Any
 
 from components.dataset.label_map import LabelMap
 from components.detectors.detector import Detector
-from components.detectors.export import Serve, export
+from components.detectors.export import Serving
 from components.errors import ModelError
 from components.serving_folder import ENTRY, PROVENANCE
 
@@ -68,20 +68,17 @@ class Bundle:
         (self.entry / PROVENANCE).write_text(json.dumps(provenance, indent=1, sort_keys=True))
 
 
-def write_bundle(detector: Detector, saved_model: Path) -> tuple[Bundle, Serve]:
-    """Exports a detector and saves its weights beside the export.
-
-    Returns the bundle and its `serving_encoded` signature.
-    """
-    serve = export(detector, saved_model)
+def write_bundle(detector: Detector, serving: Serving, saved_model: Path) -> Bundle:
+    """Writes a detector's signatures, and its weights beside them."""
+    serving.write(saved_model)
     bundle = Bundle(saved_model)
     detector.save(bundle.entry)
-    return bundle, serve
+    return bundle
 
 
 def import_entry(detector: Detector, entry: Path, saved_model: Path) -> Bundle:
     """A bundle of a model that the user brings, with the notes that it has."""
-    bundle, _ = write_bundle(detector, saved_model)
+    bundle = write_bundle(detector, Serving(detector), saved_model)
     if (entry / OPERATING_POINTS).exists():
         shutil.copy(entry / OPERATING_POINTS, bundle.entry)
     return bundle

@@ -3,6 +3,7 @@
 Where backbone and neck are frozen, most of a training step would compute the same again.
 """
 
+import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ class FeatureCache:
         if start + count > self._capacity:
             return False
         for store, feature in zip(self._maps, features, strict=True):
-            store[start : start + count] = feature.numpy()
+            store[start : start + count] = tf.cast(feature, tf.float32).numpy()
         self._labels += zip(
             batch.boxes.numpy(), batch.labels.numpy(), batch.weights.numpy(), strict=True
         )
@@ -81,15 +82,18 @@ class FeatureCache:
         none = tf.zeros([len(views), 0, 0, 3])
         return features, Batch(none, *map(tf.constant, (boxes, labels, weights)))
 
-    def draw(self, batch_size: int, seed: int) -> Iterator[tuple[Features, Batch]]:
-        """Endless batches: all views in a random order, then all in another one."""
+    def draw(self, batch_size: int, seed: int, start: int = 0) -> Iterator[tuple[Features, Batch]]:
+        """Endless batches from the one numbered `start` on: all views in a random order, then all
+        in another one. Empty when there are no views.
+        """
         rng = np.random.default_rng(seed)
         left = np.empty(0, np.int64)
-        while True:
+        for number in itertools.count() if len(self) else ():
             while len(left) < batch_size:
                 left = np.concatenate([left, rng.permutation(len(self))])
             views, left = left[:batch_size], left[batch_size:]
-            yield self.read(views)
+            if number >= start:
+                yield self.read(views)
 
 
 @contextmanager

@@ -26,6 +26,17 @@ class Batch:
     weights: tf.Tensor
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """What the champion says of the same images, for training that should not forget it.
+
+    outputs: as `Detector.outputs` gives them; free: the ids of the classes that may change.
+    """
+
+    outputs: tuple[tf.Tensor, ...]
+    free: frozenset[int]
+
+
 class Detector(Protocol):
     """A detector that can be fine-tuned part by part.
 
@@ -36,32 +47,57 @@ class Detector(Protocol):
     label_map: LabelMap
     input_size: tuple[int, int]
     """Height and width in pixels of the images that `losses` takes."""
+    branch: str | None
+    """The prefix of the names of the branch that training means; None for the common head."""
 
-    def variables(self) -> dict[str, list[tf.Variable]]:
-        """All variables by part (`freeze.PARTS`), each in exactly one, in a stable order."""
+    def variables(self) -> dict[str, tf.Variable]:
+        """All variables by name, `part/layer/.../variable` (`freeze.PARTS`), each once, in the
+        order in which an image passes them; the same names in every process.
+        """
 
-    def freeze(self, parts: frozenset[str]) -> list[tf.Variable]:
-        """Freezes whole parts, batch-norm statistics too; returns what is left to train."""
+    def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
+        """Freezes variables, batch-norm statistics too; returns what is left to train, by name."""
 
-    def grow_branch(self, label: str) -> None:
-        """Gives a class a head of its own, started from the model's, unless it has one.
+    def grow_branch(self, label: str, parts: frozenset[str]) -> None:
+        """Gives a class a head of its own, or neck and head, started from the model's.
 
-        From then on the class is answered by its branch alone, and every other class as before, to
-        the bit: the branch has a budget of detections of its own. Training means this branch.
+        What the class has already, it keeps. From then on it is answered by its branch alone, and
+        every other class as before, to the bit: the branch has a budget of detections of its own.
+        Training means this branch.
         """
 
     def drop_branches(self) -> None:
         """Takes all branches away: every class is answered by the common head again."""
 
+    def branches(self) -> tuple[str, ...]:
+        """The classes with a branch."""
+
+    def set_focal(self, gamma: float | None, alpha: float | None) -> None:
+        """Replaces the parameters of the focal loss; None for the model's own.
+
+        Raises ModelError when the model's class loss has none.
+        """
+
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """What backbone and neck, as they are when frozen, make of a batch's images."""
+        """What the frozen prefix (`freeze.frozen_prefix`) makes of a batch's images."""
+
+    def outputs(
+        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
+    ) -> tuple[tf.Tensor, ...]:
+        """What the common head says before post-processing, with batch norm as in inference."""
 
     def losses(
-        self, batch: Batch, features: tuple[tf.Tensor, ...] | None = None
+        self,
+        batch: Batch,
+        features: tuple[tf.Tensor, ...] | None = None,
+        remembered: Remembered | None = None,
     ) -> Mapping[str, tf.Tensor]:
         """The training losses by name, scalars; their sum is what training minimises.
 
-        features: of the batch's images, instead of computing them; for frozen backbone and neck.
+        features: of the batch's images, instead of computing them; for a frozen prefix.
+        remembered: adds a loss `distillation`.
+
+        Under several replicas each gives its share: the sum over them is the loss of the batch.
         """
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
@@ -69,3 +105,16 @@ class Detector(Protocol):
 
     def save(self, folder: Path) -> None:
         """Writes the weights and what is needed to load them again."""
+
+
+def over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The sum over the replicas that train together; the value itself when there is one."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def share_of_replica(value: tf.Tensor) -> tf.Tensor:
+    """What one replica contributes of a value that all compute alike."""
+    return value / tf.distribute.get_strategy().num_replicas_in_sync

@@ -17,12 +17,16 @@ Serve = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 """A serving signature: a batch in, the detections of `OUTPUTS` out."""
 
 
-class _Serving(tf.Module):
-    """Holds the variables for the SavedModel; the model itself stays in a closure, untracked."""
+class Serving(tf.Module):
+    """A detector's two signatures, for any batch size.
+
+    They read the detector's variables when they are called, so one tracing serves training and
+    export alike. Only the variables are saved; the model itself stays in a closure, untracked.
+    """
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.weights = [v for part in detector.variables().values() for v in part]
+        self.weights = list(detector.variables().values())
         height, width = detector.input_size
 
         def resize(images: tf.Tensor) -> tf.Tensor:
@@ -40,30 +44,32 @@ class _Serving(tf.Module):
         detect = tf.function(find, autograph=False).get_concrete_function(
             tf.TensorSpec([None, height, width, 3], tf.float32)
         )
-        self.serving_default = tf.function(
+        self.default = tf.function(
             lambda images: detect(resize(images)),
             input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "input_tensor")],
             autograph=False,
-        )
-        self.serving_encoded = tf.function(
+        ).get_concrete_function()
+        self.encoded = tf.function(
             lambda encoded: detect(tf.map_fn(decode, encoded, fn_output_signature=tf.float32)),
             input_signature=[tf.TensorSpec([None], tf.string, "encoded")],
             autograph=False,
-        )
+        ).get_concrete_function()
+
+    def write(self, folder: Path) -> None:
+        """Writes the SavedModel.
+
+        Signatures: `serving_default(input_tensor: uint8[batch, height, width, 3])` and
+        `serving_encoded(encoded: string[batch])` for JPEG and PNG files, both to float32
+        `detection_boxes` [batch, n, 4] (ymin, xmin, ymax, xmax in 0..1), `detection_classes`
+        [batch, n] from 1, `detection_scores` [batch, n] and `num_detections` [batch].
+        """
+        signatures = {"serving_default": self.default, "serving_encoded": self.encoded}
+        tf.saved_model.save(self, os.fspath(folder), signatures=signatures)
 
 
 def export(detector: Detector, folder: Path) -> Serve:
-    """Writes the SavedModel; returns its `serving_encoded` signature, ready to be called.
-
-    Signatures: `serving_default(input_tensor: uint8[batch, height, width, 3])` and
-    `serving_encoded(encoded: string[batch])` for JPEG and PNG files, both to float32
-    `detection_boxes` [batch, n, 4] (ymin, xmin, ymax, xmax in 0..1), `detection_classes`
-    [batch, n] from 1, `detection_scores` [batch, n] and `num_detections` [batch].
-    """
-    serving = _Serving(detector)
-    signatures = {
-        "serving_default": serving.serving_default.get_concrete_function(),
-        "serving_encoded": serving.serving_encoded.get_concrete_function(),
-    }
-    tf.saved_model.save(serving, os.fspath(folder), signatures=signatures)
-    return signatures["serving_encoded"]
+    """Writes a detector's SavedModel; returns its `serving_encoded` signature."""
+    serving = Serving(detector)
+    serving.write(folder)
+    found: Serve = serving.encoded
+    return found

@@ -1,36 +1,143 @@
-"""Freeze policies: which parts of a detector training leaves as they are.
+"""Freeze policies: which variables of a detector training leaves as they are.
 
-A new policy is a line in `POLICIES`. This module imports no TensorFlow: the form needs its names.
+Policies read names alone, `part/layer/.../variable`, so that they mean the same for every backend.
+This module imports no TensorFlow: the form needs its words.
 """
 
-from components.errors import ConfigError
+import re
+from collections.abc import Sequence
 
-PARTS = ("backbone", "neck", "head", "branch")
+from components.errors import ConfigError, ModelError
+
+PARTS = ("backbone", "neck", "head", "class-head", "branch")
 """The parts of a detector, in the order in which an image passes through them.
 
-A branch is a head of its own for one class; most models have none.
+`class-head` is the last layer of the head, which scores the classes. A branch is a head of its own
+for one class, perhaps with a neck of its own; most models have none.
 """
 
-TARGET_BRANCH = "target-branch"
-"""Trains a head of its own for the target class; all else stays as it is, to the bit."""
+TARGET_BRANCH, TARGET_BRANCH_NECK = "target-branch", "target-branch+neck"
 
-POLICIES: dict[str, frozenset[str]] = {
-    TARGET_BRANCH: frozenset(PARTS) - {"branch"},
+BRANCH_PARTS = {
+    TARGET_BRANCH: frozenset({"head", "class-head"}),
+    TARGET_BRANCH_NECK: frozenset({"neck", "head", "class-head"}),
+}
+"""What these policies give the target class for itself, and train; all else stays, to the bit."""
+
+FROZEN_PARTS: dict[str, frozenset[str]] = {
     "none": frozenset(),
     "backbone": frozenset({"backbone"}),
+    "backbone+neck": frozenset({"backbone", "neck"}),
     "all-but-heads": frozenset({"backbone", "neck"}),
+    "all-but-class-head": frozenset({"backbone", "neck", "head"}),
 }
+"""Whole parts that a policy freezes."""
+
+POLICIES = (*BRANCH_PARTS, *FROZEN_PARTS)
+"""Policies by name; beside them, `first:N` and `regex:...`."""
+
+_NAMES = "|".join(POLICIES).replace("+", r"\+")
+PATTERN = rf"^(?:{_NAMES}|first:[1-9][0-9]{{0,3}}|regex:.+)$(?!\n)"
+"""Of a policy's words, as a JSON schema takes it: here and in a browser."""
+
+_BLOCK = re.compile(r".*?(?:block_?\d+|expanded_conv)")
+_KERNEL = re.compile(r".*(?:kernel|weights)")
 
 
-def frozen_parts(policy: str) -> frozenset[str]:
-    """The parts (`PARTS`) that a policy freezes. Raises ConfigError on an unknown name.
-
-    >>> sorted(frozen_parts("all-but-heads"))
-    ['backbone', 'neck']
-    """
-    try:
-        return POLICIES[policy]
-    except KeyError:
+def check_policy(policy: str) -> None:
+    """Raises ConfigError for words that are no policy."""
+    if not re.match(PATTERN, policy):
         raise ConfigError(
-            f"There is no freeze policy {policy!r}; choose one of: {', '.join(POLICIES)}."
-        ) from None
+            f"There is no freeze policy {policy!r}; choose one of: {', '.join(POLICIES)}, "
+            "first:N (blocks), regex:... (names of variables)."
+        )
+    if policy.startswith("regex:"):
+        try:
+            re.compile(policy.removeprefix("regex:"))
+        except re.error as error:
+            raise ConfigError(
+                f"The freeze policy {policy!r} is no regular expression ({error})."
+            ) from None
+
+
+def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -> frozenset[str]:
+    """The names of the variables that a policy freezes.
+
+    names: of all variables, in the order in which an image passes them; branch: the prefix of the
+    names of the branch to train, for the policies that train one.
+
+    Raises ConfigError for an unknown policy, and ModelError where it fits this model badly: more
+    blocks than there are, a pattern that matches nothing, or nothing left to train.
+
+    >>> sorted(frozen_names("backbone", ["backbone/conv/kernel", "head/box/kernel"]))
+    ['backbone/conv/kernel']
+    """
+    check_policy(policy)
+    if policy in BRANCH_PARTS:
+        trained = tuple(f"{branch}/{part}/" for part in BRANCH_PARTS[policy])
+        frozen = {name for name in names if not name.startswith(trained)}
+    elif policy in FROZEN_PARTS:
+        frozen = {name for name in names if part_of(name) in FROZEN_PARTS[policy]}
+    elif policy.startswith("first:"):
+        found, count = blocks(names), int(policy.removeprefix("first:"))
+        if count > len(found):
+            raise ModelError(f"Freeze policy {policy}: the model has {len(found)} blocks.")
+        frozen = {name for block in found[:count] for name in block}
+    else:
+        pattern = re.compile(policy.removeprefix("regex:"))
+        frozen = {name for name in names if pattern.search(name)}
+        if not frozen:
+            raise ModelError(
+                f"Freeze policy {policy}: no variable has such a name; the names are like "
+                f"{', '.join(names[:: max(len(names) // 4, 1)][:4])}."
+            )
+    if len(frozen) == len(names):
+        raise ModelError(f"Freeze policy {policy}: it leaves nothing to train.")
+    return frozenset(frozen)
+
+
+def part_of(name: str) -> str:
+    """The part that a variable belongs to.
+
+    >>> part_of("class-head/ClassPredictor/bias")
+    'class-head'
+    """
+    return name.partition("/")[0]
+
+
+def frozen_prefix(names: Sequence[str], frozen: frozenset[str], branch: str | None) -> str | None:
+    """The last of `backbone` and `neck` up to which all is frozen; None when the backbone trains.
+
+    A branch with a neck of its own passes through that one.
+    """
+    own = f"{branch}/neck/"
+    neck = own if any(name.startswith(own) for name in names) else "neck/"
+    stages = {"backbone": "backbone/", "neck": neck}
+    found = None
+    for stage, prefix in stages.items():
+        if not all(name in frozen for name in names if name.startswith(prefix)):
+            break
+        found = stage
+    return found
+
+
+def blocks(names: Sequence[str]) -> list[list[str]]:
+    """Names by block, in order: a convolution with its batch norm, or a whole residual block.
+
+    >>> blocks(["backbone/conv1/kernel", "backbone/bn1/gamma", "head/box/kernel"])
+    [['backbone/conv1/kernel', 'backbone/bn1/gamma'], ['head/box/kernel']]
+    """
+    found: dict[str, list[str]] = {}
+    block_of_layer: dict[str, str] = {}
+    current = ""
+    for name in names:
+        layer, _, variable = name.rpartition("/")
+        if layer not in block_of_layer:
+            block = _BLOCK.match(layer)
+            if block:
+                current = block[0]
+            elif _KERNEL.match(variable) or not current:
+                current = layer  # a layer without a kernel goes with the one before it
+            block_of_layer[layer] = current
+        found.setdefault(block_of_layer[layer], []).append(name)
+    return list(found.values())

@@ -19,9 +19,15 @@ MAX_BOXES = 100
 
 
 def training_batches(
-    files: Sequence[str], input_size: tuple[int, int], label_map: LabelMap, recipe: Recipe
+    files: Sequence[str],
+    input_size: tuple[int, int],
+    label_map: LabelMap,
+    recipe: Recipe,
+    start: int = 0,
 ) -> Iterator[Batch]:
     """Endless batches of the size that the recipe says, from the record files of one split.
+
+    start: the number of the first batch; those before it are left out, and not decoded.
 
     Crowd boxes are left out of training, as the OD API does.
     """
@@ -38,8 +44,12 @@ def training_batches(
         index: tf.Tensor, images: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         batch = Batch(images, boxes, labels, tf.gather(weights, labels))
+        seeds = tf.random.split(tf.stack([tf.cast(recipe.seed, tf.int64), index]), 4)
+        if recipe.mosaic:
+            batch = augmentation.mosaic(batch, seeds[2], recipe.mosaic)
+        if recipe.flip:
+            batch = augmentation.flip(batch, seeds[3])
         if recipe.augmentation:
-            seeds = tf.random.split(tf.stack([tf.cast(recipe.seed, tf.int64), index]))
             batch = augmentation.zoom(augmentation.photometric(batch, seeds[0]), seeds[1])
         return batch.images, batch.boxes, batch.labels, batch.weights
 
@@ -47,13 +57,14 @@ def training_batches(
         tf.data.TFRecordDataset(list(files))
         .shuffle(SHUFFLE_BUFFER, seed=recipe.seed, reshuffle_each_iteration=True)
         .repeat()
+        .skip(start * recipe.batch_size)
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .padded_batch(
             recipe.batch_size,
             padded_shapes=([*input_size, 3], [None, 4], [None]),
             drop_remainder=True,
         )
-        .enumerate()
+        .enumerate(start)
         .map(
             lambda index, tensors: augment(index, *tensors),
             num_parallel_calls=tf.data.AUTOTUNE,

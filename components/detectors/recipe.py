@@ -2,25 +2,41 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.detectors.freeze import TARGET_BRANCH, frozen_parts
+from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, check_policy
 from components.errors import ConfigError
+
+DEVICES = ("auto", "cpu", "gpu")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One training run.
 
-    freeze_policy: a name of `components.detectors.freeze.POLICIES`.
+    freeze_policy: the words of `components.detectors.freeze`.
     class_weights: factor on the loss of each box, by class name; 1 where a class is not named.
     steps, batch_size: optimizer steps, and images in each.
     learning_rate: of Adam at the first step; a cosine takes it to 2% at the last.
+    focal_gamma, focal_alpha: of the focal loss; None for the model's own.
+    distillation: weight of the loss that keeps the champion's answers for the other classes.
+    l2_to_start: weight of the squared distance of the weights from where they started.
+    interpolation: whether to look for the best mixture of old and new weights, on eval.
+    evaluations: how often eval is asked, evenly over the steps, to keep the best weights; with 1,
+        the last ones are kept, which the falling learning rate is for.
+    eval_floor: the drop of another class's recall on eval beyond which weights are passed over.
+    patience: evaluations without a better one after which training stops; 0 for none.
     augmentation: photometric change, zoom and shift of the training images.
-    cached_batches: where backbone and neck are frozen, so many batches pass through them once, and
-        training draws from their views again and again; 0 for none.
+    flip: mirror half of the training images left to right; not for digits or text.
+    mosaic: share of the training images that are put together from four.
+    cached_batches: where the backbone, or backbone and neck, are frozen, so many batches pass
+        through them once, and training draws from their views again and again; 0 for none.
+    device: `auto`, `cpu`, or `gpu`: then a machine without one is an error.
+    mixed_precision: compute in bfloat16, keep the weights in float32.
+    jit_compile: compile the step with XLA.
     seed: of the order of the images, the augmentation and the initial values.
     """
 
@@ -29,20 +45,47 @@ class Recipe:
     steps: int = 1500
     batch_size: int = 32
     learning_rate: float = 2e-3
+    focal_gamma: float | None = None
+    focal_alpha: float | None = None
+    distillation: float = 0.0
+    l2_to_start: float = 0.0
+    interpolation: bool = False
+    evaluations: int = 1
+    eval_floor: float = 0.05
+    patience: int = 0
     augmentation: bool = True
+    flip: bool = False
+    mosaic: float = 0.0
     cached_batches: int = 400
+    device: str = "auto"
+    mixed_precision: bool = False
+    jit_compile: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        frozen_parts(self.freeze_policy)
+        check_policy(self.freeze_policy)
         for name in ("steps", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"Recipe: {name} is {getattr(self, name)}; it must be above 0.")
-        if self.cached_batches < 0:
-            raise ConfigError("Recipe: cached_batches must be 0 or more.")
+        for name in ("cached_batches", "evaluations", "patience", "distillation", "l2_to_start"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"Recipe: {name} must be 0 or more.")
+        for name, upper in (("focal_gamma", math.inf), ("focal_alpha", 1.0), ("mosaic", 1.0)):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= upper:
+                raise ConfigError(f"Recipe: {name} is {value}; it must be 0 to {upper:g}.")
+        if self.device not in DEVICES:
+            raise ConfigError(
+                f"Recipe: device is {self.device!r}, not one of {', '.join(DEVICES)}."
+            )
         for label, weight in self.class_weights.items():
             if not weight > 0:
                 raise ConfigError(f"Recipe: the weight of class {label!r} must be above 0.")
+        if self.distillation and self.freeze_policy in BRANCH_PARTS:
+            raise ConfigError(
+                "Recipe: distillation keeps the other classes, and a branch leaves them as they "
+                "are; choose another freeze policy, or no distillation."
+            )
 
     def override(self, values: Mapping[str, Any]) -> "Recipe":
         """The recipe with some parts replaced. Raises ConfigError for a part there isn't.

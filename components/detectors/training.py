@@ -1,164 +1,323 @@
-"""Fine-tuning, as one story: freeze, step, watch, stop. The same for every backend."""
+"""Fine-tuning, as one story: freeze, step, watch, keep the best. The same for every backend."""
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from components.detectors.board import Board
 from components.detectors.cache import Features, cached
+from components.detectors.checkpoints import Checkpoints
 from components.detectors.detector import Batch, Detector
-from components.detectors.freeze import frozen_parts
+from components.detectors.freeze import frozen_names, frozen_prefix
 from components.detectors.recipe import Recipe
+from components.detectors.selection import Judgement, best_of
+from components.detectors.step import Teacher, TrainingStep
 from components.errors import ModelError
 
-GRADIENT_NORM = 10.0  # as in the OD API's own training configs
-FINAL_LEARNING_RATE = 0.02  # share of the first that the cosine ends at
 REPORT_SECONDS = 5.0
+CHECKPOINT_SECONDS = 30.0
+
+MIXTURES = (0.2, 0.4, 0.6, 0.8)
+"""Shares of the new weights that interpolation tries, beside 1."""
+
+Values = dict[str, np.ndarray]
+
+Batches = Callable[[int], Iterable[Batch]]
+"""Endless batches from a step on: the same ones, however often and wherever training starts."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training run did: for the log, TensorBoard and the report."""
+    """What a training run did: for the log and the report.
+
+    steps: done; chosen: the step whose weights were kept; mixture: the share of the new weights in
+    them; judgements: on eval, in the order of the steps, then of the mixtures tried.
+    """
 
     steps: int
     seconds: float
     images_per_second: float
     trained_parameters: int
     losses: dict[str, float]
+    chosen: int
+    mixture: float = 1.0
+    judgements: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class _Progress:
+    """What a checkpoint holds beside the weights."""
+
+    step: int = 0
+    seconds: float = 0.0
+    images: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
+    before: Judgement | None = None
+    judgements: list[Judgement] = field(default_factory=list)
+    best: Values = field(default_factory=dict)
 
 
 def fit(
     detector: Detector,
-    batches: Iterable[Batch],
+    batches: Batches,
     recipe: Recipe,
     report: Callable[[str], None] = print,
+    *,
+    judge: Callable[[], Judgement] | None = None,
+    teacher: Teacher | None = None,
+    checkpoints: Checkpoints | None = None,
+    board: Board | None = None,
 ) -> TrainingResult:
-    """Trains the detector in place for `recipe.steps` steps.
+    """Trains the detector in place by the recipe, and leaves the best weights in it.
 
-    batches: at least `recipe.steps` batches of `recipe.batch_size` images each.
+    batches: of `recipe.batch_size` images each, as many as there are steps at least.
+    judge: of the present weights on eval; chooses among them, and stops early by `recipe.patience`.
+    teacher: the champion, for `recipe.distillation`.
+    checkpoints: where training goes on after it was killed: at the step of the last checkpoint,
+        with the same batches, to the same weights on the same kind of machine.
 
     Raises ModelError when a loss is no longer finite: the data or the learning rate are at fault.
     """
-    variables = detector.freeze(frozen_parts(recipe.freeze_policy))
-    optimizer = tf.keras.optimizers.Adam(
-        tf.keras.optimizers.schedules.CosineDecay(
-            recipe.learning_rate, recipe.steps, alpha=FINAL_LEARNING_RATE
-        )
-    )
-    # Building first keeps the optimizer's variables out of the step, which is then traced once.
-    optimizer.build(variables)
-
+    names = list(detector.variables())
+    frozen = frozen_names(recipe.freeze_policy, names, detector.branch)
+    detector.set_focal(recipe.focal_gamma, recipe.focal_alpha)
+    trained = detector.freeze(frozen)
+    if teacher is not None:
+        teacher.detector.freeze(frozen)
+    changing = {name: v for name, v in detector.variables().items() if name not in frozen}
+    start = _values(changing)
+    step = TrainingStep(detector, trained, recipe, teacher)
+    progress = _resumed(checkpoints, changing, step, board, report)
+    compares = recipe.evaluations > 1 or recipe.interpolation
+    if judge is not None and compares and progress.before is None:
+        progress.before = _judged(judge, 0, board, report)
+    count = sum(int(np.prod(v.shape)) for v in trained.values())
+    report(f"training {count:,} parameters, freeze policy {recipe.freeze_policy}")
     with ExitStack() as stack:
-        inputs: Iterable[tuple[Features, Batch]] = (((), batch) for batch in batches)
-        if can_cache(recipe):
-            cache = stack.enter_context(cached(detector, batches, recipe.cached_batches, report))
-            inputs = cache.draw(recipe.batch_size, recipe.seed) if len(cache) else ()
-        return _run(detector, inputs, variables, optimizer, recipe, report)
+        inputs: Iterator[tuple[Features, Batch]]
+        if can_cache(recipe, frozen_prefix(names, frozen, detector.branch)):
+            cache = stack.enter_context(cached(detector, batches(0), recipe.cached_batches, report))
+            inputs = cache.draw(recipe.batch_size, recipe.seed, progress.step)
+        else:
+            inputs = (((), batch) for batch in batches(progress.step))
+        loop = _Loop(step, changing, recipe, report, judge, checkpoints, board, progress)
+        loop.run(inputs)
+    chosen, mixture = _choose(changing, start, progress, judge, report, recipe)
+    return TrainingResult(
+        steps=progress.step,
+        seconds=progress.seconds,
+        images_per_second=progress.images / max(progress.seconds, 1e-9),
+        trained_parameters=count,
+        losses=progress.losses,
+        chosen=chosen,
+        mixture=mixture,
+        judgements=[asdict(judgement) for judgement in progress.judgements],
+    )
 
 
-def can_cache(recipe: Recipe) -> bool:
+def can_cache(recipe: Recipe, prefix: str | None) -> bool:
     """Whether training draws from cached features: their makers are frozen, and it pays."""
-    makers = {"backbone", "neck"}
-    return makers <= frozen_parts(recipe.freeze_policy) and 0 < recipe.cached_batches < recipe.steps
+    return prefix is not None and 0 < recipe.cached_batches < recipe.steps
 
 
-def training_step(
-    detector: Detector, variables: list[tf.Variable], optimizer: tf.keras.optimizers.Optimizer
-) -> Callable[[Features, Batch], dict[str, tf.Tensor]]:
-    """One step of training, from cached features where there are some; returns the losses."""
+@dataclass
+class _Loop:
+    """The steps, and what is done between them."""
 
-    def step(
-        features: Features,
-        images: tf.Tensor,
-        boxes: tf.Tensor,
-        labels: tf.Tensor,
-        weights: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            losses = dict(detector.losses(Batch(images, boxes, labels, weights), features or None))
-            total = tf.add_n(list(losses.values()))
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(total, variables), GRADIENT_NORM)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return losses
+    step: TrainingStep
+    changing: Mapping[str, tf.Variable]
+    recipe: Recipe
+    report: Callable[[str], None]
+    judge: Callable[[], Judgement] | None
+    checkpoints: Checkpoints | None
+    board: Board | None
+    progress: _Progress
 
-    compiled: Any = None
+    def run(self, inputs: Iterator[tuple[Features, Batch]]) -> None:
+        """Runs to the last step, or until nothing gets better."""
+        progress, last = self.progress, self.recipe.steps
+        evaluations = evaluation_steps(self.recipe)
+        started = reported = kept = time.monotonic()
+        losses: Mapping[str, tf.Tensor] = {}
+        traced = False
+        for features, batch in islice(inputs, last - progress.step):
+            losses = self.step(features, batch)
+            progress.step += 1
+            if traced:
+                progress.images += int(batch.labels.shape[0])
+            else:  # the first step is the tracing
+                traced, started = True, time.monotonic()
+            now = time.monotonic()
+            due = progress.step == last or progress.step in evaluations
+            if due or now - reported >= REPORT_SECONDS:
+                progress.seconds += now - started
+                self._show(losses)
+                reported = started = time.monotonic()
+            if progress.step in evaluations and self._judge():
+                self.report(f"stopped: no better for {self.recipe.patience} evaluations")
+                break
+            if due or now - kept >= CHECKPOINT_SECONDS:
+                self._keep(losses)
+                kept = started = time.monotonic()
+        else:
+            if progress.step < last:
+                raise ModelError(f"The training data ended after {progress.step} of {last} steps.")
 
-    def run(features: Features, batch: Batch) -> dict[str, tf.Tensor]:
-        nonlocal compiled
-        tensors = (features, batch.images, batch.boxes, batch.labels, batch.weights)
-        if compiled is None:  # one trace for any number of boxes
-            compiled = tf.function(step, input_signature=_signature(*tensors), autograph=False)
-        found: dict[str, tf.Tensor] = compiled(*tensors)
+    def _show(self, losses: Mapping[str, tf.Tensor]) -> None:
+        progress = self.progress
+        found = progress.losses = self._finite(losses)
+        rate = progress.images / max(progress.seconds, 1e-9)
+        left = (self.recipe.steps - progress.step) * self.recipe.batch_size / max(rate, 1e-9)
+        parts = ", ".join(f"{name} loss {value:.3f}" for name, value in found.items())
+        self.report(
+            f"step {progress.step}/{self.recipe.steps}, {parts}"
+            + (f", {rate:.0f} images/s, {left:.0f} s left" if rate else "")
+        )
+        if self.board is not None:
+            self.board.training(progress.step, found, self.step.learning_rate(), rate)
+
+    def _finite(self, losses: Mapping[str, tf.Tensor]) -> dict[str, float]:
+        """The losses as numbers. Raises ModelError when one is none."""
+        found = {name: float(value) for name, value in losses.items()}
+        for name, value in found.items():
+            if not math.isfinite(value):
+                kept = self.checkpoints.last() if self.checkpoints is not None else None
+                good = (
+                    f" The last good weights, of step {kept[0]}, are in {kept[1]}." if kept else ""
+                )
+                raise ModelError(
+                    f"The {name} loss is {value} at step {self.progress.step}: lower the learning "
+                    f"rate, or look for boxes without area in the training data.{good}"
+                )
         return found
 
-    return run
+    def _judge(self) -> bool:
+        """Judges the present weights; whether it is time to stop."""
+        if self.judge is None:
+            return False
+        progress = self.progress
+        progress.judgements.append(_judged(self.judge, progress.step, self.board, self.report))
+        best = best_of(progress.before, progress.judgements, self.recipe.eval_floor)
+        later = len(progress.judgements) - 1 - best
+        if not later:
+            progress.best = _values(self.changing)
+        return 0 < self.recipe.patience <= later
+
+    def _keep(self, losses: Mapping[str, tf.Tensor]) -> None:
+        """Writes a checkpoint, of finite weights alone."""
+        if self.checkpoints is None:
+            return
+        self._finite(losses)
+        arrays = {
+            **{f"weights/{name}": value for name, value in _values(self.changing).items()},
+            **{f"best/{name}": value for name, value in self.progress.best.items()},
+            **{f"optimizer/{i}": v.numpy() for i, v in enumerate(self.step.optimizer_variables())},
+        }
+        notes = asdict(self.progress)
+        del notes["best"]
+        self.checkpoints.save(self.progress.step, arrays, notes)
 
 
-def _signature(features: Features, images: tf.Tensor, *labels: tf.Tensor) -> list[Any]:
-    """Of one step: as the first batch, with any number of boxes."""
-    return [
-        tuple(tf.TensorSpec(f.shape, f.dtype) for f in features),
-        tf.TensorSpec(images.shape, images.dtype),
-        *(tf.TensorSpec([t.shape[0], None, *t.shape[2:]], t.dtype) for t in labels),
-    ]
+def evaluation_steps(recipe: Recipe) -> frozenset[int]:
+    """The steps after which eval is asked: evenly spaced, the last one among them.
+
+    >>> sorted(evaluation_steps(Recipe(steps=10, evaluations=2)))
+    [5, 10]
+    """
+    if not recipe.evaluations:
+        return frozenset()
+    count = min(recipe.evaluations, recipe.steps)
+    return frozenset(round(recipe.steps * (i + 1) / count) for i in range(count))
 
 
-def _run(
-    detector: Detector,
-    inputs: Iterable[tuple[Features, Batch]],
-    variables: list[tf.Variable],
-    optimizer: tf.keras.optimizers.Optimizer,
-    recipe: Recipe,
+def _values(variables: Mapping[str, tf.Variable]) -> Values:
+    return {name: variable.numpy() for name, variable in variables.items()}
+
+
+def _assign(variables: Mapping[str, tf.Variable], values: Values) -> None:
+    for name, variable in variables.items():
+        variable.assign(values[name])
+
+
+def _judged(
+    judge: Callable[[], Judgement], step: int, board: Board | None, report: Callable[[str], None]
+) -> Judgement:
+    judgement = judge()
+    report(f"eval at step {step}: {judgement}")
+    if board is not None:
+        board.judgement(step, judgement)
+    return judgement.at(step)
+
+
+def _resumed(
+    checkpoints: Checkpoints | None,
+    changing: Mapping[str, tf.Variable],
+    step: TrainingStep,
+    board: Board | None,
     report: Callable[[str], None],
-) -> TrainingResult:
-    step = training_step(detector, variables, optimizer)
-    report(f"training {_count(variables):,} parameters, freeze policy {recipe.freeze_policy}")
-    done, images, started, reported = 0, 0, 0.0, time.monotonic()
-    losses: dict[str, tf.Tensor] = {}
-    for features, batch in inputs:
-        losses = step(features, batch)
-        done += 1
-        if done == 1:
-            started = time.monotonic()  # the first step is the tracing
-        else:
-            images += int(batch.labels.shape[0])
-        if done == recipe.steps or (done > 1 and time.monotonic() - reported >= REPORT_SECONDS):
-            _require_finite(losses, done)
-            seconds = max(time.monotonic() - started, 1e-9)
-            remaining = seconds / max(done - 1, 1) * (recipe.steps - done)
-            report(
-                f"step {done}/{recipe.steps}, "
-                + ", ".join(f"{name} loss {float(value):.3f}" for name, value in losses.items())
-                + f", {images / seconds:.0f} images/s, {remaining:.0f} s left"
-            )
-            reported = time.monotonic()
-        if done == recipe.steps:
-            break
-    if done < recipe.steps:
-        raise ModelError(f"The training data ended after {done} of {recipe.steps} steps.")
-    seconds = max(time.monotonic() - started, 1e-9)
-    return TrainingResult(
-        steps=done,
-        seconds=seconds,
-        images_per_second=images / seconds,
-        trained_parameters=_count(variables),
-        losses={name: float(value) for name, value in losses.items()},
+) -> _Progress:
+    """Goes back to where the last run of the same training was, if there was one."""
+    found = checkpoints.load() if checkpoints is not None else None
+    if found is None:
+        return _Progress()
+    arrays, notes = found
+
+    def group(prefix: str) -> Values:
+        return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+    _assign(changing, group("weights/"))
+    for number, variable in enumerate(step.optimizer_variables()):
+        variable.assign(arrays[f"optimizer/{number}"])
+    before, *judgements = (
+        judgement and Judgement(**judgement)
+        for judgement in (notes.pop("before"), *notes.pop("judgements"))
     )
+    report(f"going on from step {notes['step']}")
+    if board is not None:
+        for judgement in judgements:
+            board.judgement(judgement.step, judgement)
+    return _Progress(**notes, before=before, judgements=judgements, best=group("best/"))
 
 
-def _require_finite(losses: dict[str, tf.Tensor], step: int) -> None:
-    for name, value in losses.items():
-        if not math.isfinite(float(value)):
-            raise ModelError(
-                f"The {name} loss is {float(value)} at step {step}: lower the learning rate, "
-                "or look for boxes without area in the training data."
-            )
+def _choose(
+    changing: Mapping[str, tf.Variable],
+    start: Values,
+    progress: _Progress,
+    judge: Callable[[], Judgement] | None,
+    report: Callable[[str], None],
+    recipe: Recipe,
+) -> tuple[int, float]:
+    """Puts the best weights in place; returns their step, and the share of them that is new.
 
-
-def _count(variables: list[tf.Variable]) -> int:
-    return sum(int(tf.size(variable)) for variable in variables)
+    Interpolation of old and new weights is after Wortsman et al., "Robust fine-tuning of zero-shot
+    models" (2022), with the share chosen on eval.
+    """
+    if judge is None or not progress.best:
+        return progress.step, 1.0
+    before = progress.before
+    chosen = progress.judgements[best_of(before, progress.judgements, recipe.eval_floor)]
+    new = progress.best
+    _assign(changing, new)
+    mixture = 1.0
+    if recipe.interpolation:
+        tried = []
+        for share in MIXTURES:
+            _assign(changing, {n: (1 - share) * start[n] + share * new[n] for n in new})
+            report(f"{share:.0%} of the new weights")
+            tried.append(_judged(judge, chosen.step, None, report))
+        progress.judgements += tried
+        candidates = [*tried, chosen]
+        mixture = (*MIXTURES, 1.0)[best_of(before, candidates, recipe.eval_floor)]
+        _assign(changing, {n: (1 - mixture) * start[n] + mixture * new[n] for n in new})
+    report(
+        f"kept: the weights of step {chosen.step}"
+        + (f", {mixture:.0%} of them" if mixture < 1 else "")
+    )
+    return chosen.step, mixture

@@ -1,21 +1,28 @@
 """What TFX's Trainer runs: the champion is fine-tuned by the recipe and becomes the challenger."""
 
 import json
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tensorflow as tf
 
 from components.detectors.backends import load_detector
+from components.detectors.board import Board
 from components.detectors.bundle import Bundle, write_bundle
+from components.detectors.checkpoints import Checkpoints
+from components.detectors.detector import Detector
+from components.detectors.devices import compute_in_half, strategy_for
 from components.detectors.examples import example_files
-from components.detectors.freeze import TARGET_BRANCH
+from components.detectors.export import Serving
+from components.detectors.freeze import BRANCH_PARTS
 from components.detectors.input import training_batches
-from components.detectors.predict import predict
+from components.detectors.judge import Judge
 from components.detectors.recipe import Recipe
+from components.detectors.step import Teacher
 from components.detectors.training import fit
 from components.metrics.curves import operating_points
-from components.metrics.matching import match
 from components.progress import say
 from components.rebalanced_example_gen.write import SUMMARY
 
@@ -24,36 +31,54 @@ def run_fn(fn_args: Any) -> None:
     """Load, freeze, train, export, choose the operating points.
 
     fn_args: TFX's; `hyperparameters` is the recipe, `base_model` the champion, and
-    `custom_config` has `backend`, `precision`, `target` and `code_version`.
+    `custom_config` has `backend`, `precision`, `target`, `code_version`, and the folder
+    of `checkpoints`.
 
     The same seed gives the same weights on the same kind of machine: TensorFlow's deterministic
     kernels are asked for.
     """
     recipe = Recipe.from_json(json.dumps(fn_args.hyperparameters))
     config = fn_args.custom_config
+    strategy = strategy_for(recipe.device)
     tf.keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
 
     champion = Bundle(Path(fn_args.base_model))
-    say("loading the champion")
-    detector = load_detector(config["backend"], champion.entry)
     examples = Path(fn_args.train_files[0]).parent.parent
     train_files, eval_files = (example_files(examples, split) for split in ("train", "eval"))
-    if recipe.freeze_policy == TARGET_BRANCH:
-        detector.grow_branch(config["target"])
-    else:
-        detector.drop_branches()  # the common head learns their classes again
-    batches = training_batches(train_files, detector.input_size, detector.label_map, recipe)
-    result = fit(detector, batches, recipe, say)
+    question = {"recipe": recipe.to_dict(), "champion": str(champion.saved_model), **config}
+    checkpoints = Checkpoints(Path(config["checkpoints"]), {**question, "examples": str(examples)})
+    board = Board(Path(fn_args.model_run_dir))
 
-    say("exporting the challenger")
-    bundle, serve = write_bundle(detector, Path(fn_args.serving_model_dir))
-    predictions = predict(serve, eval_files, detector.label_map, say)
-    matches = match(
-        predictions.boxes, predictions.detections, predictions.image_ids, detector.label_map.names
+    def judge_of(serving: Serving, board: Board | None = None) -> Judge:
+        return Judge(
+            serving.encoded, eval_files, labels, config["target"], config["precision"], board
+        )
+
+    say(
+        f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {fn_args.model_run_dir}"
     )
+    labels = champion.label_map()
+    with strategy.scope(), compute_in_half(recipe.mixed_precision):
+        detector, teacher = prepare(config["backend"], champion.entry, config["target"], recipe)
+        serving = Serving(detector)
+        result = fit(
+            detector,
+            partial(training_batches, train_files, detector.input_size, labels, recipe),
+            recipe,
+            say,
+            judge=judge_of(serving, board),
+            teacher=teacher,
+            checkpoints=checkpoints,
+            board=board,
+        )
+    say("exporting the challenger")
+    if recipe.mixed_precision or strategy.num_replicas_in_sync > 1:
+        detector = plain(config["backend"], detector)
+        serving = Serving(detector)
+    bundle = write_bundle(detector, serving, Path(fn_args.serving_model_dir))
     bundle.write_notes(
-        operating_points(matches, config["precision"]),
+        operating_points(judge_of(serving).matches(say), config["precision"]),
         {
             "recipe": recipe.to_dict(),
             "training": vars(result),
@@ -63,3 +88,28 @@ def run_fn(fn_args: Any) -> None:
             "profile": json.loads((examples / SUMMARY).read_text())["profile"],
         },
     )
+    checkpoints.clear()
+
+
+def prepare(
+    backend: str, entry: Path, target: str, recipe: Recipe
+) -> tuple[Detector, Teacher | None]:
+    """The detector that learns, with what the recipe gives it; and its teacher, if it has one."""
+    detector = load_detector(backend, entry)
+    teacher = None
+    if recipe.distillation:
+        champion = load_detector(backend, entry)
+        teacher = Teacher(champion, frozenset({target, *champion.branches()}))
+        champion.drop_branches()
+    if recipe.freeze_policy in BRANCH_PARTS:
+        detector.grow_branch(target, BRANCH_PARTS[recipe.freeze_policy])
+    else:
+        detector.drop_branches()  # the common head learns their classes again
+    return detector, teacher
+
+
+def plain(backend: str, detector: Detector) -> Detector:
+    """The same weights in a detector for one device, that computes in float32."""
+    with TemporaryDirectory(prefix="classlift-") as folder:
+        detector.save(Path(folder))
+        return load_detector(backend, Path(folder))

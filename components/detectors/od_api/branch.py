@@ -1,10 +1,49 @@
-"""Detections of a branch, and how they join those of the common head."""
+"""A branch: private parts of a model for one class; and how its detections join the others'."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
+
+from components.detectors.od_api.extractor import neck_regularization
+
+
+class Branch:
+    """A head for one class, and perhaps a neck of its own, cut out of a model of one class.
+
+    head: the box predictor; neck: the feature extractor whose neck is the branch's, or None.
+    """
+
+    def __init__(self, model: Any, with_neck: bool) -> None:
+        self.head = model._box_predictor
+        self.neck = model._feature_extractor if with_neck else None
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """What it has of its own (`freeze.BRANCH_PARTS`)."""
+        return frozenset({"head", "class-head"} | ({"neck"} if self.neck is not None else set()))
+
+    def start_from(self, head: Any, classes: int, number: int) -> None:
+        """Takes over the weights of a head of several classes, for the class of that number."""
+        for theirs, ours in zip(head.variables, self.head.variables, strict=True):
+            if theirs.shape != ours.shape:  # the last axis is anchors x (background and classes)
+                by_class = tf.reshape(theirs, [*theirs.shape[:-1], -1, classes + 1])
+                wanted = tf.gather(by_class, [0, number], axis=-1)
+                ours.assign(tf.reshape(wanted, ours.shape))
+            else:
+                ours.assign(theirs)
+
+    def losses(self) -> list[tf.Tensor]:
+        """Of the weights alone: the config's regularization."""
+        neck = [] if self.neck is None else [neck_regularization(self.neck)]
+        return [*self.head.losses, *neck]
+
+
+def copy_variables(source: Any, target: Any) -> None:
+    """Gives a layer the weights of another one that is built alike."""
+    for theirs, ours in zip(source.variables, target.variables, strict=True):
+        ours.assign(theirs)
 
 
 @dataclass(frozen=True)

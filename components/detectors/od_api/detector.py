@@ -2,27 +2,45 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import tensorflow as tf
 from google.protobuf import text_format
 
 from components.dataset.label_map import LabelMap
 from components.detectors import od_api
-from components.detectors.detector import Batch
-from components.detectors.freeze import PARTS
-from components.detectors.od_api.branch import Detections, merge, single_class
+from components.detectors.detector import Batch, Remembered, over_replicas, share_of_replica
+from components.detectors.freeze import PARTS, frozen_prefix
+from components.detectors.od_api.branch import (
+    Branch,
+    Detections,
+    copy_variables,
+    merge,
+    single_class,
+)
+from components.detectors.od_api.distillation import distillation
+from components.detectors.od_api.extractor import (
+    backbone_variables,
+    neck_variables,
+    recorded,
+    run_backbone,
+    run_neck,
+    used_by_neck,
+)
 from components.detectors.od_api.targets import TargetAssigner, Targets
 from components.errors import ModelError
 
 od_api.prepare()
 
 from object_detection.builders import model_builder  # noqa: E402
+from object_detection.core import losses  # noqa: E402
 from object_detection.core.freezable_batch_norm import FreezableBatchNorm  # noqa: E402
-from object_detection.protos import pipeline_pb2  # noqa: E402
+from object_detection.protos import model_pb2, pipeline_pb2  # noqa: E402
+from object_detection.utils.ops import bfloat16_to_float32_nested  # noqa: E402
 
 CONFIG, LABEL_MAP, CHECKPOINT = "pipeline.config", "label_map.pbtxt", "checkpoint"
 BRANCHES = "branches.json"
@@ -52,8 +70,11 @@ class OdApiDetector:
         resizer = ssd.image_resizer.fixed_shape_resizer
         self.input_size = (resizer.height, resizer.width)
         self._model = self._build()
-        self._branches: dict[str, Any] = {}
-        self._trained_branch: str | None = None
+        self._class_loss = self._model._classification_loss
+        self._branches: dict[str, Branch] = {}
+        self._trained: str | None = None
+        self._prefix: str | None = None
+        self._used_maps: list[bool] = []
         matcher, scales = ssd.matcher.argmax_matcher, ssd.box_coder.faster_rcnn_box_coder
         self._assign = TargetAssigner(
             anchors=tf.constant(self._model.anchors.get().numpy()),
@@ -64,8 +85,12 @@ class OdApiDetector:
             scales=(scales.y_scale, scales.x_scale, scales.height_scale, scales.width_scale),
         )
 
-    def _build(self) -> Any:
-        model = model_builder.build(self._config.model, is_training=True)
+    def _build(self, classes: int | None = None) -> Any:
+        """The model of the config, perhaps with another number of classes."""
+        config = model_pb2.DetectionModel()
+        config.CopyFrom(self._config.model)
+        config.ssd.num_classes = classes or config.ssd.num_classes
+        model = model_builder.build(config, is_training=True)
         # An eager pass builds the variables and the anchors.
         model.predict(tf.zeros([1, *self.input_size, 3]), self._shapes(1))
         return model
@@ -77,8 +102,8 @@ class OdApiDetector:
         checkpoint = tf.train.latest_checkpoint(str(folder / CHECKPOINT))
         if checkpoint is None:
             raise ModelError(f"{folder / CHECKPOINT}: there is no checkpoint (ckpt-0.index, ...).")
-        for label in _read_branches(folder, detector.label_map):
-            detector._branches[label] = detector._build()._box_predictor
+        for label, parts in _read_branches(folder, detector.label_map).items():
+            detector._branches[label] = Branch(detector._build(classes=1), "neck" in parts)
         try:
             status = detector._checkpoint().restore(checkpoint)
             status.expect_partial().assert_existing_objects_matched()
@@ -96,7 +121,8 @@ class OdApiDetector:
         self.label_map.write(folder / LABEL_MAP)
         (folder / BRANCHES).unlink(missing_ok=True)
         if self._branches:
-            (folder / BRANCHES).write_text(json.dumps({"branches": list(self._branches)}))
+            note = {label: sorted(branch.parts) for label, branch in self._branches.items()}
+            (folder / BRANCHES).write_text(json.dumps({"branches": note}))
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
         checkpoint = self._checkpoint()
         manager = tf.train.CheckpointManager(checkpoint, str(folder / CHECKPOINT), max_to_keep=1)
@@ -104,93 +130,175 @@ class OdApiDetector:
 
     def _checkpoint(self) -> tf.train.Checkpoint:
         """The model, and its branches in the order of their note."""
-        return tf.train.Checkpoint(model=self._model, branches=list(self._branches.values()))
+        branches = list(self._branches.values())
+        return tf.train.Checkpoint(
+            model=self._model,
+            branches=[branch.head for branch in branches],
+            branch_necks=[
+                neck_variables(branch.neck) if branch.neck else [] for branch in branches
+            ],
+        )
 
-    def variables(self) -> dict[str, list[tf.Variable]]:
+    @property
+    def branch(self) -> str | None:
+        """As in the protocol."""
+        return None if self._trained is None else f"branch/{quote(self._trained, safe=' ')}"
+
+    def variables(self) -> dict[str, tf.Variable]:
         """As in the protocol; the owner decides, for names gain suffixes in this API."""
         extractor = self._model._feature_extractor
-        backbone = list(extractor.classification_backbone.variables)
-        owned = {variable.ref() for variable in backbone}
-        return {
-            "backbone": backbone,
-            "neck": [v for v in extractor.variables if v.ref() not in owned],
-            "head": list(self._model._box_predictor.variables),
-            "branch": [v for branch in self._branches.values() for v in branch.variables],
+        found = {
+            **_named("backbone", backbone_variables(extractor)),
+            **_named("neck", neck_variables(extractor), extractor),
+            **_named("head", self._model._box_predictor.variables, self._model._box_predictor),
         }
+        for label, branch in self._branches.items():
+            prefix = f"branch/{quote(label, safe=' ')}/"
+            if branch.neck is not None:
+                found |= _named(f"{prefix}neck", neck_variables(branch.neck), branch.neck)
+            found |= _named(f"{prefix}head", branch.head.variables, branch.head)
+        return found
 
-    def grow_branch(self, label: str) -> None:
+    def grow_branch(self, label: str, parts: frozenset[str]) -> None:
         """As in the protocol. Raises ModelError when classes share their scores (softmax)."""
-        ssd = self._config.model.ssd
-        if "sigmoid" not in ssd.loss.classification_loss.WhichOneof("classification_loss"):
+        if "sigmoid" not in self._class_loss_name():
             raise ModelError(
                 f"{CONFIG}: the classes share their scores (softmax), so no class can have a head "
                 "of its own; choose another freeze policy."
             )
-        if label not in self._branches:
-            branch = self._build()._box_predictor
-            for ours, theirs in zip(
-                branch.variables, self._model._box_predictor.variables, strict=True
-            ):
-                ours.assign(theirs)
+        known = self._branches.get(label)
+        if known is None or not parts <= known.parts:
+            branch = Branch(self._build(classes=1), "neck" in parts)
+            if known is None:
+                number = self.label_map.id_of(label)
+                branch.start_from(self._model._box_predictor, len(self.label_map), number)
+            else:
+                copy_variables(known.head, branch.head)
+            if branch.neck is not None:
+                copy_variables(self._model._feature_extractor, branch.neck)
             self._branches[label] = branch
-        self._trained_branch = label
+        self._trained = label
 
     def drop_branches(self) -> None:
         """As in the protocol."""
         self._branches.clear()
-        self._trained_branch = None
+        self._trained = None
 
-    def freeze(self, parts: frozenset[str]) -> list[tf.Variable]:
-        """As in the protocol. Raises ModelError for a part that there isn't."""
-        unknown = parts - set(PARTS)
-        if unknown:
-            raise ModelError(f"There is no part {sorted(unknown)[0]!r}: the parts are {PARTS}.")
-        variables = self.variables()
-        frozen = {variable.ref() for part in parts for variable in variables[part]}
-        branch = self._branches.get(self._trained_branch or "")
-        if branch is not None:  # of several, only one is trained
-            frozen |= {v.ref() for v in variables["branch"]} - {v.ref() for v in branch.variables}
-        owners = (
-            self._model._feature_extractor,
-            self._model._box_predictor,
-            *self._branches.values(),
+    def branches(self) -> tuple[str, ...]:
+        """As in the protocol."""
+        return tuple(self._branches)
+
+    def set_focal(self, gamma: float | None, alpha: float | None) -> None:
+        """As in the protocol."""
+        if gamma is None and alpha is None:
+            self._model._classification_loss = self._class_loss
+            return
+        if self._class_loss_name() != "weighted_sigmoid_focal":
+            raise ModelError(
+                f"{CONFIG}: the class loss is {self._class_loss_name()}, which has no focal "
+                "parameters; leave focal_gamma and focal_alpha out."
+            )
+        own = self._config.model.ssd.loss.classification_loss.weighted_sigmoid_focal
+        self._model._classification_loss = losses.SigmoidFocalClassificationLoss(
+            gamma=own.gamma if gamma is None else gamma,
+            alpha=own.alpha if alpha is None else alpha,
         )
+
+    def _class_loss_name(self) -> str:
+        loss = self._config.model.ssd.loss.classification_loss
+        return str(loss.WhichOneof("classification_loss"))
+
+    def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
+        """As in the protocol. Raises ModelError for a name that there isn't."""
+        variables = self.variables()
+        unknown = names - set(variables)
+        if unknown:
+            raise ModelError(f"There is no variable {min(unknown)!r} to freeze.")
+        frozen = {variables[name].ref() for name in names}
+        owners = [self._model._feature_extractor, self._model._box_predictor]
+        for branch in self._branches.values():
+            owners += [branch.head, *([] if branch.neck is None else [branch.neck])]
         for layer in (layer for owner in owners for layer in owner.submodules):
             if isinstance(layer, FreezableBatchNorm):
                 layer._training = False if layer.moving_mean.ref() in frozen else None
-        return [
-            variable
-            for part in PARTS
-            for variable in variables[part]
-            if variable.trainable and variable.ref() not in frozen
-        ]
+        self._prefix = frozen_prefix(list(variables), names, self.branch)
+        if self._prefix == "backbone":
+            extractor, image = self._model._feature_extractor, tf.zeros([1, *self.input_size, 3])
+            self._used_maps = used_by_neck(extractor, image, run_backbone(extractor, image))
+        return {
+            name: variable
+            for name, variable in variables.items()
+            if variable.trainable and name not in names
+        }
 
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """As in the protocol: the feature maps, finest first."""
+        """As in the protocol: feature maps, finest first, those that the rest of the model reads.
+
+        Raises ModelError when no part from the image on is frozen.
+        """
+        if self._prefix is None:
+            raise ModelError("The backbone is to be trained: it has no features to keep.")
         extractor = self._model._feature_extractor
         with _learning_phase(False):
-            return tuple(extractor(extractor.preprocess(images)))
+            preprocessed = extractor.preprocess(images)
+            maps = run_backbone(extractor, preprocessed)
+            if self._prefix == "backbone":
+                return tuple(m for m, used in zip(maps, self._used_maps, strict=True) if used)
+            return run_neck(self._neck_to_train(), preprocessed, maps)
+
+    def _neck_to_train(self) -> Any:
+        """The extractor whose neck stands before the head to train."""
+        branch = self._branches.get(self._trained or "")
+        neck = None if branch is None else branch.neck
+        return self._model._feature_extractor if neck is None else neck
+
+    def _maps(self, images: tf.Tensor, features: Sequence[tf.Tensor] | None) -> Sequence[tf.Tensor]:
+        """What the head to train is fed with, from features where there are some."""
+        extractor = self._model._feature_extractor
+        if features is not None and self._prefix == "neck":
+            return features
+        if features is None:
+            preprocessed = extractor.preprocess(images)
+            maps = run_backbone(extractor, preprocessed)
+        else:
+            given = iter(features)
+            maps = tuple(next(given) if used else tf.zeros([]) for used in self._used_maps)
+            preprocessed = tf.zeros([tf.shape(features[0])[0], *self.input_size, 3])
+        return run_neck(self._neck_to_train(), preprocessed, maps)
+
+    def outputs(
+        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As in the protocol: box encodings [batch, anchors, 4] and scores before the sigmoid
+        [batch, anchors, classes + 1].
+        """
+        with _learning_phase(False):
+            return _concatenated(self._model._box_predictor(list(self._maps(images, features))))
 
     def losses(
-        self, batch: Batch, features: tuple[tf.Tensor, ...] | None = None
+        self,
+        batch: Batch,
+        features: tuple[tf.Tensor, ...] | None = None,
+        remembered: Remembered | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """As in the protocol: `class`, `box` and `regularization`, weighted by the config."""
-        model = self._model
-        if self._trained_branch is not None:
-            maps = self.features(batch.images) if features is None else features
-            return self._branch_losses(maps, batch, self._trained_branch)
+        """As in the protocol: `class`, `box`, `regularization`, `distillation`."""
+        if self._trained is not None:
+            return self._branch_losses(batch, features, self._trained)
         with _learning_phase(True):
-            if features is None:
-                images = model._feature_extractor.preprocess(batch.images)
-                features = model._feature_extractor(images)
-            boxes, scores = _concatenated(model._box_predictor(list(features)))
+            maps = self._maps(batch.images, features)
+            boxes, scores = _concatenated(self._model._box_predictor(list(maps)))
         targets = self._assign(batch.boxes, batch.labels, batch.weights)
-        return self._losses(boxes, scores, targets, targets.classes, model.regularization_losses())
+        found = self._losses(
+            boxes, scores, targets, targets.classes, self._model.regularization_losses()
+        )
+        if remembered is not None:
+            found["distillation"] = distillation(boxes, scores, remembered)
+        return found
 
     def _branch_losses(
-        self, maps: Sequence[tf.Tensor], batch: Batch, label: str
+        self, batch: Batch, features: tuple[tf.Tensor, ...] | None, label: str
     ) -> Mapping[str, tf.Tensor]:
-        """Of one class's branch: its column of the scores, and its boxes; all else is background.
+        """Of one class's branch: its scores, and its boxes; all else is background.
 
         Batch norm keeps the champion's statistics, in the branch too: batches rich in one class
         would shift them.
@@ -198,16 +306,19 @@ class OdApiDetector:
         number = self.label_map.id_of(label)
         branch = self._branches[label]
         with _learning_phase(False):
-            boxes, scores = _concatenated(branch(list(maps)))
+            boxes, scores = _concatenated(branch.head(list(self._maps(batch.images, features))))
         is_target = batch.labels == number
         targets = self._assign(
             batch.boxes,
             tf.where(is_target, batch.labels, 0),
             tf.where(is_target, batch.weights, 0.0),
         )
-        column = slice(number, number + 1)
         return self._losses(
-            boxes, scores[..., column], targets, targets.classes[..., column], branch.losses
+            boxes,
+            scores[..., 1:],
+            targets,
+            targets.classes[..., number : number + 1],
+            branch.losses(),
         )
 
     def _losses(
@@ -217,7 +328,8 @@ class OdApiDetector:
         targets: Targets,
         classes: tf.Tensor,
         regularization: Sequence[tf.Tensor],
-    ) -> Mapping[str, tf.Tensor]:
+    ) -> dict[str, tf.Tensor]:
+        """Normalised by the matches of the whole batch, whatever part of it this replica has."""
         model = self._model
         box_loss = model._localization_loss(
             boxes, targets.boxes, weights=targets.box_weights, ignore_nan_targets=True
@@ -229,14 +341,14 @@ class OdApiDetector:
         )
         normalizer = tf.constant(1.0)
         if model._normalize_loss_by_num_matches:
-            normalizer = tf.maximum(tf.reduce_sum(targets.box_weights), 1.0)
+            normalizer = tf.maximum(over_replicas(tf.reduce_sum(targets.box_weights)), 1.0)
         box_normalizer = normalizer
         if model._normalize_loc_loss_by_codesize:
             box_normalizer *= model._box_coder.code_size
         return {
             "class": tf.reduce_sum(class_loss) * model._classification_loss_weight / normalizer,
             "box": tf.reduce_sum(box_loss) * model._localization_loss_weight / box_normalizer,
-            "regularization": tf.add_n([tf.constant(0.0), *regularization]),
+            "regularization": share_of_replica(tf.add_n([tf.constant(0.0), *regularization])),
         }
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
@@ -247,12 +359,17 @@ class OdApiDetector:
         resized = tf.image.resize(tf.cast(images, tf.float32), self.input_size)
         # The batch must stay dynamic here: with a static one, NMS is unrolled image by image.
         shapes = self._shapes(tf.shape(resized)[0])
+        extractor = model._feature_extractor
         with _learning_phase(False):
-            predictions = model.predict(model._feature_extractor.preprocess(resized), shapes)
-            branches = {
-                label: _concatenated(branch(predictions["feature_maps"]))
-                for label, branch in self._branches.items()
-            }
+            preprocessed = extractor.preprocess(resized)
+            with recorded(extractor) as backbone_maps:
+                predictions = bfloat16_to_float32_nested(model.predict(preprocessed, shapes))
+            branches = {}
+            for label, branch in self._branches.items():
+                maps = predictions["feature_maps"]
+                if branch.neck is not None:
+                    maps = run_neck(branch.neck, preprocessed, backbone_maps[0])
+                branches[label] = _concatenated(branch.head(list(maps)))
         found = model.postprocess(predictions, shapes)
         common = Detections(
             found["detection_boxes"],
@@ -277,7 +394,7 @@ class OdApiDetector:
         decoded, _ = model._batch_decode(boxes, model.anchors.get())
         return single_class(
             decoded,
-            model._score_conversion_fn(scores)[..., number],
+            model._score_conversion_fn(scores)[..., 1],
             number,
             self._config.model.ssd.post_processing.batch_non_max_suppression,
         )
@@ -288,27 +405,49 @@ class OdApiDetector:
 
 def _concatenated(outputs: Mapping[str, list[tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
     """Box encodings [batch, anchors, 4] and scores [batch, anchors, classes + 1] of a head."""
-    boxes = tf.concat(outputs["box_encodings"], axis=1)
+    boxes = tf.cast(tf.concat(outputs["box_encodings"], axis=1), tf.float32)
     if boxes.shape.ndims == 4:  # one box for all classes
         boxes = tf.squeeze(boxes, axis=2)
-    return boxes, tf.concat(outputs["class_predictions_with_background"], axis=1)
+    scores = tf.concat(outputs["class_predictions_with_background"], axis=1)
+    return boxes, tf.cast(scores, tf.float32)
 
 
-def _read_branches(folder: Path, label_map: LabelMap) -> list[str]:
-    """The classes with a branch, as its note says. Raises ModelError when it is damaged."""
+def _named(
+    part: str, variables: Iterable[tf.Variable], owner: Any = None
+) -> dict[str, tf.Variable]:
+    """Variables by `part/layer/.../variable`; the class head is a part beside the head.
+
+    owner: the layer whose name, which may have a suffix, is left out.
+    """
+    found = {}
+    for variable in variables:
+        name = variable.name.partition(":")[0]
+        if owner is not None:
+            name = name.removeprefix(f"{owner.name}/")
+        is_class_head = part.endswith("head") and "ClassPredictor" in name
+        found[f"{part[:-4]}class-head/{name}" if is_class_head else f"{part}/{name}"] = variable
+    return found
+
+
+def _read_branches(folder: Path, label_map: LabelMap) -> dict[str, list[str]]:
+    """The classes with a branch and its parts, by its note. Raises ModelError for a damaged one."""
     path = folder / BRANCHES
     if not path.exists():
-        return []
+        return {}
     try:
-        labels = json.loads(path.read_text())["branches"]
-        if not all(label in label_map for label in labels):
+        found = {
+            label: list(parts) for label, parts in json.loads(path.read_text())["branches"].items()
+        }
+        if not all(
+            label in label_map and set(parts) <= set(PARTS) for label, parts in found.items()
+        ):
             raise KeyError
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(
-            f'{path}: must be {{"branches": [classes of the label map]}}; take it from the same '
-            "folder as the checkpoint."
+            f'{path}: must be {{"branches": {{class of the label map: [its parts]}}}}; take it '
+            "from the same folder as the checkpoint."
         ) from None
-    return list(labels)
+    return found
 
 
 def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:

@@ -56,3 +56,38 @@ def test_one_seed_one_picture(change):
     )
     assert np.array_equal(first.images, again.images)
     assert not np.array_equal(first.images, other.images)
+
+
+def seen(image, box):
+    """The share of a box that is white, and of the white that is in the box."""
+    ymin, xmin, ymax, xmax = np.round(box * 64).astype(int)
+    white = image[..., 0] > 128
+    inside = white[ymin:ymax, xmin:xmax].sum()
+    return inside / max((ymax - ymin) * (xmax - xmin), 1), inside / max(white.sum(), 1)
+
+
+def test_flip_mirrors_boxes_with_the_picture():
+    before = squares()
+    out = augmentation.flip(before, tf.constant([1, 2]))
+    moved = (out.boxes.numpy()[:, 0] != before.boxes.numpy()[:, 0]).any(axis=1)
+    assert 16 < moved.sum() < 48
+    for image, boxes in zip(out.images.numpy(), out.boxes.numpy(), strict=True):
+        assert seen(image, boxes[0]) == (1, 1)
+        assert (boxes[1] == 0).all()  # padding
+
+
+def test_mosaic_moves_boxes_with_their_quarters():
+    before = squares()
+    out = augmentation.mosaic(before, tf.constant([1, 2]), 0.5)
+    images, boxes, labels = out.images.numpy(), out.boxes.numpy(), out.labels.numpy()
+    assert images.shape == before.images.shape
+    four = (labels > 0).sum(axis=1) == 4
+    assert 16 < four.sum() < 48
+    assert ((labels > 0).sum(axis=1)[~four] == 1).all()
+    assert np.array_equal(images[~four], before.images.numpy()[~four])
+    for image, found, valid in zip(images[four], boxes[four], labels[four] > 0, strict=True):
+        inside = [seen(image, box) for box in found[valid]]
+        assert min(filled for filled, _ in inside) > 0.8
+        assert sum(share for _, share in inside) > 0.8
+    assert np.array_equal(out.weights.numpy() > 0, labels > 0)
+    assert (boxes[labels == 0] == 0).all()

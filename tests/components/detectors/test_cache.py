@@ -1,6 +1,7 @@
 """Training from cached features is training: the same losses and gradients on the same views."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import tensorflow as tf
 
 from components.detectors import cache as module
 from components.detectors.cache import FeatureCache, cached
-from components.detectors.freeze import TARGET_BRANCH, frozen_parts
+from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, frozen_names, part_of
 from components.detectors.input import training_batches
 from components.detectors.recipe import Recipe
 from components.detectors.training import can_cache, fit
@@ -24,12 +25,23 @@ def batches(detector, train_files):
     return list(itertools.islice(found, 3))
 
 
-@pytest.fixture(params=[TARGET_BRANCH, "all-but-heads"])
+def freeze(detector, policy):
+    if policy in BRANCH_PARTS:
+        detector.grow_branch("8", BRANCH_PARTS[policy])
+    names = list(detector.variables())
+    return detector.freeze(frozen_names(policy, names, detector.branch))
+
+
+@pytest.fixture(params=[*BRANCH_PARTS, "backbone", "all-but-heads"])
 def variables(request, detector):
-    if request.param == TARGET_BRANCH:
-        detector.grow_branch("8")
-    yield detector.freeze(frozen_parts(request.param))
+    yield list(freeze(detector, request.param).values())
     detector.drop_branches()
+    detector.freeze(frozenset())
+
+
+@pytest.fixture
+def frozen(detector):
+    yield freeze(detector, "all-but-heads")
     detector.freeze(frozenset())
 
 
@@ -63,7 +75,7 @@ def test_the_same_losses_and_gradients(
     assert difference < gradient
 
 
-def test_views_come_back_in_any_order(tmp_path, detector, batches):
+def test_views_come_back_in_any_order(tmp_path, detector, frozen, batches):
     cache = FeatureCache(tmp_path, 100, np.float32)
     for one in batches:
         cache.add(detector.features(one.images), one)
@@ -78,7 +90,7 @@ def test_views_come_back_in_any_order(tmp_path, detector, batches):
         assert int((labels.labels[row] > 0).numpy().sum()) == known
 
 
-def test_draws_go_through_all_views_and_follow_the_seed(tmp_path, detector, batches):
+def test_draws_go_through_all_views_and_follow_the_seed(tmp_path, detector, frozen, batches):
     cache = FeatureCache(tmp_path, 100)
     for one in batches:
         cache.add(detector.features(one.images), one)
@@ -91,7 +103,7 @@ def test_draws_go_through_all_views_and_follow_the_seed(tmp_path, detector, batc
     assert len(set(seen)) > 6
 
 
-def test_the_disk_is_bounded(detector, batches, monkeypatch):
+def test_the_disk_is_bounded(detector, frozen, batches, monkeypatch):
     one = sum(int(np.prod(f.shape[1:])) for f in detector.features(batches[0].images)) * 2
     monkeypatch.setattr(module, "MAX_BYTES", 9 * one)  # two batches of four
     with cached(detector, iter(batches), 3, quiet) as cache:
@@ -100,33 +112,32 @@ def test_the_disk_is_bounded(detector, batches, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "caches"),
+    ("recipe", "prefix", "caches"),
     [
-        (Recipe(), True),
-        (Recipe(freeze_policy="all-but-heads"), True),
-        (Recipe(freeze_policy="backbone"), False),  # the neck learns
-        (Recipe(steps=100, cached_batches=100), False),  # each view would be seen once
-        (Recipe(cached_batches=0), False),
+        (Recipe(), "neck", True),
+        (Recipe(), None, False),  # the backbone learns
+        (Recipe(steps=100, cached_batches=100), "neck", False),  # each view would be seen once
+        (Recipe(cached_batches=0), "neck", False),
     ],
 )
-def test_when_features_are_cached(recipe, caches):
-    assert can_cache(recipe) == caches
+def test_when_features_are_cached(recipe, prefix, caches):
+    assert can_cache(recipe, prefix) == caches
 
 
 def test_a_branch_learns_from_the_cache(detector, train_files):
     """The loss falls; what is frozen stays."""
-    detector.grow_branch("8")
-    head = [v.numpy() for v in detector.variables()["head"]]
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    head = {n: v.numpy() for n, v in detector.variables().items() if part_of(n) != "branch"}
     said = []
     recipe = Recipe(steps=40, batch_size=8, cached_batches=6)
-    found = training_batches(train_files, detector.input_size, detector.label_map, recipe)
+    found = partial(training_batches, train_files, detector.input_size, detector.label_map, recipe)
     try:
         fit(detector, found, recipe, said.append)
     finally:
-        after = [v.numpy() for v in detector.variables()["head"]]
+        after = {n: v.numpy() for n, v in detector.variables().items()}
         detector.drop_branches()
     assert "48 views cached" in " ".join(said)
-    assert all(np.array_equal(a, b) for a, b in zip(head, after, strict=True))
+    assert all(np.array_equal(head[name], after[name]) for name in head)
 
 
 def test_one_seed_one_branch(detector, train_files):
@@ -135,11 +146,13 @@ def test_one_seed_one_branch(detector, train_files):
     ends = []
     for seed in (1, 1, 2):
         tf.keras.utils.set_random_seed(seed)
-        detector.grow_branch("8")
+        detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
         recipe = Recipe(steps=6, batch_size=4, cached_batches=3, seed=seed)
-        found = training_batches(train_files, detector.input_size, detector.label_map, recipe)
+        found = partial(
+            training_batches, train_files, detector.input_size, detector.label_map, recipe
+        )
         fit(detector, found, recipe, quiet)
-        ends.append(np.concatenate([v.numpy().ravel() for v in detector.variables()["branch"]]))
+        ends.append(np.concatenate([v.numpy().ravel() for v in detector.variables().values()]))
         detector.drop_branches()
     assert np.array_equal(ends[0], ends[1])
     assert not np.array_equal(ends[0], ends[2])

@@ -1,0 +1,64 @@
+"""Which weights to keep: most recall of the target at matched precision, the others on a floor.
+
+All of it is read on eval; test is the gate's alone.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What weights are worth on eval.
+
+    recalls: of each class at its own operating point; NaN for a class without objects.
+    """
+
+    target: str
+    recalls: dict[str, float]
+    ap50: float
+    step: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"recall of class {self.target} {self.recalls[self.target]:.3f} at matched precision, "
+            f"AP50 {self.ap50:.3f}"
+        )
+
+    def at(self, step: int) -> "Judgement":
+        """The same, of a step."""
+        return dataclasses.replace(self, step=step)
+
+    def worst_drop(self, before: "Judgement") -> float:
+        """The largest drop of another class's recall; 0 when none fell."""
+        drops = [
+            before.recalls[label] - recall
+            for label, recall in self.recalls.items()
+            if label != self.target
+        ]
+        return max([0.0, *(drop for drop in drops if drop == drop)])
+
+
+def best_of(before: Judgement | None, candidates: Sequence[Judgement], max_drop: float) -> int:
+    """The number of the best candidate.
+
+    That with the most recall of the target (then AP50) among those in which no other class fell by
+    more than `max_drop`; when there are none, that with the smallest worst drop. The later of
+    equals. Without a judgement from before, drops are not looked at.
+
+    >>> before = Judgement("8", {"8": 0.2, "3": 0.9}, 0.3)
+    >>> greedy = Judgement("8", {"8": 0.8, "3": 0.5}, 0.5)
+    >>> modest = Judgement("8", {"8": 0.6, "3": 0.9}, 0.4)
+    >>> best_of(before, [greedy, modest], max_drop=0.05)
+    1
+    """
+
+    def rank(number: int) -> tuple[bool, float, float, int]:
+        candidate = candidates[number]
+        drop = candidate.worst_drop(before) if before is not None else 0.0
+        if drop > max_drop:
+            return False, -drop, 0.0, number
+        return True, candidate.recalls[candidate.target], candidate.ap50, number
+
+    return max(range(len(candidates)), key=rank)
