@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from components.detectors.detector import Batch
 from components.detectors.freeze import BRANCH_PARTS, POLICIES, frozen_names
-from components.detectors.od_api.detector import OdApiDetector
+from components.detectors.od_api.ssd import SsdDetector
 from components.detectors.recipe import Recipe
 from components.detectors.step import TrainingStep
 
@@ -33,7 +33,7 @@ CACHED = ", cached features"
 
 def main() -> None:
     """Prints both tables."""
-    detector = OdApiDetector.load(ROOT / "demo" / "model")
+    detector = SsdDetector.load(ROOT / "demo" / "model")
     batch = random_batch(detector)
     print("Training step at 128 px, batch 32, on this machine:\n")
     print("| freeze policy | images/s | against full fine-tuning |\n|---|---|---|")
@@ -60,7 +60,7 @@ def main() -> None:
     print(f"(medians {median(stock):.1f} s and {median(ours):.1f} s).")
 
 
-def random_batch(detector: OdApiDetector) -> tuple[tf.Tensor, ...]:
+def random_batch(detector: SsdDetector) -> tuple[tf.Tensor, ...]:
     """Images and boxes in random places."""
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 0.6, (BATCH, BOXES, 2))
@@ -72,7 +72,7 @@ def random_batch(detector: OdApiDetector) -> tuple[tf.Tensor, ...]:
     )
 
 
-def training_step(detector: OdApiDetector, name: str) -> Callable[..., object]:
+def training_step(detector: SsdDetector, name: str) -> Callable[..., object]:
     """The step of training by a policy, and where it can, the one from cached features."""
     policy = name.removesuffix(CACHED)
     detector.drop_branches()
@@ -93,7 +93,7 @@ def trace(loss: object, batch: tuple[tf.Tensor, ...]) -> float:
     return time.perf_counter() - started
 
 
-def stock_loss(detector: OdApiDetector, batch: Batch) -> tf.Tensor:
+def stock_loss(detector: SsdDetector, batch: Batch) -> tf.Tensor:
     """The OD API's own loss, image by image."""
     model = detector._model
     model.provide_groundtruth(

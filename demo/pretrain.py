@@ -18,7 +18,8 @@ import tensorflow as tf
 from components.dataset.label_map import LabelMap
 from components.detectors import augmentation
 from components.detectors.detector import Batch
-from components.detectors.od_api.detector import OdApiDetector, read_config
+from components.detectors.od_api.ssd import SsdDetector
+from components.detectors.od_api.zoo_entry import read_config
 from components.detectors.recipe import Recipe
 from components.detectors.training import fit
 from demo.scenes import CLASSES, OLD, SIZE, WEAK, scene
@@ -82,7 +83,7 @@ def main(folder: Path) -> None:
     """Trains, and writes the zoo entry beside the `pipeline.config` that is there."""
     tf.random.set_seed(0)
     config_text = (folder / "pipeline.config").read_text()
-    detector = OdApiDetector(read_config(folder), LabelMap(CLASSES))
+    detector = SsdDetector(read_config(folder), LabelMap(CLASSES))
     data = load_scenes()
     for draws, recipe in PHASES:
         fit(detector, partial(batches, *data, draws, recipe), recipe)

@@ -60,7 +60,7 @@ def ClassDiagnoser(
     rebalancing = json.loads((Path(examples.uri) / SUMMARY).read_text())
     evidence = gather(matches, target, precision, bundle.operating_points(), rebalancing)
     changes = json.loads(overrides)
-    chosen, reasons = choose_recipe(evidence, changes.get("freeze_policy"))
+    chosen, reasons = choose_recipe(evidence, changes.get("freeze_policy"), bundle.can_branch())
     changes = with_class_weights(changes, target, rebalancing["boxes_after"])
     chosen = chosen.override(changes)
     words = sentences(evidence, precision)

@@ -15,6 +15,9 @@ from components.metrics.matching import Matches
 BRANCH_WEIGHT = 3.0
 """In the demo, recall at matched precision 0.72 without and 0.78 with it."""
 
+WITHOUT_BRANCH = "all-but-heads"
+"""Where there can be no branch: what least disturbs the other classes, and still learns."""
+
 MAX_CLASS_WEIGHT = 3.0
 """Beyond this, the prototype's target overshot: its precision fell to 0.5."""
 
@@ -78,12 +81,16 @@ def sentences(evidence: Evidence, precision: float) -> list[str]:
     ]
 
 
-def choose_recipe(evidence: Evidence, freeze_policy: str | None = None) -> tuple[Recipe, list[str]]:
+def choose_recipe(
+    evidence: Evidence, freeze_policy: str | None = None, can_branch: bool = True
+) -> tuple[Recipe, list[str]]:
     """The recipe that follows from the evidence, and the reason for each part that does.
 
-    freeze_policy: what the user asks for instead of the target's own branch.
+    freeze_policy: what the user asks for instead of the target's own branch; can_branch: whether
+    the model can have one.
     """
-    freeze_policy = freeze_policy or TARGET_BRANCH
+    asked = freeze_policy
+    freeze_policy = asked or (TARGET_BRANCH if can_branch else WITHOUT_BRANCH)
     if freeze_policy in BRANCH_PARTS:
         own = "A neck and a head" if "neck" in BRANCH_PARTS[freeze_policy] else "A head"
         return Recipe(freeze_policy, {evidence.target: BRANCH_WEIGHT}), [
@@ -93,6 +100,11 @@ def choose_recipe(evidence: Evidence, freeze_policy: str | None = None) -> tuple
             "alone.",
         ]
     reasons = [f"Freeze policy {freeze_policy}, as the user says."]
+    if asked is None:
+        reasons = [
+            f"Freeze policy {freeze_policy}: the model's classes share their scores, so that none "
+            "can have a head of its own."
+        ]
     even = 1 / evidence.classes
     weight = min(MAX_CLASS_WEIGHT, max(1.0, even / max(evidence.share, 1e-6)))
     if weight > 1:

@@ -19,6 +19,7 @@ from components.errors import ModelError
 from components.serving_folder import ENTRY, PROVENANCE
 
 OPERATING_POINTS, LABEL_MAP = "operating_points.json", "label_map.pbtxt"
+ABILITIES = "abilities.json"
 
 DEFAULT_THRESHOLD = 0.5
 """Taken as the score threshold in production when a model brings none."""
@@ -57,6 +58,11 @@ class Bundle:
             )
         return points
 
+    def can_branch(self) -> bool:
+        """Whether a class of the model can have a head of its own."""
+        found: bool = json.loads((self.entry / ABILITIES).read_text())["can_branch"]
+        return found
+
     def provenance(self) -> dict[str, Any]:
         """Where the model comes from; empty for one that ClassLift did not make."""
         path = self.entry / PROVENANCE
@@ -73,6 +79,7 @@ def write_bundle(detector: Detector, serving: Serving, saved_model: Path) -> Bun
     serving.write(saved_model)
     bundle = Bundle(saved_model)
     detector.save(bundle.entry)
+    (bundle.entry / ABILITIES).write_text(json.dumps({"can_branch": detector.can_branch}))
     return bundle
 
 

@@ -47,6 +47,10 @@ class Detector(Protocol):
     label_map: LabelMap
     input_size: tuple[int, int]
     """Height and width in pixels of the images that `losses` takes."""
+    prefix: str | None
+    """The last of `backbone` and `neck` up to which all is frozen, and whose output can be kept."""
+    can_branch: bool
+    """Whether a class can have a head of its own: its scores are its own, not shared (softmax)."""
     branch: str | None
     """The prefix of the names of the branch that training means; None for the common head."""
 
@@ -79,7 +83,7 @@ class Detector(Protocol):
         """
 
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """What the frozen prefix (`freeze.frozen_prefix`) makes of a batch's images."""
+        """What the frozen prefix makes of a batch's images; where `prefix` is not None."""
 
     def outputs(
         self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None

@@ -15,7 +15,7 @@ from components.detectors.board import Board
 from components.detectors.cache import Features, cached
 from components.detectors.checkpoints import Checkpoints
 from components.detectors.detector import Batch, Detector
-from components.detectors.freeze import frozen_names, frozen_prefix
+from components.detectors.freeze import frozen_names
 from components.detectors.recipe import Recipe
 from components.detectors.selection import Judgement, best_of
 from components.detectors.step import Teacher, TrainingStep
@@ -102,7 +102,7 @@ def fit(
     report(f"training {count:,} parameters, freeze policy {recipe.freeze_policy}")
     with ExitStack() as stack:
         inputs: Iterator[tuple[Features, Batch]]
-        if can_cache(recipe, frozen_prefix(names, frozen, detector.branch)):
+        if can_cache(recipe, detector.prefix):
             cache = stack.enter_context(cached(detector, batches(0), recipe.cached_batches, report))
             inputs = cache.draw(recipe.batch_size, recipe.seed, progress.step)
         else:

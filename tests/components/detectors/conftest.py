@@ -18,9 +18,9 @@ DEMO_MODEL = ROOT / "demo" / "model"
 @pytest.fixture(scope="session")
 def detector():
     """The pre-trained demo model, fresh from disk; tests that train it restore it."""
-    from components.detectors.od_api.detector import OdApiDetector
+    from components.detectors.od_api.ssd import SsdDetector
 
-    return OdApiDetector.load(DEMO_MODEL)
+    return SsdDetector.load(DEMO_MODEL)
 
 
 @pytest.fixture(scope="session")

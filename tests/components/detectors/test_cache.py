@@ -32,7 +32,7 @@ def freeze(detector, policy):
     return detector.freeze(frozen_names(policy, names, detector.branch))
 
 
-@pytest.fixture(params=[*BRANCH_PARTS, "backbone", "all-but-heads"])
+@pytest.fixture(params=[*BRANCH_PARTS, "backbone"])
 def variables(request, detector):
     yield list(freeze(detector, request.param).values())
     detector.drop_branches()

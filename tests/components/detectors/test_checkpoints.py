@@ -25,7 +25,7 @@ TRAIN = textwrap.dedent(
     from components.detectors.checkpoints import Checkpoints
     from components.detectors.freeze import BRANCH_PARTS
     from components.detectors.input import training_batches
-    from components.detectors.od_api.detector import OdApiDetector
+    from components.detectors.od_api.ssd import SsdDetector
     from components.detectors.recipe import Recipe
 
     model, records, folder, policy, out = sys.argv[1:]
@@ -34,7 +34,7 @@ TRAIN = textwrap.dedent(
     recipe = Recipe(policy, steps=24, batch_size=4, cached_batches=cached)
     tf.keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
-    detector = OdApiDetector.load(Path(model))
+    detector = SsdDetector.load(Path(model))
     if policy in BRANCH_PARTS:
         detector.grow_branch("8", BRANCH_PARTS[policy])
     batches = partial(

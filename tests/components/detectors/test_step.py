@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.detectors.detector import Remembered
 from components.detectors.devices import strategy_for
 from components.detectors.freeze import frozen_names
-from components.detectors.od_api.detector import OdApiDetector
+from components.detectors.od_api.ssd import SsdDetector
 from components.detectors.recipe import Recipe
 from components.detectors.step import Teacher, TrainingStep
 from components.errors import ConfigError, ModelError
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.pipeline
 
 @pytest.fixture(scope="module")
 def teacher():
-    return OdApiDetector.load(DEMO_MODEL)
+    return SsdDetector.load(DEMO_MODEL)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ TWO_DEVICES = textwrap.dedent(
     tf.config.set_logical_device_configuration(cpus[0], two)
     from pathlib import Path
     from components.detectors.freeze import BRANCH_PARTS, frozen_names
-    from components.detectors.od_api.detector import OdApiDetector
+    from components.detectors.od_api.ssd import SsdDetector
     from components.detectors.recipe import Recipe
     from components.detectors.step import TrainingStep
     from tests.components.detectors.test_training import batches_for_every_level
@@ -118,7 +118,7 @@ TWO_DEVICES = textwrap.dedent(
     one, both = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     for strategy in (one, both):
         with strategy.scope():
-            detector = OdApiDetector.load(Path(sys.argv[1]))
+            detector = SsdDetector.load(Path(sys.argv[1]))
             detector.grow_branch("8", BRANCH_PARTS["target-branch"])
             names = list(detector.variables())
             trained = detector.freeze(frozen_names("target-branch", names, detector.branch))

@@ -14,7 +14,8 @@ from components.detectors.examples import example_files, read_examples
 from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
 from components.detectors.input import training_batches
 from components.detectors.od_api.branch import Detections, merge
-from components.detectors.od_api.detector import BRANCHES, OdApiDetector
+from components.detectors.od_api.ssd import SsdDetector
+from components.detectors.od_api.zoo_entry import BRANCHES
 from components.detectors.recipe import Recipe
 from components.detectors.training import fit
 from components.errors import ModelError
@@ -63,7 +64,7 @@ def detections(detector, examples):
 def trained(examples, tmp_path_factory):
     """Detections before, with a branch for 8, with one for 3 too; and the last one as saved."""
     entry = tmp_path_factory.mktemp("branches") / "entry"
-    detector = OdApiDetector.load(DEMO_MODEL)
+    detector = SsdDetector.load(DEMO_MODEL)
     before = detections(detector, examples)
     train(detector, "8", examples)
     first = detections(detector, examples)

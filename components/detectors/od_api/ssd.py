@@ -1,20 +1,22 @@
-"""A model-zoo entry of the TF Object Detection API (SSD family) as a `Detector`."""
+"""A detector of the SSD family of the OD API's model zoo as a `Detector`."""
 
-import json
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import tensorflow as tf
-from google.protobuf import text_format
 
 from components.dataset.label_map import LabelMap
-from components.detectors import od_api
 from components.detectors.detector import Batch, Remembered, over_replicas, share_of_replica
-from components.detectors.freeze import PARTS, frozen_prefix
+from components.detectors.freeze import frozen_prefix
+from components.detectors.od_api.api import (
+    bfloat16_to_float32_nested,
+    losses,
+    model_builder,
+    model_pb2,
+    pipeline_pb2,
+)
 from components.detectors.od_api.branch import (
     Branch,
     Detections,
@@ -32,48 +34,36 @@ from components.detectors.od_api.extractor import (
     used_by_neck,
 )
 from components.detectors.od_api.targets import TargetAssigner, Targets
+from components.detectors.od_api.zoo_entry import (
+    CONFIG,
+    ZooEntry,
+    freeze_batch_norm,
+    learning_phase,
+    named,
+    read_branches,
+    require,
+)
 from components.errors import ModelError
 
-od_api.prepare()
 
-from object_detection.builders import model_builder  # noqa: E402
-from object_detection.core import losses  # noqa: E402
-from object_detection.core.freezable_batch_norm import FreezableBatchNorm  # noqa: E402
-from object_detection.protos import model_pb2, pipeline_pb2  # noqa: E402
-from object_detection.utils.ops import bfloat16_to_float32_nested  # noqa: E402
+class SsdDetector(ZooEntry):
+    """FPN or plain, any number of classes; parts are cut by the object that owns the variables,
+    for names gain suffixes in this API.
 
-CONFIG, LABEL_MAP, CHECKPOINT = "pipeline.config", "label_map.pbtxt", "checkpoint"
-BRANCHES = "branches.json"
-"""The note beside the config of a model in which classes have heads of their own."""
-
-
-class OdApiDetector:
-    """A zoo entry: `pipeline.config`, `checkpoint/ckpt-*`, `label_map.pbtxt`, a note of branches.
-
-    Features: SSD meta-architecture with a fixed image size, FPN or plain, any number of classes;
-    parts frozen by the object that owns the variables (names gain suffixes in this API).
-
-    Raises ModelError for another meta-architecture, image resizer, matcher or box coder, for a
-    label map that does not fit the config, and for a checkpoint that does not fit the model.
+    Raises ModelError for another matcher or box coder than the zoo's.
     """
 
+    meta_architecture = "ssd"
+
     def __init__(self, config: pipeline_pb2.TrainEvalPipelineConfig, label_map: LabelMap) -> None:
-        _require_supported(config)
         ssd = config.model.ssd
-        if ssd.num_classes != len(label_map):
-            raise ModelError(
-                f"The model predicts {ssd.num_classes} classes, its label map names "
-                f"{len(label_map)}: they must agree."
-            )
-        self._config = config
-        self.label_map = label_map
-        resizer = ssd.image_resizer.fixed_shape_resizer
-        self.input_size = (resizer.height, resizer.width)
-        self._model = self._build()
+        require(ssd.matcher, "matcher_oneof", "argmax_matcher")
+        require(ssd.box_coder, "box_coder_oneof", "faster_rcnn_box_coder")
+        super().__init__(config, label_map)
         self._class_loss = self._model._classification_loss
         self._branches: dict[str, Branch] = {}
         self._trained: str | None = None
-        self._prefix: str | None = None
+        self.prefix: str | None = None
         self._used_maps: list[bool] = []
         matcher, scales = ssd.matcher.argmax_matcher, ssd.box_coder.faster_rcnn_box_coder
         self._assign = TargetAssigner(
@@ -95,38 +85,13 @@ class OdApiDetector:
         model.predict(tf.zeros([1, *self.input_size, 3]), self._shapes(1))
         return model
 
-    @classmethod
-    def load(cls, folder: Path) -> "OdApiDetector":
-        """Loads a zoo entry with its weights."""
-        detector = cls(read_config(folder), LabelMap.read(folder / LABEL_MAP))
-        checkpoint = tf.train.latest_checkpoint(str(folder / CHECKPOINT))
-        if checkpoint is None:
-            raise ModelError(f"{folder / CHECKPOINT}: there is no checkpoint (ckpt-0.index, ...).")
-        for label, parts in _read_branches(folder, detector.label_map).items():
-            detector._branches[label] = Branch(detector._build(classes=1), "neck" in parts)
-        try:
-            status = detector._checkpoint().restore(checkpoint)
-            status.expect_partial().assert_existing_objects_matched()
-        except (AssertionError, ValueError) as error:  # objects missing, shapes that differ
-            raise ModelError(
-                f"{checkpoint}: the checkpoint does not fit {folder / CONFIG}; "
-                "take both from the same export."
-            ) from error
-        return detector
+    def _read_note(self, folder: Path) -> None:
+        for label, parts in read_branches(folder, self.label_map).items():
+            self._branches[label] = Branch(self._build(classes=1), "neck" in parts)
 
-    def save(self, folder: Path) -> None:
-        """Writes the zoo entry, without an exported SavedModel."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).write_text(text_format.MessageToString(self._config))
-        self.label_map.write(folder / LABEL_MAP)
-        (folder / BRANCHES).unlink(missing_ok=True)
-        if self._branches:
-            note = {label: sorted(branch.parts) for label, branch in self._branches.items()}
-            (folder / BRANCHES).write_text(json.dumps({"branches": note}))
-        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-        checkpoint = self._checkpoint()
-        manager = tf.train.CheckpointManager(checkpoint, str(folder / CHECKPOINT), max_to_keep=1)
-        manager.save(checkpoint_number=0)
+    def _note(self) -> dict[str, Any]:
+        note = {label: sorted(branch.parts) for label, branch in self._branches.items()}
+        return {"branches": note} if note else {}
 
     def _checkpoint(self) -> tf.train.Checkpoint:
         """The model, and its branches in the order of their note."""
@@ -140,6 +105,11 @@ class OdApiDetector:
         )
 
     @property
+    def can_branch(self) -> bool:
+        """As in the protocol."""
+        return "sigmoid" in self._class_loss_name()
+
+    @property
     def branch(self) -> str | None:
         """As in the protocol."""
         return None if self._trained is None else f"branch/{quote(self._trained, safe=' ')}"
@@ -148,20 +118,20 @@ class OdApiDetector:
         """As in the protocol; the owner decides, for names gain suffixes in this API."""
         extractor = self._model._feature_extractor
         found = {
-            **_named("backbone", backbone_variables(extractor)),
-            **_named("neck", neck_variables(extractor), extractor),
-            **_named("head", self._model._box_predictor.variables, self._model._box_predictor),
+            **named("backbone", backbone_variables(extractor)),
+            **named("neck", neck_variables(extractor), extractor),
+            **named("head", self._model._box_predictor.variables, self._model._box_predictor),
         }
         for label, branch in self._branches.items():
             prefix = f"branch/{quote(label, safe=' ')}/"
             if branch.neck is not None:
-                found |= _named(f"{prefix}neck", neck_variables(branch.neck), branch.neck)
-            found |= _named(f"{prefix}head", branch.head.variables, branch.head)
+                found |= named(f"{prefix}neck", neck_variables(branch.neck), branch.neck)
+            found |= named(f"{prefix}head", branch.head.variables, branch.head)
         return found
 
     def grow_branch(self, label: str, parts: frozenset[str]) -> None:
         """As in the protocol. Raises ModelError when classes share their scores (softmax)."""
-        if "sigmoid" not in self._class_loss_name():
+        if not self.can_branch:
             raise ModelError(
                 f"{CONFIG}: the classes share their scores (softmax), so no class can have a head "
                 "of its own; choose another freeze policy."
@@ -218,11 +188,9 @@ class OdApiDetector:
         owners = [self._model._feature_extractor, self._model._box_predictor]
         for branch in self._branches.values():
             owners += [branch.head, *([] if branch.neck is None else [branch.neck])]
-        for layer in (layer for owner in owners for layer in owner.submodules):
-            if isinstance(layer, FreezableBatchNorm):
-                layer._training = False if layer.moving_mean.ref() in frozen else None
-        self._prefix = frozen_prefix(list(variables), names, self.branch)
-        if self._prefix == "backbone":
+        freeze_batch_norm(owners, frozen)
+        self.prefix = frozen_prefix(list(variables), names, self.branch)
+        if self.prefix == "backbone":
             extractor, image = self._model._feature_extractor, tf.zeros([1, *self.input_size, 3])
             self._used_maps = used_by_neck(extractor, image, run_backbone(extractor, image))
         return {
@@ -236,13 +204,13 @@ class OdApiDetector:
 
         Raises ModelError when no part from the image on is frozen.
         """
-        if self._prefix is None:
+        if self.prefix is None:
             raise ModelError("The backbone is to be trained: it has no features to keep.")
         extractor = self._model._feature_extractor
-        with _learning_phase(False):
+        with learning_phase(False):
             preprocessed = extractor.preprocess(images)
             maps = run_backbone(extractor, preprocessed)
-            if self._prefix == "backbone":
+            if self.prefix == "backbone":
                 return tuple(m for m, used in zip(maps, self._used_maps, strict=True) if used)
             return run_neck(self._neck_to_train(), preprocessed, maps)
 
@@ -255,7 +223,7 @@ class OdApiDetector:
     def _maps(self, images: tf.Tensor, features: Sequence[tf.Tensor] | None) -> Sequence[tf.Tensor]:
         """What the head to train is fed with, from features where there are some."""
         extractor = self._model._feature_extractor
-        if features is not None and self._prefix == "neck":
+        if features is not None and self.prefix == "neck":
             return features
         if features is None:
             preprocessed = extractor.preprocess(images)
@@ -272,7 +240,7 @@ class OdApiDetector:
         """As in the protocol: box encodings [batch, anchors, 4] and scores before the sigmoid
         [batch, anchors, classes + 1].
         """
-        with _learning_phase(False):
+        with learning_phase(False):
             return _concatenated(self._model._box_predictor(list(self._maps(images, features))))
 
     def losses(
@@ -284,7 +252,7 @@ class OdApiDetector:
         """As in the protocol: `class`, `box`, `regularization`, `distillation`."""
         if self._trained is not None:
             return self._branch_losses(batch, features, self._trained)
-        with _learning_phase(True):
+        with learning_phase(True):
             maps = self._maps(batch.images, features)
             boxes, scores = _concatenated(self._model._box_predictor(list(maps)))
         targets = self._assign(batch.boxes, batch.labels, batch.weights)
@@ -305,7 +273,7 @@ class OdApiDetector:
         """
         number = self.label_map.id_of(label)
         branch = self._branches[label]
-        with _learning_phase(False):
+        with learning_phase(False):
             boxes, scores = _concatenated(branch.head(list(self._maps(batch.images, features))))
         is_target = batch.labels == number
         targets = self._assign(
@@ -360,7 +328,7 @@ class OdApiDetector:
         # The batch must stay dynamic here: with a static one, NMS is unrolled image by image.
         shapes = self._shapes(tf.shape(resized)[0])
         extractor = model._feature_extractor
-        with _learning_phase(False):
+        with learning_phase(False):
             preprocessed = extractor.preprocess(resized)
             with recorded(extractor) as backbone_maps:
                 predictions = bfloat16_to_float32_nested(model.predict(preprocessed, shapes))
@@ -399,9 +367,6 @@ class OdApiDetector:
             self._config.model.ssd.post_processing.batch_non_max_suppression,
         )
 
-    def _shapes(self, batch: int | tf.Tensor) -> tf.Tensor:
-        return tf.tile([[*self.input_size, 3]], [batch, 1])
-
 
 def _concatenated(outputs: Mapping[str, list[tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
     """Box encodings [batch, anchors, 4] and scores [batch, anchors, classes + 1] of a head."""
@@ -410,79 +375,3 @@ def _concatenated(outputs: Mapping[str, list[tf.Tensor]]) -> tuple[tf.Tensor, tf
         boxes = tf.squeeze(boxes, axis=2)
     scores = tf.concat(outputs["class_predictions_with_background"], axis=1)
     return boxes, tf.cast(scores, tf.float32)
-
-
-def _named(
-    part: str, variables: Iterable[tf.Variable], owner: Any = None
-) -> dict[str, tf.Variable]:
-    """Variables by `part/layer/.../variable`; the class head is a part beside the head.
-
-    owner: the layer whose name, which may have a suffix, is left out.
-    """
-    found = {}
-    for variable in variables:
-        name = variable.name.partition(":")[0]
-        if owner is not None:
-            name = name.removeprefix(f"{owner.name}/")
-        is_class_head = part.endswith("head") and "ClassPredictor" in name
-        found[f"{part[:-4]}class-head/{name}" if is_class_head else f"{part}/{name}"] = variable
-    return found
-
-
-def _read_branches(folder: Path, label_map: LabelMap) -> dict[str, list[str]]:
-    """The classes with a branch and its parts, by its note. Raises ModelError for a damaged one."""
-    path = folder / BRANCHES
-    if not path.exists():
-        return {}
-    try:
-        found = {
-            label: list(parts) for label, parts in json.loads(path.read_text())["branches"].items()
-        }
-        if not all(
-            label in label_map and set(parts) <= set(PARTS) for label, parts in found.items()
-        ):
-            raise KeyError
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(
-            f'{path}: must be {{"branches": {{class of the label map: [its parts]}}}}; take it '
-            "from the same folder as the checkpoint."
-        ) from None
-    return found
-
-
-def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:
-    """Reads `pipeline.config`. Raises ModelError when it is missing or malformed."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise ModelError(f"{folder}: there is no {CONFIG}; is this a TF OD API zoo entry?")
-    try:
-        return text_format.Parse(path.read_text(), pipeline_pb2.TrainEvalPipelineConfig())
-    except text_format.ParseError as error:
-        raise ModelError(f"{path}: not a pipeline config of the OD API ({error}).") from error
-
-
-def _require_supported(config: pipeline_pb2.TrainEvalPipelineConfig) -> None:
-    ssd = config.model.ssd
-    for message, field, expected in (
-        (config.model, "model", "ssd"),
-        (ssd.image_resizer, "image_resizer_oneof", "fixed_shape_resizer"),
-        (ssd.matcher, "matcher_oneof", "argmax_matcher"),
-        (ssd.box_coder, "box_coder_oneof", "faster_rcnn_box_coder"),
-    ):
-        found = message.WhichOneof(field)
-        if found != expected:
-            raise ModelError(
-                f"{CONFIG}: {found or 'nothing'} is set where this version of ClassLift can only "
-                f"fine-tune {expected}."
-            )
-
-
-@contextmanager
-def _learning_phase(training: bool) -> Iterator[None]:
-    """Batch norm of legacy Keras follows a global switch: without it, it never updates."""
-    backend = tf.keras.backend
-    backend.set_learning_phase(training)
-    try:
-        yield
-    finally:
-        backend.set_learning_phase(False)

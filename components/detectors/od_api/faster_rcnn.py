@@ -1,0 +1,173 @@
+"""A Faster R-CNN of the OD API's model zoo as a `Detector`."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from components.detectors.detector import Batch, Remembered, share_of_replica
+from components.detectors.od_api.api import bfloat16_to_float32_nested, model_builder
+from components.detectors.od_api.zoo_entry import (
+    CONFIG,
+    ZooEntry,
+    freeze_batch_norm,
+    learning_phase,
+    named,
+)
+from components.errors import ModelError
+
+LOSSES = {
+    "Loss/RPNLoss/localization_loss": "proposal_box",
+    "Loss/RPNLoss/objectness_loss": "proposal",
+    "Loss/BoxClassifierLoss/localization_loss": "box",
+    "Loss/BoxClassifierLoss/classification_loss": "class",
+}
+
+
+class FasterRcnnDetector(ZooEntry):
+    """Parts: the extractor of the first stage is the backbone, what proposes regions the neck, the
+    extractor and the predictor of the second stage the head.
+
+    Losses are the OD API's own. Its classes share their scores (softmax) and its proposals their
+    number, so there are no branches; nor are features cached or the champion's answers kept.
+    """
+
+    meta_architecture = "faster_rcnn"
+    can_branch = False
+    branch = None
+    prefix = None
+
+    def _build(self) -> Any:
+        model = model_builder.build(self._config.model, is_training=True)
+        with learning_phase(False), _inference(model):  # an eager pass makes the variables
+            images = model._feature_extractor.preprocess(tf.zeros([1, *self.input_size, 3]))
+            model.predict(images, self._shapes(1))
+        return model
+
+    def _checkpoint(self) -> tf.train.Checkpoint:
+        return tf.train.Checkpoint(model=self._model)
+
+    def _note(self) -> dict[str, Any]:
+        return {}
+
+    def _owners(self) -> dict[str, tuple[Any, ...]]:
+        """The layers by part, in the order of the image."""
+        model = self._model
+        predictor = model._mask_rcnn_box_predictor
+        return {
+            "backbone": (model._feature_extractor_for_proposal_features,),
+            "neck": (
+                model._first_stage_box_predictor_first_conv,
+                model._first_stage_box_predictor,
+            ),
+            "head": (
+                model._feature_extractor_for_box_classifier_features,
+                predictor._box_prediction_head,
+                predictor._class_prediction_head,
+            ),
+        }
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """As in the protocol."""
+        found: dict[str, tf.Variable] = {}
+        for part, owners in self._owners().items():
+            for owner in owners:
+                found |= named(part, owner.variables, owner)
+        return found
+
+    def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
+        """As in the protocol."""
+        variables = self.variables()
+        frozen = {variables[name].ref() for name in names}
+        freeze_batch_norm((o for owners in self._owners().values() for o in owners), frozen)
+        return {n: v for n, v in variables.items() if v.trainable and n not in names}
+
+    def grow_branch(self, label: str, parts: frozenset[str]) -> None:
+        """Raises ModelError: there are none."""
+        raise ModelError(
+            f"{CONFIG}: the classes of a Faster R-CNN share their scores, so class {label!r} can't "
+            "have a head of its own; choose another freeze policy, as all-but-heads."
+        )
+
+    def drop_branches(self) -> None:
+        """As in the protocol: there are none."""
+
+    def branches(self) -> tuple[str, ...]:
+        """As in the protocol: none."""
+        return ()
+
+    def set_focal(self, gamma: float | None, alpha: float | None) -> None:
+        """Raises ModelError for anything but None: the class loss is a cross-entropy."""
+        if gamma is not None or alpha is not None:
+            raise ModelError(
+                f"{CONFIG}: a Faster R-CNN has no focal loss; leave focal_gamma and focal_alpha "
+                "out."
+            )
+
+    def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Raises ModelError: `prefix` is None."""
+        raise ModelError("A Faster R-CNN has no features to keep.")
+
+    def outputs(
+        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
+    ) -> tuple[tf.Tensor, ...]:
+        """Raises ModelError: champion and challenger propose different regions."""
+        raise ModelError(
+            "A Faster R-CNN can't be held to the champion's answers, for both look at regions of "
+            "their own; leave distillation out, l2_to_start and interpolation are there."
+        )
+
+    def losses(
+        self,
+        batch: Batch,
+        features: tuple[tf.Tensor, ...] | None = None,
+        remembered: Remembered | None = None,
+    ) -> Mapping[str, tf.Tensor]:
+        """As in the protocol: of the proposals, of class and box, and the regularization."""
+        model, count = self._model, batch.images.shape[0]
+        known = [batch.labels[i] > 0 for i in range(count)]
+
+        def by_image(values: tf.Tensor) -> list[tf.Tensor]:
+            return [tf.boolean_mask(values[i], known[i]) for i in range(count)]
+
+        model.provide_groundtruth(
+            groundtruth_boxes_list=by_image(batch.boxes),
+            groundtruth_classes_list=by_image(tf.one_hot(batch.labels - 1, len(self.label_map))),
+            groundtruth_weights_list=by_image(batch.weights),
+        )
+        shapes = self._shapes(count)
+        with learning_phase(True):
+            images = model._feature_extractor.preprocess(batch.images)
+            answers = bfloat16_to_float32_nested(model.predict(images, shapes))
+        found = model.loss(answers, shapes)
+        regularization = tf.add_n([tf.constant(0.0), *model.regularization_losses()])
+        return {
+            **{ours: share_of_replica(found[theirs]) for theirs, ours in LOSSES.items()},
+            "regularization": share_of_replica(regularization),
+        }
+
+    def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """As in the protocol."""
+        model = self._model
+        resized = tf.image.resize(tf.cast(images, tf.float32), self.input_size)
+        shapes = self._shapes(tf.shape(resized)[0])
+        with learning_phase(False), _inference(model):
+            answers = model.predict(model._feature_extractor.preprocess(resized), shapes)
+            found = model.postprocess(bfloat16_to_float32_nested(answers), shapes)
+        return {
+            "detection_boxes": found["detection_boxes"],
+            "detection_classes": found["detection_classes"] + 1,  # the OD API's label offset
+            "detection_scores": found["detection_scores"],
+            "num_detections": found["num_detections"],
+        }
+
+
+@contextmanager
+def _inference(model: Any) -> Iterator[None]:
+    """Within the block, proposals are not sampled by the labels, as a model in training does."""
+    model._is_training = False
+    try:
+        yield
+    finally:
+        model._is_training = True
