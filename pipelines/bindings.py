@@ -31,7 +31,7 @@ class RuntimeValues:
 def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
     """Groups checked values; None leaves a part to its default.
 
-    fixed: what the trainer needs and no user sets: `backend`, `code_version`, `checkpoints`.
+    fixed: what the trainer needs and no user sets: `backend`, `code_version`, `work`.
     """
 
     def group(name: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def write_compiled(config: Config) -> None:
     fixed = {
         "backend": config.backend,
         "code_version": versions["code"],
-        "checkpoints": str(config.work / "checkpoints"),
+        "work": str(config.work),
     }
     ir = _compile(config, bind(config.defaults, fixed), folder, versions)
     topology: dict[str, Any] = {

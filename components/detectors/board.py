@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from components.detectors.selection import Judgement
 
-COLOURS = [[255, 80, 0]]
+ORANGE = [[255.0, 80.0, 0.0]]
 
 
 class Board:
@@ -27,9 +27,9 @@ class Board:
             tf.summary.scalar("images_per_second", rate)
         self._writer.flush()
 
-    def judgement(self, step: int, judgement: Judgement) -> None:
+    def judgement(self, judgement: Judgement) -> None:
         """Recalls at matched precision on eval, by class, and the AP50 of the target."""
-        with self._writer.as_default(step):
+        with self._writer.as_default(judgement.step):
             for label, recall in judgement.recalls.items():
                 tf.summary.scalar(f"eval_recall/{label}", recall)
             tf.summary.scalar(f"eval_ap50/{judgement.target}", judgement.ap50)
@@ -37,7 +37,7 @@ class Board:
 
     def pictures(self, step: int, images: tf.Tensor, boxes: tf.Tensor) -> None:
         """Images uint8[n, height, width, 3] with boxes [n, m, 4] of the target drawn in."""
-        drawn = tf.image.draw_bounding_boxes(tf.cast(images, tf.float32), boxes, COLOURS)
+        drawn = tf.image.draw_bounding_boxes(tf.cast(images, tf.float32), boxes, ORANGE)
         with self._writer.as_default(step):
             tf.summary.image("predictions", tf.cast(drawn, tf.uint8), max_outputs=len(images))
         self._writer.flush()

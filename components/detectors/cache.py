@@ -4,6 +4,7 @@ Where backbone and neck are frozen, most of a training step would compute the sa
 """
 
 import itertools
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -102,20 +103,38 @@ def cached(
     batches: Iterable[Batch],
     count: int,
     report: Callable[[str], None] = print,
+    scratch: Path | None = None,
 ) -> Iterator[FeatureCache]:
-    """A cache of the first `count` batches, on disk until the block ends."""
+    """A cache of the first `count` batches, on disk until the block ends.
+
+    scratch: the folder, emptied first of what a killed run left; a temporary one by default.
+    """
     features = tf.function(detector.features, autograph=False)
-    with tempfile.TemporaryDirectory(prefix="classlift-features-") as folder:
+    with _empty_folder(scratch) as folder:
         cache: FeatureCache | None = None
         for number, batch in enumerate(batches):
-            cache = cache or FeatureCache(Path(folder), count * int(batch.images.shape[0]))
+            cache = cache or FeatureCache(folder, count * int(batch.images.shape[0]))
             if number == count or not cache.add(features(batch.images), batch):
                 break
             if number % 50 == 0:
                 report(f"caching features: batch {number + 1}/{count}")
         if cache is None:
-            cache = FeatureCache(Path(folder), 0)
+            cache = FeatureCache(folder, 0)
         else:
             size = len(cache) * cache.bytes_per_view / 1e6
             report(f"{len(cache)} views cached, {size:.0f} MB")
         yield cache
+
+
+@contextmanager
+def _empty_folder(folder: Path | None) -> Iterator[Path]:
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="classlift-features-") as made:
+            yield Path(made)
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)

@@ -34,21 +34,21 @@ class Judge:
     ) -> None:
         self._serve, self._files, self._label_map = serve, files, label_map
         self._target, self._precision, self._board = target, precision, board
-        self._times = 0
 
-    def __call__(self) -> Judgement:
-        """The judgement of the weights as they are now."""
+    def __call__(self, step: int) -> Judgement:
+        """The judgement of the weights as they are now, at a step."""
         matches = self.matches()
         points = operating_points(matches, self._precision)
         if self._board is not None:
-            self._draw(self._board, points[self._target])
+            self._draw(self._board, step, points[self._target])
         return Judgement(
             target=self._target,
             recalls=recall_at(matches, points),
             ap50=matches.ap50[self._target],
+            step=step,
         )
 
-    def _draw(self, board: Board, threshold: float) -> None:
+    def _draw(self, board: Board, step: int, threshold: float) -> None:
         """The first images, with what is found of the target at its operating point."""
         parsed = next(read_examples(self._files, PICTURES))
         encoded = parsed[ExampleKeys.ENCODED]
@@ -58,8 +58,7 @@ class Judge:
         boxes = tf.where(shown[..., None], found["detection_boxes"], 0.0)
         decoded = [tf.io.decode_image(e, 3, expand_animations=False) for e in encoded]
         images = [tf.image.resize(image, [PICTURE_SIDE, PICTURE_SIDE]) for image in decoded]
-        board.pictures(self._times, tf.stack(images), boxes)
-        self._times += 1
+        board.pictures(step, tf.stack(images), boxes)
 
     def matches(self, report: Callable[[str], None] = lambda _: None) -> Matches:
         """The matching on eval."""

@@ -3,7 +3,6 @@
 All of it is read on eval; test is the gate's alone.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ class Judgement:
     """What weights are worth on eval.
 
     recalls: of each class at its own operating point; NaN for a class without objects.
+    step: of the training that the weights are of.
     """
 
     target: str
@@ -25,10 +25,6 @@ class Judgement:
             f"recall of class {self.target} {self.recalls[self.target]:.3f} at matched precision, "
             f"AP50 {self.ap50:.3f}"
         )
-
-    def at(self, step: int) -> "Judgement":
-        """The same, of a step."""
-        return dataclasses.replace(self, step=step)
 
     def worst_drop(self, before: "Judgement") -> float:
         """The largest drop of another class's recall; 0 when none fell."""

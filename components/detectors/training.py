@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,18 +71,21 @@ def fit(
     recipe: Recipe,
     report: Callable[[str], None] = print,
     *,
-    judge: Callable[[], Judgement] | None = None,
+    judge: Callable[[int], Judgement] | None = None,
     teacher: Teacher | None = None,
     checkpoints: Checkpoints | None = None,
     board: Board | None = None,
+    scratch: Path | None = None,
 ) -> TrainingResult:
     """Trains the detector in place by the recipe, and leaves the best weights in it.
 
     batches: of `recipe.batch_size` images each, as many as there are steps at least.
-    judge: of the present weights on eval; chooses among them, and stops early by `recipe.patience`.
+    judge: of the present weights, of a step, on eval; chooses among them, and stops early by
+        `recipe.patience`.
     teacher: the champion, for `recipe.distillation`.
     checkpoints: where training goes on after it was killed: at the step of the last checkpoint,
         with the same batches, to the same weights on the same kind of machine.
+    scratch: a folder for cached features, emptied before and after; a temporary one by default.
 
     Raises ModelError when a loss is no longer finite: the data or the learning rate are at fault.
     """
@@ -103,7 +107,9 @@ def fit(
     with ExitStack() as stack:
         inputs: Iterator[tuple[Features, Batch]]
         if can_cache(recipe, detector.prefix):
-            cache = stack.enter_context(cached(detector, batches(0), recipe.cached_batches, report))
+            cache = stack.enter_context(
+                cached(detector, batches(0), recipe.cached_batches, report, scratch)
+            )
             inputs = cache.draw(recipe.batch_size, recipe.seed, progress.step)
         else:
             inputs = (((), batch) for batch in batches(progress.step))
@@ -135,7 +141,7 @@ class _Loop:
     changing: Mapping[str, tf.Variable]
     recipe: Recipe
     report: Callable[[str], None]
-    judge: Callable[[], Judgement] | None
+    judge: Callable[[int], Judgement] | None
     checkpoints: Checkpoints | None
     board: Board | None
     progress: _Progress
@@ -247,13 +253,13 @@ def _assign(variables: Mapping[str, tf.Variable], values: Values) -> None:
 
 
 def _judged(
-    judge: Callable[[], Judgement], step: int, board: Board | None, report: Callable[[str], None]
+    judge: Callable[[int], Judgement], step: int, board: Board | None, report: Callable[[str], None]
 ) -> Judgement:
-    judgement = judge()
+    judgement = judge(step)
     report(f"eval at step {step}: {judgement}")
     if board is not None:
-        board.judgement(step, judgement)
-    return judgement.at(step)
+        board.judgement(judgement)
+    return judgement
 
 
 def _resumed(
@@ -282,7 +288,7 @@ def _resumed(
     report(f"going on from step {notes['step']}")
     if board is not None:
         for judgement in judgements:
-            board.judgement(judgement.step, judgement)
+            board.judgement(judgement)
     return _Progress(**notes, before=before, judgements=judgements, best=group("best/"))
 
 
@@ -290,7 +296,7 @@ def _choose(
     changing: Mapping[str, tf.Variable],
     start: Values,
     progress: _Progress,
-    judge: Callable[[], Judgement] | None,
+    judge: Callable[[int], Judgement] | None,
     report: Callable[[str], None],
     recipe: Recipe,
 ) -> tuple[int, float]:

@@ -32,7 +32,7 @@ def run_fn(fn_args: Any) -> None:
 
     fn_args: TFX's; `hyperparameters` is the recipe, `base_model` the champion, and
     `custom_config` has `backend`, `precision`, `target`, `code_version`, and the folder
-    of `checkpoints`.
+    `work`, where checkpoints and features lie until training has ended.
 
     The same seed gives the same weights on the same kind of machine: TensorFlow's deterministic
     kernels are asked for.
@@ -47,7 +47,8 @@ def run_fn(fn_args: Any) -> None:
     examples = Path(fn_args.train_files[0]).parent.parent
     train_files, eval_files = (example_files(examples, split) for split in ("train", "eval"))
     question = {"recipe": recipe.to_dict(), "champion": str(champion.saved_model), **config}
-    checkpoints = Checkpoints(Path(config["checkpoints"]), {**question, "examples": str(examples)})
+    work = Path(config["work"])
+    checkpoints = Checkpoints(work / "checkpoints", {**question, "examples": str(examples)})
     board = Board(Path(fn_args.model_run_dir))
 
     def judge_of(serving: Serving, board: Board | None = None) -> Judge:
@@ -71,6 +72,7 @@ def run_fn(fn_args: Any) -> None:
             teacher=teacher,
             checkpoints=checkpoints,
             board=board,
+            scratch=work / "features",
         )
     say("exporting the challenger")
     if recipe.mixed_precision or strategy.num_replicas_in_sync > 1:

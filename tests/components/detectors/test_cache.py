@@ -111,6 +111,16 @@ def test_the_disk_is_bounded(detector, frozen, batches, monkeypatch):
         assert cache.bytes_per_view == one
 
 
+def test_what_a_killed_run_left_is_removed(detector, frozen, batches, tmp_path):
+    left = tmp_path / "features" / "0.npy"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    with cached(detector, iter(batches), 2, quiet, left.parent) as cache:
+        assert len(cache) == 8
+        assert left.stat().st_size > 4
+    assert not left.parent.exists()
+
+
 @pytest.mark.parametrize(
     ("recipe", "prefix", "caches"),
     [

@@ -38,10 +38,10 @@ class Scripted:
     def __init__(self, detector, recalls):
         self.detector, self.recalls, self.seen = detector, list(recalls), []
 
-    def __call__(self):
+    def __call__(self, step):
         self.seen.append(branch(self.detector))
         recall = self.recalls[len(self.seen) - 1]
-        return Judgement("8", {"8": recall, "3": 0.9}, 0.5)
+        return Judgement("8", {"8": recall, "3": 0.9}, 0.5, step)
 
 
 def train(detector, files, judge, **recipe):
