@@ -59,9 +59,11 @@ class Bundle:
         return points
 
     def can_branch(self) -> bool:
-        """Whether a class of the model can have a head of its own."""
-        found: bool = json.loads((self.entry / ABILITIES).read_text())["can_branch"]
-        return found
+        """Whether a class of the model can have a head of its own; True for one that says nothing,
+        as versions that were served before there was this note.
+        """
+        path = self.entry / ABILITIES
+        return bool(json.loads(path.read_text())["can_branch"]) if path.exists() else True
 
     def provenance(self) -> dict[str, Any]:
         """Where the model comes from; empty for one that ClassLift did not make."""
