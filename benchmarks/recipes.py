@@ -1,45 +1,17 @@
-"""Recipes side by side on the demo: what each gives the weak class, and what it costs the others.
+"""Recipes side by side on the demo, three seeds each: the table and the picture of the README.
 
     make bench-recipes
 
-Each recipe is trained with three seeds, exported, and judged by the gate's own code: champion and
-challenger at matched precision on the same test images. A recipe runs in a process of its own;
-results are kept in `build/bench-recipes`, so that a run that was stopped goes on. Prints the table
-of the README and draws `benchmarks/recipes.svg`.
+Takes about two hours on two cores; results are kept in `build/bench-recipes`, see `comparison`.
 """
 
-import argparse
-import json
-import os
-import subprocess
 import sys
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from statistics import mean
-from typing import Any
+from collections.abc import Sequence
 
-from components.detectors import od_api
+from benchmarks.comparison import ROOT, Entry, Setting, main
+from components.dataset.snapshot import Source
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT / "build" / "bench-recipes"
-SEEDS = (0, 1, 2)
-TARGET, PRECISION = "8", 0.8
-BATCH, ROUNDS = 16, 30  # images a call, and calls, of the timing of inference
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the table.
-
-    data: of the rebalancing; recipe: of the training, `class_weight` being the target's.
-    """
-
-    name: str
-    recipe: dict[str, Any]
-    data: dict[str, Any] = field(default_factory=dict)
-
-
+REFERENCE = "full, balanced replay"
 FULL = {"freeze_policy": "none", "learning_rate": 1e-3, "steps": 800}
 NEW_ONLY = {"replay_share": 0.0, "method": "none"}
 BRANCH = {"freeze_policy": "target-branch", "learning_rate": 0.008, "class_weight": 3.0}
@@ -48,7 +20,7 @@ ENTRIES = (
     Entry("target-branch+neck", {**BRANCH, "freeze_policy": "target-branch+neck"}),
     Entry("full, new data only", FULL, NEW_ONLY),
     Entry("full, new data only, class weight 3", {**FULL, "class_weight": 3.0}, NEW_ONLY),
-    Entry("full, balanced replay", FULL),
+    Entry(REFERENCE, FULL),
     Entry("full, balanced replay, interpolation", {**FULL, "interpolation": True}),
     Entry("full, new data only, interpolation", {**FULL, "interpolation": True}, NEW_ONLY),
     Entry("full, balanced replay, distillation", {**FULL, "distillation": 1.0}),
@@ -63,244 +35,25 @@ ENTRIES = (
 )
 
 
-def main() -> int:
-    """Runs what is missing, then prints the table."""
-    parser = argparse.ArgumentParser(description="Compare recipes on the demo.")
-    parser.add_argument("--only", help="part of a recipe's name")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        name, seed = json.loads(arguments.one)
-        entry = next(entry for entry in ENTRIES if entry.name == name)
-        _result_path(entry, seed).write_text(json.dumps(measure(entry, seed)))
-        return 0
-    WORK.mkdir(parents=True, exist_ok=True)
-    wanted = [entry for entry in ENTRIES if (arguments.only or "") in entry.name]
-    environment = {**os.environ, **od_api.ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    for seed in SEEDS:  # a whole table after the first seed
-        for entry in wanted:
-            if not _result_path(entry, seed).exists():
-                print(f"{entry.name}, seed {seed}", flush=True)
-                subprocess.run(
-                    [
-                        sys.executable,
-                        "-m",
-                        "benchmarks.recipes",
-                        "--one",
-                        json.dumps([entry.name, seed]),
-                    ],
-                    cwd=ROOT,
-                    env=environment,
-                    check=True,
-                    stderr=subprocess.DEVNULL,
-                )
-    print(table(wanted))
-    draw(wanted, ROOT / "benchmarks" / "recipes.svg")
-    return 0
-
-
-def _result_path(entry: Entry, seed: int) -> Path:
-    name = "".join(c if c.isalnum() else "_" for c in entry.name)
-    return WORK / f"{name}-{seed}.json"
-
-
-def measure(entry: Entry, seed: int) -> dict[str, Any]:
-    """Trains one recipe with one seed and compares it with the champion, as the gate does."""
-    import tensorflow as tf
-
-    from components.class_diagnoser.weighting import with_class_weights
-    from components.detectors.backends import load_detector
-    from components.detectors.bundle import write_bundle
-    from components.detectors.examples import example_files
-    from components.detectors.export import Serving
-    from components.detectors.input import training_batches
-    from components.detectors.judge import Judge
-    from components.detectors.predict import load_signature
-    from components.detectors.recipe import Recipe
-    from components.detectors.training import fit
-    from components.recall_gate.evidence import compare
-    from components.recall_gate.rules import judge
-    from components.recall_gate.settings import GateSettings
-    from components.trainer.run_fn import prepare
-
-    def quiet(_: str) -> None:
-        return
-
-    examples = examples_for(entry, seed)
-    changes = with_class_weights(entry.recipe, TARGET, {})
-    recipe = Recipe(seed=seed).override(changes)
-    tf.keras.utils.set_random_seed(recipe.seed)
-    tf.config.experimental.enable_op_determinism()
-    model = ROOT / "demo" / "model"
-    champion_path = WORK / "champion"
-    if not champion_path.exists():
-        champion = load_detector("od_api", model)
-        write_bundle(champion, Serving(champion), champion_path)
-    detector, teacher = prepare("od_api", model, TARGET, recipe)
-    labels = detector.label_map
-    train_files = example_files(examples, "train")
-    serving = Serving(detector)
-    look = Judge(serving.encoded, example_files(examples, "eval"), labels, TARGET, PRECISION)
-    started = time.perf_counter()
-    result = fit(
-        detector,
-        lambda start: training_batches(train_files, detector.input_size, labels, recipe, start),
-        recipe,
-        quiet,
-        judge=look,
-        teacher=teacher,
-    )
-    seconds = time.perf_counter() - started
-    saved = WORK / "challenger"
-    bundle = write_bundle(detector, serving, saved)
-    serves = [load_signature(path) for path in (champion_path, saved)]
-    predictions = [_predictions(serve, examples, labels) for serve in serves]
-    comparison = compare(*predictions, labels.names, TARGET, PRECISION, dict.fromkeys(labels, 0.5))
-    verdict = judge(comparison.evidence, TARGET, GateSettings(precision=PRECISION))
-    target = next(e for e in comparison.evidence if e.label == TARGET)
-    others = [e for e in comparison.evidence if e.label != TARGET]
-    worst = min(others, key=lambda e: e.recall.change)
-    found = {
-        "lift": target.recall.change,
-        "lift_lower": target.recall.lower_bound,
-        "recall": target.challenger_recall,
-        "precision": target.precision,
-        "ap50": target.challenger_ap50,
-        "ap50_before": target.champion_ap50,
-        "worst": worst.recall.change,
-        "worst_lower": min(e.recall.lower_bound for e in others),
-        "unchanged": sum(e.unchanged for e in others),
-        "mean_others": mean(e.recall.change for e in others),
-        "verdict": verdict.verdict,
-        "seconds": seconds,
-        "steps_seconds": result.seconds,
-        "images_per_second": result.images_per_second,
-        "trained_parameters": result.trained_parameters,
-        "chosen": result.chosen,
-        "mixture": result.mixture,
-        "inference": inference_ratio(serves, examples),
-        "bytes": _size(bundle.saved_model / "variables") / _size(champion_path / "variables"),
-    }
-    print(f"  lift {found['lift']:+.3f}, AP50 {found['ap50']:.3f}, {found['verdict']}", flush=True)
-    return found
-
-
-def examples_for(entry: Entry, seed: int) -> Path:
-    """The Examples that RebalancedExampleGen would write; made once for all that ask alike."""
-    from components.dataset.label_map import LabelMap
-    from components.dataset.snapshot import take_snapshot
-    from components.rebalanced_example_gen.rebalance import Rebalancing
-    from components.rebalanced_example_gen.write import write_examples
+def sources() -> Sequence[Source]:
+    """The demo's data."""
     from demo.scenes import write_demo_data
     from pipelines.config import load_config
 
-    name = "-".join(f"{key}={value}" for key, value in sorted(entry.data.items())) or "default"
-    folder = WORK / f"examples-{name}-{seed}"
-    if not folder.exists():
-        config = load_config(ROOT / "configs" / "digits.yaml")
-        write_demo_data(config.data_root)
-        write_examples(
-            take_snapshot(config.sources, lambda _: None),
-            LabelMap.read(ROOT / "demo" / "model" / "label_map.pbtxt"),
-            Rebalancing(target=TARGET, seed=seed, **entry.data),
-            folder,
-            lambda _: None,
-        )
-    return folder
+    config = load_config(ROOT / "configs" / "digits.yaml")
+    write_demo_data(config.data_root)
+    return config.sources
 
 
-def _predictions(serve: Any, examples: Path, labels: Any) -> Any:
-    from components.detectors.examples import example_files
-    from components.detectors.predict import predict
-    from components.recall_gate.evidence import ModelPredictions
-
-    return ModelPredictions(
-        *(
-            predict(serve, example_files(examples, split), labels, lambda _: None)
-            for split in ("eval", "test")
-        )
-    )
-
-
-def inference_ratio(serves: list[Any], examples: Path) -> float:
-    """Median time of the challenger on a batch over that of the champion, called in turn."""
-    from statistics import median
-
-    from components.dataset.schema import ExampleKeys
-    from components.detectors.examples import example_files, read_examples
-
-    encoded = next(read_examples(example_files(examples, "test"), BATCH))[ExampleKeys.ENCODED]
-    times: list[list[float]] = [[], []]
-    for _ in range(ROUNDS):
-        for serve, spent in zip(serves, times, strict=True):
-            started = time.perf_counter()
-            serve(encoded)
-            spent.append(time.perf_counter() - started)
-    return median(b / a for a, b in zip(*times, strict=True))
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def results(entry: Entry) -> list[dict[str, Any]]:
-    """Of the seeds that have run."""
-    paths = [_result_path(entry, seed) for seed in SEEDS]
-    return [json.loads(path.read_text()) for path in paths if path.exists()]
-
-
-def table(entries: list[Entry]) -> str:
-    """Means over the seeds; the bounds are the worst over the seeds."""
-    full = results(next(e for e in ENTRIES if e.name == "full, balanced replay"))
-    lines = [
-        "| recipe | lift (each seed) | lower bound | AP50 | worst other class | unchanged | "
-        "verdicts | training time | inference |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for entry in entries:
-        found = results(entry)
-        if not found:
-            continue
-        seconds = mean(r["seconds"] for r in found)
-        ratio = f" ({seconds / mean(r['seconds'] for r in full):.2f})" if full else ""
-        gains = ", ".join(f"{r['lift']:+.3f}" for r in found)
-        lines.append(
-            f"| {entry.name} | **{mean(r['lift'] for r in found):+.3f}** ({gains}) "
-            f"| {min(r['lift_lower'] for r in found):+.3f} "
-            f"| {mean(r['ap50_before'] for r in found):.3f} → {mean(r['ap50'] for r in found):.3f} "
-            f"| {mean(r['worst'] for r in found):+.3f} "
-            f"(≥ {min(r['worst_lower'] for r in found):+.3f}) "
-            f"| {min(r['unchanged'] for r in found)} of 9 "
-            f"| {', '.join(sorted({r['verdict'] for r in found}))} "
-            f"| {seconds:.0f} s{ratio} | {mean(r['inference'] for r in found):.2f} |"
-        )
-    return "\n".join(lines)
-
-
-def draw(entries: list[Entry], path: Path) -> None:
-    """The trade-off: lift of the target against the worst change of another class."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "classlift"
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 5))
-    for entry in entries:
-        found = results(entry)
-        if not found:
-            continue
-        x, y = mean(r["worst"] for r in found), mean(r["lift"] for r in found)
-        ours = entry.recipe["freeze_policy"].startswith("target-branch")
-        axes.plot(x, y, "o", color="#d4380d" if ours else "#5b6b7b")
-        axes.annotate(entry.name, (x, y), textcoords="offset points", xytext=(5, 3), fontsize=7)
-    axes.axvline(0, color="#999", linewidth=0.8)
-    axes.set_xlabel("worst change of another class's recall")
-    axes.set_ylabel("lift of the weak class")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-
+SETTING = Setting(
+    module="benchmarks.recipes",
+    work=ROOT / "build" / "bench-recipes",
+    model=ROOT / "demo" / "model",
+    target="8",
+    sources=sources,
+    entries=ENTRIES,
+    reference=REFERENCE,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(SETTING, ROOT / "benchmarks" / "recipes.svg"))

@@ -65,7 +65,7 @@ def random_batch(detector: SsdDetector) -> tuple[tf.Tensor, ...]:
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 0.6, (BATCH, BOXES, 2))
     return (
-        tf.constant(rng.uniform(0, 255, (BATCH, *detector.input_size, 3)), tf.float32),
+        tf.constant(rng.uniform(0, 255, (BATCH, *detector.frame.size, 3)), tf.float32),
         tf.constant(np.concatenate([low, low + 0.3], axis=-1), tf.float32),
         tf.constant(rng.integers(1, 11, (BATCH, BOXES)), tf.int32),
         tf.ones([BATCH, BOXES]),

@@ -8,13 +8,14 @@ from typing import Protocol
 import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
+from components.detectors.frame import Frame
 
 
 @dataclass(frozen=True)
 class Batch:
     """Images and their padded labels, ready for `Detector.losses`.
 
-    images: float32[batch, height, width, 3], RGB, 0 to 255, already at the detector's input size.
+    images: float32[batch, height, width, 3], RGB, 0 to 255, already in the detector's frame.
     boxes: float32[batch, boxes, 4], ymin, xmin, ymax, xmax in 0..1.
     labels: int32[batch, boxes], class ids from 1; 0 where a box is padding.
     weights: float32[batch, boxes], the weight of each box in the loss; 0 where it is padding.
@@ -45,8 +46,8 @@ class Detector(Protocol):
     """
 
     label_map: LabelMap
-    input_size: tuple[int, int]
-    """Height and width in pixels of the images that `losses` takes."""
+    frame: Frame
+    """The size of the images that `losses` takes, and how others get there."""
     prefix: str | None
     """The last of `backbone` and `neck` up to which all is frozen, and whose output can be kept."""
     can_branch: bool
@@ -105,7 +106,9 @@ class Detector(Protocol):
         """
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """Detections for [batch, height, width, 3] RGB, 0 to 255, of any size, as the OD API."""
+        """Detections by the OD API's names, for images [batch, height, width, 3] in the frame, RGB,
+        0 to 255; boxes in 0..1 of the frame.
+        """
 
     def save(self, folder: Path) -> None:
         """Writes the weights and what is needed to load them again."""

@@ -27,30 +27,38 @@ class Serving(tf.Module):
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.weights = list(detector.variables().values())
-        height, width = detector.input_size
+        frame = detector.frame
 
-        def resize(images: tf.Tensor) -> tf.Tensor:
-            return tf.image.resize(tf.cast(images, tf.float32), (height, width))
+        def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return frame.fit(tf.io.decode_image(encoded, channels=3, expand_animations=False))
 
-        def decode(encoded: tf.Tensor) -> tf.Tensor:
-            return resize(tf.io.decode_image(encoded, channels=3, expand_animations=False))
+        def find(images: tf.Tensor, taken: tf.Tensor) -> dict[str, tf.Tensor]:
+            found = {name: tf.cast(v, tf.float32) for name, v in detector.detect(images).items()}
+            if frame.short_side is not None:
+                found["detection_boxes"] = tf.minimum(
+                    found["detection_boxes"] / taken[:, None], 1.0
+                )
+            return {name: found[name] for name in OUTPUTS}
 
-        def find(images: tf.Tensor) -> dict[str, tf.Tensor]:
-            found = detector.detect(images)
-            return {name: tf.cast(found[name], tf.float32) for name in OUTPUTS}
+        def detect_all(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            fitted, taken = frame.fit(images)
+            return detect(fitted, tf.tile(taken[None], [tf.shape(images)[0], 1]))
+
+        def detect_encoded(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+            return detect(*tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32)))
 
         # Both signatures call one graph: half the file, half the time to write and to load it.
         # Without AutoGraph, which rewrites all the code it meets: the detectors need none of it.
         detect = tf.function(find, autograph=False).get_concrete_function(
-            tf.TensorSpec([None, height, width, 3], tf.float32)
+            tf.TensorSpec([None, *frame.size, 3], tf.float32), tf.TensorSpec([None, 4], tf.float32)
         )
         self.default = tf.function(
-            lambda images: detect(resize(images)),
+            detect_all,
             input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "input_tensor")],
             autograph=False,
         ).get_concrete_function()
         self.encoded = tf.function(
-            lambda encoded: detect(tf.map_fn(decode, encoded, fn_output_signature=tf.float32)),
+            detect_encoded,
             input_signature=[tf.TensorSpec([None], tf.string, "encoded")],
             autograph=False,
         ).get_concrete_function()

@@ -9,6 +9,7 @@ from components.dataset.schema import ExampleKeys
 from components.detectors import augmentation
 from components.detectors.detector import Batch
 from components.detectors.examples import FEATURES
+from components.detectors.frame import Frame
 from components.detectors.recipe import Recipe
 
 SHUFFLE_BUFFER = 4096
@@ -20,7 +21,7 @@ MAX_BOXES = 100
 
 def training_batches(
     files: Sequence[str],
-    input_size: tuple[int, int],
+    frame: Frame,
     label_map: LabelMap,
     recipe: Recipe,
     start: int = 0,
@@ -36,9 +37,9 @@ def training_batches(
     def load(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_single_example(record, FEATURES)
         image = tf.io.decode_image(parsed[ExampleKeys.ENCODED], 3, expand_animations=False)
-        image = tf.image.resize(tf.cast(image, tf.float32), input_size)
+        fitted, taken = frame.fit(image)
         boxes, labels = _boxes(parsed)
-        return image, boxes, labels
+        return fitted, boxes * taken, labels
 
     def augment(
         index: tf.Tensor, images: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor
@@ -61,7 +62,7 @@ def training_batches(
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .padded_batch(
             recipe.batch_size,
-            padded_shapes=([*input_size, 3], [None, 4], [None]),
+            padded_shapes=([*frame.size, 3], [None, 4], [None]),
             drop_remainder=True,
         )
         .enumerate(start)

@@ -65,7 +65,7 @@ def run_fn(fn_args: Any) -> None:
         serving = Serving(detector)
         result = fit(
             detector,
-            partial(training_batches, train_files, detector.input_size, labels, recipe),
+            partial(training_batches, train_files, detector.frame, labels, recipe),
             recipe,
             say,
             judge=judge_of(serving, board),

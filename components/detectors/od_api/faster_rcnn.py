@@ -41,7 +41,7 @@ class FasterRcnnDetector(ZooEntry):
     def _build(self) -> Any:
         model = model_builder.build(self._config.model, is_training=True)
         with learning_phase(False), _inference(model):  # an eager pass makes the variables
-            images = model._feature_extractor.preprocess(tf.zeros([1, *self.input_size, 3]))
+            images = model._feature_extractor.preprocess(tf.zeros([1, *self.frame.size, 3]))
             model.predict(images, self._shapes(1))
         return model
 
@@ -150,10 +150,9 @@ class FasterRcnnDetector(ZooEntry):
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """As in the protocol."""
         model = self._model
-        resized = tf.image.resize(tf.cast(images, tf.float32), self.input_size)
-        shapes = self._shapes(tf.shape(resized)[0])
+        shapes = self._shapes(tf.shape(images)[0])
         with learning_phase(False), _inference(model):
-            answers = model.predict(model._feature_extractor.preprocess(resized), shapes)
+            answers = model.predict(model._feature_extractor.preprocess(images), shapes)
             found = model.postprocess(bfloat16_to_float32_nested(answers), shapes)
         return {
             "detection_boxes": found["detection_boxes"],

@@ -82,7 +82,7 @@ class SsdDetector(ZooEntry):
         config.ssd.num_classes = classes or config.ssd.num_classes
         model = model_builder.build(config, is_training=True)
         # An eager pass builds the variables and the anchors.
-        model.predict(tf.zeros([1, *self.input_size, 3]), self._shapes(1))
+        model.predict(tf.zeros([1, *self.frame.size, 3]), self._shapes(1))
         return model
 
     def _read_note(self, folder: Path) -> None:
@@ -191,7 +191,7 @@ class SsdDetector(ZooEntry):
         freeze_batch_norm(owners, frozen)
         self.prefix = frozen_prefix(list(variables), names, self.branch)
         if self.prefix == "backbone":
-            extractor, image = self._model._feature_extractor, tf.zeros([1, *self.input_size, 3])
+            extractor, image = self._model._feature_extractor, tf.zeros([1, *self.frame.size, 3])
             self._used_maps = used_by_neck(extractor, image, run_backbone(extractor, image))
         return {
             name: variable
@@ -231,7 +231,7 @@ class SsdDetector(ZooEntry):
         else:
             given = iter(features)
             maps = tuple(next(given) if used else tf.zeros([]) for used in self._used_maps)
-            preprocessed = tf.zeros([tf.shape(features[0])[0], *self.input_size, 3])
+            preprocessed = tf.zeros([tf.shape(features[0])[0], *self.frame.size, 3])
         return run_neck(self._neck_to_train(), preprocessed, maps)
 
     def outputs(
@@ -324,12 +324,11 @@ class SsdDetector(ZooEntry):
         for each branch.
         """
         model = self._model
-        resized = tf.image.resize(tf.cast(images, tf.float32), self.input_size)
         # The batch must stay dynamic here: with a static one, NMS is unrolled image by image.
-        shapes = self._shapes(tf.shape(resized)[0])
+        shapes = self._shapes(tf.shape(images)[0])
         extractor = model._feature_extractor
         with learning_phase(False):
-            preprocessed = extractor.preprocess(resized)
+            preprocessed = extractor.preprocess(images)
             with recorded(extractor) as backbone_maps:
                 predictions = bfloat16_to_float32_nested(model.predict(preprocessed, shapes))
             branches = {}

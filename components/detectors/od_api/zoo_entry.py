@@ -12,6 +12,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from components.dataset.label_map import LabelMap
+from components.detectors.frame import Frame
 from components.detectors.freeze import PARTS
 from components.detectors.od_api.api import FreezableBatchNorm, pipeline_pb2
 from components.errors import ModelError
@@ -24,8 +25,8 @@ BRANCHES = "branches.json"
 class ZooEntry(ABC):
     """What the meta-architectures share: a config, a label map that fits it, a checkpoint.
 
-    Raises ModelError for a label map that does not fit the config, for an image resizer other than
-    `fixed_shape_resizer`, and for a checkpoint that does not fit the model.
+    Raises ModelError for a label map that does not fit the config, for an image resizer that makes
+    images of different sizes, and for a checkpoint that does not fit the model.
     """
 
     meta_architecture: str
@@ -38,12 +39,10 @@ class ZooEntry(ABC):
                 f"The model predicts {settings.num_classes} classes, its label map names "
                 f"{len(label_map)}: they must agree."
             )
-        require(settings.image_resizer, "image_resizer_oneof", "fixed_shape_resizer")
         self._config = config
         self._settings = settings
         self.label_map = label_map
-        resizer = settings.image_resizer.fixed_shape_resizer
-        self.input_size = (resizer.height, resizer.width)
+        self.frame = read_frame(settings.image_resizer)
         self._model = self._build()
 
     @abstractmethod
@@ -95,7 +94,7 @@ class ZooEntry(ABC):
 
     def _shapes(self, batch: int | tf.Tensor) -> tf.Tensor:
         """int32[batch, 3]: the true shapes of images, as the OD API wants them."""
-        return tf.tile([[*self.input_size, 3]], [batch, 1])
+        return tf.tile([[*self.frame.size, 3]], [batch, 1])
 
 
 def named(part: str, variables: Iterable[tf.Variable], owner: Any = None) -> dict[str, tf.Variable]:
@@ -149,6 +148,22 @@ def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:
         return text_format.Parse(path.read_text(), pipeline_pb2.TrainEvalPipelineConfig())
     except text_format.ParseError as error:
         raise ModelError(f"{path}: not a pipeline config of the OD API ({error}).") from error
+
+
+def read_frame(resizer: Any) -> Frame:
+    """The frame that an image resizer of a config asks for. Raises ModelError when it varies."""
+    if resizer.WhichOneof("image_resizer_oneof") == "keep_aspect_ratio_resizer":
+        range_ = resizer.keep_aspect_ratio_resizer
+        if not range_.pad_to_max_dimension or any(range_.per_channel_pad_value):
+            raise ModelError(
+                f"{CONFIG}: keep_aspect_ratio_resizer makes images of different sizes; set "
+                "pad_to_max_dimension: true, and leave per_channel_pad_value out."
+            )
+        side = range_.max_dimension
+        return Frame(side, side, range_.min_dimension, pixel_centres=False)
+    require(resizer, "image_resizer_oneof", "fixed_shape_resizer")
+    fixed = resizer.fixed_shape_resizer
+    return Frame(fixed.height, fixed.width, pixel_centres=False)
 
 
 def require(message: Any, field: str, expected: str) -> None:

@@ -45,7 +45,7 @@ def values(model):
 
 
 def batches(model, files, recipe):
-    return partial(training_batches, files, model.input_size, model.label_map, recipe)
+    return partial(training_batches, files, model.frame, model.label_map, recipe)
 
 
 def test_what_is_loaded_is_what_was_saved(model, entry, tmp_path):
@@ -108,7 +108,8 @@ def test_exported_it_answers_alike_in_a_clean_process(model, examples, tmp_path)
     assert answers["strange_modules"] == []
     again = load_detector("od_api", bundle.entry)
     images = tf.stack([tf.io.decode_image(e, 3, expand_animations=False) for e in encoded])
-    ours, theirs = model.detect(images), again.detect(images)
+    fitted, _ = model.frame.fit(images)
+    ours, theirs = model.detect(fitted), again.detect(fitted)
     for name, value in ours.items():
         np.testing.assert_allclose(value, theirs[name], atol=1e-5)
     boxes, classes = ours["detection_boxes"].numpy(), ours["detection_classes"].numpy()

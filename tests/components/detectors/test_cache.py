@@ -21,7 +21,7 @@ pytestmark = pytest.mark.pipeline
 @pytest.fixture
 def batches(detector, train_files):
     recipe = Recipe(batch_size=4)
-    found = training_batches(train_files, detector.input_size, detector.label_map, recipe)
+    found = training_batches(train_files, detector.frame, detector.label_map, recipe)
     return list(itertools.islice(found, 3))
 
 
@@ -140,7 +140,7 @@ def test_a_branch_learns_from_the_cache(detector, train_files):
     head = {n: v.numpy() for n, v in detector.variables().items() if part_of(n) != "branch"}
     said = []
     recipe = Recipe(steps=40, batch_size=8, cached_batches=6)
-    found = partial(training_batches, train_files, detector.input_size, detector.label_map, recipe)
+    found = partial(training_batches, train_files, detector.frame, detector.label_map, recipe)
     try:
         fit(detector, found, recipe, said.append)
     finally:
@@ -158,9 +158,7 @@ def test_one_seed_one_branch(detector, train_files):
         tf.keras.utils.set_random_seed(seed)
         detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
         recipe = Recipe(steps=6, batch_size=4, cached_batches=3, seed=seed)
-        found = partial(
-            training_batches, train_files, detector.input_size, detector.label_map, recipe
-        )
+        found = partial(training_batches, train_files, detector.frame, detector.label_map, recipe)
         fit(detector, found, recipe, quiet)
         ends.append(np.concatenate([v.numpy().ravel() for v in detector.variables().values()]))
         detector.drop_branches()

@@ -38,7 +38,7 @@ TRAIN = textwrap.dedent(
     if policy in BRANCH_PARTS:
         detector.grow_branch("8", BRANCH_PARTS[policy])
     batches = partial(
-        training_batches, [records], detector.input_size, detector.label_map, recipe
+        training_batches, [records], detector.frame, detector.label_map, recipe
     )
     checkpoints = Checkpoints(Path(folder), {"policy": policy})
     report = partial(print, flush=True)

@@ -46,7 +46,7 @@ class Scripted:
 
 def train(detector, files, judge, **recipe):
     asked = Recipe(batch_size=4, cached_batches=0, learning_rate=0.01, **recipe)
-    batches = partial(training_batches, files, detector.input_size, detector.label_map, asked)
+    batches = partial(training_batches, files, detector.frame, detector.label_map, asked)
     return fit(detector, batches, asked, quiet, judge=judge)
 
 
@@ -85,9 +85,7 @@ def test_what_tensorboard_shows(branched, examples, train_files, tmp_path):
     files = example_files(examples, "eval")
     judge = Judge(Serving(branched).encoded, files, branched.label_map, "8", 0.5, board)
     recipe = Recipe(batch_size=4, steps=2, evaluations=2, cached_batches=0)
-    batches = partial(
-        training_batches, train_files, branched.input_size, branched.label_map, recipe
-    )
+    batches = partial(training_batches, train_files, branched.frame, branched.label_map, recipe)
     result = fit(branched, batches, recipe, quiet, judge=judge, board=board)
     assert set(result.judgements[0]["recalls"]) == set(branched.label_map)
     events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()

@@ -41,7 +41,7 @@ def test_answers_a_batch_of_eight_in_a_clean_process(bundle, encoded):
 
 def test_answers_as_the_detector_does(served, detector, encoded):
     images = tf.stack([tf.io.decode_image(e, 3, expand_animations=False) for e in encoded])
-    ours = detector.detect(images)
+    ours = detector.detect(tf.cast(images, tf.float32))
     for name, value in served.signatures["serving_default"](images).items():
         assert np.abs(value.numpy() - ours[name].numpy()).max() < 1e-4
 

@@ -38,7 +38,7 @@ def batches_for_every_level(detector, label, batch_size=8):
     labels = np.full([batch_size, len(boxes)], detector.label_map.id_of(label), np.int32)
     while True:
         yield Batch(
-            tf.constant(rng.uniform(0, 255, [batch_size, *detector.input_size, 3]), tf.float32),
+            tf.constant(rng.uniform(0, 255, [batch_size, *detector.frame.size, 3]), tf.float32),
             tf.tile(boxes[None], [batch_size, 1, 1]),
             tf.constant(labels),
             tf.ones(labels.shape),
@@ -46,7 +46,7 @@ def batches_for_every_level(detector, label, batch_size=8):
 
 
 def train(detector, files, recipe, **more):
-    batches = partial(training_batches, files, detector.input_size, detector.label_map, recipe)
+    batches = partial(training_batches, files, detector.frame, detector.label_map, recipe)
     return fit(detector, batches, recipe, quiet, **more)
 
 
@@ -108,7 +108,7 @@ def test_class_weights_reach_the_boxes_of_their_class(detector, train_files):
     for weights in ({}, {"8": 3.0}):
         recipe = Recipe(class_weights=weights, batch_size=8, augmentation=False)
         batch = next(
-            iter(training_batches(train_files, detector.input_size, detector.label_map, recipe))
+            iter(training_batches(train_files, detector.frame, detector.label_map, recipe))
         )
         is_target = batch.labels.numpy() == detector.label_map.id_of("8")
         seen.append((batch.weights.numpy()[is_target], batch.weights.numpy()[~is_target]))

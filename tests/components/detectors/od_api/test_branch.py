@@ -29,7 +29,7 @@ def train(detector, label, examples, steps=5, policy=TARGET_BRANCH):
     detector.grow_branch(label, BRANCH_PARTS[policy])
     recipe = Recipe(policy, steps=steps, batch_size=8, learning_rate=0.01)
     files = example_files(examples, "train")
-    batches = partial(training_batches, files, detector.input_size, detector.label_map, recipe)
+    batches = partial(training_batches, files, detector.frame, detector.label_map, recipe)
     fit(detector, batches, recipe, quiet)
 
 
@@ -45,8 +45,9 @@ def detections(detector, examples):
     """
     parsed = next(read_examples(example_files(examples, "test"), 16))
     encoded = parsed[ExampleKeys.ENCODED].numpy()
-    images = tf.stack([tf.io.decode_image(e, 3, expand_animations=False) for e in encoded])
-    spec = tf.TensorSpec([None, *images.shape[1:]], tf.uint8)
+    images = [tf.io.decode_image(e, 3, expand_animations=False) for e in encoded]
+    images = tf.cast(tf.stack(images), tf.float32)
+    spec = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
     found = tf.function(detector.detect, input_signature=[spec], autograph=False)(images)
     boxes, classes, scores, count = (value.numpy() for value in found.values())
     rows = [

@@ -38,7 +38,7 @@ def replace(path, old, new):
                 "fixed_shape_resizer { height: 128 width: 128 }",
                 "keep_aspect_ratio_resizer { min_dimension: 128 }",
             ),
-            "can only fine-tune fixed_shape_resizer",
+            "set pad_to_max_dimension: true",
         ),
         (
             lambda e: replace(e / "pipeline.config", "depth: 64", "depth: 32"),

@@ -28,7 +28,7 @@ def random_batch(rng, size, images=4):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_the_stock_loss(detector, seed):
-    batch = random_batch(np.random.default_rng(seed), detector.input_size)
+    batch = random_batch(np.random.default_rng(seed), detector.frame.size)
     ours = detector.losses(batch)
 
     model = detector._model
