@@ -1,23 +1,31 @@
 """Cached features: what the frozen parts make of each training view is computed once.
 
-Where backbone and neck are frozen, most of a training step would compute the same again.
+Where backbone and neck are frozen, most of a training step would compute the same again; and so
+would the next run, where only other parts of the recipe have changed.
 """
 
+import fcntl
+import hashlib
 import itertools
-import shutil
+import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.dataset.paths import replacing
 from components.detectors.detector import Batch, Detector
 
 MAX_BYTES = 4_000_000_000
 """On disk; there are fewer views where they would take more."""
+
+INDEX = "index.json"
+BATCHES_PER_FLUSH = 50
 
 Features = tuple[tf.Tensor, ...]
 
@@ -25,13 +33,27 @@ Features = tuple[tf.Tensor, ...]
 class FeatureCache:
     """Views of training images, in the order in which they came: features, boxes and labels.
 
-    The features lie in memory-mapped files of `dtype`; half precision halves the disk.
+    The features lie in memory-mapped files of `dtype`; half precision halves the disk. An index
+    beside them names their batches, so that a cache of the same `key` in the same folder knows them
+    again.
     """
 
-    def __init__(self, folder: Path, capacity: int, dtype: npt.DTypeLike = np.float16) -> None:
-        self._folder, self._capacity, self._dtype = folder, capacity, dtype
+    def __init__(
+        self, folder: Path, capacity: int, dtype: npt.DTypeLike = np.float16, key: str = ""
+    ) -> None:
+        self._folder, self._capacity, self._dtype = folder, capacity, np.dtype(dtype)
+        self._key = f"{key} {capacity} {self._dtype}"
         self._maps: list[np.memmap] = []
         self._labels: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._batches: list[str] = []
+        """The names of those whose features are there; this cache has come to `_position`."""
+        self._position = 0
+        index = folder / INDEX
+        if index.exists():
+            note = json.loads(index.read_text())
+            if note["key"] == self._key:
+                self._map(note["shapes"], "r+")
+                self._batches = note["batches"]
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -41,30 +63,60 @@ class FeatureCache:
         """Of the features of one view."""
         return sum(int(np.prod(m.shape[1:])) * m.dtype.itemsize for m in self._maps)
 
-    def add(self, features: Features, batch: Batch) -> bool:
-        """Adds a batch; False when it no longer fits, and nothing is added."""
+    def knows(self, batch: Batch, name: str) -> bool:
+        """Takes up the next batch if its features are there already, under that name."""
+        known = self._batches[self._position : self._position + 1] == [name]
+        if known:
+            self._label(batch)
+        return known
+
+    def add(self, features: Features, batch: Batch, name: str = "") -> bool:
+        """Adds the next batch; False when it no longer fits, and nothing is added."""
         count = int(batch.images.shape[0])
         if not self._maps:
-            one = sum(int(np.prod(f.shape[1:])) for f in features) * np.dtype(self._dtype).itemsize
-            self._capacity = min(self._capacity, MAX_BYTES // one)
-            self._maps = [
-                np.memmap(
-                    self._folder / f"{level}.npy",
-                    self._dtype,
-                    "w+",
-                    shape=(self._capacity, *feature.shape[1:]),
-                )
-                for level, feature in enumerate(features)
-            ]
+            one = sum(int(np.prod(f.shape[1:])) for f in features) * self._dtype.itemsize
+            capacity = min(self._capacity, MAX_BYTES // one)
+            (self._folder / INDEX).unlink(missing_ok=True)
+            for other in self._folder.glob("*.npy"):
+                other.unlink()
+            self._map([(capacity, *feature.shape[1:]) for feature in features], "w+")
         start = len(self)
-        if start + count > self._capacity:
+        if start + count > len(self._maps[0]):
             return False
+        if self._position < len(self._batches):  # others lie there, and will not any more
+            del self._batches[self._position :]
+            self.flush()
         for store, feature in zip(self._maps, features, strict=True):
             store[start : start + count] = tf.cast(feature, tf.float32).numpy()
+        self._batches.append(name)
+        self._label(batch)
+        if self._position % BATCHES_PER_FLUSH == 0:
+            self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Writes what is there to disk, then the index: a killed run leaves no false entry."""
+        for store in self._maps:
+            store.flush()
+        note = {
+            "key": self._key,
+            "shapes": [store.shape for store in self._maps],
+            "batches": self._batches,
+        }
+        with replacing(self._folder / INDEX) as draft:
+            draft.write_text(json.dumps(note))
+
+    def _map(self, shapes: Sequence[Sequence[int]], mode: Literal["r+", "w+"]) -> None:
+        self._maps = [
+            np.memmap(self._folder / f"{level}.npy", self._dtype, mode, shape=tuple(shape))
+            for level, shape in enumerate(shapes)
+        ]
+
+    def _label(self, batch: Batch) -> None:
         self._labels += zip(
             batch.boxes.numpy(), batch.labels.numpy(), batch.weights.numpy(), strict=True
         )
-        return True
+        self._position += 1
 
     def read(self, views: npt.NDArray[np.int64]) -> tuple[Features, Batch]:
         """Features in float32 and labels of some views; the batch has no images."""
@@ -103,38 +155,56 @@ def cached(
     batches: Iterable[Batch],
     count: int,
     report: Callable[[str], None] = print,
-    scratch: Path | None = None,
+    folder: Path | None = None,
+    key: str = "",
 ) -> Iterator[FeatureCache]:
-    """A cache of the first `count` batches, on disk until the block ends.
+    """A cache of the first `count` batches.
 
-    scratch: the folder, emptied first of what a killed run left; a temporary one by default.
+    folder: keeps the features for the next run, which computes only those of batches with other
+        pixels; None for a temporary folder, which the second of two runs at once takes too.
+    key: of what makes the features of pixels; those of another key are replaced.
     """
     features = tf.function(detector.features, autograph=False)
-    with _empty_folder(scratch) as folder:
+    with _owned(folder, report) as own:
         cache: FeatureCache | None = None
+        known = 0
         for number, batch in enumerate(batches):
-            cache = cache or FeatureCache(folder, count * int(batch.images.shape[0]))
-            if number == count or not cache.add(features(batch.images), batch):
+            if cache is None:
+                cache = FeatureCache(own, count * int(batch.images.shape[0]), key=key)
+            if number == count:
+                break
+            name = hashlib.blake2b(batch.images.numpy(), digest_size=16).hexdigest()
+            if cache.knows(batch, name):
+                known += 1
+            elif not cache.add(features(batch.images), batch, name):
                 break
             if number % 50 == 0:
                 report(f"caching features: batch {number + 1}/{count}")
         if cache is None:
-            cache = FeatureCache(folder, 0)
+            cache = FeatureCache(own, 0)
         else:
+            cache.flush()
             size = len(cache) * cache.bytes_per_view / 1e6
-            report(f"{len(cache)} views cached, {size:.0f} MB")
+            report(
+                f"{len(cache)} views cached, {size:.0f} MB"
+                + (f"; {known} batches of them from an earlier run" if known else "")
+            )
         yield cache
 
 
 @contextmanager
-def _empty_folder(folder: Path | None) -> Iterator[Path]:
-    if folder is None:
-        with tempfile.TemporaryDirectory(prefix="classlift-features-") as made:
-            yield Path(made)
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
+def _owned(folder: Path | None, report: Callable[[str], None]) -> Iterator[Path]:
+    """The folder, for this process alone; a temporary one where there is none or it is taken."""
+    with ExitStack() as stack:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder / "lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                report(f"another run is using {folder}: its features are not shared")
+            else:
+                yield folder
+                return
+        temporary = tempfile.TemporaryDirectory(prefix="classlift-features-")
+        yield Path(stack.enter_context(temporary))

@@ -1,5 +1,6 @@
 """Fine-tuning, as one story: freeze, step, watch, keep the best. The same for every backend."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -75,7 +76,8 @@ def fit(
     teacher: Teacher | None = None,
     checkpoints: Checkpoints | None = None,
     board: Board | None = None,
-    scratch: Path | None = None,
+    features: Path | None = None,
+    version: str = "",
 ) -> TrainingResult:
     """Trains the detector in place by the recipe, and leaves the best weights in it.
 
@@ -85,7 +87,8 @@ def fit(
     teacher: the champion, for `recipe.distillation`.
     checkpoints: where training goes on after it was killed: at the step of the last checkpoint,
         with the same batches, to the same weights on the same kind of machine.
-    scratch: a folder for cached features, emptied before and after; a temporary one by default.
+    features: a folder that keeps cached features from run to run; a temporary one by default.
+    version: of the code, whose change makes kept features worthless.
 
     Raises ModelError when a loss is no longer finite: the data or the learning rate are at fault.
     """
@@ -107,8 +110,9 @@ def fit(
     with ExitStack() as stack:
         inputs: Iterator[tuple[Features, Batch]]
         if can_cache(recipe, detector.prefix):
+            key = f"{version} {_key(detector, frozen)}"
             cache = stack.enter_context(
-                cached(detector, batches(0), recipe.cached_batches, report, scratch)
+                cached(detector, batches(0), recipe.cached_batches, report, features, key)
             )
             inputs = cache.draw(recipe.batch_size, recipe.seed, progress.step)
         else:
@@ -126,6 +130,15 @@ def fit(
         mixture=mixture,
         judgements=[asdict(judgement) for judgement in progress.judgements],
     )
+
+
+def _key(detector: Detector, frozen: frozenset[str]) -> str:
+    """Of all that features depend on beside the images: what makes them, and where it is cut."""
+    found = hashlib.blake2b(f"{detector.prefix} {detector.branch} {detector.frame}".encode())
+    for name, variable in detector.variables().items():
+        if name in frozen:
+            found.update(name.encode() + variable.numpy().tobytes())
+    return found.hexdigest()
 
 
 def can_cache(recipe: Recipe, prefix: str | None) -> bool:
@@ -153,8 +166,8 @@ class _Loop:
         started = reported = kept = time.monotonic()
         losses: Mapping[str, tf.Tensor] = {}
         traced = False
-        for features, batch in islice(inputs, last - progress.step):
-            losses = self.step(features, batch)
+        for found, batch in islice(inputs, last - progress.step):
+            losses = self.step(found, batch)
             progress.step += 1
             if traced:
                 progress.images += int(batch.labels.shape[0])

@@ -32,7 +32,7 @@ def run_fn(fn_args: Any) -> None:
 
     fn_args: TFX's; `hyperparameters` is the recipe, `base_model` the champion, and
     `custom_config` has `backend`, `precision`, `target`, `code_version`, and the folder
-    `work`, where checkpoints and features lie until training has ended.
+    `work`, where checkpoints lie until training has ended, and features for the next one.
 
     The same seed gives the same weights on the same kind of machine: TensorFlow's deterministic
     kernels are asked for.
@@ -72,7 +72,8 @@ def run_fn(fn_args: Any) -> None:
             teacher=teacher,
             checkpoints=checkpoints,
             board=board,
-            scratch=work / "features",
+            features=work / "features",
+            version=config["code_version"],
         )
     say("exporting the challenger")
     if recipe.mixed_precision or strategy.num_replicas_in_sync > 1:

@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from components.detectors import cache as module
 from components.detectors.cache import FeatureCache, cached
+from components.detectors.detector import Batch
 from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, frozen_names, part_of
 from components.detectors.input import training_batches
 from components.detectors.recipe import Recipe
-from components.detectors.training import can_cache, fit
+from components.detectors.training import _key, can_cache, fit
 from tests.components.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
@@ -43,6 +44,10 @@ def variables(request, detector):
 def frozen(detector):
     yield freeze(detector, "all-but-heads")
     detector.freeze(frozenset())
+
+
+def tensors_of(batch):
+    return batch.images, batch.boxes, batch.labels, batch.weights
 
 
 def losses_and_gradients(detector, variables, batch, features=None):
@@ -111,14 +116,83 @@ def test_the_disk_is_bounded(detector, frozen, batches, monkeypatch):
         assert cache.bytes_per_view == one
 
 
-def test_what_a_killed_run_left_is_removed(detector, frozen, batches, tmp_path):
-    left = tmp_path / "features" / "0.npy"
-    left.parent.mkdir()
-    left.write_bytes(b"half")
-    with cached(detector, iter(batches), 2, quiet, left.parent) as cache:
-        assert len(cache) == 8
-        assert left.stat().st_size > 4
-    assert not left.parent.exists()
+class Counted:
+    """A detector that counts how often it is asked for features."""
+
+    def __init__(self, detector):
+        self._detector, self.batches = detector, 0
+
+    def features(self, images):
+        tf.py_function(self._count, [], [])
+        return self._detector.features(images)
+
+    def _count(self):
+        self.batches += 1
+
+
+def views(detector, batches, folder, key="weights"):
+    """What the cache holds, and how many batches had to be computed for it."""
+    counted, said = Counted(detector), []
+    with cached(counted, iter(batches), len(batches), said.append, folder, key) as cache:
+        features, labels = cache.read(np.arange(len(cache)))
+        return [*features, labels.boxes, labels.weights], counted.batches, said[-1]
+
+
+def test_features_outlive_the_run(detector, frozen, batches, tmp_path):
+    first, computed, _ = views(detector, batches, tmp_path)
+    assert computed == 3
+    again, computed, said = views(detector, batches, tmp_path)
+    assert computed == 0
+    assert "3 batches of them from an earlier run" in said
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_only_what_makes_features_is_asked(detector, frozen, batches, tmp_path):
+    """Other weights of the boxes: the same features. Another image: those of its batch are new."""
+    views(detector, batches, tmp_path)
+    heavy = [Batch(b.images, b.boxes, b.labels, b.weights * 2) for b in batches]
+    found, computed, _ = views(detector, heavy, tmp_path)
+    assert computed == 0
+    plain, _, _ = views(detector, batches, tmp_path / "other")
+    assert np.array_equal(found[-1], plain[-1] * 2)
+    other = [batches[0], Batch(batches[1].images + 1, *tensors_of(batches[1])[1:]), batches[2]]
+    found, computed, _ = views(detector, other, tmp_path)
+    assert computed == 2  # from the changed one on
+    expected, _, _ = views(detector, other, tmp_path / "third")
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert views(detector, batches, tmp_path, "other weights")[1] == 3
+
+
+def test_a_killed_run_leaves_nothing_false(detector, frozen, batches, tmp_path):
+    """Killed before the index was written: features lie there that nobody vouches for."""
+    views(detector, batches, tmp_path)
+    (tmp_path / "index.json").unlink()
+    assert views(detector, batches, tmp_path)[1] == 3
+
+
+def test_two_runs_at_once_do_not_share(detector, frozen, batches, tmp_path):
+    said = []
+    with cached(detector, iter(batches), 3, quiet, tmp_path) as first:
+        before = first.read(np.arange(4))[0][0].numpy()
+        other = [Batch(b.images * 0, *tensors_of(b)[1:]) for b in batches]
+        with cached(detector, iter(other), 3, said.append, tmp_path):
+            pass
+        assert np.array_equal(before, first.read(np.arange(4))[0][0].numpy())
+    assert "another run is using" in said[0]
+
+
+def test_the_key_is_of_the_weights_that_stay(detector, frozen):
+    names = frozen_names("all-but-heads", list(detector.variables()))
+    first = _key(detector, names)
+    head, backbone = (
+        next(v for n, v in detector.variables().items() if part_of(n) == part)
+        for part in ("head", "backbone")
+    )
+    for variable, changes in ((head, False), (backbone, True)):
+        before = variable.numpy()
+        variable.assign(before + 1)
+        assert (_key(detector, names) != first) == changes
+        variable.assign(before)
 
 
 @pytest.mark.parametrize(
