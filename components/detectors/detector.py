@@ -54,6 +54,12 @@ class Detector(Protocol):
     """Whether a class can have a head of its own: its scores are its own, not shared (softmax)."""
     branch: str | None
     """The prefix of the names of the branch that training means; None for the common head."""
+    rivalry: tf.Variable | None
+    """How much a detection of another class speaks against the branch's: where they overlap by
+    half, the branch's score is multiplied by (1 - the other's) ** rivalry. What is surely a 3 is
+    hardly an 8, which a head of one class can't know; but a rider and his bicycle overlap, so it is
+    for eval to choose. None without a branch.
+    """
 
     def variables(self) -> dict[str, tf.Variable]:
         """All variables by name, `part/layer/.../variable` (`freeze.PARTS`), each once, in the

@@ -29,6 +29,9 @@ CHECKPOINT_SECONDS = 30.0
 MIXTURES = (0.2, 0.4, 0.6, 0.8)
 """Shares of the new weights that interpolation tries, beside 1."""
 
+RIVALRIES = (0.0, 0.5)
+"""Values of `Detector.rivalry` that are tried."""
+
 Values = dict[str, np.ndarray]
 
 Batches = Callable[[int], Iterable[Batch]]
@@ -40,7 +43,8 @@ class TrainingResult:
     """What a training run did: for the log and the report.
 
     steps: done; chosen: the step whose weights were kept; mixture: the share of the new weights in
-    them; judgements: on eval, in the order of the steps, then of the mixtures tried.
+    them; rivalry: as chosen, of a branch; judgements: on eval, in the order of the steps, then of
+    the mixtures and rivalries tried.
     """
 
     steps: int
@@ -50,6 +54,7 @@ class TrainingResult:
     losses: dict[str, float]
     chosen: int
     mixture: float = 1.0
+    rivalry: float | None = None
     judgements: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -119,7 +124,10 @@ def fit(
             inputs = (((), batch) for batch in batches(progress.step))
         loop = _Loop(step, changing, recipe, report, judge, checkpoints, board, progress)
         loop.run(inputs)
-    chosen, mixture = _choose(changing, start, progress, judge, report, recipe)
+    chosen, mixture, judgement = _choose(changing, start, progress, judge, report, recipe)
+    rivalry = detector.rivalry
+    if rivalry is not None and judge is not None and judgement is not None:
+        _choose_rivalry(rivalry, judgement, progress, judge, report, recipe)
     return TrainingResult(
         steps=progress.step,
         seconds=progress.seconds,
@@ -128,6 +136,7 @@ def fit(
         losses=progress.losses,
         chosen=chosen,
         mixture=mixture,
+        rivalry=None if rivalry is None else float(rivalry),
         judgements=[asdict(judgement) for judgement in progress.judgements],
     )
 
@@ -312,14 +321,15 @@ def _choose(
     judge: Callable[[int], Judgement] | None,
     report: Callable[[str], None],
     recipe: Recipe,
-) -> tuple[int, float]:
-    """Puts the best weights in place; returns their step, and the share of them that is new.
+) -> tuple[int, float, Judgement | None]:
+    """Puts the best weights in place; returns their step, the share of them that is new, and their
+    judgement.
 
     Interpolation of old and new weights is after Wortsman et al., "Robust fine-tuning of zero-shot
     models" (2022), with the share chosen on eval.
     """
     if judge is None or not progress.best:
-        return progress.step, 1.0
+        return progress.step, 1.0, None
     before = progress.before
     chosen = progress.judgements[best_of(before, progress.judgements, recipe.eval_floor)]
     new = progress.best
@@ -333,10 +343,35 @@ def _choose(
             tried.append(_judged(judge, chosen.step, None, report))
         progress.judgements += tried
         candidates = [*tried, chosen]
-        mixture = (*MIXTURES, 1.0)[best_of(before, candidates, recipe.eval_floor)]
+        best = best_of(before, candidates, recipe.eval_floor)
+        mixture, chosen = (*MIXTURES, 1.0)[best], candidates[best]
         _assign(changing, {n: (1 - mixture) * start[n] + mixture * new[n] for n in new})
     report(
         f"kept: the weights of step {chosen.step}"
         + (f", {mixture:.0%} of them" if mixture < 1 else "")
     )
-    return chosen.step, mixture
+    return chosen.step, mixture, chosen
+
+
+def _choose_rivalry(
+    rivalry: tf.Variable,
+    judgement: Judgement,
+    progress: _Progress,
+    judge: Callable[[int], Judgement],
+    report: Callable[[str], None],
+    recipe: Recipe,
+) -> None:
+    """Sets the rivalry of a branch with the weights chosen to what eval likes best.
+
+    judgement: of these weights with the rivalry that the branch has.
+    """
+    tried, found = [float(rivalry)], [judgement]
+    for value in RIVALRIES:
+        if value not in tried:
+            rivalry.assign(value)
+            report(f"rivalry {value:g}")
+            tried.append(value)
+            found.append(_judged(judge, judgement.step, None, report))
+    progress.judgements += found[1:]
+    rivalry.assign(tried[best_of(progress.before, found, recipe.eval_floor)])
+    report(f"kept: rivalry {float(rivalry):g}")

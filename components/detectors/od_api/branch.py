@@ -13,11 +13,13 @@ class Branch:
     """A head for one class, and perhaps a neck of its own, cut out of a model of one class.
 
     head: the box predictor; neck: the feature extractor whose neck is the branch's, or None.
+    rivalry: as in `Detector.rivalry`; 0 until training has chosen.
     """
 
     def __init__(self, model: Any, with_neck: bool) -> None:
         self.head = model._box_predictor
         self.neck = model._feature_extractor if with_neck else None
+        self.rivalry = tf.Variable(0.0, trainable=False, name="rivalry")
 
     @property
     def parts(self) -> frozenset[str]:
@@ -46,6 +48,10 @@ def copy_variables(source: Any, target: Any) -> None:
         ours.assign(theirs)
 
 
+RIVAL_IOU = 0.5
+"""Overlap from which two detections are of one object, as in matching."""
+
+
 @dataclass(frozen=True)
 class Detections:
     """Of a batch, the valid ones first: boxes [batch, n, 4] ymin, xmin, ymax, xmax in 0..1,
@@ -65,6 +71,15 @@ class Detections:
         """Without the detections of some classes; the others as they are, in their order."""
         taken = tf.reduce_any(self.classes[..., None] == tf.cast(numbers, tf.float32), axis=-1)
         return _packed([self], [self.valid() & ~taken], by_score=False)
+
+    def discounted(self, rivals: "Detections", rivalry: tf.Tensor) -> "Detections":
+        """With each score times (1 - r) ** rivalry, r being the highest score of a rival that
+        overlaps it.
+        """
+        is_rival = rivals.valid()[:, None] & (_iou(self.boxes, rivals.boxes) > RIVAL_IOU)
+        strongest = tf.reduce_max(tf.where(is_rival, rivals.scores[:, None], 0.0), axis=2)
+        scores = self.scores * (1.0 - strongest) ** rivalry
+        return Detections(self.boxes, self.classes, scores, self.count)
 
     def as_od_api(self) -> Mapping[str, tf.Tensor]:
         """By the names of the OD API."""
@@ -101,6 +116,15 @@ def _packed(parts: Sequence[Detections], keep: Sequence[tf.Tensor], by_score: bo
         column([part.scores for part in parts], 0.0),
         tf.reduce_sum(tf.cast(kept, tf.float32), axis=1),
     )
+
+
+def _iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Intersection over union of boxes a [batch, n, 4] and b [batch, m, 4]: [batch, n, m]."""
+    low = tf.maximum(a[:, :, None, :2], b[:, None, :, :2])
+    high = tf.minimum(a[:, :, None, 2:], b[:, None, :, 2:])
+    shared = tf.reduce_prod(tf.maximum(high - low, 0.0), axis=-1)
+    areas = [tf.reduce_prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (a, b)]
+    return tf.math.divide_no_nan(shared, areas[0][:, :, None] + areas[1][:, None] - shared)
 
 
 def single_class(boxes: tf.Tensor, scores: tf.Tensor, number: int, nms: Any) -> Detections:

@@ -36,6 +36,7 @@ class FasterRcnnDetector(ZooEntry):
     meta_architecture = "faster_rcnn"
     can_branch = False
     branch = None
+    rivalry = None
     prefix = None
 
     def _build(self) -> Any:

@@ -102,6 +102,7 @@ class SsdDetector(ZooEntry):
             branch_necks=[
                 neck_variables(branch.neck) if branch.neck else [] for branch in branches
             ],
+            branch_rivalries=[branch.rivalry for branch in branches],
         )
 
     @property
@@ -127,6 +128,7 @@ class SsdDetector(ZooEntry):
             if branch.neck is not None:
                 found |= named(f"{prefix}neck", neck_variables(branch.neck), branch.neck)
             found |= named(f"{prefix}head", branch.head.variables, branch.head)
+            found |= named(f"{prefix}head", [branch.rivalry])
         return found
 
     def grow_branch(self, label: str, parts: frozenset[str]) -> None:
@@ -144,6 +146,7 @@ class SsdDetector(ZooEntry):
                 branch.start_from(self._model._box_predictor, len(self.label_map), number)
             else:
                 copy_variables(known.head, branch.head)
+                branch.rivalry.assign(known.rivalry)
             if branch.neck is not None:
                 copy_variables(self._model._feature_extractor, branch.neck)
             self._branches[label] = branch
@@ -153,6 +156,11 @@ class SsdDetector(ZooEntry):
         """As in the protocol."""
         self._branches.clear()
         self._trained = None
+
+    @property
+    def rivalry(self) -> tf.Variable | None:
+        """As in the protocol."""
+        return None if self._trained is None else self._branches[self._trained].rivalry
 
     def branches(self) -> tuple[str, ...]:
         """As in the protocol."""
@@ -346,13 +354,15 @@ class SsdDetector(ZooEntry):
         )
         if branches:
             numbers = [self.label_map.id_of(label) for label in branches]
-            common = merge(
-                common.without(numbers),
-                [
-                    self._branch_detections(*outputs, number)
-                    for outputs, number in zip(branches.values(), numbers, strict=True)
-                ],
-            )
+            answers = []
+            for (label, outputs), number in zip(branches.items(), numbers, strict=True):
+                rivals = common.without([number])  # the common head's, whatever branches there are
+                answers.append(
+                    self._branch_detections(*outputs, number).discounted(
+                        rivals, self._branches[label].rivalry
+                    )
+                )
+            common = merge(common.without(numbers), answers)
         return common.as_od_api()
 
     def _branch_detections(self, boxes: tf.Tensor, scores: tf.Tensor, number: int) -> Detections:

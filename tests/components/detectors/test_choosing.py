@@ -55,28 +55,36 @@ def same(a, b):
 
 
 def test_the_best_weights_are_kept(branched, train_files):
-    judge = Scripted(branched, [0.2, 0.5, 0.9, 0.6])
+    judge = Scripted(branched, [0.2, 0.5, 0.9, 0.6, 0.8])
     result = train(branched, train_files, judge, steps=6, evaluations=3)
     assert (result.steps, result.chosen, result.mixture) == (6, 4, 1.0)
-    assert [found["step"] for found in result.judgements] == [2, 4, 6]
+    assert [found["step"] for found in result.judgements] == [2, 4, 6, 4]
     assert same(branch(branched), judge.seen[2])
     assert not same(judge.seen[2], judge.seen[3])
 
 
 def test_patience_ends_a_training_that_gets_no_better(branched, train_files):
-    judge = Scripted(branched, [0.2, 0.9, 0.5, 0.5, 0.95])
+    judge = Scripted(branched, [0.2, 0.9, 0.5, 0.5, 0.8])
     result = train(branched, train_files, judge, steps=8, evaluations=4, patience=2)
     assert (result.steps, result.chosen) == (6, 2)
     assert same(branch(branched), judge.seen[1])
 
 
 def test_interpolation_keeps_the_best_mixture(branched, train_files):
-    judge = Scripted(branched, [0.2, 0.7, 0.3, 0.8, 0.75, 0.72])
+    judge = Scripted(branched, [0.2, 0.7, 0.3, 0.8, 0.75, 0.72, 0.7])
     result = train(branched, train_files, judge, steps=2, interpolation=True)
     assert (result.chosen, result.mixture) == (2, 0.4)
     start, end = judge.seen[0], judge.seen[1]
     for name, value in branch(branched).items():
         np.testing.assert_allclose(value, 0.6 * start[name] + 0.4 * end[name], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("without", "with_it", "kept"), [(0.5, 0.6, 0.5), (0.6, 0.5, 0.0)])
+def test_eval_chooses_the_rivalry(branched, train_files, without, with_it, kept):
+    judge = Scripted(branched, [without, with_it])
+    result = train(branched, train_files, judge, steps=2)
+    assert [seen["branch/8/head/rivalry"] for seen in judge.seen] == [0.0, 0.5]
+    assert result.rivalry == branch(branched)["branch/8/head/rivalry"] == kept
 
 
 def test_what_tensorboard_shows(branched, examples, train_files, tmp_path):

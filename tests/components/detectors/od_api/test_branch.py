@@ -158,6 +158,26 @@ def test_merging():
     assert found.count.numpy().tolist() == [4]
 
 
+def test_a_rival_on_the_same_object_discounts_the_score():
+    """Overlapping by more than half, the strongest counts; padding and others do not."""
+    branch = Detections(
+        tf.constant([[[0.0, 0, 10, 10], [50, 50, 60, 60], [0, 0, 0, 0]]]),
+        tf.constant([[2.0, 2, 2]]),
+        tf.constant([[0.8, 0.4, 0.0]]),
+        tf.constant([2.0]),
+    )
+    rivals = Detections(
+        tf.constant([[[0.0, 0, 10, 9], [0, 1, 10, 10], [0, 0, 10, 4], [50, 50, 60, 60]]]),
+        tf.constant([[1.0, 3, 1, 1]]),
+        tf.constant([[0.64, 0.36, 0.9, 0.99]]),
+        tf.constant([3.0]),  # the last one is padding
+    )
+    found = branch.discounted(rivals, tf.constant(0.5))
+    np.testing.assert_allclose(found.scores[0], [0.8 * 0.6, 0.4, 0], rtol=1e-6)
+    untouched = branch.discounted(rivals, tf.constant(0.0))
+    assert np.array_equal(untouched.scores, branch.scores)
+
+
 @pytest.mark.parametrize(
     "note", ["{", "[]", '{"branches": {"tram": ["head"]}}', '{"branches": ["8"]}']
 )
