@@ -31,7 +31,8 @@ ENTRIES = (
     Entry("default without class weight", {**BRANCH, "class_weight": 1.0}),
     Entry("default without rebalancing", BRANCH, {"method": "none"}),
     Entry("default without replay", BRANCH, {"replay_share": 0.0}),
-    Entry("default without cached features", {**BRANCH, "cached_batches": 0, "steps": 800}),
+    Entry("default without rivalry", {**BRANCH, "rivalry": False}),
+    Entry("default without cached features", {**BRANCH, "cached_batches": 0}),
 )
 
 

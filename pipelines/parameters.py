@@ -167,6 +167,13 @@ PARAMETERS: dict[str, RunParameter] = {
     "l2_to_start": _advanced(
         _number("L2 to start", "Weight of staying near the champion.", minimum=0, maximum=1e6)
     ),
+    "rivalry": _advanced(
+        _switch(
+            "Rivalry",
+            "Eval may choose that an object which is surely of another class is hardly the target: "
+            "of the branch alone, the other classes stay as they are.",
+        )
+    ),
     "interpolation": _advanced(
         _switch("Interpolation", "Look for the best mixture of old and new weights, on eval.")
     ),

@@ -25,6 +25,8 @@ class Recipe:
     distillation: weight of the loss that keeps the champion's answers for the other classes.
     l2_to_start: weight of the squared distance of the weights from where they started.
     interpolation: whether to look for the best mixture of old and new weights, on eval.
+    rivalry: whether eval may choose that what is surely another class is hardly the branch's
+        (`Detector.rivalry`).
     evaluations: how often eval is asked, evenly over the steps, to keep the best weights; with 1,
         the last ones are kept, which the falling learning rate is for.
     eval_floor: the drop of another class's recall on eval beyond which weights are passed over.
@@ -42,7 +44,7 @@ class Recipe:
 
     freeze_policy: str = TARGET_BRANCH
     class_weights: Mapping[str, float] = field(default_factory=dict)
-    steps: int = 1500
+    steps: int = 600
     batch_size: int = 32
     learning_rate: float = 2e-3
     focal_gamma: float | None = None
@@ -50,13 +52,14 @@ class Recipe:
     distillation: float = 0.0
     l2_to_start: float = 0.0
     interpolation: bool = False
+    rivalry: bool = True
     evaluations: int = 1
     eval_floor: float = 0.05
     patience: int = 0
     augmentation: bool = True
     flip: bool = False
     mosaic: float = 0.0
-    cached_batches: int = 400
+    cached_batches: int = 200
     device: str = "auto"
     mixed_precision: bool = False
     jit_compile: bool = False

@@ -126,8 +126,8 @@ def fit(
         loop.run(inputs)
     chosen, mixture, judgement = _choose(changing, start, progress, judge, report, recipe)
     rivalry = detector.rivalry
-    if rivalry is not None and judge is not None and judgement is not None:
-        _choose_rivalry(rivalry, judgement, progress, judge, report, recipe)
+    if recipe.rivalry and rivalry is not None and judge is not None and judgement is not None:
+        _choose_rivalry(rivalry, judgement, progress, judge, report)
     return TrainingResult(
         steps=progress.step,
         seconds=progress.seconds,
@@ -359,9 +359,9 @@ def _choose_rivalry(
     progress: _Progress,
     judge: Callable[[int], Judgement],
     report: Callable[[str], None],
-    recipe: Recipe,
 ) -> None:
-    """Sets the rivalry of a branch with the weights chosen to what eval likes best.
+    """Sets the rivalry of a branch with the weights chosen to that with the highest AP50 on eval:
+    recall at one point of the curve is too noisy to tell them apart.
 
     judgement: of these weights with the rivalry that the branch has.
     """
@@ -373,5 +373,5 @@ def _choose_rivalry(
             tried.append(value)
             found.append(_judged(judge, judgement.step, None, report))
     progress.judgements += found[1:]
-    rivalry.assign(tried[best_of(progress.before, found, recipe.eval_floor)])
+    rivalry.assign(max(zip(tried, found, strict=True), key=lambda pair: pair[1].ap50)[0])
     report(f"kept: rivalry {float(rivalry):g}")

@@ -35,13 +35,14 @@ def branch(detector):
 class Scripted:
     """Judges by a list, and remembers the weights it was shown."""
 
-    def __init__(self, detector, recalls):
+    def __init__(self, detector, recalls, ap50=None):
         self.detector, self.recalls, self.seen = detector, list(recalls), []
+        self.ap50 = ap50 or [0.5] * len(self.recalls)
 
     def __call__(self, step):
         self.seen.append(branch(self.detector))
-        recall = self.recalls[len(self.seen) - 1]
-        return Judgement("8", {"8": recall, "3": 0.9}, 0.5, step)
+        number = len(self.seen) - 1
+        return Judgement("8", {"8": self.recalls[number], "3": 0.9}, self.ap50[number], step)
 
 
 def train(detector, files, judge, **recipe):
@@ -81,7 +82,7 @@ def test_interpolation_keeps_the_best_mixture(branched, train_files):
 
 @pytest.mark.parametrize(("without", "with_it", "kept"), [(0.5, 0.6, 0.5), (0.6, 0.5, 0.0)])
 def test_eval_chooses_the_rivalry(branched, train_files, without, with_it, kept):
-    judge = Scripted(branched, [without, with_it])
+    judge = Scripted(branched, [0.5, 0.5], [without, with_it])
     result = train(branched, train_files, judge, steps=2)
     assert [seen["branch/8/head/rivalry"] for seen in judge.seen] == [0.0, 0.5]
     assert result.rivalry == branch(branched)["branch/8/head/rivalry"] == kept
