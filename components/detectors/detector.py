@@ -50,7 +50,7 @@ class Detector(Protocol):
     prefix: str | None
     """The last of `backbone` and `neck` up to which all is frozen, and whose output can be kept."""
     can_branch: bool
-    """Whether a class can have a head of its own: its scores are its own, not shared (softmax)."""
+    """Whether a class can have a head of its own: never where classes share scores (softmax)."""
     branch: str | None
     """The prefix of the names of the branch that training means; None for the common head."""
 

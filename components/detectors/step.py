@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
+import tf_keras
 
 from components.detectors.cache import Features
 from components.detectors.detector import (
@@ -58,10 +59,11 @@ class TrainingStep:
                 f"A batch of {recipe.batch_size} images can't be split over {replicas} devices: "
                 f"make batch_size a multiple of {replicas}."
             )
-        self._schedule = tf.keras.optimizers.schedules.CosineDecay(
+        # Of Keras 2 for all backends: it works on TensorFlow's own variables, whoever made them.
+        self._schedule = tf_keras.optimizers.schedules.CosineDecay(
             recipe.learning_rate, recipe.steps, alpha=FINAL_LEARNING_RATE
         )
-        self._optimizer = tf.keras.optimizers.Adam(self._schedule)
+        self._optimizer = tf_keras.optimizers.Adam(self._schedule)
         # Building first keeps the optimizer's variables out of the step, which is then traced once.
         self._optimizer.build(self._variables)
         self._compiled: Any = None
