@@ -47,12 +47,20 @@ class Detector(Protocol):
     label_map: LabelMap
     input_size: tuple[int, int]
     """Height and width in pixels of the images that `losses` takes."""
-    prefix: str | None
-    """The last of `backbone` and `neck` up to which all is frozen, and whose output can be kept."""
-    can_branch: bool
-    """Whether a class can have a head of its own: never where classes share scores (softmax)."""
-    branch: str | None
-    """The prefix of the names of the branch that training means; None for the common head."""
+
+    @property
+    def prefix(self) -> str | None:
+        """The last of `backbone` and `neck` up to which all is frozen, and whose output can be
+        kept.
+        """
+
+    @property
+    def can_branch(self) -> bool:
+        """Whether a class can have a head of its own: never where classes share their scores."""
+
+    @property
+    def branch(self) -> str | None:
+        """The prefix of the names of the branch that training means; None for the common head."""
 
     def variables(self) -> dict[str, tf.Variable]:
         """All variables by name, `part/layer/.../variable` (`freeze.PARTS`), each once, in the

@@ -57,6 +57,10 @@ class KerasHubDetector(ABC):
         """The layers through which an image passes."""
 
     @abstractmethod
+    def set_focal(self, gamma: float | None, alpha: float | None) -> None:
+        """As in the protocol."""
+
+    @abstractmethod
     def losses(
         self,
         batch: Batch,
