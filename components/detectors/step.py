@@ -78,11 +78,22 @@ class TrainingStep:
         return float(self._schedule(self._optimizer.iterations))
 
     def __call__(self, features: Features, batch: Batch) -> Mapping[str, tf.Tensor]:
-        """Trains on a batch, from its features where there are some; returns its losses."""
+        """Trains on a batch, from its features where there are some; returns its losses.
+
+        Raises ModelError for a model that XLA can't compile, where the recipe asks for that.
+        """
         tensors = (*features, batch.images, batch.boxes, batch.labels, batch.weights)
         if self._compiled is None:  # one trace for any number of boxes
             self._compiled = self._compile(len(features), tensors)
-        found: Mapping[str, tf.Tensor] = self._compiled(*tensors)
+        try:
+            found: Mapping[str, tf.Tensor] = self._compiled(*tensors)
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
+            if not self._recipe.jit_compile:
+                raise
+            reason = next(iter(error.message.splitlines()), "")
+            raise ModelError(
+                f"XLA can't compile the training of this model ({reason}); leave jit_compile out."
+            ) from error
         return found
 
     def _compile(self, features: int, tensors: tuple[tf.Tensor, ...]) -> Any:
