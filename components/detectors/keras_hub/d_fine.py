@@ -19,7 +19,8 @@ class DFineDetector(KerasHubDetector):
     scores the classes, of the encoder's proposals and after each layer of the decoder, is the class
     head.
 
-    Raises ModelError for a model built with labels for denoising.
+    Raises ModelError for a model built with labels for denoising, and for one with more queries
+    than its images have places for.
     """
 
     kind = keras_hub.models.DFineObjectDetector
@@ -29,6 +30,14 @@ class DFineDetector(KerasHubDetector):
             raise ModelError(
                 "The model was built with `labels` for denoising, which go into every answer; "
                 "build it without."
+            )
+        backbone = model.backbone
+        places = sum(height * width for height, width in backbone.spatial_shapes)
+        if places < backbone.num_queries:
+            height, width = backbone.anchor_image_size
+            raise ModelError(
+                f"The model has {backbone.num_queries} queries, and images of {width} x {height} "
+                f"pixels have {places} places for them: make them larger, or take fewer queries."
             )
         super().__init__(model, label_map)
         self.set_focal(None, None)

@@ -165,9 +165,9 @@ def small_d_fine(
 ) -> keras.Model:
     """A D-FINE on a thin HGNetV2, with two levels of features and `layers` layers in its decoder.
 
-    width: of encoder and decoder; a multiple of 16.
+    width: of encoder and decoder; a multiple of 16. queries: fewer where an image has fewer places.
     """
-    models, shape = keras_hub.models, (size, size, 3)
+    models, shape, strides = keras_hub.models, (size, size, 3), [16, 32]
     stages = [width // 2, width, 2 * width, 4 * width]
     backbone = models.HGNetV2Backbone(
         stem_channels=[3, width // 4, width // 4],
@@ -204,11 +204,11 @@ def small_d_fine(
         decoder_ffn_dim=4 * width,
         decoder_n_points=[4, 4],
         eval_idx=-1,
-        num_queries=queries,
+        num_queries=min(queries, sum((size // stride) ** 2 for stride in strides)),
         learn_initial_query=False,
         num_denoising=0,
         num_feature_levels=2,
-        feat_strides=[16, 32],
+        feat_strides=strides,
         anchor_image_size=shape[:2],
         lqe_hidden_dim=width,
         num_lqe_layers=2,

@@ -111,6 +111,18 @@ def test_bad_sources(folders, tmp_path):
         write_new(tmp_path, LABELS, file=folders["d_fine"] / MODEL, size=50, report=quiet)
 
 
+def test_small_images_have_few_places_for_queries(folders, tmp_path):
+    write_new(tmp_path / "new", LABELS, small="d_fine", size=64, report=quiet)
+    detector = load_detector("keras_hub", tmp_path / "new")
+    assert detector.detect(tf.zeros([1, 64, 64, 3]))["detection_boxes"].shape == (
+        1,
+        4 * 4 + 2 * 2,
+        4,
+    )
+    with pytest.raises(ModelError, match="8 queries, and images of 32 x 32 pixels have 5 places"):
+        write_new(tmp_path / "32", LABELS, file=folders["d_fine"] / MODEL, size=32, report=quiet)
+
+
 def test_a_model_for_images_of_any_size_needs_one(folders, tmp_path):
     """As those that are published without a preprocessor."""
     model = keras.saving.load_model(folders["retinanet"] / MODEL, compile=False)
