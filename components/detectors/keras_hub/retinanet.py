@@ -100,6 +100,20 @@ class RetinaNetDetector(KerasHubDetector):
         found: tuple[tf.Tensor, tf.Tensor] = encoder(batch.images, boxes, numbers)
         return found
 
+    def _decode(self, images: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
+        """Boxes in 0..1 of box deltas [batch, anchors, 4]: the inverse of `_assign`."""
+        generator, encoder = self._model.anchor_generator, self._model.label_encoder
+        found: tf.Tensor = keras.utils.bounding_boxes.decode_deltas_to_boxes(
+            anchors=tf.concat(list(generator(images).values()), axis=0),
+            boxes_delta=deltas,
+            anchor_format=generator.bounding_box_format,
+            box_format="rel_yxyx",
+            encoded_format=encoder.encoding_format,
+            variance=encoder.box_variance,
+            image_shape=(*self.input_size, 3),
+        )
+        return found
+
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """As in the protocol; boxes of different classes do not suppress each other.
 
@@ -110,16 +124,7 @@ class RetinaNetDetector(KerasHubDetector):
         scores = tf.sigmoid(found["cls_logits"])
         count = min(CANDIDATES, scores.shape[1])
         _, candidates = tf.math.top_k(tf.reduce_max(scores, axis=-1), count)
-        anchors = tf.concat(list(model.anchor_generator(images).values()), axis=0)
-        boxes = keras.utils.bounding_boxes.decode_deltas_to_boxes(
-            anchors=anchors,
-            boxes_delta=found["bbox_regression"],
-            anchor_format=model.anchor_generator.bounding_box_format,
-            box_format="rel_yxyx",
-            encoded_format=model.label_encoder.encoding_format,
-            variance=model.label_encoder.box_variance,
-            image_shape=(*self.input_size, 3),
-        )
+        boxes = self._decode(images, found["bbox_regression"])
         boxes = tf.clip_by_value(tf.gather(boxes, candidates, batch_dims=1), 0.0, 1.0)
         decoder = model.prediction_decoder
         kept, kept_scores, kept_classes, number = tf.image.combined_non_max_suppression(
