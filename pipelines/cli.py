@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
 from components.dataset.writers import WRITERS, new_folder, require_new
+from components.detectors.backends import ENVIRONMENTS
 from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
 from pipelines import airflow
 from pipelines.compile import compile_config
@@ -122,6 +123,24 @@ def _parser() -> argparse.ArgumentParser:
     _source_options(convert)
     convert.add_argument("new", type=Path, help="the folder to make")
     convert.add_argument("--to", choices=list(WRITERS), required=True)
+    new_model = command(
+        "new-model",
+        _new_model,
+        "Make the folder of a KerasHub model (model.backend: keras_hub) for the classes of a "
+        "label map: from a preset, a .keras file, or fresh and small.",
+        "new-model --preset retinanet_resnet50_fpn_coco --labels label_map.pbtxt models/retinanet",
+    )
+    new_model.add_argument("folder", type=Path, help="the folder to make")
+    new_model.add_argument(
+        "--labels", type=Path, required=True, metavar="PBTXT", help="the label map"
+    )
+    source = new_model.add_mutually_exclusive_group(required=True)
+    source.add_argument("--preset", help="of KerasHub, downloaded if need be, or its folder")
+    source.add_argument("--keras", type=Path, metavar="FILE", help="a RetinaNet or D-FINE")
+    source.add_argument("--small", choices=["retinanet", "d_fine"], help="with random weights")
+    new_model.add_argument(
+        "--size", type=int, help="of its images in pixels, a multiple of 32; default: the source's"
+    )
     doctor = command("doctor", _doctor, "Say what this machine is missing.", "doctor --json")
     doctor.add_argument("--json", action="store_true", help="for a machine to read")
     command(
@@ -311,6 +330,27 @@ def _convert(arguments: argparse.Namespace) -> int:
     with new_folder(arguments.new.resolve()) as draft:
         WRITERS[arguments.to](snapshot.images, snapshot.boxes, LabelMap(labels), draft)
     print(f"{arguments.new}: {snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes")
+    return EXIT_OK
+
+
+def _new_model(arguments: argparse.Namespace) -> int:
+    label_map = LabelMap.read(arguments.labels)
+    os.environ.update(ENVIRONMENTS["keras_hub"])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with new_folder(arguments.folder.resolve()) as draft:
+        _to_stderr("loading KerasHub")
+        with _without_stderr():  # what TensorFlow says before its log level counts
+            from components.detectors.keras_hub.new_model import write_new
+        write_new(
+            draft,
+            label_map,
+            preset=arguments.preset,
+            file=arguments.keras,
+            small=arguments.small,
+            size=arguments.size,
+            report=_to_stderr,
+        )
+    print(arguments.folder)
     return EXIT_OK
 
 

@@ -13,6 +13,7 @@ from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
 from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Source
+from components.detectors.backends import NAMES as BACKENDS
 from components.errors import ConfigError
 from components.transforms import LOCAL_OPTIONS
 from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE
@@ -38,7 +39,7 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "additionalProperties": False,
             "required": ["path"],
-            "properties": {"path": _PATH, "backend": {"enum": ["od_api"]}},
+            "properties": {"path": _PATH, "backend": {"enum": list(BACKENDS)}},
         },
         "data": {
             "type": "object",

@@ -3,8 +3,8 @@
 IR, TOPOLOGY = "pipeline.json", "topology.json"
 """The files of a compiled pipeline."""
 
-LIGHT, TENSORFLOW, OD_API = "light", "tensorflow", "od_api"
-"""Profiles: without TensorFlow and Beam (one second, not eight), with, as the OD API needs."""
+LIGHT, TENSORFLOW, DETECTOR = "light", "tensorflow", "detector"
+"""Profiles: without TensorFlow and Beam (one second, not eight), with, as the backend needs."""
 
 NODES: dict[str, tuple[str, str]] = {
     "DatasetSnapshot": (LIGHT, "data"),
@@ -13,9 +13,9 @@ NODES: dict[str, tuple[str, str]] = {
     "StatisticsGen": (TENSORFLOW, "data"),
     "ImportSchemaGen": (TENSORFLOW, "data"),
     "ExampleValidator": (TENSORFLOW, "data"),
-    "ChampionResolver": (OD_API, "diagnose"),
+    "ChampionResolver": (DETECTOR, "diagnose"),
     "ClassDiagnoser": (TENSORFLOW, "diagnose"),
-    "Trainer": (OD_API, "train"),
+    "Trainer": (DETECTOR, "train"),
     "RecallGate": (TENSORFLOW, "gate"),
     "ServingCheck": (LIGHT, "gate"),
     "Pusher": (LIGHT, "push"),

@@ -21,7 +21,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from components.detectors import od_api
+from components.detectors.backends import ENVIRONMENTS
 from components.errors import (
     EXIT_NOTHING_TO_DO,
     EXIT_OK,
@@ -63,7 +63,7 @@ def main() -> int:
         if node is None:
             known = ", ".join(n["id"] for n in topology["nodes"])
             raise PipelineError(f"There is no node {arguments.node!r}; there are: {known}.")
-        _prepare_imports(node["profile"])
+        _prepare_imports(node["profile"], topology["fixed"]["backend"])
         return _run(arguments.compiled, topology, node, arguments.run_id, parameters)
     except ClassLiftError as error:
         say(f"stopped: {error}")
@@ -100,14 +100,14 @@ def run_values(topology: dict[str, Any], text: str) -> dict[str, Any]:
     return {**topology["defaults"], **given}
 
 
-def _prepare_imports(profile: str) -> None:
+def _prepare_imports(profile: str, backend: str) -> None:
     if not os.environ.get(VERBOSE_VARIABLE):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if profile == nodes.LIGHT:
         # TFX's optional imports of both fall back; the process starts in a second, not in eight.
         sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # type: ignore[assignment]
-    elif profile == nodes.OD_API:
-        os.environ.update(od_api.ENVIRONMENT)
+    elif profile == nodes.DETECTOR:
+        os.environ.update(ENVIRONMENTS[backend])
 
 
 def _run(

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from components.detectors import od_api
+from components.detectors.backends import ENVIRONMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -58,8 +58,9 @@ class Project:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without what the tests set for the OD API."""
-    return {k: v for k, v in os.environ.items() if k not in od_api.ENVIRONMENT}
+    """This process's environment without what the tests set for their backend."""
+    ours = {name for environment in ENVIRONMENTS.values() for name in environment}
+    return {k: v for k, v in os.environ.items() if k not in ours}
 
 
 def make_project(folder: Path, name: str) -> Project:

@@ -102,8 +102,7 @@ def choose_recipe(
     reasons = [f"Freeze policy {freeze_policy}, as the user says."]
     if asked is None:
         reasons = [
-            f"Freeze policy {freeze_policy}: the model's classes share their scores, so that none "
-            "can have a head of its own."
+            f"Freeze policy {freeze_policy}: in this model, no class can have a head of its own."
         ]
     even = 1 / evidence.classes
     weight = min(MAX_CLASS_WEIGHT, max(1.0, even / max(evidence.share, 1e-6)))

@@ -1,15 +1,32 @@
-"""The detector backends by name. A new backend is a folder and a line in `load_detector`."""
+"""The detector backends by name. A new backend is a folder, and two lines here.
 
+This module imports no TensorFlow: the environment must be right before that is done.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from components.detectors.detector import Detector
+from components.detectors import keras_hub, od_api
 from components.errors import ConfigError, ModelError
 
-NAMES = ("od_api",)
+if TYPE_CHECKING:
+    from components.detectors.detector import Detector
+
+ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
+    "od_api": od_api.ENVIRONMENT,
+    "keras_hub": keras_hub.ENVIRONMENT,
+}
+"""What a process needs in its environment before it imports TensorFlow, by backend."""
+
+NAMES = tuple(ENVIRONMENTS)
 
 
-def load_detector(backend: str, folder: Path) -> Detector:
-    """Loads a model on disk with the backend that the config names."""
+def load_detector(backend: str, folder: Path) -> "Detector":
+    """Loads a model on disk with the backend that the config names.
+
+    Raises ModelError for a folder that is not a model of this backend.
+    """
     if backend == "od_api":
         from components.detectors.od_api.faster_rcnn import FasterRcnnDetector
         from components.detectors.od_api.ssd import SsdDetector
@@ -23,4 +40,8 @@ def load_detector(backend: str, folder: Path) -> Detector:
             f"{folder / CONFIG}: the model is {found or 'missing'}; this version of ClassLift "
             "fine-tunes ssd and faster_rcnn."
         )
+    if backend == "keras_hub":
+        from components.detectors.keras_hub.detectors import load
+
+        return load(folder)
     raise ConfigError(f"There is no detector backend {backend!r}; there are: {', '.join(NAMES)}.")

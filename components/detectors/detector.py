@@ -48,18 +48,29 @@ class Detector(Protocol):
     label_map: LabelMap
     frame: Frame
     """The size of the images that `losses` takes, and how others get there."""
-    prefix: str | None
-    """The last of `backbone` and `neck` up to which all is frozen, and whose output can be kept."""
-    can_branch: bool
-    """Whether a class can have a head of its own: its scores are its own, not shared (softmax)."""
-    branch: str | None
-    """The prefix of the names of the branch that training means; None for the common head."""
-    rivalry: tf.Variable | None
-    """How much a detection of another class speaks against the branch's: where they overlap by
-    half, the branch's score is multiplied by (1 - the other's) ** rivalry. What is surely a 3 is
-    hardly an 8, which a head of one class can't know; but a rider and his bicycle overlap, so it is
-    for eval to choose. None without a branch.
-    """
+
+    @property
+    def prefix(self) -> str | None:
+        """The last of `backbone` and `neck` up to which all is frozen, and whose output can be
+        kept.
+        """
+
+    @property
+    def can_branch(self) -> bool:
+        """Whether a class can have a head of its own: never where classes share their scores."""
+
+    @property
+    def branch(self) -> str | None:
+        """The prefix of the names of the branch that training means; None for the common head."""
+
+    @property
+    def rivalry(self) -> tf.Variable | None:
+        """How much a detection of another class speaks against the branch's: where they overlap by
+        half, the branch's score is multiplied by (1 - the other's) ** rivalry.
+
+        What is surely a 3 is hardly an 8, which a head of one class can't know; but a rider and his
+        bicycle overlap, so it is for eval to choose. None without a branch.
+        """
 
     def variables(self) -> dict[str, tf.Variable]:
         """All variables by name, `part/layer/.../variable` (`freeze.PARTS`), each once, in the

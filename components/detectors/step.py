@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
+import tf_keras
 
 from components.detectors.cache import Features
 from components.detectors.detector import (
@@ -58,10 +59,11 @@ class TrainingStep:
                 f"A batch of {recipe.batch_size} images can't be split over {replicas} devices: "
                 f"make batch_size a multiple of {replicas}."
             )
-        self._schedule = tf.keras.optimizers.schedules.CosineDecay(
+        # Of Keras 2 for all backends: it works on TensorFlow's own variables, whoever made them.
+        self._schedule = tf_keras.optimizers.schedules.CosineDecay(
             recipe.learning_rate, recipe.steps, alpha=FINAL_LEARNING_RATE
         )
-        self._optimizer = tf.keras.optimizers.Adam(self._schedule)
+        self._optimizer = tf_keras.optimizers.Adam(self._schedule)
         # Building first keeps the optimizer's variables out of the step, which is then traced once.
         self._optimizer.build(self._variables)
         self._compiled: Any = None
@@ -76,11 +78,22 @@ class TrainingStep:
         return float(self._schedule(self._optimizer.iterations))
 
     def __call__(self, features: Features, batch: Batch) -> Mapping[str, tf.Tensor]:
-        """Trains on a batch, from its features where there are some; returns its losses."""
+        """Trains on a batch, from its features where there are some; returns its losses.
+
+        Raises ModelError for a model that XLA can't compile, where the recipe asks for that.
+        """
         tensors = (*features, batch.images, batch.boxes, batch.labels, batch.weights)
         if self._compiled is None:  # one trace for any number of boxes
             self._compiled = self._compile(len(features), tensors)
-        found: Mapping[str, tf.Tensor] = self._compiled(*tensors)
+        try:
+            found: Mapping[str, tf.Tensor] = self._compiled(*tensors)
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
+            if not self._recipe.jit_compile:
+                raise
+            reason = next(iter(error.message.splitlines()), "")
+            raise ModelError(
+                f"XLA can't compile the training of this model ({reason}); leave jit_compile out."
+            ) from error
         return found
 
     def _compile(self, features: int, tensors: tuple[tf.Tensor, ...]) -> Any:

@@ -11,15 +11,28 @@ from tests.project import make_project
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("write_model", [write_faster_rcnn])
-def test_a_run_ends_with_a_verdict(tmp_path, write_model):
+def faster_rcnn(project, labels):
+    return "od_api", write_faster_rcnn(project.folder / "model", labels)
+
+
+def retinanet(project, labels):
+    folder, label_map = project.folder / "model", project.folder / "labels.pbtxt"
+    labels.write(label_map)
+    words = ["--small", "retinanet", "--size", "64", "--labels", str(label_map), str(folder)]
+    result = project.command("pipelines.cli", "new-model", *words)
+    assert result.returncode == 0, result.stdout
+    return "keras_hub", folder
+
+
+@pytest.mark.parametrize("make_model", [faster_rcnn, retinanet])
+def test_a_run_ends_with_a_verdict(tmp_path, make_model):
     """Its weights are random and it trains for three steps: the gate has to refuse."""
     project = make_project(tmp_path, "backend_test")
     for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
         scenes.write_split(split, project.folder / "data" / split.name, 60)
-    model = write_model(tmp_path / "model", LabelMap(scenes.CLASSES))
+    backend, model = make_model(project, LabelMap(scenes.CLASSES))
     document = yaml.safe_load(project.config.read_text())
-    document["model"]["path"] = str(model)
+    document["model"] = {"path": str(model), "backend": backend}
     document["recipe"] = {"steps": 3, "batch_size": 2}
     project.config.write_text(yaml.safe_dump(document))
     result = project.command("pipelines.cli", "run", "--config", str(project.config))

@@ -68,3 +68,23 @@ def write_faster_rcnn(folder: Path, label_map: LabelMap) -> Path:
     config = text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
     FasterRcnnDetector(config, label_map).save(folder)
     return folder
+
+
+def write_retinanet(folder: Path, label_map: LabelMap) -> Path:
+    """A RetinaNet of KerasHub for 64 px with two levels, with random weights; needs Keras 3."""
+    from components.detectors.keras_hub.new_model import small_retinanet
+    from components.detectors.keras_hub.retinanet import RetinaNetDetector
+
+    model = small_retinanet(len(label_map), 64, widths=(64, 16, 16), depth=1)
+    RetinaNetDetector(model, label_map).save(folder)
+    return folder
+
+
+def write_d_fine(folder: Path, label_map: LabelMap) -> Path:
+    """A D-FINE of KerasHub for 64 px with eight queries, with random weights; needs Keras 3."""
+    from components.detectors.keras_hub.d_fine import DFineDetector
+    from components.detectors.keras_hub.new_model import small_d_fine
+
+    model = small_d_fine(len(label_map), 64, width=16, queries=8, layers=2)
+    DFineDetector(model, label_map).save(folder)
+    return folder

@@ -1,11 +1,21 @@
-"""One harness that every backend passes: load, freeze, weigh, fit, predict, export, reload."""
+"""One harness that every backend passes: load, freeze, weigh, fit, predict, export, reload.
 
+A process has one Keras, so this one tests the models of its own backend, and the last test runs
+the harness again for KerasHub. To run that alone:
+CLASSLIFT_TEST_BACKEND=keras_hub .venv/ml/bin/python -m pytest tests/components/detectors/keras_hub
+tests/components/detectors/test_backends.py
+"""
+
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.dataset.label_map import LabelMap
 from components.dataset.schema import ExampleKeys
 from components.detectors.backends import load_detector
 from components.detectors.bundle import write_bundle
@@ -21,23 +31,35 @@ from components.errors import ModelError
 from components.serving_check.check import check_export
 from tests.components.conftest import quiet
 from tests.components.detectors.conftest import DEMO_MODEL
-from tests.components.detectors.models import write_faster_rcnn
+from tests.components.detectors.models import write_d_fine, write_faster_rcnn, write_retinanet
+from tests.conftest import BACKEND, BACKEND_VARIABLE
+from tests.project import ROOT, clean_environment
 
 pytestmark = pytest.mark.pipeline
 
-BACKENDS = ("ssd", "faster_rcnn")
+LABELS = LabelMap.read(DEMO_MODEL / "label_map.pbtxt")
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def entry(request, detector, tmp_path_factory):
-    if request.param == "ssd":
-        return DEMO_MODEL
-    return write_faster_rcnn(tmp_path_factory.mktemp("entry"), detector.label_map)
+def the_demo(folder, label_map):
+    return DEMO_MODEL
+
+
+MODELS = {
+    "od_api": {"ssd": the_demo, "faster_rcnn": write_faster_rcnn},
+    "keras_hub": {"retinanet": write_retinanet, "d_fine": write_d_fine},
+}
+needs_od_api = pytest.mark.skipif(BACKEND != "od_api", reason="this process is for another one")
+
+
+@pytest.fixture(scope="module", params=MODELS[BACKEND])
+def entry(request, tmp_path_factory):
+    write = MODELS[BACKEND][request.param]
+    return write(tmp_path_factory.mktemp("entry"), LABELS)
 
 
 @pytest.fixture(scope="module")
 def model(entry):
-    return load_detector("od_api", entry)
+    return load_detector(BACKEND, entry)
 
 
 def values(model):
@@ -50,7 +72,7 @@ def batches(model, files, recipe):
 
 def test_what_is_loaded_is_what_was_saved(model, entry, tmp_path):
     model.save(tmp_path / "again")
-    again = load_detector("od_api", tmp_path / "again")
+    again = load_detector(BACKEND, tmp_path / "again")
     before, after = values(model), values(again)
     assert list(before) == list(after)
     assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -106,7 +128,7 @@ def test_exported_it_answers_alike_in_a_clean_process(model, examples, tmp_path)
     answers = check_export(bundle.saved_model, encoded)
     assert answers["shapes"]["detection_boxes"][0] == 4
     assert answers["strange_modules"] == []
-    again = load_detector("od_api", bundle.entry)
+    again = load_detector(BACKEND, bundle.entry)
     images = tf.stack([tf.io.decode_image(e, 3, expand_animations=False) for e in encoded])
     fitted, _ = model.frame.fit(images)
     ours, theirs = model.detect(fitted), again.detect(fitted)
@@ -118,8 +140,9 @@ def test_exported_it_answers_alike_in_a_clean_process(model, examples, tmp_path)
     assert 1 <= classes.min() <= classes.max() <= len(model.label_map)
 
 
-def test_what_a_model_can_not_do_is_said(tmp_path, detector):
-    entry = write_faster_rcnn(tmp_path, detector.label_map)
+@needs_od_api
+def test_what_a_faster_rcnn_can_not_do_is_said(tmp_path):
+    entry = write_faster_rcnn(tmp_path, LABELS)
     model = load_detector("od_api", entry)
     with pytest.raises(ModelError, match="choose another freeze policy, as all-but-heads"):
         model.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
@@ -127,3 +150,20 @@ def test_what_a_model_can_not_do_is_said(tmp_path, detector):
         model.set_focal(2.0, None)
     with pytest.raises(ModelError, match="leave distillation out"):
         model.outputs(tf.zeros([1, 64, 64, 3]))
+
+
+@needs_od_api
+def test_keras_hub_passes_the_same_harness():
+    """In a process with Keras 3; its own tests, in the folder keras_hub, run there too."""
+    files = [__file__, str(Path(__file__).with_name("keras_hub"))]
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *files],
+        cwd=ROOT,
+        env={**clean_environment(), BACKEND_VARIABLE: "keras_hub"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    assert " passed" in result.stdout, result.stdout

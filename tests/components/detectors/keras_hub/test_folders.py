@@ -1,0 +1,137 @@
+"""Folders of KerasHub models: from presets and files, for other classes and sizes, and bad ones."""
+
+import shutil
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.dataset.label_map import LabelMap
+from components.detectors.backends import load_detector
+from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, part_of
+from components.detectors.keras_hub.model_folder import LABEL_MAP, MODEL
+from components.detectors.keras_hub.new_model import write_new
+from components.errors import ConfigError, ModelError
+from tests.components.conftest import quiet
+from tests.components.detectors.keras_hub.conftest import LABELS
+
+pytestmark = pytest.mark.pipeline
+
+MORE = LabelMap(("car", "bike", "scooter", "tram", "bus"))
+
+
+@pytest.mark.parametrize("name", ["retinanet", "d_fine"])
+def test_a_preset_for_other_classes_in_another_size(name, folders, tmp_path):
+    """All but what scores the classes is the preset's."""
+    preset = keras.saving.load_model(folders[name] / MODEL, compile=False)
+    preset.save_to_preset(str(tmp_path / "preset"))
+    write_new(tmp_path / "new", MORE, preset=str(tmp_path / "preset"), size=96, report=quiet)
+    old = load_detector("keras_hub", folders[name]).variables()
+    detector = load_detector("keras_hub", tmp_path / "new")
+    new = detector.variables()
+    assert list(old) == list(new)
+    for variable in old:
+        if part_of(variable) == "class-head":
+            assert new[variable].shape != old[variable].shape
+        else:
+            assert np.array_equal(new[variable], old[variable])
+    assert detector.frame.size == (96, 96)
+    assert detector.detect(tf.zeros([1, 96, 96, 3]))["detection_boxes"].shape[0] == 1
+
+
+def test_a_file_for_the_same_classes_is_taken_as_it_is(folders, tmp_path):
+    write_new(tmp_path / "new", LABELS, file=folders["retinanet"] / MODEL, report=quiet)
+    old = load_detector("keras_hub", folders["retinanet"]).variables()
+    new = load_detector("keras_hub", tmp_path / "new").variables()
+    assert all(np.array_equal(new[name], old[name]) for name in old)
+
+
+def test_preprocessing_is_the_models_own(folders):
+    detector = load_detector("keras_hub", folders["retinanet"])
+    converter = detector._model.preprocessor.image_converter
+    images = tf.random.stateless_uniform([1, 64, 64, 3], [0, 1], 0, 255)
+    before = detector._answers(images, training=False)["cls_logits"]
+    converter.scale, converter.offset = [2 / 255] * 3, [-1.0, -1.0, 0.5]
+    after = detector._answers(images, training=False)["cls_logits"]
+    by_keras = detector._model(converter(images), training=False)["cls_logits"]
+    np.testing.assert_allclose(after, by_keras, atol=1e-5)
+    assert not np.allclose(before, after)
+
+
+def test_a_fresh_retinanet_expects_nothing(folders):
+    found = load_detector("keras_hub", folders["retinanet"]).detect(tf.zeros([1, 64, 64, 3]))
+    assert float(tf.reduce_max(found["detection_scores"])) < 0.05
+
+
+def test_saving_leaves_what_is_frozen(folders, tmp_path):
+    detector = load_detector("keras_hub", folders["retinanet"])
+    detector.freeze(frozenset(detector.variables()))
+    detector.save(tmp_path)
+    assert not any(
+        layer.trainable
+        for layer in detector._layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    )
+    model = keras.saving.load_model(tmp_path / MODEL, compile=False)
+    assert all(layer.trainable for layer in model._flatten_layers())
+
+
+def test_what_a_model_can_not_do_is_said(folders):
+    model = load_detector("keras_hub", folders["retinanet"])
+    with pytest.raises(ModelError, match="choose another freeze policy, as all-but-heads"):
+        model.grow_branch("car", BRANCH_PARTS[TARGET_BRANCH])
+    with pytest.raises(ModelError, match="leave distillation out"):
+        model.outputs(tf.zeros([1, 64, 64, 3]))
+    with pytest.raises(ModelError, match="no features are kept"):
+        model.features(tf.zeros([1, 64, 64, 3]))
+
+
+def test_bad_folders(folders, tmp_path):
+    LABELS.write(tmp_path / LABEL_MAP)
+    with pytest.raises(ModelError, match=r"model\.keras: there is no such file"):
+        load_detector("keras_hub", tmp_path)
+    (tmp_path / MODEL).write_bytes(b"not a model")
+    with pytest.raises(ModelError, match=r"model\.keras: not a model that Keras"):
+        load_detector("keras_hub", tmp_path)
+    keras.Sequential([keras.layers.Input([3]), keras.layers.Dense(1)]).save(tmp_path / MODEL)
+    with pytest.raises(ModelError, match="the model is a Sequential; this version"):
+        load_detector("keras_hub", tmp_path)
+    shutil.copy(folders["d_fine"] / MODEL, tmp_path / MODEL)
+    MORE.write(tmp_path / LABEL_MAP)
+    with pytest.raises(ModelError, match="predicts 3 classes, its label map names 5"):
+        load_detector("keras_hub", tmp_path)
+
+
+def test_bad_sources(folders, tmp_path):
+    with pytest.raises(ModelError, match="The preset 'no_such_preset' of KerasHub could not be"):
+        write_new(tmp_path, LABELS, preset="no_such_preset", report=quiet)
+    with pytest.raises(ConfigError, match="--size is 50; it must be a multiple of 32"):
+        write_new(tmp_path, LABELS, file=folders["d_fine"] / MODEL, size=50, report=quiet)
+
+
+def test_small_images_have_few_places_for_queries(folders, tmp_path):
+    write_new(tmp_path / "new", LABELS, small="d_fine", size=64, report=quiet)
+    detector = load_detector("keras_hub", tmp_path / "new")
+    assert detector.detect(tf.zeros([1, 64, 64, 3]))["detection_boxes"].shape == (
+        1,
+        4 * 4 + 2 * 2,
+        4,
+    )
+    with pytest.raises(ModelError, match="8 queries, and images of 32 x 32 pixels have 5 places"):
+        write_new(tmp_path / "32", LABELS, file=folders["d_fine"] / MODEL, size=32, report=quiet)
+
+
+def test_a_model_for_images_of_any_size_needs_one(folders, tmp_path):
+    """As those that are published without a preprocessor."""
+    model = keras.saving.load_model(folders["retinanet"] / MODEL, compile=False)
+    config = model.get_config()
+    for part in (config["backbone"], config["backbone"]["config"]["image_encoder"]):
+        part["config"]["image_shape"] = (None, None, 3)
+    config["preprocessor"] = None
+    keras_hub.models.RetinaNetObjectDetector.from_config(config).save(tmp_path / "any.keras")
+    with pytest.raises(ModelError, match="images of any size, and training needs one"):
+        write_new(tmp_path / "new", LABELS, file=tmp_path / "any.keras", report=quiet)
+    write_new(tmp_path / "new", LABELS, file=tmp_path / "any.keras", size=64, report=quiet)
+    assert load_detector("keras_hub", tmp_path / "new").frame.size == (64, 64)
