@@ -67,16 +67,17 @@ class Detections:
         """bool[batch, n]."""
         return tf.range(tf.shape(self.scores)[1]) < tf.cast(self.count, tf.int32)[:, None]
 
-    def without(self, numbers: Sequence[int]) -> "Detections":
-        """Without the detections of some classes; the others as they are, in their order."""
+    def others(self, numbers: Sequence[int]) -> tf.Tensor:
+        """bool[batch, n], the valid ones that are of none of these classes."""
         taken = tf.reduce_any(self.classes[..., None] == tf.cast(numbers, tf.float32), axis=-1)
-        return _packed([self], [self.valid() & ~taken], by_score=False)
+        return self.valid() & ~taken
 
-    def discounted(self, rivals: "Detections", rivalry: tf.Tensor) -> "Detections":
+    def discounted(self, rivals: "Detections", number: int, rivalry: tf.Tensor) -> "Detections":
         """With each score times (1 - r) ** rivalry, r being the highest score of a rival that
-        overlaps it.
+        overlaps it; rivals of the class of that number are none.
         """
-        is_rival = rivals.valid()[:, None] & (_iou(self.boxes, rivals.boxes) > RIVAL_IOU)
+        overlaps = _iou(self.boxes, rivals.boxes) > RIVAL_IOU
+        is_rival = rivals.others([number])[:, None] & overlaps
         strongest = tf.reduce_max(tf.where(is_rival, rivals.scores[:, None], 0.0), axis=2)
         scores = self.scores * (1.0 - strongest) ** rivalry
         return Detections(self.boxes, self.classes, scores, self.count)
@@ -91,18 +92,16 @@ class Detections:
         }
 
 
-def merge(common: Detections, branches: Sequence[Detections]) -> Detections:
-    """All detections, by falling score; each source keeps the slots that it has."""
-    parts = [common, *branches]
-    return _packed(parts, [part.valid() for part in parts], by_score=True)
+def merge(common: Detections, branches: Mapping[int, Detections]) -> Detections:
+    """The branches' detections, by the number of their class, and the common ones of all others.
 
-
-def _packed(parts: Sequence[Detections], keep: Sequence[tf.Tensor], by_score: bool) -> Detections:
-    """Those to keep first, the rest as padding: zeros, and class 1 as the OD API has it."""
-    kept = tf.concat(keep, axis=1)
+    By falling score, each as it is; then padding: zeros, and class 1 as the OD API has it.
+    """
+    parts = [common, *branches.values()]
+    valid = [common.others(list(branches)), *(branch.valid() for branch in branches.values())]
+    kept = tf.concat(valid, axis=1)
     scores = tf.concat([part.scores for part in parts], axis=1)
-    rank = scores if by_score else tf.zeros_like(scores)
-    order = tf.argsort(tf.where(kept, -rank, float("inf")), axis=1, stable=True)
+    order = tf.argsort(tf.where(kept, -scores, float("inf")), axis=1, stable=True)
     kept = tf.gather(kept, order, batch_dims=1)
 
     def column(values: Sequence[tf.Tensor], padding: float) -> tf.Tensor:

@@ -353,16 +353,14 @@ class SsdDetector(ZooEntry):
             found["num_detections"],
         )
         if branches:
-            numbers = [self.label_map.id_of(label) for label in branches]
-            answers = []
-            for (label, outputs), number in zip(branches.items(), numbers, strict=True):
-                rivals = common.without([number])  # the common head's, whatever branches there are
-                answers.append(
-                    self._branch_detections(*outputs, number).discounted(
-                        rivals, self._branches[label].rivalry
-                    )
+            answers = {}
+            for label, outputs in branches.items():
+                number, rivalry = self.label_map.id_of(label), self._branches[label].rivalry
+                # Rivals are the common head's, so that no branch has a say in another.
+                answers[number] = self._branch_detections(*outputs, number).discounted(
+                    common, number, rivalry
                 )
-            common = merge(common.without(numbers), answers)
+            common = merge(common, answers)
         return common.as_od_api()
 
     def _branch_detections(self, boxes: tf.Tensor, scores: tf.Tensor, number: int) -> Detections:

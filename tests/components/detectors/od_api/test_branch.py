@@ -151,7 +151,7 @@ def test_merging():
     """The common head's detections of a class with a branch go, the branch's come, by score."""
     common = boxes([0.9, 0.8, 0.7, 0.0], [1, 2, 1, 1], 3)
     branch = boxes([0.85, 0.1, 0.0], [2, 2, 2], 2)
-    found = merge(common.without([2]), [branch])
+    found = merge(common, {2: branch})
     np.testing.assert_allclose(found.scores[0], [0.9, 0.85, 0.7, 0.1, 0, 0, 0])
     assert found.classes[0].numpy().tolist() == [1, 2, 1, 2, 1, 1, 1]
     np.testing.assert_allclose(found.boxes[0, :, 0], found.scores[0])
@@ -167,14 +167,16 @@ def test_a_rival_on_the_same_object_discounts_the_score():
         tf.constant([2.0]),
     )
     rivals = Detections(
-        tf.constant([[[0.0, 0, 10, 9], [0, 1, 10, 10], [0, 0, 10, 4], [50, 50, 60, 60]]]),
-        tf.constant([[1.0, 3, 1, 1]]),
-        tf.constant([[0.64, 0.36, 0.9, 0.99]]),
-        tf.constant([3.0]),  # the last one is padding
+        tf.constant(
+            [[[0.0, 0, 10, 9], [0, 1, 10, 10], [0, 0, 10, 4], [0, 0, 10, 10], [50, 50, 60, 60]]]
+        ),
+        tf.constant([[1.0, 3, 1, 2, 1]]),  # one of the class itself
+        tf.constant([[0.64, 0.36, 0.9, 0.95, 0.99]]),
+        tf.constant([4.0]),  # the last one is padding
     )
-    found = branch.discounted(rivals, tf.constant(0.5))
+    found = branch.discounted(rivals, 2, tf.constant(0.5))
     np.testing.assert_allclose(found.scores[0], [0.8 * 0.6, 0.4, 0], rtol=1e-6)
-    untouched = branch.discounted(rivals, tf.constant(0.0))
+    untouched = branch.discounted(rivals, 2, tf.constant(0.0))
     assert np.array_equal(untouched.scores, branch.scores)
 
 
