@@ -40,6 +40,23 @@ def precision_recall_curve(matches: Matches, label: str) -> Curve:
     )
 
 
+def average_precision(is_match: npt.NDArray[np.bool_], objects: int) -> float:
+    """COCO's: the mean, over 101 recalls from 0 to 1, of the best precision at that recall or more.
+
+    is_match: of the detections of one class, by falling score. NaN without objects.
+
+    >>> round(average_precision(np.array([True, False, True]), 2), 3)
+    0.835
+    """
+    if objects == 0:
+        return float("nan")
+    found = np.cumsum(is_match)
+    precision = found / np.arange(1, len(found) + 1)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    places = np.searchsorted(found / objects, np.linspace(0, 1, 101), side="left")
+    return float(np.append(best, 0.0)[np.minimum(places, len(best))].mean())
+
+
 def operating_points(matches: Matches, precision: float) -> dict[str, float]:
     """Per class, the lowest score threshold at which its precision is at least `precision`.
 
