@@ -106,7 +106,7 @@ def train_champion(folder: Path) -> None:
             examples,
         )
     recipe = Recipe(
-        "none", steps=4000, batch_size=16, learning_rate=3e-3, flip=True, mosaic=0.2, evaluations=0
+        "none", steps=2500, batch_size=16, learning_rate=3e-3, flip=True, mosaic=0.2, evaluations=0
     )
     detector = SsdDetector(config, labels)
     files = example_files(examples, "train")
