@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from components.dataset.examples import example_files
 from components.dataset.images import decode_rgb
-from components.detectors.examples import encoded_images, example_files
+from components.dataset.tfrecord import encoded_images
 from components.metrics.confusion import confusion_matrix
 from components.metrics.curves import precision_recall_curve
 from components.metrics.iou import iou_matrix
