@@ -10,6 +10,7 @@ from components.dataset.predictions import Predictions
 from components.errors import EvaluationError
 from components.metrics.curves import operating_points, recall_at
 from components.metrics.matching import Matches, match
+from components.metrics.resampling import resampled_recalls
 from components.metrics.statistics import (
     count_by_image,
     count_detections_by_image,
@@ -122,7 +123,10 @@ def weigh(
     before, after = champion.test, challenger.test
     objects, found_before = count_by_image(before, points[0])
     _, found_after = count_by_image(after, points[1])
-    changes = paired_change(objects, found_before, found_after)
+    draws = resampled_recalls(
+        [(model.eval, model.test) for model in (champion, challenger)], precision
+    )
+    changes = paired_change(objects, found_before, found_after, draws[1] - draws[0])
     precisions = share_bounds(*count_detections_by_image(after, points[1]))
     recall_before, recall_after = recall_at(before, points[0]), recall_at(after, points[1])
     evidence = [
