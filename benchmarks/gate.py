@@ -186,7 +186,7 @@ def share(count: int, total: int) -> str:
 def main() -> int:
     """Prints a row a scenario."""
     parser = argparse.ArgumentParser(description="Simulate the gate.")
-    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--trials", type=int, default=400)
     trials = parser.parse_args().trials
     print(f"Recall at precision {SETTINGS.precision} of the champion: {true_recall(0.0):.2f}\n")
     print(
