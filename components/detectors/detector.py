@@ -147,8 +147,8 @@ class WithoutBranches:
     def grow_branch(self, label: str, parts: frozenset[str]) -> None:
         """Raises ModelError: there are none."""
         raise ModelError(
-            f"In {self.described}, class {label!r} can't have a head of its own; choose another freeze "
-            "policy, as all-but-heads."
+            f"In {self.described}, class {label!r} can't have a head of its own; choose another "
+            "freeze policy, as all-but-heads."
         )
 
     def drop_branches(self) -> None:
@@ -167,8 +167,8 @@ class WithoutBranches:
     ) -> tuple[tf.Tensor, ...]:
         """Raises ModelError."""
         raise ModelError(
-            f"Distillation does not work for {self.described}; leave distillation out, l2_to_start and "
-            "interpolation are there."
+            f"Distillation does not work for {self.described}; leave distillation out, "
+            "l2_to_start and interpolation are there."
         )
 
 
