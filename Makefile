@@ -3,7 +3,7 @@ SHELL := /bin/sh
 ML := .venv/ml/bin/python
 DATA ?= ../shared/data/carla
 
-.PHONY: demo test test-unit airflow lock lint format bench bench-recipes bench-carla pretrained clean environments help
+.PHONY: demo test test-unit airflow lock lint format bench bench-recipes bench-carla bench-gate pretrained clean environments help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -38,6 +38,9 @@ bench: environments  ## the figures of the README; DATA is a Pascal VOC folder
 
 bench-recipes: environments  ## recipes side by side on the demo, three seeds each (two hours)
 	@$(ML) -m benchmarks.recipes
+
+bench-gate: environments  ## how often the gate is wrong, on simulated models (an hour)
+	@OMP_NUM_THREADS=1 $(ML) -m benchmarks.gate
 
 bench-carla: environments  ## the default recipe on street scenes; DATA is the data set (an hour)
 	@DATA="$(DATA)" $(ML) -m benchmarks.carla

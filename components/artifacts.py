@@ -15,6 +15,12 @@ class ValidationReport(Artifact):
     TYPE_NAME = "ClassLiftValidationReport"
 
 
+class Predictions(Artifact):
+    """`components.dataset.predictions.Predictions` of one model, a folder a split."""
+
+    TYPE_NAME = "ClassLiftPredictions"
+
+
 class Diagnosis(Artifact):
     """`diagnosis.json`: why the class is weak, and the recipe that follows."""
 

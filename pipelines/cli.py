@@ -295,7 +295,7 @@ def _suspicions(saved_model: Path, snapshot: "Snapshot") -> list[Any]:
     from components.data_validator.suspicions import suspicions
 
     with _without_stderr():  # what TensorFlow says before its log level counts
-        from components.detectors.bundle import Bundle
+        from components.bundle import Bundle
         from components.detectors.predict import load_signature, predict_images
 
     _to_stderr("predicting all images with the model")

@@ -14,9 +14,11 @@ NODES: dict[str, tuple[str, str]] = {
     "ImportSchemaGen": (TENSORFLOW, "data"),
     "ExampleValidator": (TENSORFLOW, "data"),
     "ChampionResolver": (DETECTOR, "diagnose"),
-    "ClassDiagnoser": (TENSORFLOW, "diagnose"),
+    "ChampionDetect": (TENSORFLOW, "diagnose"),
+    "ClassDiagnoser": (LIGHT, "diagnose"),
     "Trainer": (DETECTOR, "train"),
-    "RecallGate": (TENSORFLOW, "gate"),
+    "ChallengerDetect": (TENSORFLOW, "gate"),
+    "RecallGate": (LIGHT, "gate"),
     "ServingCheck": (LIGHT, "gate"),
     "Pusher": (LIGHT, "push"),
 }

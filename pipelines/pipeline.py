@@ -6,6 +6,7 @@ from typing import Any
 
 from tfx import v1 as tfx
 
+from components.bulk_detect.component import BulkDetect
 from components.champion_resolver.component import ChampionResolver
 from components.class_diagnoser.component import ClassDiagnoser
 from components.data_validator.component import DataValidator
@@ -76,10 +77,13 @@ def build_pipeline(
     champion = resolver.outputs["champion"]
     for node in (schema_gen, resolver):  # so that bad data stop the run before any other work
         node.add_upstream_node(validator)
+    detect: dict[str, Any] = {"examples": examples, "beam_options": json.dumps(config.beam), **code}
+    champion_detect = BulkDetect(model=champion, **detect).with_id("ChampionDetect")
+    champion_detect.add_upstream_node(example_validator)  # nothing is spent on broken examples
     diagnoser = ClassDiagnoser(
         examples=examples,
-        anomalies=example_validator.outputs["anomalies"],
         champion=champion,
+        champion_predictions=champion_detect.outputs["predictions"],
         target=values["target"],
         precision=values["precision"],
         overrides=values["overrides"],
@@ -93,12 +97,16 @@ def build_pipeline(
         hyperparameters=diagnoser.outputs["recipe"],
         custom_config=values["trainer_config"],
     )
+    challenger_detect = BulkDetect(model=trainer.outputs["model"], **detect)
+    challenger_detect = challenger_detect.with_id("ChallengerDetect")
     gate = RecallGate(
         examples=examples,
         snapshot=snapshot.outputs["snapshot"],
         diagnosis=diagnoser.outputs["diagnosis"],
         champion=champion,
         challenger=trainer.outputs["model"],
+        champion_predictions=champion_detect.outputs["predictions"],
+        challenger_predictions=challenger_detect.outputs["predictions"],
         target=values["target"],
         settings=values["gate"],
         ledger=str(config.work / "test_uses.jsonl"),
@@ -126,8 +134,10 @@ def build_pipeline(
             schema_gen,
             example_validator,
             resolver,
+            champion_detect,
             diagnoser,
             trainer,
+            challenger_detect,
             gate,
             serving_check,
             pusher,

@@ -10,13 +10,14 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import artifacts
+from components.bundle import Bundle
 from components.class_diagnoser.diagnose import choose_recipe, gather, sentences
 from components.class_diagnoser.weighting import with_class_weights
 from components.data_validator.report import write_relabel_page
 from components.data_validator.suspicions import SHOWN, pictures, suspicions
-from components.detectors.bundle import Bundle
-from components.detectors.examples import encoded_images, example_files
-from components.detectors.predict import load_signature, predict
+from components.dataset.examples import example_files
+from components.dataset.predictions import Predictions
+from components.dataset.tfrecord import encoded_images
 from components.metrics.matching import match
 from components.progress import say
 from components.rebalanced_example_gen.write import SUMMARY
@@ -27,8 +28,8 @@ RECIPE = "hyperparameters.txt"  # the name that TFX's Trainer reads
 @component
 def ClassDiagnoser(
     examples: InputArtifact[standard_artifacts.Examples],
-    anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
     champion: InputArtifact[standard_artifacts.Model],
+    champion_predictions: InputArtifact[artifacts.Predictions],
     diagnosis: OutputArtifact[artifacts.Diagnosis],
     recipe: OutputArtifact[standard_artifacts.HyperParameters],
     target: Parameter[str],
@@ -43,12 +44,9 @@ def ClassDiagnoser(
         `class_weighting` a method for all classes.
     relabel_page: HTML file for the labels of eval that the champion doubts.
     """
-    del anomalies  # an input so that nothing is spent on examples that break the schema
     bundle = Bundle(Path(path_utils.serving_model_path(champion.uri)))
     label_map = bundle.label_map()
-    say("predicting eval with the champion")
-    serve = load_signature(bundle.saved_model)
-    predictions = predict(serve, example_files(Path(examples.uri), "eval"), label_map, say)
+    predictions = Predictions.read(Path(champion_predictions.uri, "eval"))
     matches = match(
         predictions.boxes, predictions.detections, predictions.image_ids, label_map.names
     )

@@ -6,6 +6,7 @@ the same bytes, for map entries are written in the order of their keys.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -22,6 +23,11 @@ SIDES = (
     (ExampleKeys.YMAX, "ymax", "height"),
 )
 """Feature, column of the boxes, and the column of the images that it is a share of."""
+
+
+def example_files(examples: Path, split: str) -> list[str]:
+    """The record files of one split of a TFX Examples artifact."""
+    return sorted(str(path) for path in (examples / f"Split-{split}").iterdir())
 
 
 def _example_class() -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -153,6 +153,19 @@ def _examples(path: Path, offsets: Sequence[int]) -> Iterator[tuple[int, dict[st
                 yield from zip(part, decode_examples(records, str(path)), strict=True)
     except OSError as error:
         raise DataError(f"{path}: the records can't be read ({error.strerror}).") from error
+
+
+def encoded_images(files: Iterable[str], image_ids: Set[str]) -> dict[str, bytes]:
+    """The encoded images with these ids (`image/source_id`) in record files, by id."""
+    found: dict[str, bytes] = {}
+    for file in map(Path, files):
+        if len(found) == len(image_ids):
+            break
+        for _, example in _examples(file, _offsets(file)):
+            image_id = _text(example[ExampleKeys.SOURCE_ID][0])
+            if image_id in image_ids:
+                found[image_id] = bytes(example[ExampleKeys.ENCODED][0])
+    return found
 
 
 def read_record(file: BinaryIO, path: str) -> bytes:

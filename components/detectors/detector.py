@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
 from components.detectors.frame import Frame
+from components.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,46 @@ class Detector(Protocol):
 
     def save(self, folder: Path) -> None:
         """Writes the weights and what is needed to load them again."""
+
+
+class WithoutBranches:
+    """What detectors share in which no class can have a head of its own, no features are kept, and
+    nobody is held to the champion's answers.
+    """
+
+    described: str
+    """The kind of model, for sentences."""
+    can_branch = False
+    branch = None
+    rivalry = None
+    prefix = None
+
+    def grow_branch(self, label: str, parts: frozenset[str]) -> None:
+        """Raises ModelError: there are none."""
+        raise ModelError(
+            f"In {self.described}, class {label!r} can't have a head of its own; choose another "
+            "freeze policy, as all-but-heads."
+        )
+
+    def drop_branches(self) -> None:
+        """As in the protocol: there are none."""
+
+    def branches(self) -> tuple[str, ...]:
+        """As in the protocol: none."""
+        return ()
+
+    def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Raises ModelError: `prefix` is None."""
+        raise ModelError(f"Of {self.described}, no features are kept.")
+
+    def outputs(
+        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
+    ) -> tuple[tf.Tensor, ...]:
+        """Raises ModelError."""
+        raise ModelError(
+            f"Distillation does not work for {self.described}; leave distillation out, "
+            "l2_to_start and interpolation are there."
+        )
 
 
 def over_replicas(value: tf.Tensor) -> tf.Tensor:

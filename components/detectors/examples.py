@@ -1,14 +1,15 @@
 """Reading back the tf.Examples that `components.dataset.examples` makes."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import tensorflow as tf
 
-from components.dataset.examples import SIDES
+from components.dataset.examples import SIDES, example_files
 from components.dataset.schema import BOXES, ExampleKeys
+
+__all__ = ["example_files", "labelled_boxes", "read_examples"]
 
 _FLOATS, _INTS = tf.io.VarLenFeature(tf.float32), tf.io.VarLenFeature(tf.int64)
 _STRINGS = tf.io.VarLenFeature(tf.string)
@@ -23,11 +24,6 @@ FEATURES = {
     ExampleKeys.DIFFICULT: _INTS,
     ExampleKeys.IS_CROWD: _INTS,
 }
-
-
-def example_files(examples: Path, split: str) -> list[str]:
-    """The record files of one split of a TFX Examples artifact."""
-    return sorted(str(path) for path in (examples / f"Split-{split}").iterdir())
 
 
 def read_examples(files: Sequence[str], batch: int) -> Iterator[dict[str, tf.Tensor]]:
@@ -54,14 +50,3 @@ def labelled_boxes(parsed: Mapping[str, tf.Tensor]) -> pa.Table:
     columns["source"] = columns["image_id"]
     arrays = [pa.array(columns[field.name]).cast(field.type) for field in BOXES]
     return pa.Table.from_arrays(arrays, schema=BOXES)
-
-
-def encoded_images(files: Sequence[str], image_ids: Set[str]) -> dict[str, bytes]:
-    """The encoded images with these ids, by id."""
-    found = {}
-    for parsed in read_examples(files, 64) if image_ids else ():
-        ids = (image_id.decode() for image_id in parsed[ExampleKeys.SOURCE_ID].numpy())
-        for image_id, encoded in zip(ids, parsed[ExampleKeys.ENCODED].numpy(), strict=True):
-            if image_id in image_ids:
-                found[image_id] = encoded
-    return found

@@ -1,7 +1,6 @@
 """Predictions of an exported model on Examples, as tables. Needs TensorFlow alone."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +9,13 @@ import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
 from components.dataset.media import read_bytes
-from components.dataset.schema import BOXES, DETECTIONS, ExampleKeys
+from components.dataset.predictions import Predictions
+from components.dataset.schema import DETECTIONS, ExampleKeys
 from components.detectors.examples import labelled_boxes, read_examples
 from components.detectors.export import Serve
 from components.errors import ModelError
 
 BATCH = 32
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What one model answered for one split, and the labels of the same images.
-
-    image_ids: in the order of the records; boxes: `schema.BOXES`; detections: `schema.DETECTIONS`.
-    """
-
-    image_ids: tuple[str, ...]
-    boxes: pa.Table
-    detections: pa.Table
 
 
 def load_signature(saved_model: Path) -> Serve:
@@ -50,20 +38,16 @@ def predict(
 
     Raises ModelError when the model answers with a class id that the label map does not have.
     """
-    image_ids: list[str] = []
-    boxes, detections = [BOXES.empty_table()], [DETECTIONS.empty_table()]
+    parts = []
     for parsed in read_examples(files, BATCH):
         ids = [image_id.decode() for image_id in parsed[ExampleKeys.SOURCE_ID].numpy()]
         found = {k: v.numpy() for k, v in serve(parsed[ExampleKeys.ENCODED]).items()}
         extents = [parsed[key].numpy() for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)]
-        image_ids += ids
-        boxes.append(labelled_boxes(parsed))
-        detections.append(_detections(found, ids, *extents, label_map))
-    report(f"{len(image_ids)} images predicted")
-    # Dictionary columns of different batches have different dictionaries.
-    return Predictions(
-        tuple(image_ids), pa.concat_tables(boxes).unify_dictionaries(), pa.concat_tables(detections)
-    )
+        detections = _detections(found, ids, *extents, label_map)
+        parts.append(Predictions(tuple(ids), labelled_boxes(parsed), detections))
+    predictions = Predictions.join(parts)
+    report(f"{len(predictions.image_ids)} images predicted")
+    return predictions
 
 
 def predict_images(

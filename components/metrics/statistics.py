@@ -62,13 +62,22 @@ def _tally(matches: Matches, rows: pd.DataFrame, values: "pd.Series[bool] | None
     return table
 
 
-def paired_change(objects: Counts, before: Counts, after: Counts, seed: int = 0) -> list[Change]:
+def paired_change(
+    objects: Counts,
+    before: Counts,
+    after: Counts,
+    draws: Counts | None = None,
+    seed: int = 0,
+) -> list[Change]:
     """Change of sum(after)/sum(objects) against sum(before)/sum(objects), for each class.
 
     objects, before, after: [images, classes]. The standard error is that of a linearised ratio,
     with the images as clusters (Cochran, Sampling Techniques, 1977, section 6.4), floored at 1/n.
     Each bound is the wider of two: the percentile of a bootstrap over images, and the closed-form
     t bound. A class without objects gives NaN throughout.
+
+    draws: [resamples, classes], the change in resamples that also vary what before and after rest
+    on, as `resampling.resampled_recalls`; their spread then goes into the standard error.
     """
     totals = objects.sum(axis=0)
     clusters = (objects > 0).sum(axis=0)
@@ -77,7 +86,10 @@ def paired_change(objects: Counts, before: Counts, after: Counts, seed: int = 0)
         residuals = (after - before) - change * objects
         correction = clusters / np.maximum(clusters - 1, 1)
         standard_error = np.sqrt((residuals**2).sum(axis=0) * correction) / totals
-    draws = bootstrap_shares(objects, after - before, seed)
+    if draws is None:
+        draws = bootstrap_shares(objects, after - before, seed)
+    else:
+        standard_error = np.fmax(standard_error, np.nanstd(draws, axis=0))
     results = []
     for k in range(objects.shape[1]):
         if totals[k] == 0:

@@ -10,12 +10,12 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import artifacts
-from components.detectors.bundle import Bundle
-from components.detectors.examples import example_files
-from components.detectors.predict import load_signature, predict
+from components.bundle import Bundle
+from components.dataset.predictions import Predictions
+from components.dataset.snapshot import Snapshot
 from components.errors import EvaluationError
 from components.progress import say
-from components.recall_gate.evidence import ModelPredictions, compare
+from components.recall_gate.evidence import ModelPredictions, compare, require_all
 from components.recall_gate.ledger import record_use
 from components.recall_gate.report import write_report
 from components.recall_gate.rules import PUSH, judge, to_json
@@ -34,6 +34,8 @@ def RecallGate(
     diagnosis: InputArtifact[artifacts.Diagnosis],
     champion: InputArtifact[standard_artifacts.Model],
     challenger: InputArtifact[standard_artifacts.Model],
+    champion_predictions: InputArtifact[artifacts.Predictions],
+    challenger_predictions: InputArtifact[artifacts.Predictions],
     blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     evaluation: OutputArtifact[standard_artifacts.ModelEvaluation],
     target: Parameter[str],
@@ -54,15 +56,13 @@ def RecallGate(
         raise EvaluationError(
             "The label maps of champion and challenger differ: they can't be compared."
         )
-    predictions = []
-    for name, bundle in zip(("champion", "challenger"), bundles, strict=True):
-        say(f"predicting eval and test with the {name}")
-        serve = load_signature(bundle.saved_model)
-        splits = (
-            predict(serve, example_files(Path(examples.uri), split), label_map, say)
-            for split in ("eval", "test")
-        )
-        predictions.append(ModelPredictions(*splits))
+    predictions = [
+        ModelPredictions(*(Predictions.read(Path(found.uri, split)) for split in ("eval", "test")))
+        for found in (champion_predictions, challenger_predictions)
+    ]
+    sets = Snapshot.read(Path(snapshot.uri)).images
+    for name, found in zip(("champion", "challenger"), predictions, strict=True):
+        require_all(name, found, sets)
     say("matching, resampling")
     comparison = compare(
         *predictions, label_map.names, target, gate.precision, bundles[0].operating_points()

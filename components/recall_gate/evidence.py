@@ -1,15 +1,16 @@
 """From the predictions of two models to the evidence on each class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.detectors.predict import Predictions
+from components.dataset.predictions import Predictions
 from components.errors import EvaluationError
 from components.metrics.curves import operating_points, recall_at
 from components.metrics.matching import Matches, match
+from components.metrics.resampling import resampled_recalls
 from components.metrics.statistics import (
     count_by_image,
     count_detections_by_image,
@@ -42,6 +43,14 @@ class ModelPredictions:
     test: Predictions
 
 
+@dataclass(frozen=True)
+class ModelMatches:
+    """The same, matched to the labels."""
+
+    eval: Matches
+    test: Matches
+
+
 def compare(
     champion: ModelPredictions,
     challenger: ModelPredictions,
@@ -61,14 +70,63 @@ def compare(
                 "predict both again on one snapshot."
             )
 
-    def matched(predictions: Predictions) -> Matches:
-        return match(predictions.boxes, predictions.detections, predictions.image_ids, labels)
+    def matched(model: ModelPredictions) -> ModelMatches:
+        return ModelMatches(
+            *(
+                match(split.boxes, split.detections, split.image_ids, labels)
+                for split in (model.eval, model.test)
+            )
+        )
 
-    points = [operating_points(matched(model.eval), precision) for model in (champion, challenger)]
-    before, after = matched(champion.test), matched(challenger.test)
+    same = {
+        label
+        for label in labels
+        if same_bits(champion.test.detections, challenger.test.detections, label)
+    }
+    return weigh(
+        matched(champion), matched(challenger), labels, target, precision, deployed_points, same
+    )
+
+
+def require_all(name: str, model: ModelPredictions, images: pa.Table) -> None:
+    """Raises EvaluationError when a model's predictions leave out images of a split, or have more.
+
+    images: `schema.IMAGES` of the snapshot.
+    """
+    for split in ("eval", "test"):
+        of_split = images.filter(pc.equal(images["split"], split))["image_id"].to_pylist()
+        predicted = getattr(model, split).image_ids
+        strange = set(of_split) ^ set(predicted)
+        if strange or len(predicted) != len(of_split):
+            example = f", as {sorted(strange)[0]!r}" if strange else ""
+            raise EvaluationError(
+                f"The {name} has predictions for {len(predicted)} images of {split}, and the "
+                f"snapshot has {len(of_split)}: some differ{example}; nothing can be judged. Run "
+                "the pipeline again."
+            )
+
+
+def weigh(
+    champion: ModelMatches,
+    challenger: ModelMatches,
+    labels: Sequence[str],
+    target: str,
+    precision: float,
+    deployed_points: Mapping[str, float],
+    same: Set[str] = frozenset(),
+) -> Comparison:
+    """Evidence from the matches of both models.
+
+    same: the classes whose detections on test are the same bits in both.
+    """
+    points = [operating_points(model.eval, precision) for model in (champion, challenger)]
+    before, after = champion.test, challenger.test
     objects, found_before = count_by_image(before, points[0])
     _, found_after = count_by_image(after, points[1])
-    changes = paired_change(objects, found_before, found_after)
+    draws = resampled_recalls(
+        [(model.eval, model.test) for model in (champion, challenger)], precision
+    )
+    changes = paired_change(objects, found_before, found_after, draws[1] - draws[0])
     precisions = share_bounds(*count_detections_by_image(after, points[1]))
     recall_before, recall_after = recall_at(before, points[0]), recall_at(after, points[1])
     evidence = [
@@ -78,8 +136,7 @@ def compare(
             champion_recall=recall_before[label],
             challenger_recall=recall_after[label],
             recall=changes[k],
-            unchanged=points[0][label] == points[1][label]
-            and same_bits(champion.test.detections, challenger.test.detections, label),
+            unchanged=points[0][label] == points[1][label] and label in same,
             precision=precisions[k][0],
             precision_lower=precisions[k][1],
             precision_upper=precisions[k][2],

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from components.dataset.examples import example_files
 from components.dataset.images import decode_rgb
-from components.detectors.examples import encoded_images, example_files
+from components.dataset.tfrecord import encoded_images
 from components.metrics.confusion import confusion_matrix
 from components.metrics.curves import precision_recall_curve
 from components.metrics.iou import iou_matrix
 from components.metrics.matching import Matches
+from components.metrics.taxonomy import KINDS, classify, costs, counts_at
 from components.pages import Picture, draw_box, render, svg, thumbnail
 from components.recall_gate.evidence import Comparison
 
@@ -52,6 +54,7 @@ def write_report(
             "recall": svg(_recall_chart(verdict)),
             "curves": svg(_curves_chart(comparison, target)),
             "confusion": svg(_confusion_chart(comparison)),
+            "errors": svg(_errors_chart(comparison, target)),
         },
         galleries={
             name: _gallery(rows.head(PICTURES), comparison, examples)
@@ -144,6 +147,32 @@ def _confusion_chart(comparison: Comparison) -> Figure:
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel="detected as", ylabel="labelled")
         axes.set_title(title, fontsize=9)
+    return figure
+
+
+def _errors_chart(comparison: Comparison, target: str) -> Figure:
+    figure = Figure(figsize=(7.5, 2.4), layout="constrained")
+    axes = figure.subplots(1, 2)
+    rows = np.arange(len(KINDS))
+    for offset, name, matches, points, colour in (
+        (-0.2, "champion", comparison.champion, comparison.champion_points, BEFORE),
+        (0.2, "challenger", comparison.challenger, comparison.challenger_points, AFTER),
+    ):
+        taxonomy = classify(matches)
+        counts = counts_at(matches, taxonomy, points, [target])[target]
+        cost = costs(matches, taxonomy)[target]
+        for pane, values in zip(axes, (counts, cost), strict=True):
+            pane.barh(
+                rows + offset, [values[kind] for kind in KINDS], 0.38, color=colour, label=name
+            )
+    for pane, title in zip(
+        axes, ("errors at the operating point", "AP50 that each kind costs"), strict=True
+    ):
+        pane.set_yticks(rows, KINDS)
+        pane.invert_yaxis()
+        pane.set_title(title, fontsize=9)
+        pane.grid(axis="x", alpha=0.3)
+    axes[0].legend(frameon=False)
     return figure
 
 

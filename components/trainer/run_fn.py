@@ -8,9 +8,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.bundle import Bundle
 from components.detectors.backends import load_detector
 from components.detectors.board import Board
-from components.detectors.bundle import Bundle, write_bundle
+from components.detectors.bundle import write_bundle
 from components.detectors.checkpoints import Checkpoints
 from components.detectors.detector import Detector
 from components.detectors.devices import compute_in_half, strategy_for

@@ -45,7 +45,7 @@ def test_the_report_needs_no_network(demo):
     assert len(html) < 2_000_000
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert "url(http" not in html
-    for part in ("found now", "lost now", "Confusion", "Precision and recall"):
+    for part in ("found now", "lost now", "Confusion", "Precision and recall", "Kinds of error"):
         assert part.lower() in html.lower()
 
 

@@ -11,7 +11,12 @@ import keras_hub
 import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
-from components.detectors.detector import Batch, Remembered, share_of_replica
+from components.detectors.detector import (
+    Batch,
+    Remembered,
+    WithoutBranches,
+    share_of_replica,
+)
 from components.detectors.frame import Frame
 from components.errors import ModelError
 
@@ -22,11 +27,8 @@ Owners = Mapping[str, tuple[keras.layers.Layer, ...]]
 class head belongs to the class head."""
 
 
-class KerasHubDetector(ABC):
+class KerasHubDetector(WithoutBranches, ABC):
     """What the models share: the file, names, freezing, preprocessing.
-
-    No class can have a head of its own, no features are kept, and nobody is held to the champion's
-    answers: `grow_branch`, `features` and `outputs` raise ModelError.
 
     Raises ModelError for a model that does not fit its label map, or has no fixed input size.
     """
@@ -34,10 +36,7 @@ class KerasHubDetector(ABC):
     kind: ClassVar[type[keras.Model]]
     """The model's class in KerasHub."""
 
-    can_branch = False
-    branch = None
-    rivalry = None
-    prefix = None
+    described = "a model of KerasHub"
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:
         if model.num_classes != len(label_map):
@@ -105,33 +104,6 @@ class KerasHubDetector(ABC):
                 layer.trainable = id(layer.moving_mean) not in frozen
         learns = self._learns - names
         return {name: v for name, v in self.variables().items() if name in learns}
-
-    def grow_branch(self, label: str, parts: frozenset[str]) -> None:
-        """Raises ModelError: there are none."""
-        raise ModelError(
-            f"Class {label!r} can't have a head of its own, for models of KerasHub have no "
-            "branches; choose another freeze policy, as all-but-heads."
-        )
-
-    def drop_branches(self) -> None:  # noqa: B027
-        """As in the protocol: there are none."""
-
-    def branches(self) -> tuple[str, ...]:
-        """As in the protocol: none."""
-        return ()
-
-    def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Raises ModelError: `prefix` is None."""
-        raise ModelError("Of a model of KerasHub no features are kept.")
-
-    def outputs(
-        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
-    ) -> tuple[tf.Tensor, ...]:
-        """Raises ModelError."""
-        raise ModelError(
-            "A model of KerasHub can't be held to the champion's answers; leave distillation out, "
-            "l2_to_start and interpolation are there."
-        )
 
     def save(self, folder: Path) -> None:
         """Writes model and label map."""

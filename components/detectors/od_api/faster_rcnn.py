@@ -6,7 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.detectors.detector import Batch, Remembered, share_of_replica
+from components.detectors.detector import (
+    Batch,
+    Remembered,
+    WithoutBranches,
+    share_of_replica,
+)
 from components.detectors.od_api.api import bfloat16_to_float32_nested, model_builder
 from components.detectors.od_api.zoo_entry import (
     CONFIG,
@@ -25,7 +30,7 @@ LOSSES = {
 }
 
 
-class FasterRcnnDetector(ZooEntry):
+class FasterRcnnDetector(WithoutBranches, ZooEntry):
     """Parts: the extractor of the first stage is the backbone, what proposes regions the neck, the
     extractor and the predictor of the second stage the head.
 
@@ -34,10 +39,7 @@ class FasterRcnnDetector(ZooEntry):
     """
 
     meta_architecture = "faster_rcnn"
-    can_branch = False
-    branch = None
-    rivalry = None
-    prefix = None
+    described = "a Faster R-CNN"
 
     def _build(self) -> Any:
         model = model_builder.build(self._config.model, is_training=True)
@@ -84,20 +86,6 @@ class FasterRcnnDetector(ZooEntry):
         freeze_batch_norm((o for owners in self._owners().values() for o in owners), frozen)
         return {n: v for n, v in variables.items() if v.trainable and n not in names}
 
-    def grow_branch(self, label: str, parts: frozenset[str]) -> None:
-        """Raises ModelError: there are none."""
-        raise ModelError(
-            f"{CONFIG}: the classes of a Faster R-CNN share their scores, so class {label!r} can't "
-            "have a head of its own; choose another freeze policy, as all-but-heads."
-        )
-
-    def drop_branches(self) -> None:
-        """As in the protocol: there are none."""
-
-    def branches(self) -> tuple[str, ...]:
-        """As in the protocol: none."""
-        return ()
-
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
         """Raises ModelError for anything but None: the class loss is a cross-entropy."""
         if gamma is not None or alpha is not None:
@@ -105,19 +93,6 @@ class FasterRcnnDetector(ZooEntry):
                 f"{CONFIG}: a Faster R-CNN has no focal loss; leave focal_gamma and focal_alpha "
                 "out."
             )
-
-    def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Raises ModelError: `prefix` is None."""
-        raise ModelError("A Faster R-CNN has no features to keep.")
-
-    def outputs(
-        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
-    ) -> tuple[tf.Tensor, ...]:
-        """Raises ModelError: champion and challenger propose different regions."""
-        raise ModelError(
-            "A Faster R-CNN can't be held to the champion's answers, for both look at regions of "
-            "their own; leave distillation out, l2_to_start and interpolation are there."
-        )
 
     def losses(
         self,

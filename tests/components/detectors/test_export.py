@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.bundle import Bundle
 from components.dataset.schema import ExampleKeys
-from components.detectors.bundle import Bundle, import_entry
+from components.detectors.bundle import import_entry
 from components.detectors.examples import example_files, labelled_boxes, read_examples
 from components.detectors.predict import load_signature, predict
 from components.errors import ModelError

@@ -1,14 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from components.detectors.predict import Predictions
+from components.dataset.predictions import Predictions
 from components.errors import EvaluationError
-from components.recall_gate.evidence import ModelPredictions, compare, same_bits
+from components.recall_gate.evidence import ModelPredictions, compare, require_all, same_bits
 from components.recall_gate.rules import judge
 from components.recall_gate.settings import GateSettings
 from tests.components.conftest import boxes_table, detections_table
 
-pytestmark = pytest.mark.pipeline  # it imports TensorFlow
+pytestmark = pytest.mark.unit
 LABELS = ("car", "scooter")
 IMAGES = tuple(f"image {i}" for i in range(200))
 BOX = (0.0, 0.0, 10.0, 10.0)
@@ -61,6 +64,19 @@ def test_shouting_is_no_lift():
 def test_the_same_model_is_refused():
     judgement, _ = verdict(model(1.0), model(1.0))
     assert judgement.verdict == "refuse"
+
+
+def test_missing_images_are_an_error():
+    split = [name for name in ("eval", "test") for _ in IMAGES]
+    snapshot = pa.table({"image_id": [*IMAGES, *IMAGES], "split": split})
+    whole = model(1.0)
+    require_all("champion", whole, snapshot)
+    short = replace(whole.test, image_ids=IMAGES[:-1])
+    with pytest.raises(EvaluationError, match=r"predictions for 199 images of test.*'image 199'"):
+        require_all("champion", replace(whole, test=short), snapshot)
+    twice = replace(whole.test, image_ids=(*IMAGES, IMAGES[0]))
+    with pytest.raises(EvaluationError, match="predictions for 201 images of test"):
+        require_all("champion", replace(whole, test=twice), snapshot)
 
 
 def test_same_bits_sees_the_last_bit():

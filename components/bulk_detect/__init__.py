@@ -1,0 +1,1 @@
+"""BulkDetect: a model's predictions on eval and test, once, for all who judge it."""

@@ -1,0 +1,33 @@
+"""The TFX shell of bulk detection."""
+
+import json
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components import artifacts
+from components.bulk_detect.detect import detect
+from components.progress import say
+
+SPLITS = ("eval", "test")
+
+
+@component
+def BulkDetect(
+    examples: InputArtifact[standard_artifacts.Examples],
+    model: InputArtifact[standard_artifacts.Model],
+    predictions: OutputArtifact[artifacts.Predictions],
+    beam_options: Parameter[str],
+    code_version: Parameter[str],
+) -> None:
+    """Writes a model's predictions on eval and test; a model that has answered is not asked again.
+
+    beam_options: JSON of Beam's options.
+    """
+    del code_version
+    saved_model = Path(path_utils.serving_model_path(model.uri))
+    folder = Path(predictions.uri)
+    detect(saved_model, Path(examples.uri), SPLITS, folder, json.loads(beam_options), say)

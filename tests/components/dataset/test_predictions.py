@@ -1,0 +1,40 @@
+import pytest
+
+from components.dataset.predictions import Predictions
+from components.errors import EvaluationError
+from tests.components.conftest import boxes_table, detections_table
+
+pytestmark = pytest.mark.unit
+
+
+def one(image_id, label):
+    return Predictions(
+        (image_id, f"{image_id} empty"),
+        boxes_table([(image_id, label, 0, 0, 1, 1)]),
+        detections_table([(image_id, label, 0.5, 0, 0, 1, 1)]),
+    )
+
+
+def test_what_is_read_is_what_was_written(tmp_path):
+    joined = Predictions.join([one("a", "car"), one("b", "tram")])
+    joined.write(tmp_path)
+    found = Predictions.read(tmp_path)
+    assert found.image_ids == ("a", "a empty", "b", "b empty")
+    assert found.boxes.equals(joined.boxes)
+    assert found.detections.equals(joined.detections)
+    assert found.boxes["label"].to_pylist() == ["car", "tram"]
+
+
+def test_no_parts_are_an_empty_split(tmp_path):
+    Predictions.join([]).write(tmp_path)
+    assert Predictions.read(tmp_path).image_ids == ()
+
+
+def test_missing_and_damaged_predictions_are_an_error(tmp_path):
+    with pytest.raises(EvaluationError, match="can't be read"):
+        Predictions.read(tmp_path / "nowhere")
+    one("a", "car").write(tmp_path)
+    file = tmp_path / "detections.parquet"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(EvaluationError, match="run the pipeline again"):
+        Predictions.read(tmp_path)

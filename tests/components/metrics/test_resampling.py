@@ -1,0 +1,58 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.metrics import resampling
+from components.metrics.curves import NEVER, operating_points, recall_at
+from components.metrics.matching import Matches, match
+from components.metrics.resampling import resampled_recalls
+from tests.components.metrics.test_matching import LABELS, random_case
+
+pytestmark = pytest.mark.unit
+PRECISION = 0.6
+
+
+def drawn(matches: Matches, weights) -> Matches:
+    """The same images as often as they were drawn, each copy an image of its own."""
+    copies = [
+        (image_id, f"{image_id} {copy}")
+        for image_id, count in zip(matches.image_ids, weights, strict=True)
+        for copy in range(int(count))
+    ]
+    names = pd.DataFrame(copies, columns=["image_id", "copy"])
+    tables = [
+        table.merge(names, on="image_id").assign(image_id=lambda t: t["copy"])
+        for table in (matches.objects, matches.detections)
+    ]
+    return Matches(tuple(names["copy"]), matches.labels, *tables, matches.ap50)
+
+
+def test_equals_the_plain_way(monkeypatch):
+    """Each resample by hand: images copied as often as drawn, the curve, the point, the recall."""
+    monkeypatch.setattr(resampling, "RESAMPLES", 20)
+    on_eval, on_test = (match(*random_case(seed), LABELS) for seed in (1, 2))
+    found = resampled_recalls([(on_eval, on_test)], PRECISION, seed=3)
+    assert found.shape == (1, 20, len(LABELS))
+    rng = np.random.default_rng(3)
+    weights = [
+        rng.multinomial(len(m.image_ids), np.full(len(m.image_ids), 1 / len(m.image_ids)), size=20)
+        for m in (on_eval, on_test)
+    ]
+    for number in range(20):
+        points = operating_points(drawn(on_eval, weights[0][number]), PRECISION)
+        expected = recall_at(drawn(on_test, weights[1][number]), points)
+        assert found[0, number] == pytest.approx([expected[label] for label in LABELS], nan_ok=True)
+        assert NEVER not in points.values()
+
+
+def test_the_same_model_twice_never_differs():
+    cases = [match(*random_case(seed), LABELS) for seed in (1, 2)]
+    found = resampled_recalls([tuple(cases), tuple(cases)], PRECISION)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_a_class_that_is_never_precise_enough_is_never_found():
+    boxes, detections, images = random_case(1)
+    on_eval = match(boxes, detections.slice(0, 0), images, LABELS)
+    on_test = match(boxes, detections, images, LABELS)
+    assert not resampled_recalls([(on_eval, on_test)], PRECISION).any()
