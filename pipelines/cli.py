@@ -19,6 +19,7 @@ from components.dataset.label_map import LabelMap
 from components.dataset.writers import WRITERS, new_folder, require_new
 from components.detectors.backends import ENVIRONMENTS
 from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
+from components.recall_gate.settings import GateSettings
 from pipelines import airflow
 from pipelines.compile import compile_config
 from pipelines.config import load_config
@@ -114,6 +115,34 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for report.html, findings.json and Data Docs (default: ./validation)",
     )
     validate.add_argument("--json", action="store_true", help="print the findings as JSON")
+    diagnose = command(
+        "diagnose",
+        _diagnose,
+        "Say why a class is weak and what to do, without training.",
+        "diagnose --model models/ssd --data /data/streets --target scooter",
+    )
+    diagnose.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        help="a folder to train, a version that ClassLift served, or an exported SavedModel",
+    )
+    diagnose.add_argument("--data", type=Path, required=True, help="labels, in any format")
+    diagnose.add_argument(
+        "--train",
+        type=Path,
+        help="labels that the model was trained on; default: a part of --data stands for them",
+    )
+    diagnose.add_argument("--target", required=True, help="the weak class")
+    diagnose.add_argument("--precision", type=float, default=GateSettings.precision)
+    diagnose.add_argument("--label-map", type=Path, help="of a SavedModel that has none")
+    diagnose.add_argument(
+        "--report",
+        type=Path,
+        default=Path("diagnosis"),
+        help="folder for diagnosis.html and diagnosis.json (default: ./diagnosis)",
+    )
+    diagnose.add_argument("--json", action="store_true", help="print diagnosis.json")
     convert = command(
         "convert",
         _convert,
@@ -320,13 +349,58 @@ def _without_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def _convert(arguments: argparse.Namespace) -> int:
-    snapshot, labels = _read(arguments)
+def _diagnose(arguments: argparse.Namespace) -> int:
+    from components.class_diagnoser import standalone
+    from components.dataset.snapshot import Source, take_snapshot
+
+    if not 0 < arguments.precision < 1:
+        raise ConfigError(f"--precision {arguments.precision:g}: it must lie between 0 and 1.")
+    backend = standalone.backend_of(arguments.model)
+    os.environ.update(ENVIRONMENTS[backend or "od_api"])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    data = arguments.data.resolve()
+    if arguments.train:
+        sources = [Source(arguments.train.resolve(), "train"), Source(data, "eval")]
+        snapshot = take_snapshot(sources, _to_stderr)
+    else:
+        snapshot = standalone.judged_on_the_rest(take_snapshot([Source(data)], _to_stderr))
+    _require_sound(snapshot)
+    with _without_stderr():  # what TensorFlow says before its log level counts
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+    facts = standalone.diagnose_model(
+        arguments.model.resolve(),
+        snapshot,
+        arguments.target,
+        arguments.precision,
+        arguments.report,
+        arguments.label_map,
+        _to_stderr,
+    )
+    if arguments.json:
+        print(json.dumps(facts))
+        return EXIT_OK
+    for sentence in (*facts["sentences"], *facts["reasons"], facts["advice"]):
+        print(sentence)
+    if facts["stop"]:
+        print(facts["stop"])
+    print(f"report: {arguments.report / standalone.PAGE}")
+    return EXIT_OK
+
+
+def _require_sound(snapshot: "Snapshot") -> None:
+    """Raises DataError when images are broken."""
     broken = [row for row in snapshot.problems.to_pylist() if row["severity"] == "critical"]
     if broken:
         raise DataError(
             f"{broken[0]['source']}: {broken[0]['problem']}; run `classlift validate --fix` first."
         )
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    snapshot, labels = _read(arguments)
+    _require_sound(snapshot)
     with new_folder(arguments.new.resolve()) as draft:
         WRITERS[arguments.to](snapshot.images, snapshot.boxes, LabelMap(labels), draft)
     print(f"{arguments.new}: {snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes")

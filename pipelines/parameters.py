@@ -87,6 +87,10 @@ PARAMETERS: dict[str, RunParameter] = {
             maximum=100,
         ),
     ),
+    "train_anyway": RunParameter(
+        RECIPE,
+        _switch("Train anyway", "Also where the diagnosis says that training will not help."),
+    ),
     "seed": RunParameter(
         RECIPE, _integer("Seed", "Of everything random.", minimum=0, maximum=2**31 - 1)
     ),

@@ -78,7 +78,7 @@ def build_pipeline(
     for node in (schema_gen, resolver):  # so that bad data stop the run before any other work
         node.add_upstream_node(validator)
     detect: dict[str, Any] = {"examples": examples, "beam_options": json.dumps(config.beam), **code}
-    champion_detect = BulkDetect(model=champion, **detect).with_id("ChampionDetect")
+    champion_detect = BulkDetect(model=champion, study=1, **detect).with_id("ChampionDetect")
     champion_detect.add_upstream_node(example_validator)  # nothing is spent on broken examples
     diagnoser = ClassDiagnoser(
         examples=examples,
@@ -97,7 +97,7 @@ def build_pipeline(
         hyperparameters=diagnoser.outputs["recipe"],
         custom_config=values["trainer_config"],
     )
-    challenger_detect = BulkDetect(model=trainer.outputs["model"], **detect)
+    challenger_detect = BulkDetect(model=trainer.outputs["model"], study=0, **detect)
     challenger_detect = challenger_detect.with_id("ChallengerDetect")
     gate = RecallGate(
         examples=examples,

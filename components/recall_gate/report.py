@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from components.class_diagnoser.report import causes_chart
 from components.dataset.examples import example_files
 from components.dataset.images import decode_rgb
 from components.dataset.tfrecord import encoded_images
@@ -52,6 +53,7 @@ def write_report(
         diagnosis=diagnosis,
         charts={
             "recall": svg(_recall_chart(verdict)),
+            "causes": svg(causes_chart(diagnosis["causes"])),
             "curves": svg(_curves_chart(comparison, target)),
             "confusion": svg(_confusion_chart(comparison)),
             "errors": svg(_errors_chart(comparison, target)),
