@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -34,26 +36,50 @@ class Matches:
     detections: pd.DataFrame
     ap50: dict[str, float]
 
+    @cached_property
+    def ranked_objects(self) -> dict[str, npt.NDArray[np.int64]]:
+        """By class, rows of `objects` by falling score; those that nothing found come last."""
+        return self._ranked(self.objects)
+
+    @cached_property
+    def ranked_detections(self) -> dict[str, npt.NDArray[np.int64]]:
+        """By class, rows of `detections` by falling score."""
+        return self._ranked(self.detections)
+
+    def _ranked(self, table: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
+        classes = self.classes_of(table)
+        order = np.lexsort((-table["score"].to_numpy(np.float64), classes))
+        parts = np.split(order, np.searchsorted(classes[order], range(1, len(self.labels))))
+        return dict(zip(self.labels, parts, strict=True))
+
+    def images_of(self, table: pd.DataFrame) -> npt.NDArray[np.int64]:
+        """The place in `image_ids` of the image of each row."""
+        return _places(table["image_id"], self.image_ids)
+
+    def classes_of(self, table: pd.DataFrame) -> npt.NDArray[np.int64]:
+        """The place in `labels` of the class of each row."""
+        return _places(table["label"], self.labels)
+
 
 def match(
     boxes: pa.Table,
     detections: pa.Table,
     image_ids: Sequence[str],
     labels: Sequence[str],
-    iou_threshold: float = IOU_THRESHOLD,
 ) -> Matches:
-    """Matches greedily by score within each image and class, as COCO does (faster-coco-eval).
+    """Matches greedily by score within each image and class at IoU 0.5, as COCO does.
 
     boxes: `schema.BOXES` of the images to judge.
     detections: `schema.DETECTIONS` of the same images.
 
-    Because the match is greedy by score, it holds at every score threshold at once.
+    By faster-coco-eval. Because the match is greedy by score, it holds at every score threshold at
+    once.
 
     Raises EvaluationError for scores that are not finite, and for labels or images that are not
     among those given.
     """
     found = evaluate(
-        boxes, detections, image_ids, labels, [iou_threshold], _ANY_SIZE, MAX_DETECTIONS
+        boxes, detections, image_ids, labels, [IOU_THRESHOLD], _ANY_SIZE, MAX_DETECTIONS
     )
     pairs = np.array([pair.split("_") for pair in found.matched], np.int64).reshape(-1, 2) - 1
     ious = np.array(list(found.matched.values()))
@@ -76,3 +102,8 @@ def match(
         detections=found.detections.assign(is_match=is_match)[~is_ignored].reset_index(drop=True),
         ap50=dict(zip(labels, ap50.tolist(), strict=True)),
     )
+
+
+def _places(values: "pd.Series[str]", known: Sequence[str]) -> npt.NDArray[np.int64]:
+    places = {value: place for place, value in enumerate(known)}
+    return np.asarray(values.map(places), np.int64)

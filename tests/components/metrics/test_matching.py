@@ -38,6 +38,12 @@ def with_crowds(boxes: pa.Table, share: float, seed: int) -> pa.Table:
     return boxes.set_column(boxes.schema.get_field_index("is_crowd"), "is_crowd", crowd)
 
 
+def crowded_case(seed: int) -> tuple[pa.Table, pa.Table, list[str]]:
+    """The same with crowds, and with objects in one place: of equal overlap, the first counts."""
+    boxes, detections, images = random_case(seed)
+    return with_crowds(pa.concat_tables([boxes, boxes.slice(0, 20)]), 0.1, seed), detections, images
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_ap50_equals_pycocotools(seed):
     boxes, detections, images = random_case(seed)
