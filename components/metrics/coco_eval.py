@@ -50,7 +50,7 @@ def evaluate(
     """
     truth, found = boxes.to_pandas(), detections.to_pandas()
     truth["label"] = truth["label"].astype(str)
-    _require_known(truth, found, image_ids, labels)
+    _require_judgeable(truth, found, image_ids, labels)
     image_numbers = {image_id: i for i, image_id in enumerate(image_ids, 1)}
     label_numbers = {label: i for i, label in enumerate(labels, 1)}
     frame = {
@@ -58,10 +58,10 @@ def evaluate(
         "categories": [{"id": i, "name": label} for label, i in label_numbers.items()],
     }
     sides = [
-        COCO({**frame, "annotations": _records(table, image_numbers, label_numbers, extra)})
-        for table, extra in (
-            (truth, {"iscrowd": truth["is_crowd"].astype(int)}),
-            (found, {"score": found["score"]}),
+        COCO({**frame, "annotations": _records(table, image_numbers, label_numbers, *extra)})
+        for table, *extra in (
+            (truth, "iscrowd", truth["is_crowd"].astype(int)),
+            (found, "score", found["score"]),
         )
     ]
     evaluation = COCOeval_faster(*sides, "bbox", print_function=_quiet)
@@ -80,7 +80,7 @@ def evaluate(
     )
 
 
-def _require_known(
+def _require_judgeable(
     truth: pd.DataFrame, found: pd.DataFrame, image_ids: Sequence[str], labels: Sequence[str]
 ) -> None:
     for table, what in ((truth, "label"), (found, "detection")):
@@ -104,10 +104,10 @@ def _records(
     table: pd.DataFrame,
     image_numbers: Mapping[str, int],
     label_numbers: Mapping[str, int],
-    extra: Mapping[str, "pd.Series[Any]"],
+    name: str,
+    values: "pd.Series[Any]",
 ) -> list[dict[str, Any]]:
-    """COCO's annotations; their ids are row numbers, from 1."""
-    ((name, values),) = extra.items()
+    """COCO's annotations, with one more value; their ids are row numbers, from 1."""
     corners = table[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64)
     extents = corners[:, 2:] - corners[:, :2]
     columns = (

@@ -23,19 +23,15 @@ def confusion_matrix(matches: Matches, thresholds: Mapping[str, float]) -> npt.N
     rank = np.empty(len(detections), np.int64)
     rank[by_score] = np.arange(len(detections))
     order = np.lexsort((-near.iou, rank[near.detections]))  # the best object of each first
-    object_of: dict[int, int] = {}
-    taken: set[int] = set()
-    for row, number in zip(
-        near.detections[order].tolist(), near.objects[order].tolist(), strict=True
-    ):
-        if row not in object_of and number not in taken:
-            object_of[row] = number
-            taken.add(number)
-    found = np.full(len(detections), -1)
-    found[list(object_of)] = list(object_of.values())
-    labels = np.append(matches.classes_of(matches.objects), background)  # [-1] is background
+    object_of = np.full(len(detections), -1)
+    is_taken = np.zeros(len(matches.objects), bool)
+    for row, number in zip(near.detections[order], near.objects[order], strict=True):
+        if object_of[row] < 0 and not is_taken[number]:
+            object_of[row], is_taken[number] = number, True
+    labels = matches.classes_of(matches.objects)
+    detected_as = matches.classes_of(detections)[rows]
+    labelled = np.append(labels, background)[object_of[rows]]  # -1 finds the last
     table = np.zeros((background + 1, background + 1), np.int64)
-    np.add.at(table, (labels[found[rows]], matches.classes_of(detections)[rows]), 1)
-    missed = np.setdiff1d(np.arange(len(matches.objects)), found)
-    np.add.at(table, (labels[missed], background), 1)
+    np.add.at(table, (labelled, detected_as), 1)
+    table[:background, background] = np.bincount(labels[~is_taken], minlength=background)
     return table

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from components.metrics.matching import Matches
 
 RESAMPLES = 2000
-_AT_ONCE = 250  # resamples drawn at a time; bounds the memory
+_AT_ONCE = 250  # resamples drawn at a time, for these numbers are eight times as wide
 
 Weights = npt.NDArray[np.uint8]
-"""[images, resamples]: how often each image was drawn. More than 255 times never happens."""
+"""[images, resamples]: how often each image was drawn; more than 255 times never happens."""
 
 
 def resampled_recalls(
