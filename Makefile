@@ -34,6 +34,7 @@ format: environments  ## rewrite the code in the house style
 
 bench: environments  ## the figures of the README; DATA is a Pascal VOC folder
 	@$(ML) -m benchmarks.training_step
+	@$(ML) -m benchmarks.metrics
 	@if [ -d "$(DATA)" ]; then $(ML) -m benchmarks.data "$(DATA)"; fi
 
 bench-recipes: environments  ## recipes side by side on the demo, three seeds each (two hours)

@@ -54,10 +54,8 @@ def count_detections_by_image(
 
 def _tally(matches: Matches, rows: pd.DataFrame, values: "pd.Series[bool] | None") -> Counts:
     """Sums of `values` (None: the rows themselves) by image and class: [images, classes]."""
-    images = {image_id: number for number, image_id in enumerate(matches.image_ids)}
-    labels = {label: number for number, label in enumerate(matches.labels)}
-    table = np.zeros((len(images), len(labels)))
-    places = rows["image_id"].map(images).to_numpy(int), rows["label"].map(labels).to_numpy(int)
+    table = np.zeros((len(matches.image_ids), len(matches.labels)))
+    places = matches.images_of(rows), matches.classes_of(rows)
     np.add.at(table, places, 1.0 if values is None else values.to_numpy(np.float64))
     return table
 

@@ -14,6 +14,7 @@ from components.bundle import Bundle
 from components.dataset.predictions import Predictions
 from components.dataset.snapshot import Snapshot
 from components.errors import EvaluationError
+from components.metrics.summary import summarize
 from components.progress import say
 from components.recall_gate.evidence import ModelPredictions, compare, require_all
 from components.recall_gate.ledger import record_use
@@ -96,12 +97,17 @@ def RecallGate(
             "test_uses": record_use(Path(ledger), test_ids, judgement.verdict),
         },
     )
+    summaries = [
+        summarize(found.test.boxes, found.test.detections, found.test.image_ids, label_map.names)
+        for found in predictions
+    ]
     folder = Path(evaluation.uri)
     folder.mkdir(parents=True, exist_ok=True)
     write_report(
         folder / REPORT,
         verdict,
         comparison,
+        summaries,
         json.loads(Path(diagnosis.uri, "diagnosis.json").read_text()),
         Path(examples.uri),
     )

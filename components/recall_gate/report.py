@@ -1,6 +1,6 @@
 """The report: one self-contained HTML file with the verdict, the figures and the pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from components.metrics.confusion import confusion_matrix
 from components.metrics.curves import precision_recall_curve
 from components.metrics.iou import iou_matrix
 from components.metrics.matching import Matches
+from components.metrics.summary import FIGURES, SIZES
 from components.metrics.taxonomy import KINDS, classify, costs, counts_at
 from components.pages import Picture, draw_box, render, svg, thumbnail
 from components.recall_gate.evidence import Comparison
@@ -37,13 +38,15 @@ def write_report(
     path: Path,
     verdict: Mapping[str, Any],
     comparison: Comparison,
+    summaries: Sequence[pd.DataFrame],
     diagnosis: Mapping[str, Any],
     examples: Path,
 ) -> None:
     """Writes the report of one run of the gate.
 
-    verdict: as in `verdict.json`; diagnosis: as in `diagnosis.json`; examples: the Examples
-    artifact, for the pictures of the test split.
+    verdict: as in `verdict.json`; summaries: champion's and challenger's on test, of
+    `summary.summarize`; diagnosis: as in `diagnosis.json`; examples: the Examples artifact, for the
+    pictures of the test split.
     """
     target = verdict["target"]
     found = changed_objects(comparison, target)
@@ -51,6 +54,8 @@ def write_report(
         Path(__file__).with_name("report.html.j2"),
         verdict=verdict,
         diagnosis=diagnosis,
+        sizes=list(SIZES),
+        summary=by_size(summaries, target),
         charts={
             "recall": svg(_recall_chart(verdict)),
             "causes": svg(causes_chart(diagnosis["causes"])),
@@ -65,6 +70,26 @@ def write_report(
         counts={name: len(rows) for name, rows in found.items()},
     )
     path.write_text(html, "utf-8")
+
+
+def by_size(
+    summaries: Sequence[pd.DataFrame], target: str
+) -> dict[str, dict[str, list[tuple[float | None, float | None]]]]:
+    """By whose and by figure, (before, after) for each size of object; None for no such object."""
+    rows = [
+        (f"class {target}", [table.loc[target] for table in summaries]),
+        ("mean of the others", [table.drop(target).mean() for table in summaries]),
+    ]
+    return {
+        whose: {
+            figure: [
+                tuple(None if np.isnan(v[size, figure]) else v[size, figure] for v in values)
+                for size in SIZES
+            ]
+            for figure in FIGURES
+        }
+        for whose, values in rows
+    }
 
 
 def changed_objects(comparison: Comparison, target: str) -> dict[str, pd.DataFrame]:

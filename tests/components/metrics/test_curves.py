@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 
 from components.metrics.curves import NEVER, operating_points, precision_recall_curve, recall_at
 from components.metrics.matching import match
 from tests.components.conftest import boxes_table, detections_table
+from tests.components.metrics import plain
+from tests.components.metrics.test_matching import LABELS, crowded_case
 
 pytestmark = pytest.mark.unit
 
@@ -52,3 +55,12 @@ def test_recall_of_a_class_without_objects_is_nan():
     )
     recalls = recall_at(matches, {"car": 0.5, "scooter": 0.5})
     assert recalls["scooter"] != recalls["scooter"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_the_plain_way(seed):
+    matches = match(*crowded_case(seed), (*LABELS, "tram"))
+    for label in matches.labels:
+        fast, slow = (way(matches, label) for way in (precision_recall_curve, plain.curve))
+        for name in ("scores", "precision", "recall"):
+            np.testing.assert_array_equal(getattr(fast, name), getattr(slow, name))
