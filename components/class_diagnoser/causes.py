@@ -26,7 +26,7 @@ GROWTH = 3
 """How many times the objects of today one could label: what few examples are judged by."""
 
 HUNDRED = 100
-"""Where no probe can tell: with so many objects, half of the gap is laid to their number."""
+"""Objects of which half of what is missed is laid to their number, where no probe can tell."""
 
 DOUBT = 0.5
 """A detection doubts the label at its place when the labelled class scores less than so much of it
@@ -145,8 +145,10 @@ def _imbalance(study: Study, seen: _Seen) -> Cause:
 def _labels(study: Study, seen: _Seen) -> Cause:
     """Lost: the recall that there would be if the doubted labels were mended as the champion says.
 
-    Doubted are places where the champion finds the target above its threshold, and there is no
-    label, or one whose own class hardly scores.
+    Doubted are places where the champion finds the target with confidence, and there is no label,
+    or one whose own class hardly scores. With confidence is above its threshold, and in any case
+    among as many of its first detections as half of the labelled objects: with many wrong labels,
+    no threshold has the precision.
     """
     taxonomy = classify(study.matches)
     detections = study.matches.detections.assign(
@@ -155,20 +157,21 @@ def _labels(study: Study, seen: _Seen) -> Cause:
     ranked = detections[detections["label"] == study.target]
     ranked = ranked.sort_values("score", ascending=False, kind="stable")
     scores = ranked["score"].to_numpy()
+    objects = int((study.matches.objects["label"] == study.target).sum())
     above = scores >= seen.points[study.target]
+    above[: objects // 2] = True
     missing = above & (ranked["error"] == BACKGROUND).to_numpy()
     wrong = above & (ranked["error"] == CLASSIFICATION).to_numpy()
     wrong[wrong] = _scores_of_labels(study.matches, ranked[wrong]) < DOUBT * scores[wrong]
     found = np.cumsum(ranked["is_match"].to_numpy(bool) | missing | wrong)
     enough = np.flatnonzero(found / np.arange(1, len(found) + 1) >= study.precision)
-    objects = int((study.matches.objects["label"] == study.target).sum())
     doubted = int(missing.sum() + wrong.sum())
     mended = found[enough[-1]] / (objects + doubted) if len(enough) else 0.0
     return Cause(
         LABELS,
         max(0.0, float(mended) - seen.recall),
         f"On eval {objects} objects of class {study.target} are labelled; the champion sees one "
-        f"above its threshold at {int(missing.sum())} places where nothing is labelled, and at "
+        f"with confidence at {int(missing.sum())} places where nothing is labelled, and at "
         f"{int(wrong.sum())} where another class is, and hardly scores. Were these labels mended "
         f"as it says, its recall would be {mended:.0%}.",
         {"missing": int(missing.sum()), "wrong": int(wrong.sum()), "mended_recall": float(mended)},
@@ -191,12 +194,14 @@ def _scores_of_labels(matches: Matches, rows: pd.DataFrame) -> np.ndarray:
 
 def _overlap(study: Study, seen: _Seen) -> Cause:
     """Lost: the gap to the other classes, as far as features do not tell the target from a rival,
-    and `GROWTH` times the objects would not help.
+    and `GROWTH` times the objects would not help. A probe that saw few objects can't tell.
 
     The rival is the class that a line tells least well from the target; without a probe, the one
     that most often stands in its place, both ways.
     """
-    stays = 1.0 if study.curve is None else GROWTH ** -decay(study.curve)
+    stays = 1.0
+    if study.curve is not None:
+        stays = GROWTH ** -decay(study.curve) * seen.count / (seen.count + HUNDRED)
     if study.apart:
         rival = min(study.apart, key=lambda label: study.apart[label])
         mixed = 1 - study.apart[rival]

@@ -121,7 +121,9 @@ def _scores(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    line = LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=500)
+    line = LogisticRegression(
+        C=PENALTY, class_weight="balanced", solver="newton-cholesky", max_iter=500
+    )
     probe = make_pipeline(StandardScaler(), line)
     probe.fit(train.features[rows], is_target[rows])
     scores: npt.NDArray[np.float64] = probe.decision_function(test.features)
