@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
 from components.dataset.writers import WRITERS, new_folder, require_new
-from components.detectors.backends import ENVIRONMENTS
+from components.detectors.backends import ENVIRONMENTS, backend_of
 from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
 from components.recall_gate.settings import GateSettings
 from pipelines import airflow
@@ -350,14 +350,19 @@ def _without_stderr() -> Iterator[None]:
 
 
 def _diagnose(arguments: argparse.Namespace) -> int:
-    from components.class_diagnoser import standalone
     from components.dataset.snapshot import Source, take_snapshot
 
     if not 0 < arguments.precision < 1:
         raise ConfigError(f"--precision {arguments.precision:g}: it must lie between 0 and 1.")
-    backend = standalone.backend_of(arguments.model)
-    os.environ.update(ENVIRONMENTS[backend or "od_api"])
+    os.environ.update(ENVIRONMENTS[backend_of(arguments.model) or "od_api"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _to_stderr("loading TensorFlow")
+    with _without_stderr():  # what TensorFlow says before its log level counts
+        import tensorflow as tf
+
+        from components.class_diagnoser import standalone
+
+    tf.get_logger().setLevel("ERROR")
     data = arguments.data.resolve()
     if arguments.train:
         sources = [Source(arguments.train.resolve(), "train"), Source(data, "eval")]
@@ -365,10 +370,6 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     else:
         snapshot = standalone.judged_on_the_rest(take_snapshot([Source(data)], _to_stderr))
     _require_sound(snapshot)
-    with _without_stderr():  # what TensorFlow says before its log level counts
-        import tensorflow as tf
-
-        tf.get_logger().setLevel("ERROR")
     facts = standalone.diagnose_model(
         arguments.model.resolve(),
         snapshot,

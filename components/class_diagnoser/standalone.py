@@ -21,7 +21,7 @@ from components.dataset.label_map import LabelMap
 from components.dataset.media import read_bytes
 from components.dataset.predictions import Predictions
 from components.dataset.snapshot import Snapshot
-from components.detectors.backends import load_detector
+from components.detectors.backends import backend_of, load_detector
 from components.detectors.bundle import import_entry
 from components.errors import DataError, ModelError
 from components.metrics.matching import match
@@ -30,22 +30,6 @@ from components.rebalanced_example_gen.write import write_examples
 from components.serving_folder import ENTRY
 
 FACTS, PAGE = "diagnosis.json", "diagnosis.html"
-
-
-def backend_of(model: Path) -> str | None:
-    """The backend of a folder that holds a model to train; None for a SavedModel.
-
-    Raises ModelError for a folder that is neither.
-    """
-    for backend, file in (("od_api", "pipeline.config"), ("keras_hub", "model.keras")):
-        if (model / file).is_file():
-            return backend
-    if (model / "saved_model.pb").is_file():
-        return None
-    raise ModelError(
-        f"{model}: there is no pipeline.config, no model.keras and no saved_model.pb; give the "
-        "folder of a model."
-    )
 
 
 def diagnose_model(
@@ -66,11 +50,17 @@ def diagnose_model(
     Raises ModelError for a model that can't be read, and DataError for a class that it does not
     have or that `eval` does not show.
     """
+    backend = backend_of(model)
+    labels = LabelMap.read(_label_map_of(model, backend, label_map))
+    if target not in labels:
+        raise DataError(f"{model}: no class is called {target!r}; it has: {', '.join(labels)}.")
+    if target not in _boxes(snapshot, "eval"):
+        raise DataError(
+            f"The images to judge by show no object of class {target}: label some, or give more "
+            "images."
+        )
     with TemporaryDirectory(prefix="classlift-") as work:
-        bundle = _bundle(model, label_map, Path(work) / "model", report)
-        labels = bundle.label_map()
-        if target not in labels:
-            raise DataError(f"{model}: no class is called {target!r}; it has: {', '.join(labels)}.")
+        bundle = _bundle(model, backend, label_map, Path(work) / "model", report)
         examples, found = Path(work) / "examples", Path(work) / "found"
         write_examples(snapshot, labels, Rebalancing(method="none"), examples, report)
         detect(bundle.saved_model, examples, ("eval",), found, report=report, study=True)
@@ -78,11 +68,6 @@ def diagnose_model(
         matches = match(
             predictions.boxes, predictions.detections, predictions.image_ids, labels.names
         )
-        if not (matches.objects["label"] == target).any():
-            raise DataError(
-                f"The images to judge by show no object of class {target}: label some, or give "
-                "more images."
-            )
         report("looking for the cause")
         trained_on = _boxes(snapshot, "train")
         diagnosis = diagnose(
@@ -130,18 +115,25 @@ def judged_on_the_rest(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, images=snapshot.images.set_column(place, "split", moved))
 
 
+def _label_map_of(model: Path, backend: str | None, label_map: Path | None) -> Path:
+    own = model / LABEL_MAP if backend else model / ENTRY / LABEL_MAP
+    if label_map is None and not own.is_file():
+        raise ModelError(f"{model}: {own.name} is missing; give its label map.")
+    return label_map or own
+
+
 def _bundle(
-    model: Path, label_map: Path | None, saved_model: Path, report: Callable[[str], None]
+    model: Path,
+    backend: str | None,
+    label_map: Path | None,
+    saved_model: Path,
+    report: Callable[[str], None],
 ) -> Bundle:
-    backend = backend_of(model)
     if backend is not None:
         report(f"loading {model}")
         return import_entry(load_detector(backend, model), model, saved_model)
-    if (model / ENTRY / LABEL_MAP).is_file():
-        return Bundle(model)
     if label_map is None:
-        raise ModelError(f"{model}: a SavedModel does not name its classes; give its label map.")
-    LabelMap.read(label_map)
+        return Bundle(model)
     shutil.copytree(model, saved_model)
     (saved_model / ENTRY).mkdir(exist_ok=True)
     shutil.copy(label_map, saved_model / ENTRY / LABEL_MAP)

@@ -32,8 +32,10 @@ def read_examples(files: Sequence[str], batch: int) -> Iterator[dict[str, tf.Ten
     return iter(dataset.map(lambda records: tf.io.parse_example(records, FEATURES)))
 
 
-def read_distinct(files: Sequence[str], batch: int) -> Iterator[dict[str, tf.Tensor]]:
-    """The same, of each image the first record alone; batches of at most that size."""
+def read_distinct(files: Sequence[str], batch: int, images: int) -> Iterator[dict[str, tf.Tensor]]:
+    """The same, of each image the first record alone, in batches of at most that size, until there
+    are so many images or more.
+    """
     seen: set[bytes] = set()
     name = {ExampleKeys.SOURCE_ID: FEATURES[ExampleKeys.SOURCE_ID]}
     for records in tf.data.TFRecordDataset(list(files)).batch(batch):
@@ -42,6 +44,8 @@ def read_distinct(files: Sequence[str], batch: int) -> Iterator[dict[str, tf.Ten
         seen.update(ids)
         if new:
             yield tf.io.parse_example(tf.gather(records, new), FEATURES)
+        if len(seen) >= images:
+            break
 
 
 def labelled_boxes(parsed: Mapping[str, tf.Tensor]) -> pa.Table:

@@ -1,6 +1,5 @@
 """Predictions of an exported model on Examples, as tables. Needs TensorFlow alone."""
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,10 +78,8 @@ def predict(
 
     Raises ModelError when the model answers with a class id that the label map does not have.
     """
-    if images is None:
-        batches = read_examples(files, BATCH)
-    else:
-        batches = itertools.islice(read_distinct(files, BATCH), -(-images // BATCH))
+    some = images is not None
+    batches = read_distinct(files, BATCH, images) if some else read_examples(files, BATCH)
     predictions = Predictions.join(_answer(serve, parsed, label_map) for parsed in batches)
     report(f"{len(predictions.image_ids)} images predicted")
     return predictions
@@ -96,11 +93,11 @@ def describe_objects(
     found: the predictions for them. Described are the labelled objects, but crowds, and of each
     image the `UNLABELLED` detections of highest score that have no object at their place.
     """
-    objects, seen = [OBJECTS.empty_table()], 0
+    objects = [OBJECTS.empty_table()]
     labelled, detected = found.boxes.to_pandas(), found.detections.to_pandas()
     labelled = labelled[~labelled["is_crowd"]].astype({"label": str})
     boxes_of, detections_of = (dict(iter(t.groupby("image_id"))) for t in (labelled, detected))
-    for parsed in read_distinct(files, BATCH):
+    for parsed in read_distinct(files, BATCH, images):
         ids = [image_id.decode() for image_id in parsed[ExampleKeys.SOURCE_ID].numpy()]
         things = []
         for image_id in ids:
@@ -108,9 +105,6 @@ def describe_objects(
             detections = detections_of.get(image_id, detected.iloc[:0])
             things.append(pd.concat([boxes, unlabelled(boxes, detections)]))
         objects += _describe(describe, parsed, ids, things)
-        seen += len(ids)
-        if seen >= images:
-            break
     return pa.concat_tables(objects)
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 
 
 def things(seed, *, apart, counts=(("scooter", 60), ("bike", 60), ("", 60))):
-    """Gaussian clouds in ten dimensions; those of scooters lie `apart` from the others along one."""
+    """Gaussian clouds in ten dimensions; scooters lie `apart` from the others along one."""
     rng = np.random.default_rng(seed)
     labels = np.array([label for label, count in counts for _ in range(count)], object)
     features = rng.normal(size=(len(labels), 10)).astype(np.float32)
