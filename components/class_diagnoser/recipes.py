@@ -72,6 +72,16 @@ RULES: Mapping[str, Rule] = {
 """By the cause that is ranked first."""
 
 
+UNKNOWN = Rule(
+    TARGET_BRANCH,
+    "No cause stands out: the class is hardly weaker than the others, or for another reason.",
+    "Look at the pictures of what is missed.",
+)
+
+SOMETHING = 0.02
+"""Recall at stake, below which a cause explains nothing."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The recipe and the reason for each of its parts; stop: why not to train, or None."""
@@ -95,7 +105,7 @@ def choose_recipe(
     the user asks for; can_branch: whether a class of the model can have a head of its own.
     """
     first = causes[0]
-    rule = RULES[first.name]
+    rule = RULES[first.name] if first.score >= SOMETHING else UNKNOWN
     stop = None
     if rule.hopeless and first.score >= HOPELESS:
         stop = (

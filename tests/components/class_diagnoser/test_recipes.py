@@ -57,6 +57,10 @@ def test_what_costs_little_stops_nothing():
     assert choose_recipe(causes(LABELS, HOPELESS / 2), "scooter", EVEN).stop is None
 
 
+def test_no_cause():
+    assert choose_recipe(causes(LABELS, 0.01), "scooter", EVEN).reasons[0].startswith("No cause")
+
+
 @pytest.mark.parametrize(
     ("boxes", "weights"),
     [
