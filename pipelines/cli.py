@@ -92,6 +92,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _config_option(report)
     report.add_argument("--json", action="store_true", help="print verdict.json")
+    push = command(
+        "push",
+        _push,
+        "Push what the gate did not bless; who and why are recorded for good.",
+        'push --config configs/digits.yaml --by "Ada Lovelace" --reason "seen all errors: labels"',
+    )
+    _config_option(push)
+    push.add_argument("--by", required=True, metavar="NAME", help="who pushes")
+    push.add_argument("--reason", required=True, metavar="TEXT", help="why, in a sentence")
+    push.add_argument("--run", help="default: the latest that reached its gate")
     validate = command(
         "validate",
         _validate,
@@ -226,6 +236,14 @@ def _report(arguments: argparse.Namespace) -> int:
         for reason in verdict["reasons"]:
             print(f"  {reason}")
         print(f"Report: {config.work / 'report.html'}")
+    return EXIT_OK
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from pipelines.override import push_anyway
+
+    config = load_config(arguments.config)
+    print(push_anyway(config, arguments.by, arguments.reason, arguments.run))
     return EXIT_OK
 
 

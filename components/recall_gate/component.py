@@ -18,10 +18,9 @@ from components.progress import say
 from components.recall_gate.evidence import ModelPredictions, compare, require_all
 from components.recall_gate.ledger import record_use
 from components.recall_gate.report import write_report
-from components.recall_gate.rules import PUSH, judge, to_json
+from components.recall_gate.rules import judge, to_json
 from components.recall_gate.settings import GateSettings
-
-VERDICT, REPORT = "verdict.json", "report.html"
+from components.recall_gate.verdict import PUSH, REPORT, VERDICT
 
 POINT_TOLERANCE = 1e-4
 """Of scores between the trainer's process and this one: kernels may sum in another order."""

@@ -10,8 +10,8 @@ from typing import Any
 from components.errors import EvaluationError
 from components.metrics.statistics import Change, holm, objects_needed
 from components.recall_gate.settings import GateSettings
+from components.recall_gate.verdict import INCONCLUSIVE, PUSH, REFUSE, VERSION
 
-PUSH, REFUSE, INCONCLUSIVE = "push", "refuse", "inconclusive"
 LIFTED, NOT_LIFTED, UNCHANGED = "lifted", "not lifted", "unchanged"
 NOT_WORSE, CANT_TELL, REGRESSED = "not worse", "can't tell", "regressed"
 
@@ -204,7 +204,7 @@ def to_json(
         for e in evidence
     }
     verdict = {
-        "version": 1,
+        "version": VERSION,
         "verdict": judgement.verdict,
         "target": target,
         "reasons": judgement.reasons,
