@@ -81,7 +81,8 @@ def test_a_second_run_comes_from_the_cache_and_pushes_nothing(demo):
     assert set(project.outcomes().values()) == {"cached"}
     assert project.versions() == versions
     assert "nothing is pushed twice" in result.stdout
-    assert project.verdict()["verdict"] == "push"
+    verdict = project.verdict()
+    assert (verdict["verdict"], verdict["test_uses"]) == ("push", 1)
 
 
 def test_a_harmful_recipe_is_refused_and_the_push_skipped(demo):
@@ -97,6 +98,7 @@ def test_a_harmful_recipe_is_refused_and_the_push_skipped(demo):
     assert "regressed" in {c["status"] for c in verdict["classes"].values()}
     assert any(re.match(r"Class \d regressed: its recall fell from", r) for r in verdict["reasons"])
     assert verdict["pushed"] is None
+    assert verdict["test_uses"] == 2
     assert project.versions() == versions
     database = sqlite3.connect(project.folder / "airflow" / "airflow.db")
     states = database.execute(
