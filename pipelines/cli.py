@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of this run; numbers and null are read as JSON",
+        help="a parameter of this run; numbers, true, false, null and objects are read as JSON",
     )
     run.add_argument("--verbose", action="store_true", help="show all logs of TensorFlow and TFX")
     run.add_argument("--json", action="store_true", help="print the verdict as JSON at the end")
@@ -202,7 +202,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    """`name=value`; a value that is not a JSON number or null is a string."""
+    """`name=value`; a value that is no JSON, or a JSON string or list, is a string."""
     name, separator, value = text.partition("=")
     if not separator:
         raise ConfigError(f"--set {text[:80]!r} must be NAME=VALUE.")
@@ -211,11 +211,7 @@ def _assignment(text: str) -> tuple[str, Any]:
     except ValueError:
         return name, value
     # The classes of some models are called 8: a name stays a string.
-    return name, value if name == "target" or not _is_plain(parsed) else parsed
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return name, value if name == "target" or isinstance(parsed, str | list) else parsed
 
 
 def _compile(arguments: argparse.Namespace) -> int:

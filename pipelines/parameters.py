@@ -151,6 +151,16 @@ PARAMETERS: dict[str, RunParameter] = {
             maximum=1,
         ),
     ),
+    "recall_floors": RunParameter(
+        GATE,
+        {
+            "type": ["object", "null"],
+            "propertyNames": {"type": "string"},
+            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+            "title": "Recall floors",
+            "description": 'The least recall of classes after training, as {"8": 0.6}.',
+        },
+    ),
     "class_weighting": _advanced(
         _choice("Class weighting", "Of the loss, by how rare a class is.", WEIGHTINGS)
     ),
@@ -217,8 +227,9 @@ def check(values: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]) -
                 f"There is no run parameter {str(name)[:80]!r}; there are: {', '.join(schemas)}."
             )
         try:
-            if isinstance(value, float) and not math.isfinite(value):
-                raise jsonschema.ValidationError("it must be a finite number")
+            numbers = value.values() if isinstance(value, dict) else [value]
+            if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
+                raise jsonschema.ValidationError("numbers must be finite")
             jsonschema.validate(value, schemas[name])
         except jsonschema.ValidationError as error:
             shown = json.dumps(value)

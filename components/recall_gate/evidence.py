@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -127,6 +128,8 @@ def weigh(
         [(model.eval, model.test) for model in (champion, challenger)], precision
     )
     changes = paired_change(objects, found_before, found_after, draws[1] - draws[0])
+    # A share is its change from nothing, with the same doubt.
+    recalls = paired_change(objects, np.zeros_like(objects), found_after, draws[1])
     precisions = share_bounds(*count_detections_by_image(after, points[1]))
     recall_before, recall_after = recall_at(before, points[0]), recall_at(after, points[1])
     evidence = [
@@ -135,6 +138,7 @@ def weigh(
             objects=int(objects[:, k].sum()),
             champion_recall=recall_before[label],
             challenger_recall=recall_after[label],
+            challenger_recall_upper=min(recalls[k].upper_bound, 1.0),
             recall=changes[k],
             unchanged=points[0][label] == points[1][label] and label in same,
             precision=precisions[k][0],

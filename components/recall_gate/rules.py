@@ -24,14 +24,15 @@ class ClassEvidence:
     """One class on test, each model at its own operating point.
 
     objects: labelled objects. unchanged: boxes and scores are the same bits in both models on
-    every image, read at the same operating point. precision: of the challenger, with its
-    one-sided 95% bounds; NaN when it detects nothing.
+    every image, read at the same operating point. precision: of the challenger; NaN when it
+    detects nothing. Bounds are one-sided, 95%.
     """
 
     label: str
     objects: int
     champion_recall: float
     challenger_recall: float
+    challenger_recall_upper: float
     recall: Change
     unchanged: bool
     precision: float
@@ -55,8 +56,8 @@ def judge(evidence: Sequence[ClassEvidence], target: str, settings: GateSettings
     """Judges a challenger.
 
     `push`: the target is lifted and every other class unchanged or not worse, at the precision
-    asked for. `refuse`: the target is not lifted, or something regressed or lost its precision.
-    `inconclusive`: only missing data stand in the way.
+    asked for and on its floor. `refuse`: the target is not lifted, or something regressed, lost its
+    precision or missed its floor. `inconclusive`: only missing data stand in the way.
 
     Raises EvaluationError when the target has no evidence.
     """
@@ -104,11 +105,9 @@ def judge(evidence: Sequence[ClassEvidence], target: str, settings: GateSettings
             f"{worst.recall.lower_bound:+.3f}."
         )
     for e in evidence:
-        fell, doubtful, reason = _judge_precision(e, settings)
-        if statuses[e.label] == UNCHANGED or not reason:
-            continue
-        refused, doubts = refused or fell, doubts or doubtful
-        reasons.append(reason)
+        for fell, doubtful, reason in (_judge_precision(e, settings), _judge_floor(e, settings)):
+            refused, doubts = refused or fell, doubts or doubtful
+            reasons += [reason] if reason else []
     verdict = REFUSE if refused else INCONCLUSIVE if doubts else PUSH
     return Judgement(verdict, reasons, statuses, needed)
 
@@ -170,7 +169,8 @@ def _doubt(e: ClassEvidence, needed: int | None, settings: GateSettings) -> str:
 def _judge_precision(e: ClassEvidence, settings: GateSettings) -> tuple[bool, bool, str]:
     """(refused, doubtful, reason): whether the challenger holds its precision on test."""
     floor = settings.precision - settings.precision_tolerance
-    if not e.precision < floor:  # NaN, when it detects nothing, is a matter of its recall
+    # NaN, when it detects nothing, is a matter of its recall.
+    if e.unchanged or not e.precision < floor:
         return False, False, ""
     figures = (
         f"{e.precision:.3f} (between {e.precision_lower:.3f} and {e.precision_upper:.3f}), where "
@@ -179,6 +179,34 @@ def _judge_precision(e: ClassEvidence, settings: GateSettings) -> tuple[bool, bo
     if e.precision_upper < floor:
         return True, False, f"Class {e.label} lost its precision on test: {figures}."
     return False, True, f"Class {e.label} may have lost its precision on test: {figures}."
+
+
+def _judge_floor(e: ClassEvidence, settings: GateSettings) -> tuple[bool, bool, str]:
+    """(refused, doubtful, reason): whether the challenger's recall is on the floor of its class.
+
+    A class below it that training left unchanged is named and no more: no other challenger that
+    leaves it alone would do better.
+    """
+    floor = settings.recall_floors.get(e.label, 0.0)
+    if not e.challenger_recall < floor:  # without objects it is in doubt already
+        return False, False, ""
+    place = f"below its floor of {floor:.2f}: its recall is {e.challenger_recall:.3f}"
+    if e.unchanged:
+        return False, False, f"Class {e.label} is {place}, as before, for it is unchanged."
+    if e.challenger_recall_upper < floor:
+        return (
+            True,
+            False,
+            (f"Class {e.label} is {place}, at most {e.challenger_recall_upper:.3f}."),
+        )
+    return (
+        False,
+        True,
+        (
+            f"Class {e.label}: can't tell whether it is {place}, but may be up to "
+            f"{e.challenger_recall_upper:.3f}; label more test objects of it."
+        ),
+    )
 
 
 def to_json(
@@ -190,6 +218,7 @@ def to_json(
             "objects": e.objects,
             "champion_recall": e.champion_recall,
             "challenger_recall": e.challenger_recall,
+            "challenger_recall_upper": e.challenger_recall_upper,
             "lift": e.recall.change,
             "lower_bound": e.recall.lower_bound,
             "upper_bound": e.recall.upper_bound,

@@ -50,6 +50,8 @@ def test_a_better_model_is_pushed():
     assert judgement.statuses == {"car": "unchanged", "scooter": "lifted"}
     target = comparison.evidence[1]
     assert target.recall.change == pytest.approx(target.challenger_recall - target.champion_recall)
+    given = 1.645 * np.sqrt(0.98 * 0.02 / 200)  # at a threshold that were known
+    assert target.challenger_recall_upper > target.challenger_recall + given
 
 
 def test_shouting_is_no_lift():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ def evidence(label="other", change=0.0, lower=-0.02, p_worse=0.5, **parts):
         "objects": 300,
         "champion_recall": 0.6,
         "challenger_recall": 0.6 + change,
+        "challenger_recall_upper": 0.63 + change,
         "recall": Change(change, lower, change + 0.02, 0.01, p_worse, 0.03),
         "unchanged": False,
         "precision": 0.8,
@@ -90,6 +92,33 @@ UNCERTAIN = {"change": 0.01, "lower": -0.2}
 )
 def test_verdict(target, others, verdict, words):
     judgement = judge([target, *others], "target", SETTINGS)
+    assert judgement.verdict == verdict
+    assert words in " ".join(judgement.reasons)
+
+
+@pytest.mark.parametrize(
+    ("others", "floors", "verdict", "words"),
+    [
+        # recalls are 0.9 for the target and 0.6 for the other, which may be up to 0.63
+        ([evidence()], {"target": 0.89, "other": 0.5}, "push", "not worse"),
+        # below, provably
+        ([evidence()], {"other": 0.64}, "refuse", "other is below its floor of 0.64"),
+        ([evidence()], {"target": 0.95}, "refuse", "recall is 0.900, at most 0.930"),
+        # below, perhaps
+        ([evidence()], {"other": 0.62}, "inconclusive", "can't tell whether it is below its floor"),
+        # below, but left alone
+        ([evidence(unchanged=True)], {"other": 0.9}, "push", "as before, for it is unchanged"),
+        # nothing is known of it, with or without a floor
+        (
+            [evidence(objects=0, challenger_recall=float("nan"), **UNCERTAIN)],
+            {"other": 0.5},
+            "inconclusive",
+            "no object of it",
+        ),
+    ],
+)
+def test_recall_floors(others, floors, verdict, words):
+    judgement = judge([LIFTED, *others], "target", replace(SETTINGS, recall_floors=floors))
     assert judgement.verdict == verdict
     assert words in " ".join(judgement.reasons)
 
