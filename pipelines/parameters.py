@@ -138,6 +138,16 @@ PARAMETERS: dict[str, RunParameter] = {
             maximum=1,
         ),
     ),
+    "score_threshold": RunParameter(
+        GATE,
+        _number(
+            "Score threshold",
+            "A fixed one in production, instead of operating points at the precision; the "
+            "precision of other classes is then judged as their recall is.",
+            exclusiveMinimum=0,
+            maximum=1,
+        ),
+    ),
     "min_lift": RunParameter(
         GATE,
         _number("Least lift", "Of the target's recall, to push.", minimum=0, maximum=1),
@@ -146,7 +156,7 @@ PARAMETERS: dict[str, RunParameter] = {
         GATE,
         _number(
             "Largest drop",
-            "Of another class's recall, which must be ruled out.",
+            "Of another class, which must be ruled out.",
             minimum=0,
             maximum=1,
         ),

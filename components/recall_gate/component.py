@@ -64,13 +64,12 @@ def RecallGate(
     for name, found in zip(("champion", "challenger"), predictions, strict=True):
         require_all(name, found, sets)
     say("matching, resampling")
-    comparison = compare(
-        *predictions, label_map.names, target, gate.precision, bundles[0].operating_points()
-    )
+    comparison = compare(*predictions, label_map.names, target, gate, bundles[0].operating_points())
     if not _same_points(comparison.challenger_points, bundles[1].operating_points()):
         raise EvaluationError(
-            "The challenger carries other operating points than the eval split gives: "
-            "it was not trained on this data with this precision; run the trainer again."
+            "The challenger carries other operating points than the eval split or the score "
+            "threshold gives: it was not trained on this data with these settings; run the trainer "
+            "again."
         )
     judgement = judge(comparison.evidence, target, gate)
     test_set = id_of_test_set(comparison.champion.image_ids)

@@ -30,8 +30,11 @@ def test_the_demo_config_loads(write):
 
 
 def test_config_values_are_the_defaults_of_a_run(write):
-    config = load_config(write({**DIGITS, "recipe": {"steps": 50}, "gate": {"max_drop": 0.1}}))
-    assert (config.defaults["steps"], config.defaults["max_drop"]) == (50, 0.1)
+    gate = {"max_drop": 0.1, "score_threshold": 0.4, "recall_floors": {"8": 0.6}}
+    config = load_config(write({**DIGITS, "recipe": {"steps": 50}, "gate": gate}))
+    assert config.defaults["steps"] == 50
+    assert {name: config.defaults[name] for name in gate} == gate
+    assert config.defaults["precision"] is None  # as the gate says
 
 
 @pytest.mark.parametrize(
