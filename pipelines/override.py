@@ -71,7 +71,10 @@ def push_anyway(config: Config, by: str, reason: str, run_id: str | None = None)
     if not check.custom_properties["blessed"].int_value:
         raise ModelError(f"Run {run_id}: its model did not pass the serving check.")
     if not (export / "saved_model.pb").exists():
-        raise ModelError(f"{export}: the model of run {run_id} is gone; run the pipeline again.")
+        raise ModelError(
+            f"{export}: the model of run {run_id} is gone; put it back, or change data or recipe "
+            "and run again."
+        )
 
     record |= {"verdict": verdict["verdict"], "run": run_id}
     version = max([int(time.time()), *(n + 1 for n in served_versions(config.serving))])
@@ -112,5 +115,5 @@ def _require_open(config: Config, run_id: str, verdict: dict[str, Any]) -> None:
     if served != verdict["champion"]:
         raise EvaluationError(
             f"Run {run_id}: its challenger was compared with {verdict['champion']}, and now "
-            f"{served} is served; run the pipeline again to compare it with that."
+            f"{served} is served; change data or recipe and run again, to compare with that."
         )

@@ -21,7 +21,7 @@ def read_verdict(folder: Path) -> dict[str, Any]:
     version than this code reads.
     """
     path = folder / VERDICT
-    advice = "without a whole evaluation nothing is pushed; run the pipeline again."
+    advice = "put the whole evaluation back, or change data or recipe and run again."
     try:
         verdict = json.loads(path.read_text("utf-8"))
     except OSError as error:
