@@ -161,7 +161,7 @@ def trial(seed: int, scenario: Scenario) -> tuple[str, str, bool, bool]:
     champion, challenger = (ModelMatches(*models) for models in zip(*splits, strict=True))
     same = set(LABELS) - {TARGET} if scenario.kind == "branch" else set()
     deployed = dict.fromkeys(LABELS, 0.5)
-    comparison = weigh(champion, challenger, LABELS, TARGET, SETTINGS.precision, deployed, same)
+    comparison = weigh(champion, challenger, LABELS, TARGET, SETTINGS, deployed, same)
     found = judge(comparison.evidence, TARGET, SETTINGS)
     before = recall_at(champion.test, comparison.champion_points)
     after = recall_at(challenger.test, comparison.challenger_points)

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of this run; numbers and null are read as JSON",
+        help="a parameter of this run; numbers, true, false, null and objects are read as JSON",
     )
     run.add_argument("--verbose", action="store_true", help="show all logs of TensorFlow and TFX")
     run.add_argument("--json", action="store_true", help="print the verdict as JSON at the end")
@@ -93,6 +93,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _config_option(report)
     report.add_argument("--json", action="store_true", help="print verdict.json")
+    push = command(
+        "push",
+        _push,
+        "Push what the gate did not bless; who and why are recorded for good.",
+        'push --config configs/digits.yaml --by "Ada Lovelace" --reason "seen all errors: labels"',
+    )
+    _config_option(push)
+    push.add_argument("--by", required=True, metavar="NAME", help="who pushes")
+    push.add_argument("--reason", required=True, metavar="TEXT", help="why, in a sentence")
+    push.add_argument("--run", help="default: the latest that reached its gate")
     validate = command(
         "validate",
         _validate,
@@ -221,7 +231,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    """`name=value`; a value that is not a JSON number or null is a string."""
+    """`name=value`; a value that is no JSON, or a JSON string or list, is a string."""
     name, separator, value = text.partition("=")
     if not separator:
         raise ConfigError(f"--set {text[:80]!r} must be NAME=VALUE.")
@@ -230,11 +240,7 @@ def _assignment(text: str) -> tuple[str, Any]:
     except ValueError:
         return name, value
     # The classes of some models are called 8: a name stays a string.
-    return name, value if name == "target" or not _is_plain(parsed) else parsed
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return name, value if name == "target" or isinstance(parsed, str | list) else parsed
 
 
 def _compile(arguments: argparse.Namespace) -> int:
@@ -255,6 +261,14 @@ def _report(arguments: argparse.Namespace) -> int:
         for reason in verdict["reasons"]:
             print(f"  {reason}")
         print(f"Report: {config.work / 'report.html'}")
+    return EXIT_OK
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from pipelines.override import push_anyway
+
+    config = load_config(arguments.config)
+    print(push_anyway(config, arguments.by, arguments.reason, arguments.run))
     return EXIT_OK
 
 

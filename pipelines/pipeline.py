@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
 from tfx import v1 as tfx
 
 from components.bulk_detect.component import BulkDetect
@@ -33,6 +34,9 @@ def build_pipeline(
     }
     code: dict[str, Any] = {"code_version": versions["code"]}
     label_map = str(config.model / "label_map.pbtxt")
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        str(config.work / "metadata.db")
+    )
 
     snapshot = DatasetSnapshot(
         sources=config.source_records,
@@ -109,7 +113,7 @@ def build_pipeline(
         challenger_predictions=challenger_detect.outputs["predictions"],
         target=values["target"],
         settings=values["gate"],
-        ledger=str(config.work / "test_uses.jsonl"),
+        metadata=json_format.MessageToJson(connection, indent=None),
         **code,
     )
     serving_check = ServingCheck(
@@ -143,8 +147,6 @@ def build_pipeline(
             pusher,
         ],
         enable_cache=True,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            str(config.work / "metadata.db")
-        ),
+        metadata_connection_config=connection,
         beam_pipeline_args=list(config.beam),
     )

@@ -55,11 +55,17 @@ def average_precision(is_match: npt.NDArray[np.bool_], objects: int) -> float:
     return float(np.append(best, 0.0)[np.minimum(places, len(best))].mean())
 
 
-def operating_points(matches: Matches, precision: float) -> dict[str, float]:
+def operating_points(
+    matches: Matches, precision: float, score_threshold: float | None = None
+) -> dict[str, float]:
     """Per class, the lowest score threshold at which its precision is at least `precision`.
 
     A class that reaches it nowhere gets `NEVER`, and with it a recall of 0.
+
+    score_threshold: a fixed one, which all classes get instead.
     """
+    if score_threshold is not None:
+        return dict.fromkeys(matches.labels, score_threshold)
     points = {}
     for label in matches.labels:
         curve = precision_recall_curve(matches, label)

@@ -125,7 +125,7 @@ def _recall_chart(verdict: Mapping[str, Any]) -> Figure:
     axes.set_yticks(rows, [f"class {label}" for label in labels])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.02)
-    axes.set_xlabel("recall on test, each model at its own operating points")
+    axes.set_xlabel("recall on test, each model at its operating points")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper left", ncols=2, frameon=False)
     return figure

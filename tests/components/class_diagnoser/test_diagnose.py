@@ -33,7 +33,7 @@ def objects(images):
             "box_id": number + (label == "car") * len(images),
             "label": label,
             "side": 10.0,
-            "features": ([*rng.normal(size=3), 9.0 * (label == "car"), 0, 0]).tolist(),
+            "features": [*rng.normal(size=2), 9.0 * (label == "car")],
         }
         for label in ("scooter", "car")
         for number, image in enumerate(images)

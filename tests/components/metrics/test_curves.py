@@ -41,6 +41,10 @@ def test_operating_point(scored, precision, point, recall):
     assert recall_at(matches, points)["car"] == pytest.approx(recall)
 
 
+def test_a_fixed_score_threshold_is_every_class_s():
+    assert operating_points(matches_of((0.9, False)), 0.8, 0.4) == {"car": 0.4}
+
+
 def test_curve():
     curve = precision_recall_curve(matches_of((0.9, True), (0.8, False), (0.8, True)), "car")
     assert curve.scores.tolist() == pytest.approx([0.9, 0.8])
