@@ -3,7 +3,7 @@ SHELL := /bin/sh
 ML := .venv/ml/bin/python
 DATA ?= ../shared/data/carla
 
-.PHONY: demo test test-unit airflow lock lint format bench bench-recipes bench-carla bench-gate pretrained clean environments help
+.PHONY: demo test test-unit airflow lock lint format bench bench-recipes bench-carla bench-gate bench-causes pretrained clean environments help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -34,6 +34,7 @@ format: environments  ## rewrite the code in the house style
 
 bench: environments  ## the figures of the README; DATA is a Pascal VOC folder
 	@$(ML) -m benchmarks.training_step
+	@$(ML) -m benchmarks.metrics
 	@if [ -d "$(DATA)" ]; then $(ML) -m benchmarks.data "$(DATA)"; fi
 
 bench-recipes: environments  ## recipes side by side on the demo, three seeds each (two hours)
@@ -44,6 +45,9 @@ bench-gate: environments  ## how often the gate is wrong, on simulated models (a
 
 bench-carla: environments  ## the default recipe on street scenes; DATA is the data set (an hour)
 	@DATA="$(DATA)" $(ML) -m benchmarks.carla
+
+bench-causes: environments  ## how often the diagnosis names the true cause (half an hour)
+	@$(ML) -m benchmarks.causes
 
 lock:  ## compile the locks anew from requirements/*.in
 	@python3 requirements/lock.py

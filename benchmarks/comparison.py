@@ -144,8 +144,9 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     bundle = write_bundle(detector, serving, saved)
     serves = [load_signature(path) for path in (champion_path, saved)]
     predictions = [_predictions(serve, examples, labels) for serve in serves]
-    comparison = compare(*predictions, labels.names, target, PRECISION, dict.fromkeys(labels, 0.5))
-    verdict = judge(comparison.evidence, target, GateSettings(precision=PRECISION))
+    gate = GateSettings(precision=PRECISION)
+    comparison = compare(*predictions, labels.names, target, gate, dict.fromkeys(labels, 0.5))
+    verdict = judge(comparison.evidence, target, gate)
     raised = next(e for e in comparison.evidence if e.label == target)
     others = [e for e in comparison.evidence if e.label != target]
     worst = min(others, key=lambda e: e.recall.change)

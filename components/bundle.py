@@ -59,8 +59,16 @@ class Bundle:
         """Whether a class of the model can have a head of its own; True for one that says nothing,
         as versions that were served before there was this note.
         """
+        return bool(self._abilities().get("can_branch", True))
+
+    def smallest_object(self) -> float | None:
+        """As `Detector.smallest_object`; None also for a model that does not say."""
+        side: float | None = self._abilities().get("smallest_object")
+        return side
+
+    def _abilities(self) -> dict[str, Any]:
         path = self.entry / ABILITIES
-        return bool(json.loads(path.read_text())["can_branch"]) if path.exists() else True
+        return json.loads(path.read_text()) if path.exists() else {}
 
     def provenance(self) -> dict[str, Any]:
         """Where the model comes from; empty for one that ClassLift did not make."""

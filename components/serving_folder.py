@@ -1,6 +1,7 @@
 """The TF Serving folder: which versions are served, and what they say of themselves."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ def served_versions(serving_dir: Path) -> list[int]:
         for path in serving_dir.iterdir()
         if path.name.isdecimal() and (path / "saved_model.pb").exists()
     )
+
+
+def champion_name(versions: Sequence[int], pretrained: Path) -> str:
+    """What the champion is called: the newest version served, before any the pre-trained model."""
+    return f"version {versions[-1]}" if versions else f"pre-trained {pretrained.name}"
 
 
 def served_provenance(serving_dir: Path) -> dict[str, Any]:

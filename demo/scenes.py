@@ -13,7 +13,7 @@ Digit 8 is the weak class: the pre-trained model saw few scans of it, rarely.
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -57,7 +57,8 @@ TEST = Split("test", 1000, "test", 1.0, seed=4)
 
 
 @cache
-def _digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def digit_scans() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """The scans, float32[n, 8, 8] in 0..1, and which digit each shows."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -67,7 +68,7 @@ def _digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
 @cache
 def scan_pools() -> dict[str, list[npt.NDArray[np.int64]]]:
     """Indices of the scans of each digit, by pool; no scan is in two pools."""
-    target = _digits()[1]
+    target = digit_scans()[1]
     pools: dict[str, list[npt.NDArray[np.int64]]] = {k: [] for k in ("old", "new", "eval", "test")}
     for digit in range(10):
         scans = np.random.default_rng([0, digit]).permutation(np.flatnonzero(target == digit))
@@ -81,7 +82,7 @@ def scan_pools() -> dict[str, list[npt.NDArray[np.int64]]]:
 
 
 @cache
-def _photographs() -> tuple[list[npt.NDArray[np.uint8]], list[npt.NDArray[np.uint8]]]:
+def photographs() -> tuple[list[npt.NDArray[np.uint8]], list[npt.NDArray[np.uint8]]]:
     """Backgrounds for training, and others for eval and test."""
     import skimage.data
     from sklearn.datasets import load_sample_images
@@ -102,7 +103,8 @@ def _photographs() -> tuple[list[npt.NDArray[np.uint8]], list[npt.NDArray[np.uin
     )
 
 
-def _background(rng: np.random.Generator, photographs: list[npt.NDArray[np.uint8]]) -> Image:
+def background(rng: np.random.Generator, photographs: list[npt.NDArray[np.uint8]]) -> Image:
+    """A part of one of some photographs, in other colours, float32[SIZE, SIZE, 3]."""
     photograph = photographs[rng.integers(len(photographs))]
     height, width = photograph.shape[:2]
     side = int(rng.integers(96, min(height, width) + 1))
@@ -116,7 +118,7 @@ def _background(rng: np.random.Generator, photographs: list[npt.NDArray[np.uint8
     return (crop * rng.uniform(0.8, 1.2, 3)).astype(np.float32)
 
 
-def _distractor(rng: np.random.Generator) -> Image:
+def distractor(rng: np.random.Generator) -> Image:
     """A glyph that is no digit: strokes, an arc, a letter or a polygon."""
     canvas = np.zeros((64, 64), np.uint8)
     pen = {"color": 255, "thickness": int(rng.integers(5, 10)), "lineType": cv2.LINE_AA}
@@ -138,7 +140,7 @@ def _distractor(rng: np.random.Generator) -> Image:
     return canvas.astype(np.float32) / 255
 
 
-def _warp(glyph: Image, rng: np.random.Generator, size: int) -> Image:
+def warp(glyph: Image, rng: np.random.Generator, size: int) -> Image:
     """The glyph at `size` pixels, a little turned and sheared, cropped to its ink."""
     padded = np.pad(cv2.resize(glyph, (size, size), interpolation=cv2.INTER_CUBIC), size // 3)
     side = padded.shape[0]
@@ -175,19 +177,35 @@ def _place(rng: np.random.Generator, height: int, width: int, taken: list[Box]) 
 def scene(split: Split, index: int) -> tuple[npt.NDArray[np.uint8], list[tuple[int, Box]]]:
     """Scene `index` of a split: RGB image uint8[SIZE, SIZE, 3] and its (digit, box) labels."""
     rng = np.random.default_rng([split.seed, index])
-    scans, pool = _digits()[0], scan_pools()[split.scans]
-    image = _background(rng, _photographs()[split in (EVAL, TEST)])
+    scans, pool = digit_scans()[0], scan_pools()[split.scans]
+    image = background(rng, photographs()[split in (EVAL, TEST)])
     odds = np.ones(10)
     odds[WEAK] = split.weak_odds
     digits = rng.choice(10, rng.integers(1, 7), p=odds / odds.sum())
     items: list[int | None] = [*digits.tolist(), *[None] * int(rng.integers(0, 3))]
+
+    def ink(digit: int | None) -> Image:
+        size = int(np.exp(rng.uniform(np.log(22), np.log(56))))
+        return warp(distractor(rng) if digit is None else scans[rng.choice(pool[digit])], rng, size)
+
+    return compose(rng, image, items, ink)
+
+
+def compose(
+    rng: np.random.Generator,
+    image: Image,
+    items: Sequence[int | None],
+    ink: Callable[[int | None], Image],
+) -> tuple[npt.NDArray[np.uint8], list[tuple[int, Box]]]:
+    """Puts things onto a background where there is room, with noise; None is not labelled.
+
+    ink: how a thing looks, float32[height, width] in 0..1.
+    """
     labels: list[tuple[int, Box]] = []
     taken: list[Box] = []
     for digit in items:
-        size = int(np.exp(rng.uniform(np.log(22), np.log(56))))
-        glyph = _distractor(rng) if digit is None else scans[rng.choice(pool[digit])]
-        ink = _warp(glyph, rng, size)
-        height, width = ink.shape
+        glyph = ink(digit)
+        height, width = glyph.shape
         if min(height, width) < 5 or max(height, width) >= SIZE - 2:
             continue
         box = _place(rng, height, width, taken)
@@ -198,7 +216,7 @@ def scene(split: Split, index: int) -> tuple[npt.NDArray[np.uint8], list[tuple[i
         colour = rng.uniform(0, 255, 3)
         while abs(colour.mean() - patch.mean()) <= 80:
             colour = rng.uniform(0, 255, 3)
-        alpha = (ink * rng.uniform(0.8, 1.0))[..., None]
+        alpha = (glyph * rng.uniform(0.8, 1.0))[..., None]
         image[ymin:ymax, xmin:xmax] = patch * (1 - alpha) + colour * alpha
         taken.append(box)
         if digit is not None:

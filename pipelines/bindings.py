@@ -50,7 +50,12 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
         rebalancing=_text(vars(rebalancing)),
         gate=_text(vars(gate)),
         trainer_config=_text(
-            {"target": values["target"], "precision": float(gate.precision), **fixed}
+            {
+                "target": values["target"],
+                "precision": float(gate.precision),
+                "score_threshold": gate.score_threshold,
+                **fixed,
+            }
         ),
         question=_text({k: v for k, v in values.items() if v is not None}),
     )

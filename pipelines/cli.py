@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
 from components.dataset.writers import WRITERS, new_folder, require_new
-from components.detectors.backends import ENVIRONMENTS
+from components.detectors.backends import ENVIRONMENTS, backend_of
 from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
+from components.recall_gate.settings import GateSettings
 from pipelines import airflow
 from pipelines.compile import compile_config
 from pipelines.config import load_config
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of this run; numbers and null are read as JSON",
+        help="a parameter of this run; numbers, true, false, null and objects are read as JSON",
     )
     run.add_argument("--verbose", action="store_true", help="show all logs of TensorFlow and TFX")
     run.add_argument("--json", action="store_true", help="print the verdict as JSON at the end")
@@ -92,6 +93,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _config_option(report)
     report.add_argument("--json", action="store_true", help="print verdict.json")
+    push = command(
+        "push",
+        _push,
+        "Push what the gate did not bless; who and why are recorded for good.",
+        'push --config configs/digits.yaml --by "Ada Lovelace" --reason "seen all errors: labels"',
+    )
+    _config_option(push)
+    push.add_argument("--by", required=True, metavar="NAME", help="who pushes")
+    push.add_argument("--reason", required=True, metavar="TEXT", help="why, in a sentence")
+    push.add_argument("--run", help="default: the latest that reached its gate")
     validate = command(
         "validate",
         _validate,
@@ -114,6 +125,34 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for report.html, findings.json and Data Docs (default: ./validation)",
     )
     validate.add_argument("--json", action="store_true", help="print the findings as JSON")
+    diagnose = command(
+        "diagnose",
+        _diagnose,
+        "Say why a class is weak and what to do, without training.",
+        "diagnose --model models/ssd --data /data/streets --target scooter",
+    )
+    diagnose.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        help="a folder to train, a version that ClassLift served, or an exported SavedModel",
+    )
+    diagnose.add_argument("--data", type=Path, required=True, help="labels, in any format")
+    diagnose.add_argument(
+        "--train",
+        type=Path,
+        help="labels that the model was trained on; default: a part of --data stands for them",
+    )
+    diagnose.add_argument("--target", required=True, help="the weak class")
+    diagnose.add_argument("--precision", type=float, default=GateSettings.precision)
+    diagnose.add_argument("--label-map", type=Path, help="of a SavedModel that has none")
+    diagnose.add_argument(
+        "--report",
+        type=Path,
+        default=Path("diagnosis"),
+        help="folder for diagnosis.html and diagnosis.json (default: ./diagnosis)",
+    )
+    diagnose.add_argument("--json", action="store_true", help="print diagnosis.json")
     convert = command(
         "convert",
         _convert,
@@ -192,7 +231,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    """`name=value`; a value that is not a JSON number or null is a string."""
+    """`name=value`; a value that is no JSON, or a JSON string or list, is a string."""
     name, separator, value = text.partition("=")
     if not separator:
         raise ConfigError(f"--set {text[:80]!r} must be NAME=VALUE.")
@@ -201,11 +240,7 @@ def _assignment(text: str) -> tuple[str, Any]:
     except ValueError:
         return name, value
     # The classes of some models are called 8: a name stays a string.
-    return name, value if name == "target" or not _is_plain(parsed) else parsed
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return name, value if name == "target" or isinstance(parsed, str | list) else parsed
 
 
 def _compile(arguments: argparse.Namespace) -> int:
@@ -226,6 +261,14 @@ def _report(arguments: argparse.Namespace) -> int:
         for reason in verdict["reasons"]:
             print(f"  {reason}")
         print(f"Report: {config.work / 'report.html'}")
+    return EXIT_OK
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from pipelines.override import push_anyway
+
+    config = load_config(arguments.config)
+    print(push_anyway(config, arguments.by, arguments.reason, arguments.run))
     return EXIT_OK
 
 
@@ -320,13 +363,59 @@ def _without_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def _convert(arguments: argparse.Namespace) -> int:
-    snapshot, labels = _read(arguments)
+def _diagnose(arguments: argparse.Namespace) -> int:
+    from components.dataset.snapshot import Source, take_snapshot
+
+    if not 0 < arguments.precision < 1:
+        raise ConfigError(f"--precision {arguments.precision:g}: it must lie between 0 and 1.")
+    os.environ.update(ENVIRONMENTS[backend_of(arguments.model) or "od_api"])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _to_stderr("loading TensorFlow")
+    with _without_stderr():  # what TensorFlow says before its log level counts
+        import tensorflow as tf
+
+        from components.class_diagnoser import standalone
+
+    tf.get_logger().setLevel("ERROR")
+    data = arguments.data.resolve()
+    if arguments.train:
+        sources = [Source(arguments.train.resolve(), "train"), Source(data, "eval")]
+        snapshot = take_snapshot(sources, _to_stderr)
+    else:
+        snapshot = standalone.judged_on_the_rest(take_snapshot([Source(data)], _to_stderr))
+    _require_sound(snapshot)
+    facts = standalone.diagnose_model(
+        arguments.model.resolve(),
+        snapshot,
+        arguments.target,
+        arguments.precision,
+        arguments.report,
+        arguments.label_map,
+        _to_stderr,
+    )
+    if arguments.json:
+        print(json.dumps(facts))
+        return EXIT_OK
+    for sentence in (*facts["sentences"], *facts["reasons"], facts["advice"]):
+        print(sentence)
+    if facts["stop"]:
+        print(facts["stop"])
+    print(f"report: {arguments.report / standalone.PAGE}")
+    return EXIT_OK
+
+
+def _require_sound(snapshot: "Snapshot") -> None:
+    """Raises DataError when images are broken."""
     broken = [row for row in snapshot.problems.to_pylist() if row["severity"] == "critical"]
     if broken:
         raise DataError(
             f"{broken[0]['source']}: {broken[0]['problem']}; run `classlift validate --fix` first."
         )
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    snapshot, labels = _read(arguments)
+    _require_sound(snapshot)
     with new_folder(arguments.new.resolve()) as draft:
         WRITERS[arguments.to](snapshot.images, snapshot.boxes, LabelMap(labels), draft)
     print(f"{arguments.new}: {snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes")

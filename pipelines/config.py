@@ -16,7 +16,7 @@ from components.dataset.snapshot import Source
 from components.detectors.backends import NAMES as BACKENDS
 from components.errors import ConfigError
 from components.transforms import LOCAL_OPTIONS
-from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE
+from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE, check
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,7 +107,9 @@ class Config:
             "title": "Target class",
             "description": "The class to raise.",
         }
-        return {"target": target, **{name: dict(p.schema) for name, p in PARAMETERS.items()}}
+        schemas = {"target": target, **{name: dict(p.schema) for name, p in PARAMETERS.items()}}
+        schemas["recall_floors"]["propertyNames"] = {"enum": list(self.label_map)}
+        return schemas
 
 
 def load_config(path: Path) -> Config:
@@ -146,7 +148,7 @@ def load_config(path: Path) -> Config:
             ) from None
     root = (ROOT / data["root"]).resolve()
     given = {**raw.get("recipe", {}), **raw.get("rebalancing", {}), **raw.get("gate", {})}
-    return Config(
+    config = Config(
         name=raw["name"],
         path=path.resolve(),
         work=(ROOT / raw["work"]).resolve(),
@@ -164,3 +166,8 @@ def load_config(path: Path) -> Config:
             **{name: given.get(name) for name in PARAMETERS},
         },
     )
+    try:
+        check(config.defaults, config.parameter_schemas())  # what needs the classes of the model
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return config

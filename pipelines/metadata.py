@@ -1,12 +1,17 @@
 """What ClassLift asks of ML Metadata beyond what TFX does by itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from components.errors import EvaluationError
+
 DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
+
+OVERRIDE = "ClassLiftOverride"
+"""Type of the execution that records a push by a person."""
 
 
 def initialise(database: Path) -> None:
@@ -45,16 +50,28 @@ def output_artifacts(
     store: metadata_store.MetadataStore, pipeline: str, run_id: str, node: str
 ) -> list[pb.Artifact]:
     """What a node put out in a run, also when it came from the cache."""
-    wanted = [
-        execution.id
-        for execution in _executions(store, run_id)
-        if execution.last_known_state in DONE
-        and any(
-            context.type == "node" and context.name == f"{pipeline}.{node}"
-            for context in store.get_contexts_by_execution(execution.id)
-        )
-    ]
-    return artifacts_of(store, wanted[-1:])
+    return artifacts_of(store, _done(store, pipeline, run_id, node))
+
+
+def output_artifact(
+    store: metadata_store.MetadataStore, pipeline: str, run_id: str, node: str, kind: str
+) -> pb.Artifact:
+    """The output of a type that a node put out in a run.
+
+    Raises EvaluationError when there is none: the run did not come so far.
+    """
+    for artifact in output_artifacts(store, pipeline, run_id, node):
+        if artifact.type == kind:
+            return artifact
+    raise EvaluationError(f"Run {run_id} has no {kind}: it did not finish its {node}.")
+
+
+def input_ids(
+    store: metadata_store.MetadataStore, pipeline: str, run_id: str, node: str
+) -> set[int]:
+    """Ids of the artifacts that a node read in a run."""
+    events = store.get_events_by_execution_ids(_done(store, pipeline, run_id, node))
+    return {event.artifact_id for event in events if event.type == pb.Event.INPUT}
 
 
 def artifacts_of(
@@ -65,6 +82,86 @@ def artifacts_of(
     return store.get_artifacts_by_id(
         [event.artifact_id for event in events if event.type == pb.Event.OUTPUT]
     )
+
+
+def run_ids(store: metadata_store.MetadataStore) -> list[str]:
+    """The runs, the latest first."""
+    runs = store.get_contexts_by_type("pipeline_run")
+    return [run.name for run in sorted(runs, key=lambda run: run.id, reverse=True)]
+
+
+def record_override(
+    store: metadata_store.MetadataStore,
+    record: Mapping[str, str],
+    destination: Path,
+    model: pb.Artifact,
+    evaluation: pb.Artifact,
+) -> None:
+    """Records in one transaction that a person pushed a model against the gate.
+
+    record: `by`, `reason`, `verdict` and `run`.
+    """
+    execution_type = pb.ExecutionType(name=OVERRIDE, properties=dict.fromkeys(record, pb.STRING))
+    execution = pb.Execution(
+        type_id=store.put_execution_type(execution_type),
+        last_known_state=pb.Execution.COMPLETE,
+        properties={name: pb.Value(string_value=value) for name, value in record.items()},
+    )
+    # As TFX's Pusher does.
+    pushed_type = pb.ArtifactType(name="PushedModel", base_type=pb.ArtifactType.MODEL)
+    pushed = pb.Artifact(
+        type_id=store.put_artifact_type(pushed_type),
+        uri=str(destination),
+        state=pb.Artifact.LIVE,
+        custom_properties={
+            "pushed": pb.Value(int_value=1),
+            "pushed_destination": pb.Value(string_value=str(destination)),
+            "pushed_version": pb.Value(string_value=destination.name),
+        },
+    )
+    events = [
+        (model, _event(pb.Event.INPUT, "model")),
+        (evaluation, _event(pb.Event.INPUT, "evaluation")),
+        (pushed, _event(pb.Event.OUTPUT, "pushed_model")),
+    ]
+    run = store.get_context_by_type_and_name("pipeline_run", record["run"])
+    store.put_execution(execution, events, [run])
+
+
+def override_of(
+    store: metadata_store.MetadataStore, evaluation: pb.Artifact
+) -> dict[str, str] | None:
+    """What was last recorded of an evaluation by `record_override`, and where it was `pushed`."""
+    events = store.get_events_by_artifact_ids([evaluation.id])
+    readers = store.get_executions_by_id(
+        [event.execution_id for event in events if event.type == pb.Event.INPUT]
+    )
+    overrides = [execution for execution in readers if execution.type == OVERRIDE]
+    if not overrides:
+        return None
+    last = max(overrides, key=lambda execution: execution.id)
+    record = {name: value.string_value for name, value in last.properties.items()}
+    return {**record, "pushed": artifacts_of(store, [last.id])[0].uri}
+
+
+def _done(store: metadata_store.MetadataStore, pipeline: str, run_id: str, node: str) -> list[int]:
+    """Id of a node's latest execution in a run that ended well, if there is one."""
+    wanted = [
+        execution.id
+        for execution in _executions(store, run_id)
+        if execution.last_known_state in DONE
+        and any(
+            context.type == "node" and context.name == f"{pipeline}.{node}"
+            for context in store.get_contexts_by_execution(execution.id)
+        )
+    ]
+    return wanted[-1:]
+
+
+def _event(kind: "pb.Event.Type", name: str) -> pb.Event:
+    """An event with the path that TFX gives to the only artifact under a name."""
+    steps = [pb.Event.Path.Step(key=name), pb.Event.Path.Step(index=0)]
+    return pb.Event(type=kind, path=pb.Event.Path(steps=steps))
 
 
 def _executions(store: metadata_store.MetadataStore, run_id: str) -> list[pb.Execution]:

@@ -87,6 +87,10 @@ PARAMETERS: dict[str, RunParameter] = {
             maximum=100,
         ),
     ),
+    "train_anyway": RunParameter(
+        RECIPE,
+        _switch("Train anyway", "Also where the diagnosis says that training will not help."),
+    ),
     "seed": RunParameter(
         RECIPE, _integer("Seed", "Of everything random.", minimum=0, maximum=2**31 - 1)
     ),
@@ -138,6 +142,16 @@ PARAMETERS: dict[str, RunParameter] = {
             maximum=1,
         ),
     ),
+    "score_threshold": RunParameter(
+        GATE,
+        _number(
+            "Score threshold",
+            "A fixed one in production, instead of operating points at the precision; the "
+            "precision of other classes is then judged as their recall is.",
+            exclusiveMinimum=0,
+            maximum=1,
+        ),
+    ),
     "min_lift": RunParameter(
         GATE,
         _number("Least lift", "Of the target's recall, to push.", minimum=0, maximum=1),
@@ -146,10 +160,20 @@ PARAMETERS: dict[str, RunParameter] = {
         GATE,
         _number(
             "Largest drop",
-            "Of another class's recall, which must be ruled out.",
+            "Of another class, which must be ruled out.",
             minimum=0,
             maximum=1,
         ),
+    ),
+    "recall_floors": RunParameter(
+        GATE,
+        {
+            "type": ["object", "null"],
+            "propertyNames": {"type": "string"},
+            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+            "title": "Recall floors",
+            "description": 'The least recall of classes after training, as {"8": 0.6}.',
+        },
     ),
     "class_weighting": _advanced(
         _choice("Class weighting", "Of the loss, by how rare a class is.", WEIGHTINGS)
@@ -217,8 +241,9 @@ def check(values: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]) -
                 f"There is no run parameter {str(name)[:80]!r}; there are: {', '.join(schemas)}."
             )
         try:
-            if isinstance(value, float) and not math.isfinite(value):
-                raise jsonschema.ValidationError("it must be a finite number")
+            numbers = value.values() if isinstance(value, dict) else [value]
+            if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
+                raise jsonschema.ValidationError("numbers must be finite")
             jsonschema.validate(value, schemas[name])
         except jsonschema.ValidationError as error:
             shown = json.dumps(value)

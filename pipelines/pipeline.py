@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
 from tfx import v1 as tfx
 
 from components.bulk_detect.component import BulkDetect
@@ -33,6 +34,9 @@ def build_pipeline(
     }
     code: dict[str, Any] = {"code_version": versions["code"]}
     label_map = str(config.model / "label_map.pbtxt")
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        str(config.work / "metadata.db")
+    )
 
     snapshot = DatasetSnapshot(
         sources=config.source_records,
@@ -78,7 +82,7 @@ def build_pipeline(
     for node in (schema_gen, resolver):  # so that bad data stop the run before any other work
         node.add_upstream_node(validator)
     detect: dict[str, Any] = {"examples": examples, "beam_options": json.dumps(config.beam), **code}
-    champion_detect = BulkDetect(model=champion, **detect).with_id("ChampionDetect")
+    champion_detect = BulkDetect(model=champion, study=1, **detect).with_id("ChampionDetect")
     champion_detect.add_upstream_node(example_validator)  # nothing is spent on broken examples
     diagnoser = ClassDiagnoser(
         examples=examples,
@@ -97,7 +101,7 @@ def build_pipeline(
         hyperparameters=diagnoser.outputs["recipe"],
         custom_config=values["trainer_config"],
     )
-    challenger_detect = BulkDetect(model=trainer.outputs["model"], **detect)
+    challenger_detect = BulkDetect(model=trainer.outputs["model"], study=0, **detect)
     challenger_detect = challenger_detect.with_id("ChallengerDetect")
     gate = RecallGate(
         examples=examples,
@@ -109,7 +113,7 @@ def build_pipeline(
         challenger_predictions=challenger_detect.outputs["predictions"],
         target=values["target"],
         settings=values["gate"],
-        ledger=str(config.work / "test_uses.jsonl"),
+        metadata=json_format.MessageToJson(connection, indent=None),
         **code,
     )
     serving_check = ServingCheck(
@@ -143,8 +147,6 @@ def build_pipeline(
             pusher,
         ],
         enable_cache=True,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            str(config.work / "metadata.db")
-        ),
+        metadata_connection_config=connection,
         beam_pipeline_args=list(config.beam),
     )

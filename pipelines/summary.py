@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.errors import EvaluationError
-from pipelines.metadata import open_store, output_artifacts
+from ml_metadata.metadata_store import MetadataStore
+
+from components.recall_gate.verdict import REPORT, VERDICT, read_verdict
+from pipelines.metadata import open_store, output_artifact, output_artifacts, override_of
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of one run. verdict: as in `verdict.json`, `pushed` filled in."""
+    """The result of one run.
+
+    verdict: as in `verdict.json`, `pushed` filled in, and `override` when a person pushed.
+    """
 
     verdict: dict[str, Any]
     report: Path
@@ -22,25 +27,30 @@ class Summary:
 def summarise(work: Path, pipeline: str, run_id: str) -> Summary:
     """Collects the result of a run; copies `verdict.json` and `report.html` to the work folder.
 
-    Raises EvaluationError when the run did not reach its gate.
+    Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.
     """
-    store = open_store(work / "metadata.db")
-    evaluations = [
-        artifact
-        for artifact in output_artifacts(store, pipeline, run_id, "RecallGate")
-        if (Path(artifact.uri) / "verdict.json").exists()
-    ]
-    if not evaluations:
-        raise EvaluationError(f"Run {run_id} has no verdict: it did not reach its gate.")
-    folder = Path(evaluations[0].uri)
-    verdict = json.loads((folder / "verdict.json").read_text())
+    verdict, folder = read_result(open_store(work / "metadata.db"), pipeline, run_id)
+    (work / VERDICT).write_text(json.dumps(verdict, indent=1))
+    shutil.copy(folder / REPORT, work / REPORT)
+    records = [json.loads(p.read_text()) for p in (work / "runs" / run_id).glob("*.json")]
+    return Summary(verdict, work / REPORT, records)
+
+
+def read_result(store: MetadataStore, pipeline: str, run_id: str) -> tuple[dict[str, Any], Path]:
+    """The verdict of a run with what became of it, and the folder of its evaluation.
+
+    Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.
+    """
+    evaluation = output_artifact(store, pipeline, run_id, "RecallGate", "ModelEvaluation")
+    verdict = {**read_verdict(Path(evaluation.uri)), "pushed": None}
     for model in output_artifacts(store, pipeline, run_id, "Pusher"):
         if model.custom_properties["pushed"].int_value:
             verdict["pushed"] = model.custom_properties["pushed_destination"].string_value
-    (work / "verdict.json").write_text(json.dumps(verdict, indent=1))
-    shutil.copy(folder / "report.html", work / "report.html")
-    records = [json.loads(p.read_text()) for p in (work / "runs" / run_id).glob("*.json")]
-    return Summary(verdict, work / "report.html", records)
+    override = override_of(store, evaluation)
+    if override:
+        verdict["pushed"] = override.pop("pushed")
+        verdict["override"] = override
+    return verdict, Path(evaluation.uri)
 
 
 def render(summary: Summary) -> str:
@@ -61,7 +71,10 @@ def render(summary: Summary) -> str:
         ).rstrip()
         for row in rows
     ]
-    recall = verdict["recall"]
+    recall, override = verdict["recall"], verdict.get("override")
+    pushed = verdict["pushed"] or "nothing; the version served stays"
+    if override:
+        pushed += f", by {override['by']} against the verdict: {override['reason']}"
     lines += [
         "",
         f"Class {target}: recall {recall['as_deployed']:.3f} as deployed, "
@@ -70,7 +83,7 @@ def render(summary: Summary) -> str:
         f"Verdict: {verdict['verdict']}",
         *(f"  {reason}" for reason in verdict["reasons"]),
         "",
-        f"Pushed:  {verdict['pushed'] or 'nothing; the version served stays'}",
+        f"Pushed:  {pushed}",
         f"Report:  {summary.report}",
     ]
     return "\n".join(lines)

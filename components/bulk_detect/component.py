@@ -20,14 +20,17 @@ def BulkDetect(
     examples: InputArtifact[standard_artifacts.Examples],
     model: InputArtifact[standard_artifacts.Model],
     predictions: OutputArtifact[artifacts.Predictions],
+    study: Parameter[int],
     beam_options: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
     """Writes a model's predictions on eval and test; a model that has answered is not asked again.
 
-    beam_options: JSON of Beam's options.
+    study: 1 to describe objects of train and eval too, for the diagnosis. beam_options: JSON of
+    Beam's options.
     """
     del code_version
     saved_model = Path(path_utils.serving_model_path(model.uri))
     folder = Path(predictions.uri)
-    detect(saved_model, Path(examples.uri), SPLITS, folder, json.loads(beam_options), say)
+    options = json.loads(beam_options)
+    detect(saved_model, Path(examples.uri), SPLITS, folder, options, say, bool(study))

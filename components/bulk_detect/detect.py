@@ -2,9 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from components.bundle import Bundle
 from components.dataset.label_map import LabelMap
@@ -13,6 +17,9 @@ from components.detectors.examples import example_files
 from components.transforms import LOCAL_OPTIONS, map_shards
 
 PARTS = ".parts"
+STUDIED, OBJECTS = ("train", "eval"), "objects.parquet"
+STUDIED_IMAGES = 1500
+"""Of a split whose objects are described; more tell a linear probe nothing new."""
 
 
 def detect(
@@ -22,23 +29,34 @@ def detect(
     folder: Path,
     options: Sequence[str] = LOCAL_OPTIONS,
     report: Callable[[str], None] = print,
+    study: bool = False,
 ) -> None:
     """Writes `Predictions` of a bundle on splits of an Examples artifact, a folder a split.
 
-    options: Beam's. Raises DataError with the sentence of what went wrong in a worker.
+    options: Beam's. study: of `STUDIED_IMAGES` of the splits `STUDIED`, also writes
+    `objects.parquet` (`schema.OBJECTS`) if the model can describe them; of `train`, no other images
+    are predicted.
+
+    Raises DataError with the sentence of what went wrong in a worker.
     """
-    files = {split: example_files(examples, split) for split in splits}
-    shards = [
-        (file, f"{split}/{number:05d}")
-        for split, found in files.items()
-        for number, file in enumerate(found)
-    ]
+    wanted = dict.fromkeys([*splits, *(STUDIED if study else ())])
+    files = {split: example_files(examples, split) for split in wanted}
+    shards = []
+    for split, found in files.items():
+        images = -(-STUDIED_IMAGES // len(found)) if study and split in STUDIED else None
+        shards += [
+            Shard(file, f"{split}/{number:05d}", images, partly=split not in splits)
+            for number, file in enumerate(found)
+        ]
     parts = folder / PARTS
     map_shards(_detect_file, shards, parts, options, report, saved_model=str(saved_model))
     for split, found in files.items():
-        each = (Predictions.read(parts / split / f"{n:05d}") for n in range(len(found)))
-        predictions = Predictions.join(each)
+        folders = [parts / split / f"{number:05d}" for number in range(len(found))]
+        predictions = Predictions.join(map(Predictions.read, folders))
         predictions.write(folder / split)
+        described = [pq.read_table(part / OBJECTS) for part in folders if (part / OBJECTS).exists()]
+        if described:
+            pq.write_table(pa.concat_tables(described), folder / split / OBJECTS)
         report(
             f"{split}: {predictions.detections.num_rows} detections on "
             f"{len(predictions.image_ids)} images"
@@ -46,16 +64,30 @@ def detect(
     shutil.rmtree(parts)
 
 
-def _detect_file(shard: tuple[str, str], folder: Path, saved_model: str) -> None:
-    from components.detectors.predict import predict
+@dataclass(frozen=True)
+class Shard:
+    """A record file: of so many images the objects are described, and, `partly`, no others read."""
 
-    file, name = shard
-    serve, label_map = _load(saved_model)
-    predict(serve, [file], label_map, lambda _: None).write(folder / name)
+    file: str
+    name: str
+    images: int | None
+    partly: bool
+
+
+def _detect_file(shard: Shard, folder: Path, saved_model: str) -> None:
+    from components.detectors.predict import describe_objects, predict
+
+    serve, describe, label_map = _load(saved_model)
+    limit = shard.images if shard.partly else None
+    found = predict(serve, [shard.file], label_map, lambda _: None, limit)
+    found.write(folder / shard.name)
+    if describe is not None and shard.images is not None:
+        objects = describe_objects(describe, [shard.file], found, shard.images)
+        pq.write_table(objects, folder / shard.name / OBJECTS)
 
 
 @cache  # once a worker
-def _load(saved_model: str) -> tuple[Any, LabelMap]:
-    from components.detectors.predict import load_signature
+def _load(saved_model: str) -> tuple[Any, Any, LabelMap]:
+    from components.detectors.predict import load_signatures
 
-    return load_signature(Path(saved_model)), Bundle(Path(saved_model)).label_map()
+    return *load_signatures(Path(saved_model)), Bundle(Path(saved_model)).label_map()

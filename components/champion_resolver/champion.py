@@ -7,7 +7,7 @@ from pathlib import Path
 from components.detectors.backends import load_detector
 from components.detectors.bundle import import_entry
 from components.errors import ModelError
-from components.serving_folder import served_versions
+from components.serving_folder import champion_name, served_versions
 
 
 def resolve_champion(
@@ -27,9 +27,9 @@ def resolve_champion(
     if versions:
         report(f"the champion is version {versions[-1]}, which is served now")
         shutil.copytree(serving_dir / str(versions[-1]), saved_model)
-        return f"version {versions[-1]}"
+        return champion_name(versions, pretrained)
     if not pretrained.is_dir():
         raise ModelError(f"{pretrained}: there is no such folder; check `model.path`.")
     report("nothing is served yet: the champion is the pre-trained model; exporting it")
     import_entry(load_detector(backend, pretrained), pretrained, saved_model)
-    return f"pre-trained {pretrained.name}"
+    return champion_name(versions, pretrained)

@@ -11,13 +11,15 @@ from tfx.utils import path_utils
 
 from components import artifacts
 from components.bundle import Bundle
-from components.class_diagnoser.diagnose import choose_recipe, gather, sentences
+from components.class_diagnoser.diagnose import diagnose, read_objects
+from components.class_diagnoser.recipes import choose_recipe
 from components.class_diagnoser.weighting import with_class_weights
 from components.data_validator.report import write_relabel_page
 from components.data_validator.suspicions import SHOWN, pictures, suspicions
 from components.dataset.examples import example_files
 from components.dataset.predictions import Predictions
 from components.dataset.tfrecord import encoded_images
+from components.errors import DataError
 from components.metrics.matching import match
 from components.progress import say
 from components.rebalanced_example_gen.write import SUMMARY
@@ -41,7 +43,8 @@ def ClassDiagnoser(
     """Says why the target class is weak and writes the recipe.
 
     overrides: JSON of the parts of the recipe that the user sets; `class_weight` is the target's,
-        `class_weighting` a method for all classes.
+        `class_weighting` a method for all classes, and `train_anyway` goes on where training is
+        not likely to help.
     relabel_page: HTML file for the labels of eval that the champion doubts.
     """
     bundle = Bundle(Path(path_utils.serving_model_path(champion.uri)))
@@ -56,20 +59,33 @@ def ClassDiagnoser(
     write_relabel_page(Path(relabel_page), doubts, pictures(doubts, encoded.__getitem__))
     say(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
     rebalancing = json.loads((Path(examples.uri) / SUMMARY).read_text())
-    evidence = gather(matches, target, precision, bundle.operating_points(), rebalancing)
+    found = diagnose(
+        matches,
+        target,
+        precision,
+        bundle.operating_points(),
+        rebalancing["boxes_old"] or rebalancing["boxes_before"],
+        read_objects(Path(champion_predictions.uri)),
+        bundle.smallest_object(),
+    )
     changes = json.loads(overrides)
-    chosen, reasons = choose_recipe(evidence, changes.get("freeze_policy"), bundle.can_branch())
-    changes = with_class_weights(changes, target, rebalancing["boxes_after"])
-    chosen = chosen.override(changes)
-    words = sentences(evidence, precision)
-    for sentence in (*words, *reasons):
+    train_anyway = changes.pop("train_anyway", False)
+    boxes = rebalancing["boxes_after"]
+    choice = choose_recipe(
+        found.causes, target, boxes, changes.get("freeze_policy"), bundle.can_branch()
+    )
+    changes = with_class_weights(changes, target, boxes)
+    chosen = choice.recipe.override(changes)
+    for sentence in (*found.sentences(), *choice.reasons, choice.advice):
         say(sentence)
     if changes:
         say(f"Overridden by the user: {', '.join(sorted(changes))}.")
+    if choice.stop and not train_anyway:
+        raise DataError(choice.stop)
     facts = {
-        "evidence": asdict(evidence),
-        "sentences": words,
-        "reasons": reasons,
+        **found.facts(),
+        "reasons": choice.reasons,
+        "advice": choice.advice,
         "overridden": sorted(changes),
         "recipe": chosen.to_dict(),
         "rebalancing": rebalancing,

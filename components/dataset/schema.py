@@ -42,6 +42,17 @@ DETECTIONS = pa.schema(
 )
 """One row a detection of a model."""
 
+OBJECTS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("box_id", pa.int64()),  # -1 where nothing is labelled
+        ("label", pa.string()),  # empty where a detector sees something and nothing is labelled
+        ("side", pa.float32()),  # root of the area, in pixels of the detector's frame
+        ("features", pa.list_(pa.float32())),
+    ]
+)
+"""One row a thing that a detector describes."""
+
 SPLITS = ("train", "eval", "test")
 
 

@@ -22,6 +22,22 @@ ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
 NAMES = tuple(ENVIRONMENTS)
 
 
+def backend_of(model: Path) -> str | None:
+    """The backend of a folder that holds a model to train; None for a SavedModel.
+
+    Raises ModelError for a folder that is neither.
+    """
+    for backend, file in (("od_api", "pipeline.config"), ("keras_hub", "model.keras")):
+        if (model / file).is_file():
+            return backend
+    if (model / "saved_model.pb").is_file():
+        return None
+    raise ModelError(
+        f"{model}: there is no pipeline.config, no model.keras and no saved_model.pb; give the "
+        "folder of a model."
+    )
+
+
 def load_detector(backend: str, folder: Path) -> "Detector":
     """Loads a model on disk with the backend that the config names.
 

@@ -14,7 +14,11 @@ def write_bundle(detector: Detector, serving: Serving, saved_model: Path) -> Bun
     serving.write(saved_model)
     bundle = Bundle(saved_model)
     detector.save(bundle.entry)
-    (bundle.entry / ABILITIES).write_text(json.dumps({"can_branch": detector.can_branch}))
+    abilities = {
+        "can_branch": detector.can_branch,
+        "smallest_object": detector.smallest_object,
+    }
+    (bundle.entry / ABILITIES).write_text(json.dumps(abilities))
     return bundle
 
 

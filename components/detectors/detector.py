@@ -61,6 +61,16 @@ class Detector(Protocol):
         """Whether a class can have a head of its own: never where classes share their scores."""
 
     @property
+    def can_describe(self) -> bool:
+        """Whether `describe` works."""
+
+    @property
+    def smallest_object(self) -> float | None:
+        """The side, in pixels of the frame, of the smallest square object that an anchor at its
+        centre overlaps by half; None where there are no fixed anchors.
+        """
+
+    @property
     def branch(self) -> str | None:
         """The prefix of the names of the branch that training means; None for the common head."""
 
@@ -104,6 +114,12 @@ class Detector(Protocol):
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """What the frozen prefix makes of a batch's images; where `prefix` is not None."""
 
+    def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Features of boxes, as the common head is fed with: float32[batch, boxes, depth].
+
+        images: [batch, height, width, 3] in the frame; boxes: [batch, boxes, 4], 0..1 of it.
+        """
+
     def outputs(
         self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
     ) -> tuple[tf.Tensor, ...]:
@@ -140,6 +156,8 @@ class WithoutBranches:
     described: str
     """The kind of model, for sentences."""
     can_branch = False
+    can_describe = False
+    smallest_object = None
     branch = None
     rivalry = None
     prefix = None
@@ -161,6 +179,10 @@ class WithoutBranches:
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Raises ModelError: `prefix` is None."""
         raise ModelError(f"Of {self.described}, no features are kept.")
+
+    def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Raises ModelError: `can_describe` is False."""
+        raise ModelError(f"{self.described}: the features of single boxes are not known.")
 
     def outputs(
         self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None

@@ -9,7 +9,7 @@ import tensorflow as tf
 from components.dataset.examples import SIDES, example_files
 from components.dataset.schema import BOXES, ExampleKeys
 
-__all__ = ["example_files", "labelled_boxes", "read_examples"]
+__all__ = ["example_files", "labelled_boxes", "read_distinct", "read_examples"]
 
 _FLOATS, _INTS = tf.io.VarLenFeature(tf.float32), tf.io.VarLenFeature(tf.int64)
 _STRINGS = tf.io.VarLenFeature(tf.string)
@@ -30,6 +30,22 @@ def read_examples(files: Sequence[str], batch: int) -> Iterator[dict[str, tf.Ten
     """Batches of parsed Examples; lists of unequal length are sparse tensors."""
     dataset = tf.data.TFRecordDataset(list(files)).batch(batch)
     return iter(dataset.map(lambda records: tf.io.parse_example(records, FEATURES)))
+
+
+def read_distinct(files: Sequence[str], batch: int, images: int) -> Iterator[dict[str, tf.Tensor]]:
+    """The same, of each image the first record alone, in batches of at most that size, until there
+    are so many images or more.
+    """
+    seen: set[bytes] = set()
+    name = {ExampleKeys.SOURCE_ID: FEATURES[ExampleKeys.SOURCE_ID]}
+    for records in tf.data.TFRecordDataset(list(files)).batch(batch):
+        ids = tf.io.parse_example(records, name)[ExampleKeys.SOURCE_ID].numpy().tolist()
+        new = [row for row, i in enumerate(ids) if i not in seen and ids.index(i) == row]
+        seen.update(ids)
+        if new:
+            yield tf.io.parse_example(tf.gather(records, new), FEATURES)
+        if len(seen) >= images:
+            break
 
 
 def labelled_boxes(parsed: Mapping[str, tf.Tensor]) -> pa.Table:

@@ -13,8 +13,14 @@ from components.detectors.detector import Detector
 
 OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 
+FEATURES = "object_features"
+"""The signature for the diagnosis."""
+
 Serve = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 """A serving signature: a batch in, the detections of `OUTPUTS` out."""
+
+Describe = Callable[..., dict[str, tf.Tensor]]
+"""The signature `object_features`."""
 
 
 class Serving(tf.Module):
@@ -63,15 +69,42 @@ class Serving(tf.Module):
             autograph=False,
         ).get_concrete_function()
 
+        def describe(encoded: tf.Tensor, boxes: tf.Tensor) -> dict[str, tf.Tensor]:
+            images, taken = tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32))
+            images = tf.ensure_shape(images, [None, *frame.size, 3])
+            boxes = boxes * taken[:, None]
+            ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
+            areas = (ymax - ymin) * (xmax - xmin) * frame.height * frame.width
+            return {
+                "features": tf.cast(detector.describe(images, boxes), tf.float32),
+                "sides": tf.sqrt(tf.maximum(areas, 0.0)),
+            }
+
+        self.features: Describe | None = None
+        if detector.can_describe:
+            self.features = tf.function(
+                describe,
+                input_signature=[
+                    tf.TensorSpec([None], tf.string, "encoded"),
+                    tf.TensorSpec([None, None, 4], tf.float32, "boxes"),
+                ],
+                autograph=False,
+            ).get_concrete_function()
+
     def write(self, folder: Path) -> None:
         """Writes the SavedModel.
 
         Signatures: `serving_default(input_tensor: uint8[batch, height, width, 3])` and
         `serving_encoded(encoded: string[batch])` for JPEG and PNG files, both to float32
         `detection_boxes` [batch, n, 4] (ymin, xmin, ymax, xmax in 0..1), `detection_classes`
-        [batch, n] from 1, `detection_scores` [batch, n] and `num_detections` [batch].
+        [batch, n] from 1, `detection_scores` [batch, n] and `num_detections` [batch]. Where the
+        detector can describe, also `object_features(encoded: string[batch], boxes: float32[batch,
+        n, 4])` to `features` [batch, n, depth] and `sides` [batch, n], of the boxes' areas in
+        pixels of the frame.
         """
         signatures = {"serving_default": self.default, "serving_encoded": self.encoded}
+        if self.features is not None:
+            signatures[FEATURES] = self.features
         tf.saved_model.save(self, os.fspath(folder), signatures=signatures)
 
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from components.metrics.iou import iou_matrix
 from components.metrics.matching import IOU_THRESHOLD, Matches
+from components.metrics.overlaps import overlaps
 
 
 def confusion_matrix(matches: Matches, thresholds: Mapping[str, float]) -> npt.NDArray[np.int64]:
@@ -16,30 +15,23 @@ def confusion_matrix(matches: Matches, thresholds: Mapping[str, float]) -> npt.N
     Detections at their class's threshold are matched to objects of any class, greedily by score,
     at IoU 0.5. The last row counts detections of nothing, the last column missed objects.
     """
-    numbers = {label: number for number, label in enumerate(matches.labels)}
-    background = len(numbers)
+    detections, background = matches.detections, len(matches.labels)
+    scores = detections["score"].to_numpy(np.float64)
+    by_score = np.argsort(-scores, kind="stable")
+    rows = by_score[(scores >= detections["label"].map(thresholds).to_numpy())[by_score]]
+    near = overlaps(matches, rows, IOU_THRESHOLD)
+    rank = np.empty(len(detections), np.int64)
+    rank[by_score] = np.arange(len(detections))
+    order = np.lexsort((-near.iou, rank[near.detections]))  # the best object of each first
+    object_of = np.full(len(detections), -1)
+    is_taken = np.zeros(len(matches.objects), bool)
+    for row, number in zip(near.detections[order], near.objects[order], strict=True):
+        if object_of[row] < 0 and not is_taken[number]:
+            object_of[row], is_taken[number] = number, True
+    labels = matches.classes_of(matches.objects)
+    detected_as = matches.classes_of(detections)[rows]
+    labelled = np.append(labels, background)[object_of[rows]]  # -1 finds the last
     table = np.zeros((background + 1, background + 1), np.int64)
-    kept = matches.detections[
-        matches.detections["score"] >= matches.detections["label"].map(thresholds)
-    ].sort_values("score", ascending=False, kind="stable")
-    sides = ["xmin", "ymin", "xmax", "ymax"]
-    by_image = dict(iter(kept.groupby("image_id")))
-    empty = kept.iloc[:0]
-    objects_by_image = dict(iter(matches.objects.groupby("image_id")))
-    for image_id in matches.image_ids:
-        found: pd.DataFrame = by_image.get(image_id, empty)
-        objects = objects_by_image.get(image_id, matches.objects.iloc[:0])
-        overlap = iou_matrix(found[sides].to_numpy(np.float64), objects[sides].to_numpy(np.float64))
-        rows = [numbers[label] for label in objects["label"]]
-        free = np.ones(len(objects), bool)
-        for detection, label in enumerate(found["label"]):
-            candidates = np.where(free, overlap[detection], -1.0)
-            best = int(candidates.argmax()) if len(candidates) else -1
-            if best >= 0 and candidates[best] >= IOU_THRESHOLD:
-                free[best] = False
-                table[rows[best], numbers[label]] += 1
-            else:
-                table[background, numbers[label]] += 1
-        for row in np.asarray(rows, int)[free]:
-            table[row, background] += 1
+    np.add.at(table, (labelled, detected_as), 1)
+    table[:background, background] = np.bincount(labels[~is_taken], minlength=background)
     return table

@@ -27,16 +27,14 @@ def precision_recall_curve(matches: Matches, label: str) -> Curve:
     precision = matched detections / detections, recall = found objects / objects, both counting
     the detections whose score is at least the point's.
     """
-    of_label = matches.detections[matches.detections["label"] == label]
-    ordered = of_label.sort_values("score", ascending=False, kind="stable")
-    scores = ordered["score"].to_numpy(np.float64)
-    found = np.cumsum(ordered["is_match"].to_numpy())
+    rows = matches.ranked_detections[label]
+    scores = matches.detections["score"].to_numpy(np.float64)[rows]
+    found = np.cumsum(matches.detections["is_match"].to_numpy(bool)[rows])
     last = np.append(np.diff(scores) != 0, True)[: len(scores)]
-    objects = int((matches.objects["label"] == label).sum())
     return Curve(
         scores=scores[last],
         precision=(found / np.arange(1, len(found) + 1))[last],
-        recall=(found / max(objects, 1))[last],
+        recall=(found / max(len(matches.ranked_objects[label]), 1))[last],
     )
 
 
@@ -57,11 +55,17 @@ def average_precision(is_match: npt.NDArray[np.bool_], objects: int) -> float:
     return float(np.append(best, 0.0)[np.minimum(places, len(best))].mean())
 
 
-def operating_points(matches: Matches, precision: float) -> dict[str, float]:
+def operating_points(
+    matches: Matches, precision: float, score_threshold: float | None = None
+) -> dict[str, float]:
     """Per class, the lowest score threshold at which its precision is at least `precision`.
 
     A class that reaches it nowhere gets `NEVER`, and with it a recall of 0.
+
+    score_threshold: a fixed one, which all classes get instead.
     """
+    if score_threshold is not None:
+        return dict.fromkeys(matches.labels, score_threshold)
     points = {}
     for label in matches.labels:
         curve = precision_recall_curve(matches, label)

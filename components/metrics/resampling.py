@@ -6,29 +6,18 @@ called lifted instead of 5% (`benchmarks/gate.py`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from components.metrics.matching import Matches
 
 RESAMPLES = 2000
-_AT_ONCE = 250  # resamples; bounds the memory
+_AT_ONCE = 250  # resamples drawn at a time, for these numbers are eight times as wide
 
-Weights = npt.NDArray[np.float32]
-"""[resamples, images]: how often each image was drawn."""
-
-
-@dataclass(frozen=True)
-class _Ranked:
-    """Rows of one class by falling score. images: their numbers; ends: where a score ends."""
-
-    scores: npt.NDArray[np.float64]
-    images: npt.NDArray[np.int64]
-    is_match: npt.NDArray[np.float32]
-    ends: npt.NDArray[np.int64]
+Weights = npt.NDArray[np.uint8]
+"""[images, resamples]: how often each image was drawn; more than 255 times never happens."""
 
 
 def resampled_recalls(
@@ -41,66 +30,86 @@ def resampled_recalls(
     chosen anew (`curves.operating_points`), on those of test the recalls are read. NaN where a
     resample has no object of a class.
     """
-    ranked = [
-        [
-            (_ranked(on_eval.detections, on_eval, label), _ranked(on_test.objects, on_test, label))
-            for label in on_test.labels
-        ]
-        for on_eval, on_test in models
-    ]
-    counts = [len(matches.image_ids) for matches in models[0]]
+    on_eval, on_test = _draw([len(matches.image_ids) for matches in models[0]], seed)
+    recalls = []
+    for chosen_on, read_on in models:
+        eval_images = chosen_on.images_of(chosen_on.detections)
+        test_images = read_on.images_of(read_on.objects)
+        eval_scores, test_scores = (
+            table["score"].to_numpy(np.float64) for table in (chosen_on.detections, read_on.objects)
+        )
+        is_match = chosen_on.detections["is_match"].to_numpy(bool)
+        by_class = []
+        for label in read_on.labels:
+            rows, objects = chosen_on.ranked_detections[label], read_on.ranked_objects[label]
+            points = _thresholds(
+                eval_scores[rows], is_match[rows], eval_images[rows], on_eval, precision
+            )
+            by_class.append(_recalls(test_scores[objects], test_images[objects], on_test, points))
+        recalls.append(np.stack(by_class, axis=1))
+    return np.stack(recalls)
+
+
+def _draw(counts: Sequence[int], seed: int) -> list[Weights]:
+    """Resamples of so many images, for each of the counts."""
     rng = np.random.default_rng(seed)
-    chunks = []
+    weights = [np.empty((count, RESAMPLES), np.uint8) for count in counts]
     for start in range(0, RESAMPLES, _AT_ONCE):
-        size = min(_AT_ONCE, RESAMPLES - start)
-        on_eval, on_test = (
-            rng.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float32)
-            for count in counts
-        )
-        chunks.append(
-            [
-                [_recall(o, on_test, _thresholds(d, on_eval, precision)) for d, o in classes]
-                for classes in ranked
-            ]
-        )
-    return np.concatenate(chunks, axis=2).swapaxes(1, 2)
+        part = slice(start, min(start + _AT_ONCE, RESAMPLES))
+        for count, drawn in zip(counts, weights, strict=True):
+            sizes = np.full(count, 1 / count)
+            drawn[:, part] = rng.multinomial(count, sizes, size=part.stop - part.start).T
+    return weights
 
 
-def _ranked(rows: pd.DataFrame, matches: Matches, label: str) -> _Ranked:
-    """Objects that nothing found come last."""
-    numbers = {image_id: number for number, image_id in enumerate(matches.image_ids)}
-    of_label = rows[rows["label"] == label].sort_values("score", ascending=False, kind="stable")
-    scores = of_label["score"].to_numpy(np.float64)
-    found = of_label["is_match"] if "is_match" in of_label else of_label["score"].notna()
-    return _Ranked(
-        scores=np.where(np.isnan(scores), -np.inf, scores),
-        images=np.asarray(of_label["image_id"].map(numbers), np.int64),
-        is_match=np.asarray(found, np.float32),
-        ends=np.flatnonzero(np.append(np.diff(scores) != 0, True)[: len(scores)]),
-    )
-
-
-def _thresholds(ranked: _Ranked, weights: Weights, precision: float) -> npt.NDArray[np.float64]:
-    """The lowest score of each resample with the precision; infinite where there is none."""
-    if not len(ranked.ends):
-        return np.full(len(weights), np.inf)
-    drawn = weights[:, ranked.images]
-    found = np.cumsum(drawn * ranked.is_match, axis=1)[:, ranked.ends]
-    count = np.cumsum(drawn, axis=1)[:, ranked.ends]
-    with np.errstate(invalid="ignore"):
-        enough = np.divide(found, count, dtype=np.float64) >= precision
-    enough &= np.diff(count, axis=1, prepend=0) > 0  # a point is at a score that was drawn
-    last = enough.shape[1] - 1 - enough[:, ::-1].argmax(axis=1)
-    return np.where(enough.any(axis=1), ranked.scores[ranked.ends][last], np.inf)
-
-
-def _recall(
-    ranked: _Ranked, weights: Weights, thresholds: npt.NDArray[np.float64]
+def _thresholds(
+    scores: npt.NDArray[np.float64],
+    is_match: npt.NDArray[np.bool_],
+    images: npt.NDArray[np.int64],
+    weights: Weights,
+    precision: float,
 ) -> npt.NDArray[np.float64]:
-    """The recall of each resample at its threshold."""
-    drawn = np.cumsum(weights[:, ranked.images], axis=1, dtype=np.float64)
-    drawn = np.hstack([np.zeros((len(weights), 1)), drawn])
-    above = np.searchsorted(-ranked.scores, -thresholds, side="right")
+    """The lowest score of each resample with the precision; infinite where there is none.
+
+    scores, is_match, images: of the detections of one class, by falling score. Goes through them
+    once, for all resamples together, and keeps `found - precision * count` in whole numbers, so
+    that a precision that is met exactly is met.
+    """
+    wanted = Fraction(precision).limit_denominator(1_000_000)
+    gains = np.where(is_match, wanted.denominator, 0) - wanted.numerator
+    is_last = np.append(np.diff(scores) != 0, True)[: len(scores)]  # of those with its score
+    margin = np.zeros(weights.shape[1], np.int64)
+    is_drawn = np.zeros(weights.shape[1], bool)
+    points = np.full(weights.shape[1], np.inf)
+    for image, gain, score, last in zip(
+        images.tolist(), gains.tolist(), scores.tolist(), is_last.tolist(), strict=True
+    ):
+        drawn = weights[image]
+        margin += np.multiply(drawn, gain, dtype=np.int64)
+        is_drawn |= drawn > 0
+        if last:
+            np.copyto(points, score, where=is_drawn & (margin >= 0))
+            is_drawn[:] = False
+    return points
+
+
+def _recalls(
+    scores: npt.NDArray[np.float64],
+    images: npt.NDArray[np.int64],
+    weights: Weights,
+    points: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """The recall of each resample at its threshold.
+
+    scores, images: of the objects of one class, by falling score; NaN, last, where nothing found
+    them.
+    """
+    above = np.searchsorted(-scores, -points, side="right")  # NaN is above all
+    found, objects = np.zeros((2, weights.shape[1]), np.int64)
+    for row, image in enumerate(images.tolist()):
+        drawn = weights[image]
+        objects += drawn
+        found += drawn * (above > row)
     with np.errstate(invalid="ignore"):
-        found: npt.NDArray[np.float64] = drawn[np.arange(len(drawn)), above] / drawn[:, -1]
-    return found
+        recalls: npt.NDArray[np.float64] = found / objects
+    return recalls

@@ -17,6 +17,9 @@ _RESAMPLES_AT_ONCE = 250  # bounds the memory: this many rows of one weight an i
 
 Counts = npt.NDArray[np.float64]
 
+Shares = tuple[Counts, Counts]
+"""Wholes and parts by image and class, each [images, classes], as the counts below."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -35,16 +38,14 @@ class Change:
     minimum_detectable_drop: float
 
 
-def count_by_image(matches: Matches, thresholds: Mapping[str, float]) -> tuple[Counts, Counts]:
+def count_by_image(matches: Matches, thresholds: Mapping[str, float]) -> Shares:
     """Objects, and objects found at the thresholds, by image and class: two [images, classes]."""
     objects = matches.objects
     found = objects["score"] >= objects["label"].map(thresholds)
     return _tally(matches, objects, None), _tally(matches, objects, found)
 
 
-def count_detections_by_image(
-    matches: Matches, thresholds: Mapping[str, float]
-) -> tuple[Counts, Counts]:
+def count_detections_by_image(matches: Matches, thresholds: Mapping[str, float]) -> Shares:
     """Detections at the thresholds, and those that match, by image and class: [images, classes]."""
     kept = matches.detections[
         matches.detections["score"] >= matches.detections["label"].map(thresholds)
@@ -54,44 +55,40 @@ def count_detections_by_image(
 
 def _tally(matches: Matches, rows: pd.DataFrame, values: "pd.Series[bool] | None") -> Counts:
     """Sums of `values` (None: the rows themselves) by image and class: [images, classes]."""
-    images = {image_id: number for number, image_id in enumerate(matches.image_ids)}
-    labels = {label: number for number, label in enumerate(matches.labels)}
-    table = np.zeros((len(images), len(labels)))
-    places = rows["image_id"].map(images).to_numpy(int), rows["label"].map(labels).to_numpy(int)
+    table = np.zeros((len(matches.image_ids), len(matches.labels)))
+    places = matches.images_of(rows), matches.classes_of(rows)
     np.add.at(table, places, 1.0 if values is None else values.to_numpy(np.float64))
     return table
 
 
 def paired_change(
-    objects: Counts,
-    before: Counts,
-    after: Counts,
-    draws: Counts | None = None,
-    seed: int = 0,
+    before: Shares, after: Shares, draws: Counts | None = None, seed: int = 0
 ) -> list[Change]:
-    """Change of sum(after)/sum(objects) against sum(before)/sum(objects), for each class.
+    """Change of sum(parts)/sum(wholes) from before to after, for each class.
 
-    objects, before, after: [images, classes]. The standard error is that of a linearised ratio,
-    with the images as clusters (Cochran, Sampling Techniques, 1977, section 6.4), floored at 1/n.
+    The images are the same in both; the wholes are too where they are objects, and differ where
+    they are detections. The standard error is that of a linearised ratio, with the images as
+    clusters (Cochran, Sampling Techniques, 1977, section 6.4), floored at 1/n of the smaller whole.
     Each bound is the wider of two: the percentile of a bootstrap over images, and the closed-form
-    t bound. A class without objects gives NaN throughout.
+    t bound. A class whose whole is empty in either gives NaN throughout.
 
     draws: [resamples, classes], the change in resamples that also vary what before and after rest
     on, as `resampling.resampled_recalls`; their spread then goes into the standard error.
     """
-    totals = objects.sum(axis=0)
-    clusters = (objects > 0).sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        change = (after - before).sum(axis=0) / totals
-        residuals = (after - before) - change * objects
-        correction = clusters / np.maximum(clusters - 1, 1)
-        standard_error = np.sqrt((residuals**2).sum(axis=0) * correction) / totals
-    if draws is None:
-        draws = bootstrap_shares(objects, after - before, seed)
+    totals = np.minimum(before[0].sum(axis=0), after[0].sum(axis=0))
+    clusters = ((before[0] > 0) | (after[0] > 0)).sum(axis=0)
+    share_before, residuals_before = _linearised(*before)
+    share_after, residuals_after = _linearised(*after)
+    change = share_after - share_before
+    correction = clusters / np.maximum(clusters - 1, 1)
+    variance = ((residuals_after - residuals_before) ** 2).sum(axis=0) * correction
+    standard_error = np.sqrt(variance)
+    if draws is None:  # the same images are drawn for both
+        draws = bootstrap_shares(*after, seed) - bootstrap_shares(*before, seed)
     else:
         standard_error = np.fmax(standard_error, np.nanstd(draws, axis=0))
     results = []
-    for k in range(objects.shape[1]):
+    for k in range(len(totals)):
         if totals[k] == 0:
             results.append(Change(*[float("nan")] * 6))
             continue
@@ -111,6 +108,14 @@ def paired_change(
             )
         )
     return results
+
+
+def _linearised(wholes: Counts, parts: Counts) -> tuple[Counts, Counts]:
+    """Each class's share, and what each image adds to its error: [classes], [images, classes]."""
+    total = wholes.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = parts.sum(axis=0) / total
+        return share, (parts - share * wholes) / total
 
 
 def share_bounds(wholes: Counts, parts: Counts, seed: int = 0) -> list[tuple[float, float, float]]:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from components.metrics.curves import average_precision
-from components.metrics.iou import iou_matrix
 from components.metrics.matching import IOU_THRESHOLD, Matches
+from components.metrics.overlaps import Overlaps, overlaps
 
 BACKGROUND_IOU = 0.1
 """Below it, a detection has nothing to do with an object (the paper's t_b)."""
@@ -27,8 +27,6 @@ LOCALISATION, CLASSIFICATION, DUPLICATE, BACKGROUND, BOTH, MISSED = (
     "missed",
 )
 KINDS = (CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND, MISSED)
-
-_SIDES = ["xmin", "ymin", "xmax", "ymax"]
 
 
 @dataclass(frozen=True)
@@ -53,60 +51,49 @@ def classify(matches: Matches) -> Taxonomy:
     - background: IoU < t_b with any object
     - both: what is left, t_b <= IoU < t with an object of another class
     """
-    objects, detections = matches.objects, matches.detections
-    errors = np.full(len(detections), None, object)
-    about = np.full(len(detections), -1)
-    is_match = detections["is_match"].to_numpy(bool)
-    found_by_image = _rows_by_image(detections)
-    for image_id, rows in _rows_by_image(objects).items():
-        numbers = found_by_image.pop(image_id, np.empty(0, np.int64))
-        numbers = numbers[~is_match[numbers]]
-        if not len(numbers):
-            continue
-        overlap = iou_matrix(
-            detections[_SIDES].to_numpy(np.float64)[numbers],
-            objects[_SIDES].to_numpy(np.float64)[rows],
-        )
-        labels = detections["label"].to_numpy()[numbers]
-        same = labels[:, None] == objects["label"].to_numpy()[rows][None]
-        kinds, columns = _kinds(overlap, same)
-        errors[numbers] = kinds
-        about[numbers] = np.where(columns >= 0, rows[columns], -1)
-    for numbers in found_by_image.values():  # images without objects
-        errors[numbers[~is_match[numbers]]] = BACKGROUND
+    is_match = matches.detections["is_match"].to_numpy(bool)
+    near = overlaps(matches, np.flatnonzero(~is_match), BACKGROUND_IOU)
+    same = (
+        matches.classes_of(matches.detections)[near.detections]
+        == matches.classes_of(matches.objects)[near.objects]
+    )
+    own, own_object = _best(near, same, len(is_match))
+    other, other_object = _best(near, ~same, len(is_match))
+    conditions = [
+        is_match,
+        (own >= BACKGROUND_IOU) & (own < IOU_THRESHOLD),
+        other >= IOU_THRESHOLD,
+        own >= IOU_THRESHOLD,
+        np.maximum(own, other) < BACKGROUND_IOU,
+    ]
+    names = [None, LOCALISATION, CLASSIFICATION, DUPLICATE, BACKGROUND, BOTH]
+    number = np.select(conditions, range(5), 5)
+    errors = np.array(names, object)[number]
+    nothing = np.full(len(is_match), -1)
+    about = np.choose(
+        number, [nothing, own_object, other_object, own_object, nothing, other_object]
+    )
     spoken_of = about[np.isin(errors, (LOCALISATION, CLASSIFICATION))]
-    unfound = np.flatnonzero(objects["score"].isna())
+    unfound = np.flatnonzero(matches.objects["score"].isna())
     return Taxonomy(
         pd.DataFrame({"error": errors, "object": about}), np.setdiff1d(unfound, spoken_of)
     )
 
 
-def _rows_by_image(table: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
-    found = table.groupby("image_id").indices
-    return {str(image_id): np.asarray(rows, np.int64) for image_id, rows in found.items()}
+def _best(
+    near: Overlaps, among: npt.NDArray[np.bool_], count: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Of each of `count` detections, the largest IoU among some overlaps, and with which object.
 
-
-def _kinds(
-    overlap: npt.NDArray[np.float64], same: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
-    """Kind, and column of the object it is about, of detections [n, objects] of one image."""
-    rows = np.arange(len(overlap))
-    own, others = np.where(same, overlap, -1.0), np.where(same, -1.0, overlap)
-    best_own, best_other = own.argmax(axis=1), others.argmax(axis=1)
-    iou_own, iou_other = own[rows, best_own], others[rows, best_other]
-    near = (iou_own >= BACKGROUND_IOU) & (iou_own < IOU_THRESHOLD)
-    conditions = [
-        near,
-        iou_other >= IOU_THRESHOLD,
-        iou_own >= IOU_THRESHOLD,
-        np.maximum(iou_own, iou_other) < BACKGROUND_IOU,
-    ]
-    names = np.array([LOCALISATION, CLASSIFICATION, DUPLICATE, BACKGROUND, BOTH], object)
-    number = np.select(conditions, range(4), 4)
-    column = np.select(
-        [number == k for k in range(5)], [best_own, best_other, best_own, -1, best_other]
+    0 and -1 where there is none; of equals, the first object.
+    """
+    detections, objects, shares = (
+        column[among] for column in (near.detections, near.objects, near.iou)
     )
-    return names[number], column
+    order = np.lexsort((-objects, shares))  # what is written last stays
+    best, which = np.zeros(count), np.full(count, -1)
+    best[detections[order]], which[detections[order]] = shares[order], objects[order]
+    return best, which
 
 
 def costs(matches: Matches, taxonomy: Taxonomy | None = None) -> dict[str, dict[str, float]]:
@@ -118,45 +105,62 @@ def costs(matches: Matches, taxonomy: Taxonomy | None = None) -> dict[str, dict[
     class without objects.
     """
     taxonomy = taxonomy or classify(matches)
-    detections = matches.detections.assign(
-        error=taxonomy.errors["error"].to_numpy(), object=taxonomy.errors["object"].to_numpy()
-    )
-    matched = np.flatnonzero(matches.objects["score"].notna())
-    labels = matches.objects["label"].to_numpy()
-    counts = matches.objects["label"].value_counts()
-    missed = pd.Series(labels[taxonomy.missed]).value_counts()
-    mended = {kind: _mended(detections, kind, labels, matched) for kind in KINDS}
-    found: dict[str, dict[str, float]] = {}
-    for label in matches.labels:
-        objects = int(counts.get(label, 0))
-        before = _ap(detections, label, objects)
-        found[label] = {}
-        for kind in KINDS:
-            left = objects - int(missed.get(label, 0)) * (kind == MISSED)
-            found[label][kind] = _ap(mended[kind], label, left) - before
-    return found
+    classes = matches.classes_of(matches.objects)
+    counts = np.bincount(classes, minlength=len(matches.labels))
+    missed = np.bincount(classes[taxonomy.missed], minlength=len(matches.labels))
+    detections = pd.DataFrame(
+        {
+            "class": matches.classes_of(matches.detections),
+            "score": matches.detections["score"].to_numpy(np.float64),
+            "is_match": matches.detections["is_match"].to_numpy(bool),
+            "error": taxonomy.errors["error"].to_numpy(),
+            "object": taxonomy.errors["object"].to_numpy(),
+        }
+    ).sort_values("score", ascending=False, kind="stable")
+    found = matches.objects["score"].notna().to_numpy()
+    before = _average_precisions(detections, counts)
+    gains = {}
+    for kind in KINDS:
+        mended = _mended(detections, kind, classes, found)
+        gains[kind] = _average_precisions(mended, counts - missed * (kind == MISSED)) - before
+    return {
+        label: {kind: float(gains[kind][k]) for kind in KINDS}
+        for k, label in enumerate(matches.labels)
+    }
 
 
 def _mended(
     detections: pd.DataFrame,
     kind: str,
-    labels: npt.NDArray[np.object_],
-    matched: npt.NDArray[np.int64],
+    classes: npt.NDArray[np.int64],
+    found: npt.NDArray[np.bool_],
 ) -> pd.DataFrame:
-    """The detections with one kind of error mended."""
+    """The detections, by falling score, with one kind of error mended.
+
+    classes, found: of each object, its class and whether a detection matches it.
+    """
     wrong = (detections["error"] == kind).to_numpy()
     if kind not in (LOCALISATION, CLASSIFICATION):
         return detections[~wrong]
-    candidates = detections[wrong & ~detections["object"].isin(matched)]
-    best = candidates.sort_values("score", ascending=False, kind="stable").drop_duplicates("object")
-    best = best.assign(label=labels[best["object"].to_numpy(int)], is_match=True)
-    return pd.concat([detections[~wrong], best])
+    candidates = detections[wrong]
+    candidates = candidates[~found[candidates["object"].to_numpy()]].drop_duplicates("object")
+    best = candidates.assign(**{"class": classes[candidates["object"].to_numpy()]}, is_match=True)
+    mended = pd.concat([detections[~wrong], best])
+    ordered: pd.DataFrame = mended.sort_values("score", ascending=False, kind="stable")
+    return ordered
 
 
-def _ap(detections: pd.DataFrame, label: str, objects: int) -> float:
-    of_label = detections[detections["label"] == label]
-    ordered = of_label.sort_values("score", ascending=False, kind="stable")
-    return average_precision(ordered["is_match"].to_numpy(bool), objects)
+def _average_precisions(
+    detections: pd.DataFrame, counts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """By class, of detections by falling score; counts: its objects."""
+    classes = detections["class"].to_numpy()
+    order = np.argsort(classes, kind="stable")
+    is_match = detections["is_match"].to_numpy()[order]
+    parts = np.split(is_match, np.searchsorted(classes[order], range(1, len(counts))))
+    return np.array(
+        [average_precision(p, int(count)) for p, count in zip(parts, counts, strict=True)]
+    )
 
 
 def counts_at(

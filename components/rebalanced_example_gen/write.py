@@ -100,8 +100,9 @@ def write_examples(
 ) -> dict[str, Any]:
     """Writes `Split-train`, `Split-eval` and `Split-test` below `folder`.
 
-    Returns what rebalancing did: boxes by class before and after, the factor of each class, the
-    share of images that repeat, the effective sample size, and how many objects were pasted.
+    Returns what rebalancing did: boxes by class before and after, and in the old data alone, the
+    factor of each class, the share of images that repeat, the effective sample size, and how many
+    objects were pasted.
     Raises DataError when an image file has changed since the snapshot was taken.
     """
     members = _Members(snapshot)
@@ -150,6 +151,7 @@ def _plan(
             "share_of_images_repeated": float((times > 1).mean()) if len(times) else 0.0,
             "effective_sample_size": effective_sample_size(times),
             "boxes_before": dict(sorted(before.items())),
+            "boxes_old": dict(sorted(_count([members.labels_of(images[is_old])]).items())),
             "boxes_after": {label: after[label] for label in sorted(before)},
             "pasted": pasted,
         }

@@ -14,14 +14,14 @@ from components.bundle import Bundle
 from components.dataset.predictions import Predictions
 from components.dataset.snapshot import Snapshot
 from components.errors import EvaluationError
+from components.metrics.summary import summarize
 from components.progress import say
 from components.recall_gate.evidence import ModelPredictions, compare, require_all
-from components.recall_gate.ledger import record_use
 from components.recall_gate.report import write_report
-from components.recall_gate.rules import PUSH, judge, to_json
+from components.recall_gate.rules import judge, to_json
 from components.recall_gate.settings import GateSettings
-
-VERDICT, REPORT = "verdict.json", "report.html"
+from components.recall_gate.uses import TEST_SET, id_of_test_set, recorded_uses
+from components.recall_gate.verdict import PUSH, REPORT, VERDICT
 
 POINT_TOLERANCE = 1e-4
 """Of scores between the trainer's process and this one: kernels may sum in another order."""
@@ -40,12 +40,13 @@ def RecallGate(
     evaluation: OutputArtifact[standard_artifacts.ModelEvaluation],
     target: Parameter[str],
     settings: Parameter[str],
-    ledger: Parameter[str],
+    metadata: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
     """Judges the challenger; blesses it only for the verdict `push`.
 
-    settings: JSON of `GateSettings`. ledger: the file that counts the uses of each test set.
+    settings: JSON of `GateSettings`. metadata: JSON of ML Metadata's `ConnectionConfig`; there the
+    uses of the test set are counted. This one is recorded with the evaluation, as its property.
     """
     gate = GateSettings(**json.loads(settings))
     bundles = [
@@ -64,16 +65,15 @@ def RecallGate(
     for name, found in zip(("champion", "challenger"), predictions, strict=True):
         require_all(name, found, sets)
     say("matching, resampling")
-    comparison = compare(
-        *predictions, label_map.names, target, gate.precision, bundles[0].operating_points()
-    )
+    comparison = compare(*predictions, label_map.names, target, gate, bundles[0].operating_points())
     if not _same_points(comparison.challenger_points, bundles[1].operating_points()):
         raise EvaluationError(
-            "The challenger carries other operating points than the eval split gives: "
-            "it was not trained on this data with this precision; run the trainer again."
+            "The challenger carries other operating points than the eval split or the score "
+            "threshold gives: it was not trained on this data with these settings; run the trainer "
+            "again."
         )
     judgement = judge(comparison.evidence, target, gate)
-    test_ids = comparison.champion.image_ids
+    test_set = id_of_test_set(comparison.champion.image_ids)
     verdict = to_json(
         judgement,
         comparison.evidence,
@@ -93,19 +93,26 @@ def RecallGate(
             "champion": champion.get_string_custom_property("champion"),
             "snapshot": snapshot.get_string_custom_property("content_hash"),
             "code_version": code_version,
-            "test_uses": record_use(Path(ledger), test_ids, judgement.verdict),
+            "test_uses": recorded_uses(metadata, test_set) + 1,
         },
     )
+    summaries = [
+        summarize(found.test.boxes, found.test.detections, found.test.image_ids, label_map.names)
+        for found in predictions
+    ]
     folder = Path(evaluation.uri)
     folder.mkdir(parents=True, exist_ok=True)
     write_report(
         folder / REPORT,
         verdict,
         comparison,
+        summaries,
         json.loads(Path(diagnosis.uri, "diagnosis.json").read_text()),
         Path(examples.uri),
     )
     (folder / VERDICT).write_text(json.dumps(verdict, indent=1))
+    evaluation.set_string_custom_property(TEST_SET, test_set)
+    evaluation.set_string_custom_property("verdict", judgement.verdict)
     blessed = judgement.verdict == PUSH
     Path(blessing.uri).mkdir(parents=True, exist_ok=True)
     Path(blessing.uri, "BLESSED" if blessed else "NOT_BLESSED").touch()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,17 +13,19 @@ from components.metrics.curves import operating_points, recall_at
 from components.metrics.matching import Matches, match
 from components.metrics.resampling import resampled_recalls
 from components.metrics.statistics import (
+    Change,
     count_by_image,
     count_detections_by_image,
     paired_change,
     share_bounds,
 )
 from components.recall_gate.rules import ClassEvidence
+from components.recall_gate.settings import GateSettings
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both models on test, each at the operating points chosen on eval.
+    """Both models on test, each at its operating points.
 
     deployed_recall: the target's, of the champion at its thresholds in production.
     """
@@ -56,7 +59,7 @@ def compare(
     challenger: ModelPredictions,
     labels: Sequence[str],
     target: str,
-    precision: float,
+    settings: GateSettings,
     deployed_points: Mapping[str, float],
 ) -> Comparison:
     """Evidence for every class of the label map.
@@ -84,7 +87,7 @@ def compare(
         if same_bits(champion.test.detections, challenger.test.detections, label)
     }
     return weigh(
-        matched(champion), matched(challenger), labels, target, precision, deployed_points, same
+        matched(champion), matched(challenger), labels, target, settings, deployed_points, same
     )
 
 
@@ -111,7 +114,7 @@ def weigh(
     challenger: ModelMatches,
     labels: Sequence[str],
     target: str,
-    precision: float,
+    settings: GateSettings,
     deployed_points: Mapping[str, float],
     same: Set[str] = frozenset(),
 ) -> Comparison:
@@ -119,15 +122,26 @@ def weigh(
 
     same: the classes whose detections on test are the same bits in both.
     """
-    points = [operating_points(model.eval, precision) for model in (champion, challenger)]
+    models = (champion, challenger)
     before, after = champion.test, challenger.test
-    objects, found_before = count_by_image(before, points[0])
-    _, found_after = count_by_image(after, points[1])
-    draws = resampled_recalls(
-        [(model.eval, model.test) for model in (champion, challenger)], precision
-    )
-    changes = paired_change(objects, found_before, found_after, draws[1] - draws[0])
-    precisions = share_bounds(*count_detections_by_image(after, points[1]))
+    points = [
+        operating_points(model.eval, settings.precision, settings.score_threshold)
+        for model in models
+    ]
+    found = [count_by_image(m.test, p) for m, p in zip(models, points, strict=True)]
+    kept = [count_detections_by_image(m.test, p) for m, p in zip(models, points, strict=True)]
+    objects = found[1][0]
+    change_draws = challenger_draws = None  # a fixed threshold has no doubt of its own
+    if settings.score_threshold is None:
+        draws = resampled_recalls([(m.eval, m.test) for m in models], settings.precision)
+        change_draws, challenger_draws = draws[1] - draws[0], draws[1]
+    changes = paired_change(*found, change_draws)
+    # A share is its change from nothing, with the same doubt.
+    recalls = paired_change((objects, np.zeros_like(objects)), found[1], challenger_draws)
+    precisions = [share_bounds(*counts) for counts in kept]
+    precision_changes: Sequence[Change | None] = [None] * len(labels)
+    if settings.score_threshold is not None:
+        precision_changes = paired_change(*kept)
     recall_before, recall_after = recall_at(before, points[0]), recall_at(after, points[1])
     evidence = [
         ClassEvidence(
@@ -135,11 +149,14 @@ def weigh(
             objects=int(objects[:, k].sum()),
             champion_recall=recall_before[label],
             challenger_recall=recall_after[label],
+            challenger_recall_upper=min(recalls[k].upper_bound, 1.0),
             recall=changes[k],
             unchanged=points[0][label] == points[1][label] and label in same,
-            precision=precisions[k][0],
-            precision_lower=precisions[k][1],
-            precision_upper=precisions[k][2],
+            champion_precision=precisions[0][k][0],
+            precision=precisions[1][k][0],
+            precision_lower=precisions[1][k][1],
+            precision_upper=precisions[1][k][2],
+            precision_change=precision_changes[k],
             champion_ap50=before.ap50[label],
             challenger_ap50=after.ap50[label],
         )

@@ -1,6 +1,6 @@
 """The report: one self-contained HTML file with the verdict, the figures and the pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from components.class_diagnoser.report import causes_chart
 from components.dataset.examples import example_files
 from components.dataset.images import decode_rgb
 from components.dataset.tfrecord import encoded_images
@@ -16,6 +17,7 @@ from components.metrics.confusion import confusion_matrix
 from components.metrics.curves import precision_recall_curve
 from components.metrics.iou import iou_matrix
 from components.metrics.matching import Matches
+from components.metrics.summary import FIGURES, SIZES
 from components.metrics.taxonomy import KINDS, classify, costs, counts_at
 from components.pages import Picture, draw_box, render, svg, thumbnail
 from components.recall_gate.evidence import Comparison
@@ -36,13 +38,15 @@ def write_report(
     path: Path,
     verdict: Mapping[str, Any],
     comparison: Comparison,
+    summaries: Sequence[pd.DataFrame],
     diagnosis: Mapping[str, Any],
     examples: Path,
 ) -> None:
     """Writes the report of one run of the gate.
 
-    verdict: as in `verdict.json`; diagnosis: as in `diagnosis.json`; examples: the Examples
-    artifact, for the pictures of the test split.
+    verdict: as in `verdict.json`; summaries: champion's and challenger's on test, of
+    `summary.summarize`; diagnosis: as in `diagnosis.json`; examples: the Examples artifact, for the
+    pictures of the test split.
     """
     target = verdict["target"]
     found = changed_objects(comparison, target)
@@ -50,8 +54,11 @@ def write_report(
         Path(__file__).with_name("report.html.j2"),
         verdict=verdict,
         diagnosis=diagnosis,
+        sizes=list(SIZES),
+        summary=by_size(summaries, target),
         charts={
             "recall": svg(_recall_chart(verdict)),
+            "causes": svg(causes_chart(diagnosis["causes"])),
             "curves": svg(_curves_chart(comparison, target)),
             "confusion": svg(_confusion_chart(comparison)),
             "errors": svg(_errors_chart(comparison, target)),
@@ -63,6 +70,26 @@ def write_report(
         counts={name: len(rows) for name, rows in found.items()},
     )
     path.write_text(html, "utf-8")
+
+
+def by_size(
+    summaries: Sequence[pd.DataFrame], target: str
+) -> dict[str, dict[str, list[tuple[float | None, float | None]]]]:
+    """By whose and by figure, (before, after) for each size of object; None for no such object."""
+    rows = [
+        (f"class {target}", [table.loc[target] for table in summaries]),
+        ("mean of the others", [table.drop(target).mean() for table in summaries]),
+    ]
+    return {
+        whose: {
+            figure: [
+                tuple(None if np.isnan(v[size, figure]) else v[size, figure] for v in values)
+                for size in SIZES
+            ]
+            for figure in FIGURES
+        }
+        for whose, values in rows
+    }
 
 
 def changed_objects(comparison: Comparison, target: str) -> dict[str, pd.DataFrame]:
@@ -98,7 +125,7 @@ def _recall_chart(verdict: Mapping[str, Any]) -> Figure:
     axes.set_yticks(rows, [f"class {label}" for label in labels])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.02)
-    axes.set_xlabel("recall on test, each model at its own operating points")
+    axes.set_xlabel("recall on test, each model at its operating points")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper left", ncols=2, frameon=False)
     return figure

@@ -1,6 +1,7 @@
 """What the gate asks; apart from the rules, for the runners read it without their imports."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -9,11 +10,18 @@ class GateSettings:
 
     precision: that each class's operating point must reach on eval.
     precision_tolerance: how far the precision on test may fall below it.
+    score_threshold: a fixed one in production, at which both models are read for every class
+        instead of at their own operating points. Then the other classes' precision is compared as
+        their recall is, and the target's alone must be `precision`, with the tolerance.
     min_lift: the least lift of the target class worth a push.
-    max_drop: the drop of another class that must be ruled out.
+    max_drop: the drop of another class that must be ruled out, of recall and of a precision that
+        is compared.
+    recall_floors: the least recall of a class after training, whatever it was before.
     """
 
     precision: float = 0.80
     precision_tolerance: float = 0.10
+    score_threshold: float | None = None
     min_lift: float = 0.05
     max_drop: float = 0.05
+    recall_floors: Mapping[str, float] = field(default_factory=dict)

@@ -32,8 +32,11 @@ def run_fn(fn_args: Any) -> None:
     """Load, freeze, train, export, choose the operating points.
 
     fn_args: TFX's; `hyperparameters` is the recipe, `base_model` the champion, and
-    `custom_config` has `backend`, `precision`, `target`, `code_version`, and the folder
-    `work`, where checkpoints lie until training has ended, and features for the next one.
+    `custom_config` has `backend`, `precision`, `score_threshold`, `target`, `code_version`, and the
+    folder `work`, where checkpoints lie until training has ended, and features for the next one.
+
+    Weights are chosen at matched precision also where the score threshold is fixed: at that, the
+    checkpoint that shouts most would win.
 
     The same seed gives the same weights on the same kind of machine: TensorFlow's deterministic
     kernels are asked for.
@@ -82,7 +85,9 @@ def run_fn(fn_args: Any) -> None:
         serving = Serving(detector)
     bundle = write_bundle(detector, serving, Path(fn_args.serving_model_dir))
     bundle.write_notes(
-        operating_points(judge_of(serving).matches(say), config["precision"]),
+        operating_points(
+            judge_of(serving).matches(say), config["precision"], config["score_threshold"]
+        ),
         {
             "recipe": recipe.to_dict(),
             "training": vars(result),

@@ -3,6 +3,7 @@
 The tests stand in the order in which a user would meet what they show.
 """
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -80,7 +81,8 @@ def test_a_second_run_comes_from_the_cache_and_pushes_nothing(demo):
     assert set(project.outcomes().values()) == {"cached"}
     assert project.versions() == versions
     assert "nothing is pushed twice" in result.stdout
-    assert project.verdict()["verdict"] == "push"
+    verdict = project.verdict()
+    assert (verdict["verdict"], verdict["test_uses"]) == ("push", 1)
 
 
 def test_a_harmful_recipe_is_refused_and_the_push_skipped(demo):
@@ -96,6 +98,7 @@ def test_a_harmful_recipe_is_refused_and_the_push_skipped(demo):
     assert "regressed" in {c["status"] for c in verdict["classes"].values()}
     assert any(re.match(r"Class \d regressed: its recall fell from", r) for r in verdict["reasons"])
     assert verdict["pushed"] is None
+    assert verdict["test_uses"] == 2
     assert project.versions() == versions
     database = sqlite3.connect(project.folder / "airflow" / "airflow.db")
     states = database.execute(
@@ -103,6 +106,38 @@ def test_a_harmful_recipe_is_refused_and_the_push_skipped(demo):
         "where ti.task_id = 'Pusher' order by r.id desc limit 1"
     ).fetchall()
     assert states == [("skipped",)]
+
+
+def test_a_person_may_push_it_all_the_same(demo):
+    project, _ = demo
+    versions = project.versions()
+    words = ["pipelines.cli", "push", "--config", str(project.config), "--by", "Ada Lovelace"]
+    result = project.command(*words, "--reason", " ")
+    assert result.returncode == 78
+    assert "--reason must be one line" in result.stdout
+    assert project.versions() == versions
+
+    result = project.command(*words, "--reason", "The 3 is not used in production.")
+    assert result.returncode == 0, result.stdout
+    [version] = set(project.versions()) - set(versions)
+    destination = project.folder / "served" / version
+    assert result.stdout.splitlines()[-1] == str(destination)
+    verdict = project.verdict()
+    assert verdict["pushed"] == str(destination)
+    assert verdict["override"]["by"] == "Ada Lovelace"
+    assert (verdict["verdict"], verdict["override"]["verdict"]) == ("refuse", "refuse")
+    provenance = json.loads((destination / "assets.extra" / "provenance.json").read_text())
+    assert provenance["override"] == verdict["override"]
+    metadata = sqlite3.connect(project.folder / "metadata.db")
+    [recorded] = metadata.execute(
+        "select p.string_value from ExecutionProperty p join Execution e on e.id = p.execution_id "
+        "join Type t on t.id = e.type_id where t.name = 'ClassLiftOverride' and p.name = 'reason'"
+    ).fetchall()
+    assert recorded == ("The 3 is not used in production.",)
+
+    result = project.command(*words, "--reason", "Again.")
+    assert result.returncode == 78
+    assert "it was pushed already" in result.stdout
 
 
 @pytest.mark.parametrize("node", ["Trainer", "RecallGate", "Pusher"])

@@ -90,6 +90,22 @@ def test_a_target_that_is_no_class_is_refused(small, target):
 
 
 @pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ('recall_floors={"11": 0.5}', "can't be {\"11\": 0.5}: '11' is not one of ['0', '1',"),
+        ("steps=true", "steps can't be true"),
+        ("steps=[1]", 'steps can\'t be "[1]"'),
+        ("steps", "'steps' must be NAME=VALUE"),
+    ],
+)
+def test_wrong_assignments_are_refused(small, assignment, sentence):
+    words = ["pipelines.cli", "run", "--config", str(small.config), "--set", assignment]
+    result = small.command(*words)
+    assert result.returncode == 78
+    assert sentence in result.stdout
+
+
+@pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
         ('{"stepps": 1}', "no run parameter 'stepps'"),

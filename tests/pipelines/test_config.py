@@ -30,8 +30,11 @@ def test_the_demo_config_loads(write):
 
 
 def test_config_values_are_the_defaults_of_a_run(write):
-    config = load_config(write({**DIGITS, "recipe": {"steps": 50}, "gate": {"max_drop": 0.1}}))
-    assert (config.defaults["steps"], config.defaults["max_drop"]) == (50, 0.1)
+    gate = {"max_drop": 0.1, "score_threshold": 0.4, "recall_floors": {"8": 0.6}}
+    config = load_config(write({**DIGITS, "recipe": {"steps": 50}, "gate": gate}))
+    assert config.defaults["steps"] == 50
+    assert {name: config.defaults[name] for name in gate} == gate
+    assert config.defaults["precision"] is None  # as the gate says
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,13 @@ def test_config_values_are_the_defaults_of_a_run(write):
         ({**DIGITS, "recipe": {"steps": 0}}, "recipe.steps: 0 is less than"),
         ({**DIGITS, "model": {"path": "nowhere"}}, "label_map.pbtxt is missing"),
         ({**DIGITS, "data": {"root": "x", "sources": []}}, "data.sources: "),
+        (
+            {**DIGITS, "gate": {"recall_floors": {"11": 0.5}}},
+            "recall_floors can't be {\"11\": 0.5}: '11' is not one of ['0', '1', ",
+        ),
+        ({**DIGITS, "gate": {"recall_floors": {8: 0.5}}}, "8 is not of type 'string'"),
+        ({**DIGITS, "gate": {"recall_floors": {"8": 60}}}, "recall_floors.8: 60 is greater than"),
+        ({**DIGITS, "gate": {"max_drop": float("nan")}}, "max_drop can't be NaN"),
         ({k: v for k, v in DIGITS.items() if k != "data"}, "'data' is a required property"),
     ],
 )

@@ -47,7 +47,11 @@ def test_good_values_pass(values):
         ({"target": "8" * 10_000}, "target can't be"),
         ({"x" * 10_000: 1}, "no run parameter"),
         ({"min_lift": float("nan")}, "min_lift can't be NaN"),
+        ({"recall_floors": {"8": float("nan")}}, 'recall_floors can\'t be {"8": NaN}'),
+        ({"recall_floors": {"8": 1.5}}, "1.5 is greater than the maximum of 1"),
+        ({"recall_floors": 0.5}, "recall_floors can't be 0.5"),
         ({"max_drop": -0.1}, "max_drop can't be -0.1"),
+        ({"score_threshold": 0}, "score_threshold can't be 0"),
         ({"replay_share": 1.0}, "replay_share can't be 1.0"),
         ({"class_weight": 0}, "class_weight can't be 0"),
     ],
@@ -69,7 +73,18 @@ def test_groups_change_only_what_depends_on_them():
         plain.trainer_config,
     )
     assert json.loads(gate.gate)["max_drop"] == 0.2
+    floors = bind({"target": "8", "recall_floors": {"8": 0.6}}, FIXED)
+    assert json.loads(floors.gate)["recall_floors"] == {"8": 0.6}
+    assert floors.trainer_config == plain.trainer_config
     assert gate.question != plain.question
+
+
+def test_a_fixed_score_threshold_reaches_trainer_and_gate():
+    bound = bind({"target": "8", "score_threshold": 0.4}, FIXED)
+    assert json.loads(bound.trainer_config)["score_threshold"] == 0.4
+    assert json.loads(bound.gate)["score_threshold"] == 0.4
+    plain = bind({"target": "8", "score_threshold": None}, FIXED)
+    assert json.loads(plain.trainer_config)["score_threshold"] is None
 
 
 def test_seed_reaches_data_and_recipe():

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
 from components.detectors.detector import Batch, Remembered, over_replicas, share_of_replica
+from components.detectors.frame import Frame
 from components.detectors.freeze import frozen_prefix
 from components.detectors.od_api.api import (
     bfloat16_to_float32_nested,
@@ -54,6 +56,7 @@ class SsdDetector(ZooEntry):
     """
 
     meta_architecture = "ssd"
+    can_describe = True
 
     def __init__(self, config: pipeline_pb2.TrainEvalPipelineConfig, label_map: LabelMap) -> None:
         ssd = config.model.ssd
@@ -66,8 +69,10 @@ class SsdDetector(ZooEntry):
         self.prefix: str | None = None
         self._used_maps: list[bool] = []
         matcher, scales = ssd.matcher.argmax_matcher, ssd.box_coder.faster_rcnn_box_coder
+        anchors = self._model.anchors.get().numpy()
+        self.smallest_object = _smallest_object(anchors, self.frame)
         self._assign = TargetAssigner(
-            anchors=tf.constant(self._model.anchors.get().numpy()),
+            anchors=tf.constant(anchors),
             classes=ssd.num_classes,
             matched=matcher.matched_threshold,
             unmatched=matcher.unmatched_threshold,
@@ -242,6 +247,21 @@ class SsdDetector(ZooEntry):
             preprocessed = tf.zeros([tf.shape(features[0])[0], *self.frame.size, 3])
         return run_neck(self._neck_to_train(), preprocessed, maps)
 
+    def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """As in the protocol: the neck's maps within each box, on a grid of two by two."""
+        extractor = self._model._feature_extractor
+        with learning_phase(False):
+            preprocessed = extractor.preprocess(images)
+            maps = run_neck(extractor, preprocessed, run_backbone(extractor, preprocessed))
+        batch, count = tf.shape(boxes)[0], tf.shape(boxes)[1]
+        flat, owners = tf.reshape(boxes, [-1, 4]), tf.repeat(tf.range(batch), count)
+        pooled = []
+        for feature_map in maps:
+            crops = tf.image.crop_and_resize(feature_map, flat, owners, [4, 4])
+            cells = tf.nn.avg_pool2d(crops, 2, 2, "VALID")
+            pooled.append(tf.reshape(cells, [batch, count, 4 * feature_map.shape[-1]]))
+        return tf.concat(pooled, axis=-1)
+
     def outputs(
         self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -373,6 +393,16 @@ class SsdDetector(ZooEntry):
             number,
             self._config.model.ssd.post_processing.batch_non_max_suppression,
         )
+
+
+def _smallest_object(anchors: np.ndarray, frame: Frame) -> float:
+    """As in the protocol: a square of side s in an anchor of area a overlaps it by s^2 / a.
+
+    anchors: [anchors, 4], ymin, xmin, ymax, xmax in 0..1.
+    """
+    ymin, xmin, ymax, xmax = anchors.T
+    areas = (ymax - ymin) * (xmax - xmin) * frame.height * frame.width
+    return float(np.sqrt(0.5 * areas.min()))
 
 
 def _concatenated(outputs: Mapping[str, list[tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:

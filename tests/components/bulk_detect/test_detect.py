@@ -1,16 +1,18 @@
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from components.bulk_detect.detect import PARTS, detect
+from components.bulk_detect.detect import OBJECTS, PARTS, detect
+from components.dataset import schema
 from components.dataset.examples import example_files
 from components.dataset.predictions import Predictions
 from components.detectors.bundle import write_bundle
 from components.detectors.export import Serving
-from components.detectors.predict import load_signature, predict
+from components.detectors.predict import UNLABELLED, load_signature, predict, unlabelled
 from components.errors import DataError
-from tests.components.conftest import quiet
+from tests.components.conftest import boxes_table, detections_table, quiet
 from tests.components.test_transforms import PROCESSES
 
 pytestmark = pytest.mark.pipeline
@@ -34,6 +36,44 @@ def test_says_what_the_model_says(saved_model, detector, examples, tmp_path):
         assert found.boxes.equals(plain.boxes)
         assert found.detections.equals(plain.detections)
     assert not (tmp_path / PARTS).exists()
+
+
+def test_describes_the_objects_of_train_and_eval(saved_model, examples, tmp_path, monkeypatch):
+    monkeypatch.setattr("components.bulk_detect.detect.STUDIED_IMAGES", 32)
+    detect(saved_model, examples, ("eval",), tmp_path, report=quiet, study=True)
+    for split, fewest, most in (("train", 32, 63), ("eval", 16, 16)):
+        found = Predictions.read(tmp_path / split)
+        assert fewest <= len(found.image_ids) == len(set(found.image_ids)) <= most
+        objects = pq.read_table(tmp_path / split / OBJECTS, schema=schema.OBJECTS).to_pandas()
+        assert set(objects["image_id"]) == set(found.image_ids)
+        labelled = objects[objects["box_id"] >= 0].merge(
+            found.boxes.to_pandas(), on=["image_id", "box_id"]
+        )
+        assert len(labelled) == found.boxes.num_rows
+        assert (labelled["label_x"] == labelled["label_y"].astype(str)).all()
+        areas = (labelled["xmax"] - labelled["xmin"]) * (labelled["ymax"] - labelled["ymin"])
+        np.testing.assert_allclose(labelled["side"], np.sqrt(areas), rtol=1e-4)
+        nothing = objects[objects["box_id"] < 0]
+        assert set(nothing["label"]) == {""}
+        assert nothing.groupby("image_id").size().max() == UNLABELLED
+        assert {len(vector) for vector in objects["features"]} == {3 * 4 * 64}
+
+
+@pytest.mark.parametrize(
+    ("detections", "kept"),
+    [
+        ([(0.9, 0, 0), (0.8, 40, 0)], [40]),  # the first is of the object at 0, 0
+        ([(0.2, 40, 0), (0.9, 41, 0)], [41]),  # of two at one place, the surer
+        ([(0.1 * k, 40 * k, 0) for k in range(1, 7)], [240, 200, 160]),  # the surest three
+        ([], []),
+    ],
+)
+def test_detections_of_nothing(detections, kept):
+    boxes = boxes_table([("a", "car", 0, 0, 20, 20)]).to_pandas()
+    rows = [("a", "car", score, x, y, x + 20, y + 20) for score, x, y in detections]
+    found = unlabelled(boxes, detections_table(rows).to_pandas())
+    assert found["xmin"].tolist() == kept
+    assert set(found["box_id"]) <= {-1}
 
 
 def test_two_processes_say_the_same(saved_model, examples, tmp_path):

@@ -1,57 +1,76 @@
+import json
+
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from components.class_diagnoser.diagnose import (
-    BRANCH_WEIGHT,
-    MAX_CLASS_WEIGHT,
-    choose_recipe,
-    gather,
-    sentences,
-)
+from components.class_diagnoser.diagnose import diagnose, read_objects
+from components.dataset.schema import OBJECTS
 from components.metrics.matching import match
 from tests.components.conftest import boxes_table, detections_table
 
 pytestmark = pytest.mark.unit
-BOX = (0.0, 0.0, 10.0, 10.0)
+BOX, OTHER = (0.0, 0.0, 10.0, 10.0), (20.0, 20.0, 30.0, 30.0)
+IMAGES = [f"{i:02d}" for i in range(20)]
 
 
-def evidence(boxes_after):
-    """Ten scooters; the champion finds six with a score of 0.4, four not at all."""
-    images = [str(i) for i in range(10)]
-    boxes = boxes_table([(i, "scooter", *BOX) for i in images] + [(i, "car", *BOX) for i in images])
-    found = [(i, "scooter", 0.4, *BOX) for i in images[:6]]
-    found += [(i, "car", 0.9, *BOX) for i in images]
-    matches = match(boxes, detections_table(found), images, ("car", "scooter"))
-    rebalancing = {"boxes_before": {"car": 90, "scooter": 10}, "boxes_after": boxes_after}
-    return gather(matches, "scooter", 0.8, {"car": 0.5, "scooter": 0.5}, rebalancing)
+def matches():
+    """Twenty scooters; the champion finds twelve with a score of 0.4, eight not at all."""
+    boxes = boxes_table(
+        [(i, "scooter", *BOX) for i in IMAGES] + [(i, "car", *OTHER) for i in IMAGES]
+    )
+    found = [(i, "scooter", 0.4, *BOX) for i in IMAGES[:12]]
+    found += [(i, "car", 0.9, *OTHER) for i in IMAGES]
+    return match(boxes, detections_table(found), IMAGES, ("car", "scooter"))
+
+
+def objects(images):
+    """Scooters and cars lie apart in one of three features."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "image_id": image,
+            "box_id": number + (label == "car") * len(images),
+            "label": label,
+            "side": 10.0,
+            "features": [*rng.normal(size=2), 9.0 * (label == "car")],
+        }
+        for label in ("scooter", "car")
+        for number, image in enumerate(images)
+    ]
+    return pa.Table.from_pylist(rows, OBJECTS)
 
 
 def test_recalibration_is_told_apart_from_deployment():
-    e = evidence({"car": 50, "scooter": 50})
-    assert (e.deployed, e.recalibrated, e.others) == (0.0, 0.6, 1.0)
-    words = " ".join(sentences(e, 0.8))
-    assert "finds 0% of class scooter at its threshold in production, and 60%" in words
-    assert "10 boxes of class scooter, 50 after rebalancing: 50% of all boxes" in words
-
-
-@pytest.mark.parametrize(
-    ("boxes_after", "weights"),
-    [
-        ({"car": 50, "scooter": 50}, {}),  # an even share needs no weight
-        ({"car": 30, "scooter": 70}, {}),  # more than even: a weight would overshoot
-        ({"car": 75, "scooter": 25}, {"scooter": 2.0}),  # half an even share
-        ({"car": 99, "scooter": 1}, {"scooter": MAX_CLASS_WEIGHT}),  # capped
-    ],
-)
-def test_class_weight_follows_the_share(boxes_after, weights):
-    recipe, reasons = choose_recipe(evidence(boxes_after), "backbone")
-    assert (recipe.freeze_policy, recipe.class_weights) == ("backbone", weights)
-    assert len(reasons) == 2
-
-
-def test_a_branch_is_the_default():
-    recipe, reasons = choose_recipe(evidence({"car": 99, "scooter": 1}))
-    assert (recipe.freeze_policy, recipe.class_weights) == (
-        "target-branch",
-        {"scooter": BRANCH_WEIGHT},
+    found = diagnose(
+        matches(), "scooter", 0.8, {"car": 0.5, "scooter": 0.5}, {"car": 90, "scooter": 10}
     )
-    assert "no other class can change by a bit" in reasons[0]
+    assert (found.deployed, found.recalibrated, found.others) == (0.0, 0.6, 1.0)
+    words = " ".join(found.sentences())
+    assert "finds 0% of class scooter at its threshold in production, and 60%" in words
+    assert "10.0% of the boxes that the champion was trained on are of class scooter" in words
+    json.dumps(found.facts())
+
+
+def test_features_that_tell_all_leave_imbalance(tmp_path):
+    """A line finds every scooter, and an eighth of the boxes are scooters."""
+    found = diagnose(
+        matches(),
+        "scooter",
+        0.8,
+        {"car": 0.5, "scooter": 0.5},
+        {"car": 140, "scooter": 20},
+        {"train": objects([f"t{i}" for i in range(20)]), "eval": objects(IMAGES)},
+        smallest=5.0,
+    )
+    first = found.causes[0]
+    assert first.name == "imbalance"
+    assert first.score == pytest.approx(0.75 * 0.4)
+    assert first.figures["allowed_recall"] == 1.0
+    architecture = next(c for c in found.causes if c.name == "architecture")
+    assert architecture.figures["share_smaller"] == 0.0
+    json.dumps(found.facts())
+
+
+def test_a_model_that_describes_nothing(tmp_path):
+    assert read_objects(tmp_path) is None

@@ -3,6 +3,8 @@ import pytest
 from components.metrics.confusion import confusion_matrix
 from components.metrics.matching import match
 from tests.components.conftest import boxes_table, detections_table
+from tests.components.metrics import plain
+from tests.components.metrics.test_matching import LABELS, crowded_case
 
 pytestmark = pytest.mark.unit
 
@@ -26,3 +28,12 @@ def test_confusion_with_background():
     matches = match(boxes, detections, ["a", "b"], ("car", "scooter"))
     table = confusion_matrix(matches, {"car": 0.5, "scooter": 0.5})
     assert table.tolist() == [[1, 0, 1], [1, 0, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.1])  # all, some, none of the detections
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_the_plain_way(seed, threshold):
+    matches = match(*crowded_case(seed), LABELS)
+    points = {"car": threshold, "scooter": 0.3}
+    fast, slow = (way(matches, points) for way in (confusion_matrix, plain.confusion_matrix))
+    assert fast.tolist() == slow.tolist()

@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 
 from components.metrics.curves import NEVER, operating_points, precision_recall_curve, recall_at
 from components.metrics.matching import match
 from tests.components.conftest import boxes_table, detections_table
+from tests.components.metrics import plain
+from tests.components.metrics.test_matching import LABELS, crowded_case
 
 pytestmark = pytest.mark.unit
 
@@ -38,6 +41,10 @@ def test_operating_point(scored, precision, point, recall):
     assert recall_at(matches, points)["car"] == pytest.approx(recall)
 
 
+def test_a_fixed_score_threshold_is_every_class_s():
+    assert operating_points(matches_of((0.9, False)), 0.8, 0.4) == {"car": 0.4}
+
+
 def test_curve():
     curve = precision_recall_curve(matches_of((0.9, True), (0.8, False), (0.8, True)), "car")
     assert curve.scores.tolist() == pytest.approx([0.9, 0.8])
@@ -52,3 +59,12 @@ def test_recall_of_a_class_without_objects_is_nan():
     )
     recalls = recall_at(matches, {"car": 0.5, "scooter": 0.5})
     assert recalls["scooter"] != recalls["scooter"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_the_plain_way(seed):
+    matches = match(*crowded_case(seed), (*LABELS, "tram"))
+    for label in matches.labels:
+        fast, slow = (way(matches, label) for way in (precision_recall_curve, plain.curve))
+        for name in ("scores", "precision", "recall"):
+            np.testing.assert_array_equal(getattr(fast, name), getattr(slow, name))

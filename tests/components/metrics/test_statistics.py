@@ -35,7 +35,7 @@ def test_bootstrap_agrees_with_the_closed_form():
     errors = []
     for seed in range(10):
         objects, before, after = simulate(rng, 500, 0.6, 0.7)
-        closed = paired_change(objects, before, after)[0].standard_error
+        closed = paired_change((objects, before), (objects, after))[0].standard_error
         errors.append(bootstrap_shares(objects, after - before, seed).std() / closed)
     assert np.mean(errors) == pytest.approx(1, abs=0.02)
 
@@ -43,13 +43,16 @@ def test_bootstrap_agrees_with_the_closed_form():
 def test_lower_bound_covers():
     """Of equal models, one in twenty has a lower bound above 0 (binomial: 3 to 27 of 200)."""
     rng = np.random.default_rng(1)
-    false = sum(paired_change(*simulate(rng, 150, 0.6, 0.6))[0].lower_bound > 0 for _ in range(200))
+    false = 0
+    for _ in range(200):
+        objects, before, after = simulate(rng, 150, 0.6, 0.6)
+        false += paired_change((objects, before), (objects, after))[0].lower_bound > 0
     assert 3 <= false <= 22
 
 
 def test_no_discordant_pair_is_no_proof_of_equality():
     objects = np.ones((4, 1))
-    change = paired_change(objects, objects, objects)[0]
+    change = paired_change((objects, objects), (objects, objects))[0]
     assert change.change == 0
     assert change.standard_error == pytest.approx(1 / 4)
     assert change.lower_bound == pytest.approx(-stats.t.ppf(0.95, 3) / 4)
@@ -60,12 +63,31 @@ def test_three_objects_rule_out_no_drop():
     """One found more and none lost: every resample is at 0 or above, yet it proves little."""
     objects = np.ones((3, 1))
     before, after = np.array([[1.0], [1.0], [0.0]]), np.ones((3, 1))
-    assert paired_change(objects, before, after)[0].lower_bound < -0.3
+    assert paired_change((objects, before), (objects, after))[0].lower_bound < -0.3
 
 
 def test_a_class_without_objects_is_nan():
-    change = paired_change(np.zeros((4, 1)), np.zeros((4, 1)), np.zeros((4, 1)))[0]
-    assert change.change != change.change
+    nothing, something = (np.zeros((4, 1)),) * 2, (np.ones((4, 1)),) * 2
+    for shares in ((nothing, nothing), (nothing, something), (something, nothing)):
+        change = paired_change(*shares)[0]
+        assert np.isnan(list(vars(change).values())).all()
+
+
+def test_wholes_may_differ():
+    """Precision: the detections of two models are as many as they like, in the same images."""
+    rng = np.random.default_rng(2)
+    luck = rng.normal(size=(400, 1))
+    shares = []
+    for share in (0.9, 0.7):
+        kept = rng.poisson(np.exp(0.3 * luck) * 2).astype(float)
+        shares.append((kept, rng.binomial(kept.astype(int), share).astype(float)))
+    change = paired_change(*shares)[0]
+    before, after = (parts.sum() / kept.sum() for kept, parts in shares)
+    assert change.change == pytest.approx(after - before)
+    draws = bootstrap_shares(*shares[1], 0) - bootstrap_shares(*shares[0], 0)
+    assert draws.std() == pytest.approx(change.standard_error, rel=0.05)
+    assert change.p_worse < 1e-6
+    assert change.upper_bound < -0.1
 
 
 def test_share_bounds_at_the_ends():

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from components.metrics.curves import average_precision
@@ -16,7 +17,8 @@ from components.metrics.taxonomy import (
     counts_at,
 )
 from tests.components.conftest import boxes_table, detections_table
-from tests.components.metrics.test_matching import random_case
+from tests.components.metrics import plain
+from tests.components.metrics.test_matching import crowded_case, random_case
 
 pytestmark = pytest.mark.unit
 LABELS = ("car", "scooter")
@@ -121,3 +123,13 @@ def test_counts_at_the_operating_point():
     found = counts_at(matches, classify(matches), {"car": 0.5, "scooter": 0.5}, LABELS)
     assert found["car"] == {**dict.fromkeys(KINDS, 0), BACKGROUND: 1, MISSED: 1}
     assert found["scooter"] == dict.fromkeys(KINDS, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_the_plain_way(seed):
+    matches = match(*crowded_case(seed), (*LABELS, "tram"))
+    found, expected = classify(matches), plain.classify(matches)
+    pd.testing.assert_frame_equal(found.errors, expected.errors)
+    assert found.missed.tolist() == expected.missed.tolist()
+    for label, gains in plain.costs(matches, expected).items():
+        assert costs(matches, found)[label] == pytest.approx(gains, abs=1e-12, nan_ok=True)

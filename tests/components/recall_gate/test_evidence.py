@@ -17,16 +17,17 @@ IMAGES = tuple(f"image {i}" for i in range(200))
 BOX = (0.0, 0.0, 10.0, 10.0)
 
 
-def predictions(seed: int, quality: float, shout: float = 0.0) -> Predictions:
+def predictions(seed: int, quality: float, shout: float = 0.0, cars: int = 1) -> Predictions:
     """One car and one scooter in each image; scooters are found with scores of a given quality.
 
     quality: how far true and false scores are apart. shout: added to every scooter's logit.
+    cars: detections of cars in an image, of which one is true.
     """
     boxes, detections = [], []
     rng = np.random.default_rng(seed)
     for image in IMAGES:
         boxes += [(image, "car", *BOX), (image, "scooter", 20.0, 20.0, 30.0, 30.0)]
-        detections.append((image, "car", 0.9, *BOX))
+        detections += [(image, "car", 0.9, x, 0.0, x + 10, 10.0) for x in range(0, 60 * cars, 60)]
         for logit, place in (
             (rng.normal(quality) + shout, (20.0, 20.0, 30.0, 30.0)),
             (rng.normal(0) + shout, (50.0, 50.0, 60.0, 60.0)),
@@ -35,13 +36,14 @@ def predictions(seed: int, quality: float, shout: float = 0.0) -> Predictions:
     return Predictions(IMAGES, boxes_table(boxes), detections_table(detections))
 
 
-def model(quality: float, shout: float = 0.0) -> ModelPredictions:
-    return ModelPredictions(predictions(1, quality, shout), predictions(2, quality, shout))
+def model(quality: float, shout: float = 0.0, cars: int = 1) -> ModelPredictions:
+    return ModelPredictions(*(predictions(seed, quality, shout, cars) for seed in (1, 2)))
 
 
-def verdict(champion, challenger):
-    comparison = compare(champion, challenger, LABELS, "scooter", 0.8, dict.fromkeys(LABELS, 0.5))
-    return judge(comparison.evidence, "scooter", GateSettings()), comparison
+def verdict(champion, challenger, **settings):
+    gate = GateSettings(**settings)
+    comparison = compare(champion, challenger, LABELS, "scooter", gate, dict.fromkeys(LABELS, 0.5))
+    return judge(comparison.evidence, "scooter", gate), comparison
 
 
 def test_a_better_model_is_pushed():
@@ -50,6 +52,8 @@ def test_a_better_model_is_pushed():
     assert judgement.statuses == {"car": "unchanged", "scooter": "lifted"}
     target = comparison.evidence[1]
     assert target.recall.change == pytest.approx(target.challenger_recall - target.champion_recall)
+    given = 1.645 * np.sqrt(0.98 * 0.02 / 200)  # at a threshold that were known
+    assert target.challenger_recall_upper > target.challenger_recall + given
 
 
 def test_shouting_is_no_lift():
@@ -64,6 +68,28 @@ def test_shouting_is_no_lift():
 def test_the_same_model_is_refused():
     judgement, _ = verdict(model(1.0), model(1.0))
     assert judgement.verdict == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "expected", "words"),
+    [
+        # truly better: more is found, and what is found is right
+        (model(2.0), model(4.0), "push", "at the score threshold 0.8"),
+        # the same
+        (model(2.0), model(2.0), "refuse", "a lift of +0.000"),
+        # the target shouts: recall rises, and precision with it falls below what is asked
+        (model(2.0), model(2.0, shout=2.0), "refuse", "Class scooter lost its precision"),
+        # so does another class, which finds what it found before
+        (model(2.0), model(4.0, cars=2), "refuse", "its precision fell from 1.000 to 0.500"),
+    ],
+)
+def test_at_a_fixed_score_threshold(champion, challenger, expected, words):
+    judgement, comparison = verdict(champion, challenger, score_threshold=0.8)
+    assert judgement.verdict == expected
+    assert words in " ".join(judgement.reasons)
+    assert comparison.champion_points == comparison.challenger_points == dict.fromkeys(LABELS, 0.8)
+    for e in comparison.evidence:
+        assert e.precision_change.change == pytest.approx(e.precision - e.champion_precision)
 
 
 def test_missing_images_are_an_error():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -17,11 +18,14 @@ def evidence(label="other", change=0.0, lower=-0.02, p_worse=0.5, **parts):
         "objects": 300,
         "champion_recall": 0.6,
         "challenger_recall": 0.6 + change,
+        "challenger_recall_upper": 0.63 + change,
         "recall": Change(change, lower, change + 0.02, 0.01, p_worse, 0.03),
         "unchanged": False,
+        "champion_precision": 0.8,
         "precision": 0.8,
         "precision_lower": 0.76,
         "precision_upper": 0.84,
+        "precision_change": None,
         "champion_ap50": 0.7,
         "challenger_ap50": 0.8,
         **parts,
@@ -90,6 +94,105 @@ UNCERTAIN = {"change": 0.01, "lower": -0.2}
 )
 def test_verdict(target, others, verdict, words):
     judgement = judge([target, *others], "target", SETTINGS)
+    assert judgement.verdict == verdict
+    assert words in " ".join(judgement.reasons)
+
+
+def compared(change=0.0, lower=-0.02, p_worse=0.5, **parts):
+    """A class whose precision is compared too; its recall is the same in both models."""
+    change_of_precision = Change(change, lower, change + 0.02, 0.01, p_worse, 0.03)
+    values = {"precision": 0.8 + change, "precision_change": change_of_precision, **parts}
+    return evidence(**values)
+
+
+NAN = float("nan")
+LOW = {"precision": 0.6, "precision_lower": 0.55, "precision_upper": 0.65}
+
+
+@pytest.mark.parametrize(
+    ("target", "others", "verdict", "words"),
+    [
+        # the plain good case
+        (LIFTED, [compared()], "push", "to 0.900 at the score threshold 0.4"),
+        # another class's precision fell, provably
+        (LIFTED, [compared(-0.1, -0.13, 1e-4)], "refuse", "its precision fell from 0.800 to 0.700"),
+        # both fell: each has its sentence
+        (
+            LIFTED,
+            [compared(-0.1, -0.13, 1e-4, recall=Change(-0.1, -0.13, -0.08, 0.01, 1e-4, 0.03))],
+            "refuse",
+            "alpha 0.20). Class other regressed: its precision",
+        ),
+        # its drop can't be ruled out
+        (LIFTED, [compared(-0.01, -0.08)], "inconclusive", "the change of its precision is -0.010"),
+        # it rules the drop out, and with it recall is the lowest bound
+        (LIFTED, [compared(0.1, 0.08)], "push", "that of class other's recall, -0.020"),
+        # it was low before, and stays so: what is compared is the change
+        (LIFTED, [compared(**LOW, champion_precision=0.6)], "push", "not worse"),
+        # the champion detects none of it: nothing to compare with but the precision asked for
+        (
+            LIFTED,
+            [compared(NAN, NAN, NAN, **LOW, champion_precision=NAN)],
+            "refuse",
+            "lost its precision",
+        ),
+        # the challenger detects none of it: a matter of recall
+        (LIFTED, [compared(NAN, NAN, NAN)], "push", "not worse"),
+        # the target answers for the precision asked for
+        (
+            compared(-0.2, -0.25, 1e-4, label="target", recall=LIFTED.recall),
+            [compared()],
+            "inconclusive",
+            "may have lost its precision",
+        ),
+        # and not for its change: recall may cost precision down to that
+        (
+            compared(-0.05, -0.1, 1e-4, label="target", recall=LIFTED.recall),
+            [compared()],
+            "push",
+            "lifted",
+        ),
+        # the same bits need no statistics
+        (LIFTED, [compared(-0.1, -0.13, 1e-4, unchanged=True)], "push", "unchanged"),
+    ],
+)
+def test_a_fixed_score_threshold(target, others, verdict, words):
+    judgement = judge([target, *others], "target", replace(SETTINGS, score_threshold=0.4))
+    assert judgement.verdict == verdict
+    assert words in " ".join(judgement.reasons)
+
+
+def test_holm_counts_every_test():
+    """Two tests a class: p = 0.15 falls alone, and not beside another."""
+    fixed = replace(SETTINGS, score_threshold=0.4)
+    assert judge([LIFTED, evidence(p_worse=0.15)], "target", fixed).verdict == "refuse"
+    beside = compared(recall=replace(LIFTED.recall, change=0.0, lower_bound=-0.02, p_worse=0.15))
+    assert judge([LIFTED, beside], "target", fixed).verdict == "push"
+
+
+@pytest.mark.parametrize(
+    ("others", "floors", "verdict", "words"),
+    [
+        # recalls are 0.9 for the target and 0.6 for the other, which may be up to 0.63
+        ([evidence()], {"target": 0.89, "other": 0.5}, "push", "not worse"),
+        # below, provably
+        ([evidence()], {"other": 0.64}, "refuse", "other is below its floor of 0.64"),
+        ([evidence()], {"target": 0.95}, "refuse", "recall is 0.900, at most 0.930"),
+        # below, perhaps
+        ([evidence()], {"other": 0.62}, "inconclusive", "can't tell whether it is below its floor"),
+        # below, but left alone
+        ([evidence(unchanged=True)], {"other": 0.9}, "push", "as before, for it is unchanged"),
+        # nothing is known of it, with or without a floor
+        (
+            [evidence(objects=0, challenger_recall=float("nan"), **UNCERTAIN)],
+            {"other": 0.5},
+            "inconclusive",
+            "no object of it",
+        ),
+    ],
+)
+def test_recall_floors(others, floors, verdict, words):
+    judgement = judge([LIFTED, *others], "target", replace(SETTINGS, recall_floors=floors))
     assert judgement.verdict == verdict
     assert words in " ".join(judgement.reasons)
 

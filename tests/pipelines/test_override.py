@@ -1,0 +1,249 @@
+"""A push against the gate: by whom, why, and when never; on a real metadata store."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from components.bundle import Bundle
+from components.errors import ConfigError, EvaluationError, ModelError
+from components.serving_folder import champion_name, served_provenance, served_versions
+from pipelines.config import Config, load_config
+from pipelines.metadata import OVERRIDE, open_store
+from pipelines.override import push_anyway
+from tests.project import make_project
+
+pytestmark = pytest.mark.unit
+BY, REASON = "Ada Lovelace", "All errors that are left are errors of the labels."
+VERDICT = {
+    "version": 1,
+    "verdict": "refuse",
+    "target": "8",
+    "reasons": ["Class 3 regressed."],
+    "classes": {},
+    "recall": {},
+    "champion": "pre-trained model",
+}
+NODES = {
+    "Trainer": ([], "Model"),
+    "RecallGate": (["Trainer"], "ModelEvaluation"),
+    "ServingCheck": (["Trainer"], "InfraBlessing"),
+}
+"""What each node reads, and what it puts out."""
+
+
+@dataclass
+class Runs:
+    """A config whose metadata store a test fills run by run."""
+
+    config: Config
+
+    def add(self, run_id: str, verdict: str = "refuse", **failed: pb.Execution.State) -> Path:
+        """A run whose nodes came to their end; `failed` says which did not. Its evaluation."""
+        store = open_store(self.config.work / "metadata.db", read_only=False)
+        outputs = {}
+        for node in NODES:
+            state = failed.get(node, pb.Execution.COMPLETE)
+            outputs[node] = self._execute(store, run_id, node, outputs, state)
+        folder = Path(outputs["RecallGate"].uri)
+        folder.mkdir(parents=True)
+        (folder / "verdict.json").write_text(json.dumps({**VERDICT, "verdict": verdict}))
+        (folder / "report.html").write_text(run_id)
+        bundle = Bundle(Path(outputs["Trainer"].uri) / "Format-Serving")
+        bundle.entry.mkdir(parents=True)
+        (bundle.saved_model / "saved_model.pb").write_text(run_id)
+        shutil.copy(self.config.model / "label_map.pbtxt", bundle.entry)
+        bundle.write_notes({str(digit): digit / 10 for digit in range(10)}, {"target": "8"})
+        return folder
+
+    def train_again(self, run_id: str) -> None:
+        store = open_store(self.config.work / "metadata.db", read_only=False)
+        self._execute(store, run_id, "Trainer", {}, pb.Execution.COMPLETE, "again")
+
+    def _execute(self, store, run_id, node, outputs, state, suffix="") -> pb.Artifact:
+        reads, kind = NODES[node]
+        contexts = [
+            pb.Context(type_id=store.put_context_type(pb.ContextType(name=kind)), name=name)
+            for kind, name in (
+                ("pipeline_run", run_id),
+                ("node", f"{self.config.name}.{node}"),
+            )
+        ]
+        execution = pb.Execution(
+            type_id=store.put_execution_type(pb.ExecutionType(name=node)), last_known_state=state
+        )
+        artifact = pb.Artifact(
+            type_id=store.put_artifact_type(pb.ArtifactType(name=kind)),
+            uri=str(self.config.work / run_id / f"{kind}{suffix}"),
+        )
+        artifact.custom_properties["blessed"].int_value = 1
+        events = [(outputs[name], pb.Event(type=pb.Event.INPUT)) for name in reads]
+        events.append((artifact, pb.Event(type=pb.Event.OUTPUT)))
+        _, artifact_ids, _ = store.put_execution(
+            execution, events, contexts, reuse_context_if_already_exist=True
+        )
+        return store.get_artifacts_by_id(artifact_ids[-1:])[0]
+
+
+@pytest.fixture
+def runs(tmp_path) -> Runs:
+    return Runs(load_config(make_project(tmp_path, "override_test").config))
+
+
+def test_a_push_is_served_and_recorded(runs):
+    runs.add("one")
+    config, destination = runs.config, push_anyway(runs.config, f" {BY} ", REASON)
+    record = {"by": BY, "reason": REASON, "verdict": "refuse", "run": "one"}
+
+    # what the next run's champion is made of
+    assert [destination.name] == [str(version) for version in served_versions(config.serving)]
+    assert served_provenance(config.serving) == {"target": "8", "override": record}
+    assert Bundle(destination).operating_points()["3"] == 0.3
+    assert (destination / "saved_model.pb").read_text() == "one"
+    name = champion_name(served_versions(config.serving), config.model)
+    assert name == f"version {destination.name}"
+
+    verdict = json.loads((config.work / "verdict.json").read_text())
+    assert (verdict["pushed"], verdict["override"]) == (str(destination), record)
+
+    store = open_store(config.work / "metadata.db")
+    [execution] = store.get_executions_by_type(OVERRIDE)
+    assert {name: value.string_value for name, value in execution.properties.items()} == record
+    events = store.get_events_by_execution_ids([execution.id])
+    kinds = {store.get_artifacts_by_id([event.artifact_id])[0].type: event.type for event in events}
+    assert kinds == {
+        "Model": pb.Event.INPUT,
+        "ModelEvaluation": pb.Event.INPUT,
+        "PushedModel": pb.Event.OUTPUT,
+    }
+    assert [c.name for c in store.get_contexts_by_execution(execution.id)] == ["one"]
+
+
+def test_the_latest_run_that_reached_its_gate_is_meant(runs):
+    runs.add("one")
+    runs.add("two", "inconclusive")
+    runs.add("three", RecallGate=pb.Execution.FAILED)
+    assert (push_anyway(runs.config, BY, REASON) / "saved_model.pb").read_text() == "two"
+
+
+def test_a_run_can_be_named(runs):
+    runs.add("one")
+    runs.add("two")
+    pushed = push_anyway(runs.config, BY, REASON, "one")
+    assert (pushed / "saved_model.pb").read_text() == "one"
+    assert (runs.config.work / "report.html").read_text() == "one"
+
+
+def not_json(_: Runs, evaluation: Path) -> None:
+    text = (evaluation / "verdict.json").read_text()
+    (evaluation / "verdict.json").write_text(text[:-20])
+
+
+def changed(**parts):
+    """A verdict with other parts, or (None) without them."""
+
+    def damage(_: Runs, evaluation: Path) -> None:
+        found = {k: v for k, v in {**VERDICT, **parts}.items() if v is not None}
+        (evaluation / "verdict.json").write_text(json.dumps(found))
+
+    return damage
+
+
+def not_blessed(runs: Runs, _: Path) -> None:
+    store = open_store(runs.config.work / "metadata.db", read_only=False)
+    [blessing] = store.get_artifacts_by_type("InfraBlessing")
+    blessing.custom_properties["blessed"].int_value = 0
+    store.put_artifacts([blessing])
+
+
+def gone(name: str):
+    return lambda _, evaluation: (evaluation / name).unlink()
+
+
+def another_version(runs: Runs, _: Path) -> None:
+    (runs.config.serving / "7").mkdir(parents=True)
+    (runs.config.serving / "7" / "saved_model.pb").touch()
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "words"),
+    [
+        (gone("verdict.json"), EvaluationError, "verdict.json: it can't be read"),
+        (gone("report.html"), EvaluationError, "report.html: it is missing"),
+        (not_json, EvaluationError, "verdict.json: it is damaged"),
+        (changed(version=2), EvaluationError, "no verdict of version 1"),
+        (changed(verdict="pushed"), EvaluationError, "`verdict` is 'pushed'"),
+        (changed(champion=None), EvaluationError, "`champion` is missing"),
+        (changed(classes=["8"]), EvaluationError, "`classes` is missing or of the wrong type"),
+        (changed(verdict="push"), ConfigError, "the gate blessed it"),
+        (changed(champion="version 5"), EvaluationError, "compared with version 5, and now pre-"),
+        (another_version, EvaluationError, "and now version 7 is served"),
+        (lambda runs, _: runs.train_again("one"), EvaluationError, "another model was trained"),
+        (not_blessed, ModelError, "did not pass the serving check"),
+        # the model's files are gone
+        (
+            lambda runs, _: shutil.rmtree(runs.config.work / "one" / "Model"),
+            ModelError,
+            "the model of run one is gone",
+        ),
+    ],
+)
+def test_what_is_never_pushed(runs, damage, error, words):
+    damage(runs, runs.add("one"))
+    served = served_versions(runs.config.serving)
+    with pytest.raises(error, match=words):
+        push_anyway(runs.config, BY, REASON)
+    assert served_versions(runs.config.serving) == served
+    store = open_store(runs.config.work / "metadata.db")
+    assert store.get_executions_by_type(OVERRIDE) == []
+
+
+@pytest.mark.parametrize("node", list(NODES))
+def test_a_run_that_is_not_whole_is_never_pushed(runs, node):
+    runs.add("one", **{node: pb.Execution.FAILED})
+    with pytest.raises(EvaluationError, match=f"Run one: {node} did not end well"):
+        push_anyway(runs.config, BY, REASON, "one")
+
+
+@pytest.mark.parametrize("by", ["", "  ", "Ada\nLovelace", "A" * 3000])
+def test_nobody_pushes_nothing(runs, by):
+    runs.add("one")
+    with pytest.raises(ConfigError, match="--by must be one line"):
+        push_anyway(runs.config, by, REASON)
+    with pytest.raises(ConfigError, match="--reason must be one line"):
+        push_anyway(runs.config, BY, by)
+
+
+def test_without_runs_there_is_nothing_to_push(runs):
+    with pytest.raises(EvaluationError, match="no run has reached its gate"):
+        push_anyway(runs.config, BY, REASON)
+    runs.add("one", RecallGate=pb.Execution.FAILED)
+    with pytest.raises(EvaluationError, match="No run of override_test has reached its gate"):
+        push_anyway(runs.config, BY, REASON)
+
+
+def test_nothing_is_pushed_twice(runs):
+    runs.add("one")
+    first = push_anyway(runs.config, BY, REASON)
+    with pytest.raises(ConfigError, match=f"pushed already, as {first}"):
+        push_anyway(runs.config, BY, REASON)
+    assert len(served_versions(runs.config.serving)) == 1
+    shutil.rmtree(first)  # rolled back: the champion is what it was
+    push_anyway(runs.config, BY, "Once more.")
+    verdict = json.loads((runs.config.work / "verdict.json").read_text())
+    assert verdict["override"]["reason"] == "Once more."
+
+
+def test_a_push_that_can_not_be_recorded_serves_nothing(runs, monkeypatch):
+    runs.add("one")
+
+    def fail(*_):
+        raise RuntimeError("the database is away")
+
+    monkeypatch.setattr("pipelines.override.record_override", fail)
+    with pytest.raises(RuntimeError):
+        push_anyway(runs.config, BY, REASON)
+    assert list(runs.config.serving.iterdir()) == []
