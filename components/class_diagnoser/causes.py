@@ -179,7 +179,12 @@ def _labels(study: Study, seen: _Seen) -> Cause:
         f"with confidence at {int(missing.sum())} places where nothing is labelled, and at "
         f"{int(wrong.sum())} where another class is, and hardly scores. Were these labels mended "
         f"as it says, its recall would be {mended:.0%}.",
-        {"missing": int(missing.sum()), "wrong": int(wrong.sum()), "mended_recall": float(mended)},
+        {
+            "missing": int(missing.sum()),
+            "wrong": int(wrong.sum()),
+            "mended_recall": float(mended),
+            "from_score": float(scores[above].min(initial=1.0)),
+        },
     )
 
 

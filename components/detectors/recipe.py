@@ -18,6 +18,7 @@ class Recipe:
     """One training run.
 
     freeze_policy: the words of `components.detectors.freeze`.
+    recalibrate: train nothing; the target's threshold alone moves to where its precision is right.
     class_weights: factor on the loss of each box, by class name; 1 where a class is not named.
     steps, batch_size: optimizer steps, and images in each.
     learning_rate: of Adam at the first step; a cosine takes it to 2% at the last.
@@ -43,6 +44,7 @@ class Recipe:
     """
 
     freeze_policy: str = TARGET_BRANCH
+    recalibrate: bool = False
     class_weights: Mapping[str, float] = field(default_factory=dict)
     steps: int = 600
     batch_size: int = 32
