@@ -18,7 +18,6 @@ class Recipe:
     """One training run.
 
     freeze_policy: the words of `components.detectors.freeze`.
-    recalibrate: train nothing; the target's threshold alone moves to where its precision is right.
     class_weights: factor on the loss of each box, by class name; 1 where a class is not named.
     steps, batch_size: optimizer steps, and images in each.
     learning_rate: of Adam at the first step; a cosine takes it to 2% at the last.
@@ -40,11 +39,11 @@ class Recipe:
     device: `auto`, `cpu`, or `gpu`: then a machine without one is an error.
     mixed_precision: compute in bfloat16, keep the weights in float32.
     jit_compile: compile the step with XLA.
+    recalibrate: train nothing; the target's threshold alone moves to where its precision is right.
     seed: of the order of the images, the augmentation and the initial values.
     """
 
     freeze_policy: str = TARGET_BRANCH
-    recalibrate: bool = False
     class_weights: Mapping[str, float] = field(default_factory=dict)
     steps: int = 600
     batch_size: int = 32
@@ -65,6 +64,7 @@ class Recipe:
     device: str = "auto"
     mixed_precision: bool = False
     jit_compile: bool = False
+    recalibrate: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
