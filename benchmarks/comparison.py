@@ -256,12 +256,19 @@ def table(setting: Setting, entries: Sequence[Entry]) -> str:
             f"| {min(r['lift_lower'] for r in found):+.3f} "
             f"| {mean(r['ap50_before'] for r in found):.3f} → {mean(r['ap50'] for r in found):.3f} "
             f"| {mean(r['worst'] for r in found):+.3f} "
-            f"(≥ {min(r['worst_lower'] for r in found):+.3f}) "
+            f"{_bound(found)} "
             f"| {min(r['unchanged'] for r in found)} of {found[0]['others']} "
             f"| {', '.join(sorted({r['verdict'] for r in found}))} "
             f"| {seconds:.0f} s{ratio} | {mean(r['inference'] for r in found):.2f} |"
         )
     return "\n".join(lines)
+
+
+def _bound(found: Sequence[dict[str, Any]]) -> str:
+    """The lowest bound of another class; what is unchanged to the bit needs none."""
+    if all(r["unchanged"] == r["others"] for r in found):
+        return "(exactly)"
+    return f"(≥ {min(r['worst_lower'] for r in found):+.3f})"
 
 
 def draw(setting: Setting, entries: Sequence[Entry], path: Path) -> None:
@@ -272,18 +279,31 @@ def draw(setting: Setting, entries: Sequence[Entry], path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "classlift"
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(8, 5))
+    points = []
     for entry in entries:
         found = results(setting, entry)
-        if not found:
-            continue
-        x, y = mean(r["worst"] for r in found), mean(r["lift"] for r in found)
-        ours = entry.recipe["freeze_policy"].startswith("target-branch")
-        axes.plot(x, y, "o", color="#d4380d" if ours else "#5b6b7b")
-        axes.annotate(entry.name, (x, y), textcoords="offset points", xytext=(5, 3), fontsize=7)
+        if found:
+            ours = entry.recipe["freeze_policy"].startswith("target-branch")
+            middle = (mean(r["worst"] for r in found), mean(r["lift"] for r in found))
+            points.append((*middle, entry.name, "#d4380d" if ours else "#5b6b7b"))
+    points.sort(key=lambda point: (point[1], point[0]))
+    figure, axes = plt.subplots(figsize=(9, 5))
+    heights = (0.04 + 0.92 * (row + 0.5) / len(points) for row in range(len(points)))
+    for (x, y, name, colour), height in zip(points, heights, strict=True):
+        axes.plot(x, y, "o", color=colour)
+        axes.annotate(  # the names in a column beside the picture: many points lie close together
+            name,
+            (x, y),
+            xytext=(1.03, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            color=colour,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "relpos": (0, 0.5)},
+        )
     axes.axvline(0, color="#999", linewidth=0.8)
     axes.set_xlabel("worst change of another class's recall")
     axes.set_ylabel("lift of the weak class")
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None}, facecolor="white")

@@ -75,6 +75,10 @@ class Bundle:
         path = self.entry / PROVENANCE
         return json.loads(path.read_text()) if path.exists() else {}
 
+    def is_recalibrated(self) -> bool:
+        """Whether this is another model with other thresholds, and nothing else."""
+        return bool(self.provenance().get("recipe", {}).get("recalibrate", False))
+
     def write_notes(self, points: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
         """Writes the operating points and the provenance of a new model."""
         (self.entry / OPERATING_POINTS).write_text(json.dumps(dict(points), indent=1))

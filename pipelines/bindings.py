@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from components.errors import ConfigError
 from components.rebalanced_example_gen.rebalance import Rebalancing
 from components.recall_gate.settings import GateSettings
 from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE
@@ -32,6 +33,8 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
     """Groups checked values; None leaves a part to its default.
 
     fixed: what the trainer needs and no user sets: `backend`, `code_version`, `work`.
+
+    Raises ConfigError for values that contradict each other.
     """
 
     def group(name: str) -> dict[str, Any]:
@@ -42,6 +45,10 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
         }
 
     gate = GateSettings(**group(GATE))
+    if values.get("recalibrate") and gate.score_threshold is not None:
+        raise ConfigError(
+            "recalibrate moves the target's threshold, and score_threshold fixes it: leave one out."
+        )
     rebalancing = Rebalancing(**group(DATA), target=values["target"], seed=values.get("seed") or 0)
     return RuntimeValues(
         target=values["target"],

@@ -87,6 +87,13 @@ PARAMETERS: dict[str, RunParameter] = {
             maximum=100,
         ),
     ),
+    "recalibrate": RunParameter(
+        RECIPE,
+        _switch(
+            "Recalibrate only",
+            "Train nothing: the target's threshold alone moves to where its precision is right.",
+        ),
+    ),
     "train_anyway": RunParameter(
         RECIPE,
         _switch("Train anyway", "Also where the diagnosis says that training will not help."),

@@ -78,7 +78,8 @@ def render(summary: Summary) -> str:
     lines += [
         "",
         f"Class {target}: recall {recall['as_deployed']:.3f} as deployed, "
-        f"{recall['recalibrated']:.3f} recalibrated, {recall['trained']:.3f} trained.",
+        f"{recall['recalibrated']:.3f} recalibrated, "
+        + ("not trained." if recall["trained"] is None else f"{recall['trained']:.3f} trained."),
         "",
         f"Verdict: {verdict['verdict']}",
         *(f"  {reason}" for reason in verdict["reasons"]),

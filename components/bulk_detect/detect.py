@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.bundle import Bundle
+from components.dataset.examples import example_files
 from components.dataset.label_map import LabelMap
 from components.dataset.predictions import Predictions
-from components.detectors.examples import example_files
 from components.transforms import LOCAL_OPTIONS, map_shards
 
 PARTS = ".parts"

@@ -35,6 +35,7 @@ DOUBT = 0.5
 there. Two classes that look alike both score; a wrong label's class does not.
 """
 
+MOSTLY = 0.5  # right, of its confident detections, is a model that may doubt labels
 ENOUGH = 10  # objects from which a recall is worth quoting
 _SIDES = ["xmin", "ymin", "xmax", "ymax"]
 
@@ -153,7 +154,7 @@ def _labels(study: Study, seen: _Seen) -> Cause:
     Doubted are places where the champion finds the target with confidence, and there is no label,
     or one whose own class hardly scores. With confidence is above its threshold, and in any case
     among as many of its first detections as half of the labelled objects: with many wrong labels,
-    no threshold has the precision.
+    no threshold has the precision. A model that is wrong there more often than not has no say.
     """
     taxonomy = classify(study.matches)
     detections = study.matches.detections.assign(
@@ -165,10 +166,12 @@ def _labels(study: Study, seen: _Seen) -> Cause:
     objects = int((study.matches.objects["label"] == study.target).sum())
     above = scores >= seen.points[study.target]
     above[: objects // 2] = True
+    is_match = ranked["is_match"].to_numpy(bool)
+    above &= is_match[above].sum() >= MOSTLY * above.sum()
     missing = above & (ranked["error"] == BACKGROUND).to_numpy()
     wrong = above & (ranked["error"] == CLASSIFICATION).to_numpy()
     wrong[wrong] = _scores_of_labels(study.matches, ranked[wrong]) < DOUBT * scores[wrong]
-    found = np.cumsum(ranked["is_match"].to_numpy(bool) | missing | wrong)
+    found = np.cumsum(is_match | missing | wrong)
     enough = np.flatnonzero(found / np.arange(1, len(found) + 1) >= study.precision)
     doubted = int(missing.sum() + wrong.sum())
     mended = found[enough[-1]] / (objects + doubted) if len(enough) else 0.0
@@ -179,7 +182,12 @@ def _labels(study: Study, seen: _Seen) -> Cause:
         f"with confidence at {int(missing.sum())} places where nothing is labelled, and at "
         f"{int(wrong.sum())} where another class is, and hardly scores. Were these labels mended "
         f"as it says, its recall would be {mended:.0%}.",
-        {"missing": int(missing.sum()), "wrong": int(wrong.sum()), "mended_recall": float(mended)},
+        {
+            "missing": int(missing.sum()),
+            "wrong": int(wrong.sum()),
+            "mended_recall": float(mended),
+            "from_score": float(scores[above].min(initial=1.0)),
+        },
     )
 
 

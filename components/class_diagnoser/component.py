@@ -11,11 +11,11 @@ from tfx.utils import path_utils
 
 from components import artifacts
 from components.bundle import Bundle
-from components.class_diagnoser.diagnose import diagnose, read_objects
+from components.class_diagnoser.diagnose import diagnose, labels_to_look_at, read_objects
 from components.class_diagnoser.recipes import choose_recipe
 from components.class_diagnoser.weighting import with_class_weights
 from components.data_validator.report import write_relabel_page
-from components.data_validator.suspicions import SHOWN, pictures, suspicions
+from components.data_validator.suspicions import SHOWN, pictures
 from components.dataset.examples import example_files
 from components.dataset.predictions import Predictions
 from components.dataset.tfrecord import encoded_images
@@ -53,11 +53,6 @@ def ClassDiagnoser(
     matches = match(
         predictions.boxes, predictions.detections, predictions.image_ids, label_map.names
     )
-    doubts = suspicions(predictions.boxes, predictions.detections)
-    wanted = {doubt.image_id for doubt in doubts[:SHOWN]}
-    encoded = encoded_images(example_files(Path(examples.uri), "eval"), wanted)
-    write_relabel_page(Path(relabel_page), doubts, pictures(doubts, encoded.__getitem__))
-    say(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
     rebalancing = json.loads((Path(examples.uri) / SUMMARY).read_text())
     found = diagnose(
         matches,
@@ -68,6 +63,11 @@ def ClassDiagnoser(
         read_objects(Path(champion_predictions.uri)),
         bundle.smallest_object(),
     )
+    doubts = labels_to_look_at(found, predictions)
+    wanted = {doubt.image_id for doubt in doubts[:SHOWN]}
+    encoded = encoded_images(example_files(Path(examples.uri), "eval"), wanted)
+    write_relabel_page(Path(relabel_page), doubts, pictures(doubts, encoded.__getitem__))
+    say(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
     changes = json.loads(overrides)
     train_anyway = changes.pop("train_anyway", False)
     boxes = rebalancing["boxes_after"]
@@ -80,7 +80,7 @@ def ClassDiagnoser(
         say(sentence)
     if changes:
         say(f"Overridden by the user: {', '.join(sorted(changes))}.")
-    if choice.stop and not train_anyway:
+    if choice.stop and not (train_anyway or chosen.recalibrate):
         raise DataError(choice.stop)
     facts = {
         **found.facts(),

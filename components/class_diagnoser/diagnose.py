@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.bulk_detect.detect import OBJECTS
-from components.class_diagnoser.causes import Cause, Study, find_causes
+from components.class_diagnoser.causes import LABELS, Cause, Study, find_causes
 from components.class_diagnoser.probe import Things, learning_curve, separability
+from components.data_validator.suspicions import Suspicion, suspicions
+from components.dataset.predictions import Predictions
 from components.metrics.curves import operating_points, recall_at
 from components.metrics.matching import Matches
 
@@ -37,7 +39,8 @@ class Diagnosis:
         return [
             f"On eval the champion finds {self.deployed:.0%} of class {self.target} at its "
             f"threshold in production, and {self.recalibrated:.0%} at the lowest threshold with "
-            f"precision {self.precision:.2f}: so much recalibration alone would give.",
+            f"precision {self.precision:.2f}: so much recalibration alone would give, and "
+            "recalibrate pushes just that.",
             f"The other classes are at {self.others:.0%} on average; AP50 of class {self.target} "
             f"is {self.ap50:.2f}.",
             *(
@@ -97,6 +100,16 @@ def _with_probe(study: Study, objects: Mapping[str, pa.Table]) -> Study:
         sides=seen[seen["box_id"] >= 0].set_index(["image_id", "box_id"])["side"],
         smallest=study.smallest,
     )
+
+
+def labels_to_look_at(diagnosis: Diagnosis, predictions: Predictions) -> list[Suspicion]:
+    """What the champion contradicts with confidence, of any class, and of the target all that
+    `label quality` may count; the most confident first.
+    """
+    found = suspicions(predictions.boxes, predictions.detections)
+    quality = next(cause for cause in diagnosis.causes if cause.name == LABELS)
+    more = suspicions(predictions.boxes, predictions.detections, quality.figures["from_score"])
+    return found + [s for s in more if s.detected == diagnosis.target and s not in found]
 
 
 def read_objects(folder: Path) -> dict[str, pa.Table] | None:

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from components.bulk_detect.detect import detect
 from components.bundle import LABEL_MAP, Bundle
-from components.class_diagnoser.diagnose import diagnose, read_objects
+from components.class_diagnoser.diagnose import diagnose, labels_to_look_at, read_objects
 from components.class_diagnoser.recipes import choose_recipe
 from components.class_diagnoser.report import write_page
-from components.data_validator.suspicions import SHOWN, pictures, suspicions
+from components.data_validator.suspicions import SHOWN, pictures
 from components.dataset.label_map import LabelMap
 from components.dataset.media import read_bytes
 from components.dataset.predictions import Predictions
@@ -89,7 +89,7 @@ def diagnose_model(
     }
     doubts = [
         doubt
-        for doubt in suspicions(predictions.boxes, predictions.detections)
+        for doubt in labels_to_look_at(diagnosis, predictions)
         if target in (doubt.label, doubt.detected)
     ]
     uris = dict(zip(*(snapshot.images[c].to_pylist() for c in ("image_id", "uri")), strict=True))

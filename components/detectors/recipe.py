@@ -39,6 +39,7 @@ class Recipe:
     device: `auto`, `cpu`, or `gpu`: then a machine without one is an error.
     mixed_precision: compute in bfloat16, keep the weights in float32.
     jit_compile: compile the step with XLA.
+    recalibrate: train nothing; the target's threshold alone moves to where its precision is right.
     seed: of the order of the images, the augmentation and the initial values.
     """
 
@@ -63,6 +64,7 @@ class Recipe:
     device: str = "auto"
     mixed_precision: bool = False
     jit_compile: bool = False
+    recalibrate: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from components.dataset.snapshot import Snapshot
 from components.errors import EvaluationError
 from components.metrics.summary import summarize
 from components.progress import say
-from components.recall_gate.evidence import ModelPredictions, compare, require_all
+from components.recall_gate.evidence import Comparison, ModelPredictions, compare, require_all
 from components.recall_gate.report import write_report
 from components.recall_gate.rules import judge, to_json
 from components.recall_gate.settings import GateSettings
@@ -65,14 +65,16 @@ def RecallGate(
     for name, found in zip(("champion", "challenger"), predictions, strict=True):
         require_all(name, found, sets)
     say("matching, resampling")
-    comparison = compare(*predictions, label_map.names, target, gate, bundles[0].operating_points())
-    if not _same_points(comparison.challenger_points, bundles[1].operating_points()):
+    points = [bundle.operating_points() for bundle in bundles]
+    recalibrated = points[1] if bundles[1].is_recalibrated() else None
+    comparison = compare(*predictions, label_map.names, target, gate, points[0], recalibrated)
+    if not _same_points(comparison.challenger_points, points[1]):
         raise EvaluationError(
             "The challenger carries other operating points than the eval split or the score "
             "threshold gives: it was not trained on this data with these settings; run the trainer "
             "again."
         )
-    judgement = judge(comparison.evidence, target, gate)
+    judgement = judge(comparison.evidence, target, gate, _place(comparison, target, recalibrated))
     test_set = id_of_test_set(comparison.champion.image_ids)
     verdict = to_json(
         judgement,
@@ -80,16 +82,8 @@ def RecallGate(
         target,
         {
             "settings": vars(gate),
-            "recall": {
-                "as_deployed": comparison.deployed_recall,
-                **{
-                    name: next(getattr(e, recall) for e in comparison.evidence if e.label == target)
-                    for name, recall in (
-                        ("recalibrated", "champion_recall"),
-                        ("trained", "challenger_recall"),
-                    )
-                },
-            },
+            "recalibrated": recalibrated is not None,
+            "recall": _recalls(comparison, target, recalibrated is not None),
             "champion": champion.get_string_custom_property("champion"),
             "snapshot": snapshot.get_string_custom_property("content_hash"),
             "code_version": code_version,
@@ -121,6 +115,25 @@ def RecallGate(
     say(f"verdict: {judgement.verdict}")
     for reason in judgement.reasons:
         say(reason)
+
+
+def _place(
+    comparison: Comparison, target: str, recalibrated: dict[str, float] | None
+) -> str | None:
+    if recalibrated is None:
+        return None
+    before, after = comparison.champion_points[target], comparison.challenger_points[target]
+    return f"by moving its threshold from {before:.3f} to {after:.3f}"
+
+
+def _recalls(comparison: Comparison, target: str, recalibrated: bool) -> dict[str, float | None]:
+    """The target's: as deployed, with another threshold, after training."""
+    own = next(e for e in comparison.evidence if e.label == target)
+    return {
+        "as_deployed": comparison.deployed_recall,
+        "recalibrated": own.challenger_recall if recalibrated else own.champion_recall,
+        "trained": None if recalibrated else own.challenger_recall,
+    }
 
 
 def _same_points(chosen: dict[str, float], shipped: dict[str, float]) -> bool:

@@ -38,6 +38,10 @@ class Comparison:
     deployed_recall: float
 
 
+Points = tuple[Mapping[str, float], Mapping[str, float]]
+"""Operating points of champion and challenger, by class."""
+
+
 @dataclass(frozen=True)
 class ModelPredictions:
     """One model's predictions on the two splits that the gate reads."""
@@ -61,10 +65,16 @@ def compare(
     target: str,
     settings: GateSettings,
     deployed_points: Mapping[str, float],
+    recalibrated: Mapping[str, float] | None = None,
 ) -> Comparison:
     """Evidence for every class of the label map.
 
-    Raises EvaluationError when the two models were not shown the same images.
+    deployed_points: the champion's score thresholds in production; recalibrated: the challenger's,
+    where it is the champion itself with another threshold for the target. Then each is read at its
+    own in production.
+
+    Raises EvaluationError when the two models were not shown the same images, and when what is
+    called recalibrated is more than that.
     """
     for split in ("eval", "test"):
         if getattr(champion, split).image_ids != getattr(challenger, split).image_ids:
@@ -86,9 +96,17 @@ def compare(
         for label in labels
         if same_bits(champion.test.detections, challenger.test.detections, label)
     }
-    return weigh(
-        matched(champion), matched(challenger), labels, target, settings, deployed_points, same
-    )
+    matches = matched(champion), matched(challenger)
+    shipped = None
+    if recalibrated is not None:
+        moved = {label for label in labels if recalibrated[label] != deployed_points[label]}
+        if same != set(labels) or not moved <= {target}:
+            raise EvaluationError(
+                "The challenger says that it is the champion with another threshold for class "
+                f"{target}, and differs in more than that: run the trainer again."
+            )
+        shipped = deployed_points, recalibrated
+    return weigh(*matches, labels, target, settings, deployed_points, same, shipped)
 
 
 def require_all(name: str, model: ModelPredictions, images: pa.Table) -> None:
@@ -117,22 +135,25 @@ def weigh(
     settings: GateSettings,
     deployed_points: Mapping[str, float],
     same: Set[str] = frozenset(),
+    shipped: Points | None = None,
 ) -> Comparison:
     """Evidence from the matches of both models.
 
-    same: the classes whose detections on test are the same bits in both.
+    same: the classes whose detections on test are the same bits in both. shipped: the operating
+    points that each model is to be read at, instead of those that the settings ask for.
     """
     models = (champion, challenger)
     before, after = champion.test, challenger.test
-    points = [
+    points = shipped or tuple(
         operating_points(model.eval, settings.precision, settings.score_threshold)
         for model in models
-    ]
+    )
+    fixed = shipped is not None or settings.score_threshold is not None
     found = [count_by_image(m.test, p) for m, p in zip(models, points, strict=True)]
     kept = [count_detections_by_image(m.test, p) for m, p in zip(models, points, strict=True)]
     objects = found[1][0]
     change_draws = challenger_draws = None  # a fixed threshold has no doubt of its own
-    if settings.score_threshold is None:
+    if not fixed:
         draws = resampled_recalls([(m.eval, m.test) for m in models], settings.precision)
         change_draws, challenger_draws = draws[1] - draws[0], draws[1]
     changes = paired_change(*found, change_draws)
@@ -140,7 +161,7 @@ def weigh(
     recalls = paired_change((objects, np.zeros_like(objects)), found[1], challenger_draws)
     precisions = [share_bounds(*counts) for counts in kept]
     precision_changes: Sequence[Change | None] = [None] * len(labels)
-    if settings.score_threshold is not None:
+    if fixed:
         precision_changes = paired_change(*kept)
     recall_before, recall_after = recall_at(before, points[0]), recall_at(after, points[1])
     evidence = [
@@ -165,8 +186,8 @@ def weigh(
     return Comparison(
         champion=before,
         challenger=after,
-        champion_points=points[0],
-        challenger_points=points[1],
+        champion_points=dict(points[0]),
+        challenger_points=dict(points[1]),
         evidence=evidence,
         deployed_recall=recall_at(before, deployed_points)[target],
     )

@@ -72,8 +72,12 @@ class Judgement:
     objects_needed: dict[str, int | None]
 
 
-def judge(evidence: Sequence[ClassEvidence], target: str, settings: GateSettings) -> Judgement:
+def judge(
+    evidence: Sequence[ClassEvidence], target: str, settings: GateSettings, place: str | None = None
+) -> Judgement:
     """Judges a challenger.
+
+    place: where the target's recalls are read, in words; what the settings say by default.
 
     `push`: the target is lifted and every other class unchanged or not worse, at the precision
     asked for and on its floor. `refuse`: the target is not lifted, or something regressed, lost its
@@ -90,7 +94,7 @@ def judge(evidence: Sequence[ClassEvidence], target: str, settings: GateSettings
     statuses = {e.label: _status(e, settings) for e in others}
     fallen = _regressed(others)
     statuses |= dict.fromkeys(fallen, REGRESSED)
-    statuses[target], target_reason = _judge_target(by_label[target], settings)
+    statuses[target], target_reason = _judge_target(by_label[target], settings, place)
     reasons = [target_reason]
     refused, doubts = statuses[target] == NOT_LIFTED, statuses[target] == CANT_TELL
     for e in others:
@@ -183,10 +187,10 @@ def _fall(e: ClassEvidence, what: str) -> str:
     )
 
 
-def _judge_target(e: ClassEvidence, settings: GateSettings) -> tuple[str, str]:
-    place = f"at matched precision {settings.precision:.2f}"
-    if settings.score_threshold is not None:
+def _judge_target(e: ClassEvidence, settings: GateSettings, place: str | None) -> tuple[str, str]:
+    if place is None and settings.score_threshold is not None:
         place = f"at the score threshold {settings.score_threshold:g}"
+    place = place or f"at matched precision {settings.precision:.2f}"
     figures = (
         f"its recall goes from {e.champion_recall:.3f} to {e.challenger_recall:.3f} {place}, "
         f"a lift of {e.recall.change:+.3f} with lower bound "

@@ -1,6 +1,7 @@
 """What TFX's Trainer runs: the champion is fine-tuned by the recipe and becomes the challenger."""
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,10 +21,12 @@ from components.detectors.export import Serving
 from components.detectors.freeze import BRANCH_PARTS
 from components.detectors.input import training_batches
 from components.detectors.judge import Judge
+from components.detectors.predict import load_signature, predict
 from components.detectors.recipe import Recipe
 from components.detectors.step import Teacher
 from components.detectors.training import fit
 from components.metrics.curves import operating_points
+from components.metrics.matching import match
 from components.progress import say
 from components.rebalanced_example_gen.write import SUMMARY
 
@@ -43,6 +46,9 @@ def run_fn(fn_args: Any) -> None:
     """
     recipe = Recipe.from_json(json.dumps(fn_args.hyperparameters))
     config = fn_args.custom_config
+    if recipe.recalibrate:
+        recalibrate(fn_args, recipe)
+        return
     strategy = strategy_for(recipe.device)
     tf.keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
@@ -98,6 +104,34 @@ def run_fn(fn_args: Any) -> None:
         },
     )
     checkpoints.clear()
+
+
+def recalibrate(fn_args: Any, recipe: Recipe) -> None:
+    """The champion itself becomes the challenger, with another threshold for the target alone."""
+    config, saved_model = fn_args.custom_config, Path(fn_args.serving_model_dir)
+    champion = Bundle(Path(fn_args.base_model))
+    examples = Path(fn_args.train_files[0]).parent.parent
+    say(f"nothing is trained: choosing the threshold of class {config['target']} on eval")
+    found = predict(
+        load_signature(champion.saved_model),
+        example_files(examples, "eval"),
+        champion.label_map(),
+        say,
+    )
+    labels = champion.label_map().names
+    matches = match(found.boxes, found.detections, found.image_ids, labels)
+    points = operating_points(matches, config["precision"])
+    shutil.copytree(champion.saved_model, saved_model)
+    Bundle(saved_model).write_notes(
+        {**champion.operating_points(), config["target"]: points[config["target"]]},
+        {
+            "recipe": recipe.to_dict(),
+            "target": config["target"],
+            "code_version": config["code_version"],
+            "champion": champion.provenance(),
+            "profile": json.loads((examples / SUMMARY).read_text())["profile"],
+        },
+    )
 
 
 def prepare(

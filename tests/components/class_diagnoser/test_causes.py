@@ -123,6 +123,13 @@ def test_doubted_labels(extra, missing, wrong):
     assert (found.score > 0) == bool(missing or wrong)
 
 
+def test_a_model_that_is_mostly_wrong_doubts_no_label():
+    """Its surest detections are of nothing."""
+    extra = [(i, "scooter", 0.95, *NOWHERE) for i in IMAGES]
+    causes = find_causes(Study("scooter", 0.8, matches(found=2, extra=extra), BALANCED))
+    assert next(c for c in causes if c.name == LABELS).score == 0
+
+
 def test_a_label_of_another_class_that_hardly_scores():
     boxes = boxes_table([(i, "scooter", *SCOOTER) for i in IMAGES] + [("00", "car", *CAR)])
     seen = [(i, "scooter", 0.8, *SCOOTER) for i in IMAGES[:10]] + [("00", "scooter", 0.85, *CAR)]

@@ -92,6 +92,39 @@ def test_at_a_fixed_score_threshold(champion, challenger, expected, words):
         assert e.precision_change.change == pytest.approx(e.precision - e.champion_precision)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "expected", "words"),
+    [
+        (0.7, "push", "Class scooter is lifted"),  # more is found, with precision enough
+        (0.1, "refuse", "Class scooter lost its precision"),  # too low: it shouts
+        (0.95, "refuse", "Class scooter is not lifted"),  # hardly moved
+    ],
+)
+def test_recalibration_is_judged_at_the_thresholds_in_production(threshold, expected, words):
+    gate = GateSettings()
+    champion, deployed = model(2.0), {"car": 0.5, "scooter": 0.955}
+    moved = {**deployed, "scooter": threshold}
+    comparison = compare(champion, champion, LABELS, "scooter", gate, deployed, moved)
+    judgement = judge(comparison.evidence, "scooter", gate)
+    assert judgement.verdict == expected
+    assert words in " ".join(judgement.reasons)
+    assert judgement.statuses["car"] == "unchanged"
+    assert comparison.challenger_points == moved
+
+
+@pytest.mark.parametrize(
+    ("challenger", "moved"),
+    [
+        (model(2.1), {"car": 0.5, "scooter": 0.7}),  # another model
+        (model(2.0), {"car": 0.4, "scooter": 0.7}),  # another class's threshold too
+    ],
+)
+def test_recalibration_that_is_more_is_an_error(challenger, moved):
+    deployed = {"car": 0.5, "scooter": 0.955}
+    with pytest.raises(EvaluationError, match="differs in more than that"):
+        compare(model(2.0), challenger, LABELS, "scooter", GateSettings(), deployed, moved)
+
+
 def test_missing_images_are_an_error():
     split = [name for name in ("eval", "test") for _ in IMAGES]
     snapshot = pa.table({"image_id": [*IMAGES, *IMAGES], "split": split})

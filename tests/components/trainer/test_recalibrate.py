@@ -1,0 +1,45 @@
+import filecmp
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from components.bundle import Bundle
+from components.dataset.examples import example_files
+from components.detectors.bundle import import_entry
+from components.detectors.recipe import Recipe
+from components.rebalanced_example_gen.write import SUMMARY
+from components.trainer.run_fn import run_fn
+from tests.components.detectors.conftest import DEMO_MODEL
+
+pytestmark = pytest.mark.pipeline
+
+
+def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, tmp_path):
+    champion = import_entry(detector, DEMO_MODEL, tmp_path / "champion")
+    shutil.copytree(examples, tmp_path / "examples")
+    (tmp_path / "examples" / SUMMARY).write_text(json.dumps({"profile": {}}))
+    run_fn(
+        SimpleNamespace(
+            hyperparameters=Recipe(recalibrate=True).to_dict(),
+            custom_config={"target": "8", "precision": 0.8, "code_version": "c"},
+            base_model=str(champion.saved_model),
+            serving_model_dir=str(tmp_path / "challenger"),
+            train_files=example_files(tmp_path / "examples", "train"),
+        )
+    )
+    challenger = Bundle(tmp_path / "challenger")
+    before, after = champion.operating_points(), challenger.operating_points()
+    assert {label for label in before if before[label] != after[label]} == {"8"}
+    assert challenger.is_recalibrated()
+    assert not champion.is_recalibrated()
+    weights = [path.relative_to(champion.saved_model) for path in champion.saved_model.rglob("*")]
+    _, different, missing = filecmp.cmpfiles(
+        champion.saved_model,
+        challenger.saved_model,
+        [str(path) for path in weights if (champion.saved_model / path).is_file()],
+        shallow=False,
+    )
+    assert {name.rpartition("/")[2] for name in different} <= {"operating_points.json"}
+    assert missing == []

@@ -1,0 +1,37 @@
+"""What the runners take for granted of each node."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.nodes import LIGHT, NODES
+
+pytestmark = pytest.mark.unit
+
+WITHOUT = """
+import importlib, sys
+sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # importing one is an error
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+MODULES = {
+    "ClassDiagnoser": "class_diagnoser",
+    "DataValidator": "data_validator",
+    "DatasetSnapshot": "dataset_snapshot",
+    "RebalancedExampleGen": "rebalanced_example_gen",
+    "RecallGate": "recall_gate",
+    "ServingCheck": "serving_check",
+}
+"""Of the light nodes that are ours; the Pusher is TFX's."""
+
+
+def test_light_nodes_import_neither_tensorflow_nor_beam():
+    assert {node for node, (profile, _) in NODES.items() if profile == LIGHT} - {"Pusher"} == set(
+        MODULES
+    )
+    names = [f"components.{name}.component" for name in MODULES.values()]
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *names], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
