@@ -75,6 +75,10 @@ class Bundle:
         path = self.entry / PROVENANCE
         return json.loads(path.read_text()) if path.exists() else {}
 
+    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+        """Writes where the model comes from."""
+        (self.entry / PROVENANCE).write_text(json.dumps(provenance, indent=1, sort_keys=True))
+
     def is_recalibrated(self) -> bool:
         """Whether this is another model with other thresholds, and nothing else."""
         return bool(self.provenance().get("recipe", {}).get("recalibrate", False))
@@ -82,4 +86,4 @@ class Bundle:
     def write_notes(self, points: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
         """Writes the operating points and the provenance of a new model."""
         (self.entry / OPERATING_POINTS).write_text(json.dumps(dict(points), indent=1))
-        (self.entry / PROVENANCE).write_text(json.dumps(provenance, indent=1, sort_keys=True))
+        self.write_provenance(provenance)
