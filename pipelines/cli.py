@@ -116,6 +116,15 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument(
         "--to", type=int, metavar="VERSION", help="default: the one before the newest"
     )
+    lineage = command(
+        "lineage",
+        _lineage,
+        "Say what a served version is made of: data, recipe, verdict, and the versions before it.",
+        "lineage --config configs/digits.yaml",
+    )
+    _config_option(lineage)
+    lineage.add_argument("version", type=int, nargs="?", help="default: the newest")
+    lineage.add_argument("--json", action="store_true", help="for a machine to read")
     validate = command(
         "validate",
         _validate,
@@ -293,6 +302,14 @@ def _rollback(arguments: argparse.Namespace) -> int:
     record = Bundle(destination).provenance()["rollback_of"]
     _to_stderr(f"served again: version {record['version']}, in place of {record['replaced']}")
     print(destination)
+    return EXIT_OK
+
+
+def _lineage(arguments: argparse.Namespace) -> int:
+    from pipelines.lineage import render, trace
+
+    found = trace(load_config(arguments.config), arguments.version)
+    print(json.dumps(found) if arguments.json else render(found))
     return EXIT_OK
 
 

@@ -79,7 +79,7 @@ class Runs:
         return folder
 
     def push(self, run_id: str, version: int) -> Path:
-        """A run that the gate blessed: what its Pusher served. A later run finds it in the cache."""
+        """A run that the gate blessed, its Pusher's version, and a later run from the cache."""
         self.add(run_id, "push")
         destination = self.config.serving / str(version)
         shutil.copytree(self.config.work / run_id / "Model" / "Format-Serving", destination)
