@@ -71,9 +71,15 @@ class Bundle:
         return json.loads(path.read_text()) if path.exists() else {}
 
     def provenance(self) -> dict[str, Any]:
-        """Where the model comes from; empty for one that ClassLift did not make."""
+        """Where the model comes from; empty for one that ClassLift did not make.
+
+        Raises ModelError when the file is damaged.
+        """
         path = self.entry / PROVENANCE
-        return json.loads(path.read_text()) if path.exists() else {}
+        try:
+            return json.loads(path.read_text()) if path.exists() else {}
+        except ValueError as error:
+            raise ModelError(f"{path}: it is damaged ({error}); put it back.") from None
 
     def write_provenance(self, provenance: Mapping[str, Any]) -> None:
         """Writes where the model comes from."""

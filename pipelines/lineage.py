@@ -10,7 +10,7 @@ from typing import Any
 from ml_metadata.metadata_store import MetadataStore
 
 from components.bundle import Bundle
-from components.errors import ConfigError, EvaluationError
+from components.errors import ConfigError, EvaluationError, ModelError
 from components.recall_gate.verdict import read_verdict
 from components.serving_folder import served_versions, version_folder, version_of
 from pipelines.config import Config
@@ -49,7 +49,7 @@ def trace(config: Config, version: int | None = None) -> dict[str, Any]:
     - in both: `override`, when a person pushed it against the verdict; `rollback`, when it serves
       another `version` again, which then has the rest.
 
-    Raises ConfigError when there is no such version, ModelError when it is damaged.
+    Raises ConfigError when there is no such version, ModelError when one is damaged.
     """
     served = served_versions(config.serving)
     if not served:
@@ -58,6 +58,11 @@ def trace(config: Config, version: int | None = None) -> dict[str, Any]:
     provenance = Bundle(version_folder(config.serving, number)).provenance()
     versions = []
     while number is not None or provenance:
+        if number is not None and number in [known["version"] for known in versions]:
+            raise ModelError(
+                f"{config.serving / str(number)}: this version claims to come from itself; it was "
+                "copied or edited by hand."
+            )
         versions.append(_describe(config, number, provenance))
         number, provenance = _previous(config, versions[-1], provenance)
     champion = versions[-1]["champion"] or ""
@@ -77,8 +82,8 @@ def _describe(config: Config, number: int | None, provenance: Mapping[str, Any])
         store = open_existing(config.work / "metadata.db")
         _add_records(known, store, config.name)
     except EvaluationError as error:
-        known["lost"] = str(error)
-    if known["rollback"]:
+        known["lost"] = f"{error} This is what is known without it."
+    if known["rollback"]:  # the copy carries them too, but they tell of what it is a copy of
         known |= dict.fromkeys((*CARRIED, "override"))
     return known
 
@@ -116,12 +121,14 @@ def _previous(
         inherited = {name: fact for name, fact in provenance.items() if name != "rollback_of"}
     else:
         inherited = provenance.get("champion", {})
-        number = version_of(known["champion"]) if known["champion"] else _served(config, inherited)
+        number = (
+            version_of(known["champion"]) if known["champion"] else _carrying(config, inherited)
+        )
     own = Bundle(config.serving / str(number)).provenance()
     return number, own or inherited
 
 
-def _served(config: Config, provenance: Mapping[str, Any]) -> int | None:
+def _carrying(config: Config, provenance: Mapping[str, Any]) -> int | None:
     """The served version that carries a provenance."""
     for number in served_versions(config.serving) if provenance else []:
         if Bundle(config.serving / str(number)).provenance() == provenance:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from components.errors import ConfigError
+from components.errors import ConfigError, ModelError
 from pipelines import cli
 from pipelines.lineage import render, trace
 from pipelines.override import push_anyway
@@ -140,8 +140,17 @@ def test_a_version_that_was_copied_by_hand_is_no_secret(story):
     runs, (last, *_) = story
     shutil.copytree(runs.config.serving / "5", runs.config.serving / str(last + 9))
     [known] = trace(runs.config)["versions"]
-    assert known["lost"] == f"ML Metadata knows nothing of version {last + 9}."
+    assert known["lost"].startswith(f"ML Metadata knows nothing of version {last + 9}. This is")
     assert known["snapshot"]["content_hash"] == "hash of one"
+
+
+def test_a_version_that_claims_to_come_from_itself_is_named(story):
+    runs, (_, rollback, _, first) = story
+    (runs.config.work / "metadata.db").unlink()
+    shutil.rmtree(runs.config.serving / str(first))
+    shutil.copytree(runs.config.serving / str(rollback), runs.config.serving / str(first))
+    with pytest.raises(ModelError, match="5: this version claims to come from itself"):
+        trace(runs.config)
 
 
 def test_what_is_not_served_has_no_lineage(runs):

@@ -125,6 +125,11 @@ def no_metadata(runs: Runs) -> None:
     (runs.config.work / "metadata.db").write_text("not a database, " * 100)
 
 
+def half_a_provenance(runs: Runs) -> None:
+    path = runs.config.serving / "5" / "assets.extra" / "provenance.json"
+    path.write_text(path.read_text()[:-20])
+
+
 def nothing(_: Runs) -> None:
     """All is well."""
 
@@ -138,6 +143,7 @@ def nothing(_: Runs) -> None:
         (nothing, 6, ConfigError, "version 6 is the one that is served now"),
         (nothing, 4, ConfigError, "there is no version 4; there are: 5, 6."),
         (nothing, -5, ConfigError, "there is no version -5"),
+        (half_a_provenance, 5, ModelError, "provenance.json: it is damaged"),
         (without("saved_model.pb"), 5, ModelError, "5: this version is damaged.* saved_model.pb"),
         (without("assets.extra"), None, ModelError, "5: this version is damaged.* assets.extra"),
         (
