@@ -71,9 +71,19 @@ class Bundle:
         return json.loads(path.read_text()) if path.exists() else {}
 
     def provenance(self) -> dict[str, Any]:
-        """Where the model comes from; empty for one that ClassLift did not make."""
+        """Where the model comes from; empty for one that ClassLift did not make.
+
+        Raises ModelError when the file is damaged.
+        """
         path = self.entry / PROVENANCE
-        return json.loads(path.read_text()) if path.exists() else {}
+        try:
+            return json.loads(path.read_text()) if path.exists() else {}
+        except ValueError as error:
+            raise ModelError(f"{path}: it is damaged ({error}); put it back.") from None
+
+    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+        """Writes where the model comes from."""
+        (self.entry / PROVENANCE).write_text(json.dumps(provenance, indent=1, sort_keys=True))
 
     def is_recalibrated(self) -> bool:
         """Whether this is another model with other thresholds, and nothing else."""
@@ -82,4 +92,4 @@ class Bundle:
     def write_notes(self, points: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
         """Writes the operating points and the provenance of a new model."""
         (self.entry / OPERATING_POINTS).write_text(json.dumps(dict(points), indent=1))
-        (self.entry / PROVENANCE).write_text(json.dumps(provenance, indent=1, sort_keys=True))
+        self.write_provenance(provenance)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.bundle import Bundle
 from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
 from components.dataset.writers import WRITERS, new_folder, require_new
@@ -103,6 +104,27 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("--by", required=True, metavar="NAME", help="who pushes")
     push.add_argument("--reason", required=True, metavar="TEXT", help="why, in a sentence")
     push.add_argument("--run", help="default: the latest that reached its gate")
+    rollback = command(
+        "rollback",
+        _rollback,
+        "Serve an older version again, as a copy with a higher number; who and why are recorded.",
+        'rollback --config configs/digits.yaml --by "Ada Lovelace" --reason "misses all bikes"',
+    )
+    _config_option(rollback)
+    rollback.add_argument("--by", required=True, metavar="NAME", help="who rolls back")
+    rollback.add_argument("--reason", required=True, metavar="TEXT", help="why, in a sentence")
+    rollback.add_argument(
+        "--to", type=int, metavar="VERSION", help="default: the one before the newest"
+    )
+    lineage = command(
+        "lineage",
+        _lineage,
+        "Say what a served version is made of: data, recipe, verdict, and the versions before it.",
+        "lineage --config configs/digits.yaml",
+    )
+    _config_option(lineage)
+    lineage.add_argument("version", type=int, nargs="?", help="default: the newest")
+    lineage.add_argument("--json", action="store_true", help="for a machine to read")
     validate = command(
         "validate",
         _validate,
@@ -272,6 +294,25 @@ def _push(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _rollback(arguments: argparse.Namespace) -> int:
+    from pipelines.rollback import roll_back
+
+    config = load_config(arguments.config)
+    destination = roll_back(config, arguments.by, arguments.reason, arguments.to)
+    record = Bundle(destination).provenance()["rollback_of"]
+    _to_stderr(f"served again: version {record['version']}, in place of {record['replaced']}")
+    print(destination)
+    return EXIT_OK
+
+
+def _lineage(arguments: argparse.Namespace) -> int:
+    from pipelines.lineage import render, trace
+
+    found = trace(load_config(arguments.config), arguments.version)
+    print(json.dumps(found) if arguments.json else render(found))
+    return EXIT_OK
+
+
 def _validate(arguments: argparse.Namespace) -> int:
     from components.data_validator.validate import REPORT, validate
 
@@ -338,7 +379,6 @@ def _suspicions(saved_model: Path, snapshot: "Snapshot") -> list[Any]:
     from components.data_validator.suspicions import suspicions
 
     with _without_stderr():  # what TensorFlow says before its log level counts
-        from components.bundle import Bundle
         from components.detectors.predict import load_signature, predict_images
 
     _to_stderr("predicting all images with the model")

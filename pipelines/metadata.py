@@ -10,8 +10,10 @@ from components.errors import EvaluationError
 
 DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
 
-OVERRIDE = "ClassLiftOverride"
-"""Type of the execution that records a push by a person."""
+OVERRIDE, ROLLBACK = "ClassLiftOverride", "ClassLiftRollback"
+"""Types of the executions that record what a person had served."""
+
+PUSHED_MODEL = "PushedModel"
 
 
 def initialise(database: Path) -> None:
@@ -27,6 +29,19 @@ def open_store(database: Path, read_only: bool = True) -> metadata_store.Metadat
     mode = pb.SqliteMetadataSourceConfig
     connection.sqlite.connection_mode = mode.READONLY if read_only else mode.READWRITE_OPENCREATE
     return metadata_store.MetadataStore(connection)
+
+
+def open_existing(database: Path, read_only: bool = True) -> metadata_store.MetadataStore:
+    """As `open_store`; raises EvaluationError when there is no store, or it can't be read."""
+    if not database.exists():
+        raise EvaluationError(f"{database}: there is no ML Metadata.")
+    try:
+        return open_store(database, read_only)
+    except RuntimeError as error:
+        reason = str(error).partition(" query:")[0]
+        raise EvaluationError(
+            f"{database}: ML Metadata can't be read ({reason}); put it back, or move it away."
+        ) from None
 
 
 def nodes_done(store: metadata_store.MetadataStore, pipeline: str, run_id: str) -> set[str]:
@@ -90,25 +105,26 @@ def run_ids(store: metadata_store.MetadataStore) -> list[str]:
     return [run.name for run in sorted(runs, key=lambda run: run.id, reverse=True)]
 
 
-def record_override(
+def record_push(
     store: metadata_store.MetadataStore,
+    kind: str,
     record: Mapping[str, str],
     destination: Path,
-    model: pb.Artifact,
-    evaluation: pb.Artifact,
+    inputs: Mapping[str, pb.Artifact],
 ) -> None:
-    """Records in one transaction that a person pushed a model against the gate.
+    """Records in one transaction that a person had a version served.
 
-    record: `by`, `reason`, `verdict` and `run`.
+    kind: `OVERRIDE` or `ROLLBACK`. record: the properties of the execution; its `run`, where it has
+    one, is the run that it belongs to. inputs: what the version was made of, by name.
     """
-    execution_type = pb.ExecutionType(name=OVERRIDE, properties=dict.fromkeys(record, pb.STRING))
+    execution_type = pb.ExecutionType(name=kind, properties=dict.fromkeys(record, pb.STRING))
     execution = pb.Execution(
         type_id=store.put_execution_type(execution_type),
         last_known_state=pb.Execution.COMPLETE,
         properties={name: pb.Value(string_value=value) for name, value in record.items()},
     )
     # As TFX's Pusher does.
-    pushed_type = pb.ArtifactType(name="PushedModel", base_type=pb.ArtifactType.MODEL)
+    pushed_type = pb.ArtifactType(name=PUSHED_MODEL, base_type=pb.ArtifactType.MODEL)
     pushed = pb.Artifact(
         type_id=store.put_artifact_type(pushed_type),
         uri=str(destination),
@@ -119,19 +135,52 @@ def record_override(
             "pushed_version": pb.Value(string_value=destination.name),
         },
     )
-    events = [
-        (model, _event(pb.Event.INPUT, "model")),
-        (evaluation, _event(pb.Event.INPUT, "evaluation")),
-        (pushed, _event(pb.Event.OUTPUT, "pushed_model")),
-    ]
-    run = store.get_context_by_type_and_name("pipeline_run", record["run"])
-    store.put_execution(execution, events, [run])
+    events = [(artifact, _event(pb.Event.INPUT, name)) for name, artifact in inputs.items()]
+    events.append((pushed, _event(pb.Event.OUTPUT, "pushed_model")))
+    runs = []
+    if "run" in record:
+        runs.append(store.get_context_by_type_and_name("pipeline_run", record["run"]))
+    store.put_execution(execution, events, runs)
+
+
+def pushed_model(store: metadata_store.MetadataStore, version: int) -> pb.Artifact | None:
+    """What was recorded when a version was pushed, by the Pusher or a person; None if nothing."""
+    for artifact in store.get_artifacts_by_type(PUSHED_MODEL):  # those of refusals too
+        if artifact.custom_properties["pushed_version"].string_value == str(version):
+            return artifact
+    return None
+
+
+def maker_of(store: metadata_store.MetadataStore, artifact: pb.Artifact) -> pb.Execution:
+    """The execution that made an artifact; those that found it in the cache came later."""
+    events = store.get_events_by_artifact_ids([artifact.id])
+    made = min(event.execution_id for event in events if event.type == pb.Event.OUTPUT)
+    return store.get_executions_by_id([made])[0]
+
+
+def parameter_of(
+    store: metadata_store.MetadataStore, pipeline: str, run_id: str, node: str, name: str
+) -> str:
+    """A text parameter that a node of ours had in a run."""
+    [execution] = store.get_executions_by_id(_done(store, pipeline, run_id, node))
+    return execution.custom_properties[name].string_value
+
+
+def run_of(store: metadata_store.MetadataStore, execution: pb.Execution) -> str:
+    """The run that an execution belongs to."""
+    contexts = store.get_contexts_by_execution(execution.id)
+    return next(context.name for context in contexts if context.type == "pipeline_run")
+
+
+def properties_of(execution: pb.Execution) -> dict[str, str]:
+    """What `record_push` recorded."""
+    return {name: value.string_value for name, value in execution.properties.items()}
 
 
 def override_of(
     store: metadata_store.MetadataStore, evaluation: pb.Artifact
 ) -> dict[str, str] | None:
-    """What was last recorded of an evaluation by `record_override`, and where it was `pushed`."""
+    """The last push of an evaluation's model by a person, and where it was `pushed`."""
     events = store.get_events_by_artifact_ids([evaluation.id])
     readers = store.get_executions_by_id(
         [event.execution_id for event in events if event.type == pb.Event.INPUT]
@@ -140,8 +189,7 @@ def override_of(
     if not overrides:
         return None
     last = max(overrides, key=lambda execution: execution.id)
-    record = {name: value.string_value for name, value in last.properties.items()}
-    return {**record, "pushed": artifacts_of(store, [last.id])[0].uri}
+    return {**properties_of(last), "pushed": artifacts_of(store, [last.id])[0].uri}
 
 
 def _done(store: metadata_store.MetadataStore, pipeline: str, run_id: str, node: str) -> list[int]:

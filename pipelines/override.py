@@ -1,7 +1,6 @@
 """A push that the gate did not bless, by a named person with a reason; recorded for good."""
 
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,15 @@ from components.bundle import Bundle
 from components.dataset.writers import new_folder
 from components.errors import ConfigError, EvaluationError, ModelError
 from components.recall_gate.verdict import PUSH
-from components.serving_folder import champion_name, served_versions
+from components.serving_folder import champion_name, next_version, served_versions
 from pipelines.config import Config
 from pipelines.metadata import (
+    OVERRIDE,
     input_ids,
     nodes_done,
     open_store,
     output_artifact,
-    record_override,
+    record_push,
     run_ids,
 )
 from pipelines.summary import read_result, summarise
@@ -39,7 +39,7 @@ def push_anyway(config: Config, by: str, reason: str, run_id: str | None = None)
     champion than the one served; ModelError when its model is gone or did not pass its serving
     check. Nothing is pushed then.
     """
-    record = {"by": _words("--by", by), "reason": _words("--reason", reason)}
+    record = signed(by, reason)
     database = config.work / "metadata.db"
     if not database.exists():
         raise EvaluationError(f"{config.work}: no run has reached its gate yet.")
@@ -77,15 +77,20 @@ def push_anyway(config: Config, by: str, reason: str, run_id: str | None = None)
         )
 
     record |= {"verdict": verdict["verdict"], "run": run_id}
-    version = max([int(time.time()), *(n + 1 for n in served_versions(config.serving))])
-    destination = config.serving / str(version)
-    with new_folder(destination) as draft:  # what raises in here leaves nothing served
+    # What raises in here leaves nothing served.
+    with next_version(config.serving) as destination, new_folder(destination) as draft:
         shutil.copytree(export, draft, dirs_exist_ok=True)
         bundle = Bundle(draft)
-        bundle.write_notes(bundle.operating_points(), {**bundle.provenance(), "override": record})
-        record_override(store, record, destination, model, evaluation)
+        bundle.write_provenance({**bundle.provenance(), "override": record})
+        inputs = {"model": model, "evaluation": evaluation}
+        record_push(store, OVERRIDE, record, destination, inputs)
     summarise(config.work, config.name, run_id)
     return destination
+
+
+def signed(by: str, reason: str) -> dict[str, str]:
+    """`by` and `reason` as they are recorded. Raises ConfigError when one says nothing."""
+    return {"by": _words("--by", by), "reason": _words("--reason", reason)}
 
 
 def _words(option: str, text: str) -> str:
@@ -93,7 +98,7 @@ def _words(option: str, text: str) -> str:
     if not text or len(text) > LONGEST or not text.isprintable():
         raise ConfigError(
             f"{option} must be one line of at most {LONGEST} characters that says something: who "
-            "pushes what the gate did not bless, and why, is recorded."
+            "changes by hand what is served, and why, is recorded."
         )
     return text
 

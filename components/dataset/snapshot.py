@@ -97,18 +97,21 @@ class Snapshot:
     problems: pa.Table
     content_hash: str
 
+    def facts(self) -> dict[str, Any]:
+        """`content_hash`, and the number of `images` and `boxes`."""
+        return {
+            "content_hash": self.content_hash,
+            "images": self.images.num_rows,
+            "boxes": self.boxes.num_rows,
+        }
+
     def write(self, folder: Path) -> None:
         """Writes `images.parquet`, `boxes.parquet`, `image_problems.parquet`, `snapshot.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in (("images", self.images), ("boxes", self.boxes)):
             pq.write_table(table, folder / f"{name}.parquet", row_group_size=_ROW_GROUP)
         pq.write_table(self.problems, folder / "image_problems.parquet")
-        facts = {
-            "content_hash": self.content_hash,
-            "images": self.images.num_rows,
-            "boxes": self.boxes.num_rows,
-        }
-        (folder / "snapshot.json").write_text(json.dumps(facts, indent=1))
+        (folder / "snapshot.json").write_text(json.dumps(self.facts(), indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> "Snapshot":

@@ -40,7 +40,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     draft.mkdir()
     try:
         yield draft
-        draft.replace(path)
+        try:
+            draft.rename(path)
+        except OSError:
+            require_new(path)  # somebody made it meanwhile
+            raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

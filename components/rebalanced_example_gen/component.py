@@ -14,7 +14,7 @@ from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Snapshot
 from components.progress import say
 from components.rebalanced_example_gen.rebalance import Rebalancing
-from components.rebalanced_example_gen.write import SUMMARY, write_examples
+from components.rebalanced_example_gen.write import DATA, SUMMARY, write_examples
 
 
 @component
@@ -34,15 +34,20 @@ def RebalancedExampleGen(
     del validation  # an input so that nothing is written before the data are judged
     folder = Path(examples.uri)
     taken = Snapshot.read(Path(snapshot.uri))
+    plan = Rebalancing(**json.loads(rebalancing))
     summary = write_examples(
         taken,
         LabelMap.read(Path(label_map)),
-        Rebalancing(**json.loads(rebalancing)),
+        plan,
         folder,
         say,
         json.loads(beam_options),
     )
-    summary["profile"] = vars(Profile.of(taken.images, taken.boxes))  # a served model carries it
+    summary[DATA] = {  # a served model carries it
+        "profile": vars(Profile.of(taken.images, taken.boxes)),
+        "snapshot": taken.facts(),
+        "rebalancing": vars(plan),
+    }
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     before, after = summary["boxes_before"], summary["boxes_after"]

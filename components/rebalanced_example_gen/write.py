@@ -30,7 +30,8 @@ from components.rebalanced_example_gen.rebalance import (
 from components.transforms import LOCAL_OPTIONS, map_shards
 
 RECORDS_PER_FILE = 1000
-SUMMARY = "rebalancing.json"
+SUMMARY, DATA = "rebalancing.json", "data"
+"""Beside the records: what rebalancing did, and in it what a model tells of its data."""
 
 _IMAGE_COLUMNS = ["image_id", "uri", "sha256", "width", "height", "format"]
 _BOX_COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax", "is_crowd", "difficult"]

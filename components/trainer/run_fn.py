@@ -28,7 +28,7 @@ from components.detectors.training import fit
 from components.metrics.curves import operating_points
 from components.metrics.matching import match
 from components.progress import say
-from components.rebalanced_example_gen.write import SUMMARY
+from components.rebalanced_example_gen.write import DATA, SUMMARY
 
 
 def run_fn(fn_args: Any) -> None:
@@ -94,14 +94,7 @@ def run_fn(fn_args: Any) -> None:
         operating_points(
             judge_of(serving).matches(say), config["precision"], config["score_threshold"]
         ),
-        {
-            "recipe": recipe.to_dict(),
-            "training": vars(result),
-            "target": config["target"],
-            "code_version": config["code_version"],
-            "champion": champion.provenance(),
-            "profile": json.loads((examples / SUMMARY).read_text())["profile"],
-        },
+        {**provenance(config, recipe, champion, examples), "training": vars(result)},
     )
     checkpoints.clear()
 
@@ -124,14 +117,21 @@ def recalibrate(fn_args: Any, recipe: Recipe) -> None:
     shutil.copytree(champion.saved_model, saved_model)
     Bundle(saved_model).write_notes(
         {**champion.operating_points(), config["target"]: points[config["target"]]},
-        {
-            "recipe": recipe.to_dict(),
-            "target": config["target"],
-            "code_version": config["code_version"],
-            "champion": champion.provenance(),
-            "profile": json.loads((examples / SUMMARY).read_text())["profile"],
-        },
+        provenance(config, recipe, champion, examples),
     )
+
+
+def provenance(
+    config: dict[str, Any], recipe: Recipe, champion: Bundle, examples: Path
+) -> dict[str, Any]:
+    """Where a challenger comes from: it carries this, so that it can be told without metadata."""
+    return {
+        "recipe": recipe.to_dict(),
+        "target": config["target"],
+        "code_version": config["code_version"],
+        "champion": champion.provenance(),
+        **json.loads((examples / SUMMARY).read_text())[DATA],
+    }
 
 
 def prepare(

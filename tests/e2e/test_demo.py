@@ -73,6 +73,21 @@ def test_the_pushed_model_answers_eight_images_alone(demo):
     assert result.stdout.strip() == "(8, 70, 4)"  # 20 for the branch
 
 
+def test_the_lineage_of_the_pushed_model(demo):
+    project, _ = demo
+    words = ["pipelines.cli", "lineage", "--config", str(project.config)]
+    result = project.command(*words)
+    assert result.returncode == 0, result.stdout
+    [run] = [path.name for path in (project.folder / "runs").iterdir()]
+    assert re.search(rf"^  run +{re.escape(run)}$", result.stdout, re.MULTILINE)
+    assert re.search(r"^  verdict +push$", result.stdout, re.MULTILINE)
+    assert project.verdict()["snapshot"] in result.stdout
+    [known] = json.loads(project.command(*words, "--json").stdout)["versions"]
+    assert str(known["version"]) == project.versions()[0]
+    assert known["champion"] == "pre-trained model"
+    assert known["lost"] is None
+
+
 def test_a_second_run_comes_from_the_cache_and_pushes_nothing(demo):
     project, _ = demo
     versions = project.versions()
@@ -138,6 +153,29 @@ def test_a_person_may_push_it_all_the_same(demo):
     result = project.command(*words, "--reason", "Again.")
     assert result.returncode == 78
     assert "it was pushed already" in result.stdout
+
+    words = ["pipelines.cli", "lineage", "--config", str(project.config), "--json"]
+    pushed, before = json.loads(project.command(*words).stdout)["versions"]
+    assert (str(pushed["version"]), str(before["version"])) == (version, *versions)
+    assert pushed["override"] == verdict["override"]
+
+
+def test_what_was_served_before_is_served_again(demo):
+    project, _ = demo
+    before, replaced = project.versions()
+    words = ["pipelines.cli", "rollback", "--config", str(project.config)]
+    words += ["--by", "Ada Lovelace", "--reason", "The 3 is used after all."]
+    result = project.command(*words)
+    assert result.returncode == 0, result.stdout
+    [version] = set(project.versions()) - {before, replaced}
+    served = project.folder / "served"
+    assert result.stdout.splitlines()[-1] == str(served / version)
+    models = [(served / v / "saved_model.pb").read_bytes() for v in (before, version)]
+    assert models[0] == models[1]
+    words = ["pipelines.cli", "lineage", "--config", str(project.config)]
+    result = project.command(*words)
+    assert result.returncode == 0, result.stdout
+    assert f"serves    version {before} again, in place of {replaced}" in result.stdout
 
 
 @pytest.mark.parametrize("node", ["Trainer", "RecallGate", "Pusher"])

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,86 +10,12 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from components.bundle import Bundle
 from components.errors import ConfigError, EvaluationError, ModelError
 from components.serving_folder import champion_name, served_provenance, served_versions
-from pipelines.config import Config, load_config
 from pipelines.metadata import OVERRIDE, open_store
-from pipelines.override import push_anyway
-from tests.project import make_project
+from pipelines.override import NEEDED, push_anyway
+from tests.pipelines.conftest import VERDICT, Runs, provenance_of
 
 pytestmark = pytest.mark.unit
 BY, REASON = "Ada Lovelace", "All errors that are left are errors of the labels."
-VERDICT = {
-    "version": 1,
-    "verdict": "refuse",
-    "target": "8",
-    "reasons": ["Class 3 regressed."],
-    "classes": {},
-    "recall": {},
-    "champion": "pre-trained model",
-}
-NODES = {
-    "Trainer": ([], "Model"),
-    "RecallGate": (["Trainer"], "ModelEvaluation"),
-    "ServingCheck": (["Trainer"], "InfraBlessing"),
-}
-"""What each node reads, and what it puts out."""
-
-
-@dataclass
-class Runs:
-    """A config whose metadata store a test fills run by run."""
-
-    config: Config
-
-    def add(self, run_id: str, verdict: str = "refuse", **failed: pb.Execution.State) -> Path:
-        """A run whose nodes came to their end; `failed` says which did not. Its evaluation."""
-        store = open_store(self.config.work / "metadata.db", read_only=False)
-        outputs = {}
-        for node in NODES:
-            state = failed.get(node, pb.Execution.COMPLETE)
-            outputs[node] = self._execute(store, run_id, node, outputs, state)
-        folder = Path(outputs["RecallGate"].uri)
-        folder.mkdir(parents=True)
-        (folder / "verdict.json").write_text(json.dumps({**VERDICT, "verdict": verdict}))
-        (folder / "report.html").write_text(run_id)
-        bundle = Bundle(Path(outputs["Trainer"].uri) / "Format-Serving")
-        bundle.entry.mkdir(parents=True)
-        (bundle.saved_model / "saved_model.pb").write_text(run_id)
-        shutil.copy(self.config.model / "label_map.pbtxt", bundle.entry)
-        bundle.write_notes({str(digit): digit / 10 for digit in range(10)}, {"target": "8"})
-        return folder
-
-    def train_again(self, run_id: str) -> None:
-        store = open_store(self.config.work / "metadata.db", read_only=False)
-        self._execute(store, run_id, "Trainer", {}, pb.Execution.COMPLETE, "again")
-
-    def _execute(self, store, run_id, node, outputs, state, suffix="") -> pb.Artifact:
-        reads, kind = NODES[node]
-        contexts = [
-            pb.Context(type_id=store.put_context_type(pb.ContextType(name=kind)), name=name)
-            for kind, name in (
-                ("pipeline_run", run_id),
-                ("node", f"{self.config.name}.{node}"),
-            )
-        ]
-        execution = pb.Execution(
-            type_id=store.put_execution_type(pb.ExecutionType(name=node)), last_known_state=state
-        )
-        artifact = pb.Artifact(
-            type_id=store.put_artifact_type(pb.ArtifactType(name=kind)),
-            uri=str(self.config.work / run_id / f"{kind}{suffix}"),
-        )
-        artifact.custom_properties["blessed"].int_value = 1
-        events = [(outputs[name], pb.Event(type=pb.Event.INPUT)) for name in reads]
-        events.append((artifact, pb.Event(type=pb.Event.OUTPUT)))
-        _, artifact_ids, _ = store.put_execution(
-            execution, events, contexts, reuse_context_if_already_exist=True
-        )
-        return store.get_artifacts_by_id(artifact_ids[-1:])[0]
-
-
-@pytest.fixture
-def runs(tmp_path) -> Runs:
-    return Runs(load_config(make_project(tmp_path, "override_test").config))
 
 
 def test_a_push_is_served_and_recorded(runs):
@@ -100,7 +25,7 @@ def test_a_push_is_served_and_recorded(runs):
 
     # what the next run's champion is made of
     assert [destination.name] == [str(version) for version in served_versions(config.serving)]
-    assert served_provenance(config.serving) == {"target": "8", "override": record}
+    assert served_provenance(config.serving) == {**provenance_of("one"), "override": record}
     assert Bundle(destination).operating_points()["3"] == 0.3
     assert (destination / "saved_model.pb").read_text() == "one"
     name = champion_name(served_versions(config.serving), config.model)
@@ -201,7 +126,7 @@ def test_what_is_never_pushed(runs, damage, error, words):
     assert store.get_executions_by_type(OVERRIDE) == []
 
 
-@pytest.mark.parametrize("node", list(NODES))
+@pytest.mark.parametrize("node", sorted(NEEDED))
 def test_a_run_that_is_not_whole_is_never_pushed(runs, node):
     runs.add("one", **{node: pb.Execution.FAILED})
     with pytest.raises(EvaluationError, match=f"Run one: {node} did not end well"):
@@ -221,7 +146,7 @@ def test_without_runs_there_is_nothing_to_push(runs):
     with pytest.raises(EvaluationError, match="no run has reached its gate"):
         push_anyway(runs.config, BY, REASON)
     runs.add("one", RecallGate=pb.Execution.FAILED)
-    with pytest.raises(EvaluationError, match="No run of override_test has reached its gate"):
+    with pytest.raises(EvaluationError, match="No run of runs_test has reached its gate"):
         push_anyway(runs.config, BY, REASON)
 
 
@@ -243,7 +168,7 @@ def test_a_push_that_can_not_be_recorded_serves_nothing(runs, monkeypatch):
     def fail(*_):
         raise RuntimeError("the database is away")
 
-    monkeypatch.setattr("pipelines.override.record_override", fail)
+    monkeypatch.setattr("pipelines.override.record_push", fail)
     with pytest.raises(RuntimeError):
         push_anyway(runs.config, BY, REASON)
     assert list(runs.config.serving.iterdir()) == []

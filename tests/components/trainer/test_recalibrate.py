@@ -9,17 +9,18 @@ from components.bundle import Bundle
 from components.dataset.examples import example_files
 from components.detectors.bundle import import_entry
 from components.detectors.recipe import Recipe
-from components.rebalanced_example_gen.write import SUMMARY
+from components.rebalanced_example_gen.write import DATA, SUMMARY
 from components.trainer.run_fn import run_fn
 from tests.components.detectors.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
+SNAPSHOT = {"content_hash": "5f", "images": 2, "boxes": 3}
 
 
 def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, tmp_path):
     champion = import_entry(detector, DEMO_MODEL, tmp_path / "champion")
     shutil.copytree(examples, tmp_path / "examples")
-    (tmp_path / "examples" / SUMMARY).write_text(json.dumps({"profile": {}}))
+    (tmp_path / "examples" / SUMMARY).write_text(json.dumps({DATA: {"snapshot": SNAPSHOT}}))
     run_fn(
         SimpleNamespace(
             hyperparameters=Recipe(recalibrate=True).to_dict(),
@@ -33,6 +34,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     before, after = champion.operating_points(), challenger.operating_points()
     assert {label for label in before if before[label] != after[label]} == {"8"}
     assert challenger.is_recalibrated()
+    assert challenger.provenance()["snapshot"] == SNAPSHOT
     assert not champion.is_recalibrated()
     weights = [path.relative_to(champion.saved_model) for path in champion.saved_model.rglob("*")]
     _, different, missing = filecmp.cmpfiles(
