@@ -3,7 +3,7 @@ SHELL := /bin/sh
 ML := .venv/ml/bin/python
 DATA ?= ../shared/data/carla
 
-.PHONY: demo test test-unit airflow lock lint format bench bench-recipes bench-carla bench-gate bench-causes pretrained clean environments help
+.PHONY: demo test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-gate bench-causes pretrained clean environments help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -22,6 +22,9 @@ test-unit: environments  ## the fast ones
 
 airflow: environments  ## the Airflow UI at http://localhost:8080 with the DAGs of configs/
 	@$(ML) -m pipelines.cli airflow
+
+secrets:  ## the secrets of docker-compose.yml, in .env; what is there stays
+	@python3 docker/make_secrets.py
 
 lint: environments  ## ruff and types
 	@$(ML) -m ruff check .
