@@ -15,7 +15,7 @@ from typing import Any
 from components.dataset.label_map import LabelMap
 from components.errors import ClassLiftError, ConfigError
 from pipelines.bindings import RuntimeValues, bind
-from pipelines.config import Config, load_config
+from pipelines.config import METADATA_VARIABLE, Config, load_config
 from pipelines.nodes import IR, NODES, TOPOLOGY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +102,8 @@ def _versions(config: Config) -> dict[str, str]:
 def _stamp(config: Config, versions: dict[str, str]) -> str:
     """Changes when anything does that the compiled pipeline depends on."""
     pipelines = hash_files(sorted((ROOT / "pipelines").glob("*.py")), ROOT)
-    parts = [config.path.read_text(), str(ROOT), versions, pipelines]
+    metadata = os.environ.get(METADATA_VARIABLE)
+    parts = [config.path.read_text(), str(ROOT), versions, pipelines, metadata]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -127,15 +128,16 @@ def _compile(
     from google.protobuf import json_format, text_format
     from tfx.dsl.compiler import compiler
 
-    from pipelines.metadata import initialise
+    from pipelines.metadata import connection_to, initialise
     from pipelines.pipeline import build_pipeline
 
     schema_file = folder / SCHEMA
     _replace(schema_file, text_format.MessageToString(curated_schema(config.label_map)))
-    pipeline = build_pipeline(config, defaults, schema_file, versions)
+    connection = connection_to(config.work)
+    pipeline = build_pipeline(config, defaults, schema_file, versions, connection)
     ir = compiler.Compiler().compile(pipeline)
     _replace(folder / IR, json_format.MessageToJson(ir, sort_keys=True))
-    initialise(config.work / "metadata.db")
+    initialise(connection)
     return ir
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.bundle import Bundle
 from components.errors import ConfigError, EvaluationError, ModelError
 from components.serving_folder import champion_name, served_provenance, served_versions
 from pipelines.config import Config, load_config
-from pipelines.metadata import OVERRIDE, open_store
+from pipelines.metadata import OVERRIDE, connection_to, open_store
 from pipelines.override import push_anyway
 from tests.project import make_project
 
@@ -41,9 +42,13 @@ class Runs:
 
     config: Config
 
+    @property
+    def store(self) -> MetadataStore:
+        return open_store(connection_to(self.config.work), read_only=False)
+
     def add(self, run_id: str, verdict: str = "refuse", **failed: pb.Execution.State) -> Path:
         """A run whose nodes came to their end; `failed` says which did not. Its evaluation."""
-        store = open_store(self.config.work / "metadata.db", read_only=False)
+        store = self.store
         outputs = {}
         for node in NODES:
             state = failed.get(node, pb.Execution.COMPLETE)
@@ -60,8 +65,7 @@ class Runs:
         return folder
 
     def train_again(self, run_id: str) -> None:
-        store = open_store(self.config.work / "metadata.db", read_only=False)
-        self._execute(store, run_id, "Trainer", {}, pb.Execution.COMPLETE, "again")
+        self._execute(self.store, run_id, "Trainer", {}, pb.Execution.COMPLETE, "again")
 
     def _execute(self, store, run_id, node, outputs, state, suffix="") -> pb.Artifact:
         reads, kind = NODES[node]
@@ -93,6 +97,7 @@ def runs(tmp_path) -> Runs:
     return Runs(load_config(make_project(tmp_path, "override_test").config))
 
 
+@pytest.mark.usefixtures("each_metadata_database")
 def test_a_push_is_served_and_recorded(runs):
     runs.add("one")
     config, destination = runs.config, push_anyway(runs.config, f" {BY} ", REASON)
@@ -109,7 +114,7 @@ def test_a_push_is_served_and_recorded(runs):
     verdict = json.loads((config.work / "verdict.json").read_text())
     assert (verdict["pushed"], verdict["override"]) == (str(destination), record)
 
-    store = open_store(config.work / "metadata.db")
+    store = runs.store
     [execution] = store.get_executions_by_type(OVERRIDE)
     assert {name: value.string_value for name, value in execution.properties.items()} == record
     events = store.get_events_by_execution_ids([execution.id])
@@ -153,7 +158,7 @@ def changed(**parts):
 
 
 def not_blessed(runs: Runs, _: Path) -> None:
-    store = open_store(runs.config.work / "metadata.db", read_only=False)
+    store = runs.store
     [blessing] = store.get_artifacts_by_type("InfraBlessing")
     blessing.custom_properties["blessed"].int_value = 0
     store.put_artifacts([blessing])
@@ -197,8 +202,7 @@ def test_what_is_never_pushed(runs, damage, error, words):
     with pytest.raises(error, match=words):
         push_anyway(runs.config, BY, REASON)
     assert served_versions(runs.config.serving) == served
-    store = open_store(runs.config.work / "metadata.db")
-    assert store.get_executions_by_type(OVERRIDE) == []
+    assert runs.store.get_executions_by_type(OVERRIDE) == []
 
 
 @pytest.mark.parametrize("node", list(NODES))
@@ -218,7 +222,7 @@ def test_nobody_pushes_nothing(runs, by):
 
 
 def test_without_runs_there_is_nothing_to_push(runs):
-    with pytest.raises(EvaluationError, match="no run has reached its gate"):
+    with pytest.raises(EvaluationError, match="No run of override_test has reached its gate"):
         push_anyway(runs.config, BY, REASON)
     runs.add("one", RecallGate=pb.Execution.FAILED)
     with pytest.raises(EvaluationError, match="No run of override_test has reached its gate"):
