@@ -16,10 +16,10 @@ from components.dataset.label_map import LabelMap
 from components.errors import ClassLiftError, ConfigError
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.config import METADATA_VARIABLE, Config, load_config
-from pipelines.nodes import IR, NODES, TOPOLOGY
+from pipelines.nodes import IR, NODES, ON_GPU, TOPOLOGY
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMA = "schema.pbtxt"
+SCHEMA, SERVED = "schema.pbtxt", "models.config"
 CODE_SUFFIXES = {".py", ".j2", ".pbtxt"}
 CURATED_SCHEMA = ROOT / "components" / "rebalanced_example_gen" / SCHEMA
 
@@ -61,6 +61,20 @@ def compile_config(config: Config) -> Path:
     return folder
 
 
+def compile_all() -> None:
+    """Compiles every config in configs/, and writes for TF Serving which models they push."""
+    lines = []
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        print(f"compiling {path.relative_to(ROOT)}", flush=True)
+        config = load_config(path)
+        compile_config(config)
+        name, serving = json.dumps(config.name), json.dumps(str(config.serving))
+        lines.append(
+            f'  config {{ name: {name} base_path: {serving} model_platform: "tensorflow" }}\n'
+        )
+    _replace(compiled_root() / SERVED, f"model_config_list {{\n{''.join(lines)}}}\n")
+
+
 def write_compiled(config: Config) -> None:
     """Writes `pipeline.json`, `topology.json` and `schema.pbtxt`, and makes the metadata store."""
     folder, versions = compiled_folder(config), _versions(config)
@@ -85,6 +99,7 @@ def write_compiled(config: Config) -> None:
                 "upstream": sorted(node.pipeline_node.upstream_nodes),
                 "profile": NODES[node.pipeline_node.node_info.id][0],
                 "phase": NODES[node.pipeline_node.node_info.id][1],
+                "on_gpu": node.pipeline_node.node_info.id in ON_GPU,
             }
             for node in ir.nodes
         ],
@@ -107,10 +122,14 @@ def _stamp(config: Config, versions: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def compiled_root() -> Path:
+    """Where the compiled pipelines lie; the DAGs look for topologies there."""
+    return Path(os.environ.get("CLASSLIFT_COMPILED") or ROOT / "build" / "compiled")
+
+
 def compiled_folder(config: Config) -> Path:
-    """Where the compiled pipeline of a config lies; the DAGs look for topologies there."""
-    root = os.environ.get("CLASSLIFT_COMPILED") or ROOT / "build" / "compiled"
-    return Path(root) / config.name
+    """Where the compiled pipeline of a config lies."""
+    return compiled_root() / config.name
 
 
 def hash_files(paths: list[Path], root: Path) -> str:
