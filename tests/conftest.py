@@ -1,6 +1,7 @@
 """Shared by all tests: the environment of a detector backend, and real parts made once."""
 
 import os
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -36,5 +37,5 @@ def each_metadata_database(request: pytest.FixtureRequest, monkeypatch: pytest.M
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A Postgres server of this session's own; skips where none is installed."""
-    with start_postgres() as server:
+    with start_postgres("classlift", secrets.token_hex(16)) as server:
         yield server

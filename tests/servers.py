@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-USER = "classlift"
-
 
 def program(name: str) -> str:
     """Path of a server's program; skips the test without it."""
@@ -35,17 +33,18 @@ class Postgres:
     """A running server, whose one user must show a password."""
 
     port: int
+    user: str
     password: str
 
     def new_database(self) -> str:
         """Makes an empty database; returns its address, without the password."""
         name = f"test_{secrets.token_hex(8)}"
         self.run("createdb", name)
-        return f"postgresql://{USER}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://{self.user}@127.0.0.1:{self.port}/{name}"
 
     def run(self, name: str, *words: str) -> str:
         """Runs a client; returns what it says."""
-        login = ["--host=127.0.0.1", f"--port={self.port}", f"--username={USER}"]
+        login = ["--host=127.0.0.1", f"--port={self.port}", f"--username={self.user}"]
         environment = {**os.environ, "PGPASSWORD": self.password}
         command = [program(name), *login, *words]
         return subprocess.run(
@@ -54,23 +53,23 @@ class Postgres:
 
 
 @contextmanager
-def start_postgres() -> Iterator[Postgres]:
+def start_postgres(user: str, password: str) -> Iterator[Postgres]:
     """A server with a fresh cluster, which is gone afterwards."""
     initdb, pg_ctl = program("initdb"), program("pg_ctl")
-    user = "nobody" if os.geteuid() == 0 else None  # Postgres refuses to run as root
-    server = Postgres(free_port(), secrets.token_hex(16))
+    owner = "nobody" if os.geteuid() == 0 else None  # Postgres refuses to run as root
+    server = Postgres(free_port(), user, password)
     with tempfile.TemporaryDirectory(prefix="postgres") as folder:
-        password = Path(folder, "password")
-        password.write_text(server.password)
-        if user:
-            shutil.chown(folder, user)
-            shutil.chown(password, user)
+        file = Path(folder, "password")
+        file.write_text(password)
+        if owner:
+            shutil.chown(folder, owner)
+            shutil.chown(file, owner)
 
         def run(*command: str) -> None:
-            subprocess.run(command, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(command, user=owner, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
         data, log = f"{folder}/data", f"{folder}/log"
-        run(initdb, "-D", data, "-U", USER, f"--pwfile={password}", "--auth=scram-sha-256")
+        run(initdb, "-D", data, "-U", user, f"--pwfile={file}", "--auth=scram-sha-256")
         options = f"-c listen_addresses=127.0.0.1 -p {server.port} -k {folder} -c fsync=off"
         run(pg_ctl, "-D", data, "-l", log, "-o", options, "--wait", "start")
         try:

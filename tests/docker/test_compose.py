@@ -1,48 +1,23 @@
 """docker-compose.yml as Compose itself reads it: whole, closed to the network, no secret in it."""
 
 import json
-import os
 import re
-import runpy
-import shutil
-import subprocess
 import tomllib
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-COMPOSE = ROOT / ".tools" / "compose" / "compose" / "docker-compose"
-NAMES = runpy.run_path(str(ROOT / "docker" / "make_secrets.py"))["MAKERS"].keys()
-SECRETS = {name: f"secret-{name}" for name in NAMES - {"COMPOSE_PROFILES"}}
+from tests.docker.compose import COMPOSE, MAKERS, ROOT, all_services, compose
+
+SECRETS = {name: f"secret-{name}" for name in MAKERS if name != "COMPOSE_PROFILES"}
 pytestmark = [
     pytest.mark.unit,
     pytest.mark.skipif(not COMPOSE.exists(), reason="`make test` installs Compose"),
 ]
 
 
-def compose(folder: Path, secrets: dict[str, str], *words: str) -> subprocess.CompletedProcess:
-    """Runs Compose on a copy of the file, beside an `.env` of the test's own."""
-    shutil.copy(ROOT / "docker-compose.yml", folder)
-    (folder / ".env").write_text("".join(f"{k}={v}\n" for k, v in secrets.items()))
-    return subprocess.run(
-        [COMPOSE, *words],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
-def services(tmp_path_factory) -> dict[str, dict[str, Any]]:
-    """All services, of both profiles, with everything filled in."""
-    words = ["--profile", "cpu", "--profile", "gpu", "config", "--format", "json"]
-    result = compose(tmp_path_factory.mktemp("compose"), SECRETS, *words)
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)["services"]
+def services(tmp_path_factory):
+    return all_services(tmp_path_factory.mktemp("compose"), SECRETS)
 
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
