@@ -50,6 +50,7 @@ class Stack:
             "AIRFLOW_HOME": str(home),
             "CLASSLIFT_COMPILED": str(self.folder / "compiled"),
             # containers have a host each
+            "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": self.api.rpartition(":")[2],
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.folder / "logs"),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),

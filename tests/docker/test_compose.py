@@ -36,6 +36,11 @@ def test_no_secret_has_a_default(tmp_path, name):
     assert f"{name} is missing a value: run make secrets" in result.stderr
 
 
+def test_what_the_env_file_gives_is_required():
+    asked = re.findall(r"(?<!\$)\$\{\w+(.*?)\}", (ROOT / "docker-compose.yml").read_text())
+    assert set(asked) == {":?run make secrets"}
+
+
 def test_every_secret_comes_from_the_env_file(services):
     suspicious = re.compile("PASSWORD|SECRET|KEY|AUTH$|CONN|BROKER|BACKEND")
     for name, service in services.items():
