@@ -22,7 +22,7 @@ test: environments $(COMPOSE)  ## all tests
 test-unit: environments  ## the fast ones
 	@$(ML) -m pytest -m unit
 
-$(COMPOSE): requirements/compose.txt
+$(COMPOSE): requirements/compose.txt | environments
 	@$(UV) pip install --quiet --python $(ML) --target .tools/compose --require-hashes \
 	    --only-binary :all: --python-platform x86_64-manylinux_2_35 --requirement $<
 	@touch $@

@@ -72,6 +72,7 @@ def compile_all() -> None:
         lines.append(
             f'  config {{ name: {name} base_path: {serving} model_platform: "tensorflow" }}\n'
         )
+    compiled_root().mkdir(parents=True, exist_ok=True)
     _replace(compiled_root() / SERVED, f"model_config_list {{\n{''.join(lines)}}}\n")
 
 

@@ -127,6 +127,22 @@ def test_a_push_is_served_and_recorded(runs):
     assert [c.name for c in store.get_contexts_by_execution(execution.id)] == ["one"]
 
 
+@pytest.mark.usefixtures("each_metadata_database")
+def test_configs_may_share_a_database_and_the_names_of_runs(tmp_path):
+    """As two schedules do, which name their runs by the hour."""
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+    mine, other = (
+        Runs(load_config(make_project(tmp_path / name, name).config)) for name in ("mine", "other")
+    )
+    mine.add("one", "inconclusive")
+    other.add("one")
+    other.add("two")
+    assert push_anyway(mine.config, BY, REASON).parent == mine.config.serving
+    assert json.loads((mine.config.work / "verdict.json").read_text())["verdict"] == "inconclusive"
+    assert served_versions(other.config.serving) == []
+
+
 def test_the_latest_run_that_reached_its_gate_is_meant(runs):
     runs.add("one")
     runs.add("two", "inconclusive")
