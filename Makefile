@@ -1,9 +1,11 @@
 # Everything a user or a developer runs. Needs python3 and make; the rest is installed here.
 SHELL := /bin/sh
 ML := .venv/ml/bin/python
+UV = $(shell command -v uv || echo .tools/bin/uv)
+COMPOSE := .tools/compose/compose/docker-compose
 DATA ?= ../shared/data/carla
 
-.PHONY: demo test test-unit airflow lock lint format bench bench-recipes bench-carla bench-gate bench-causes pretrained clean environments help
+.PHONY: demo test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-gate bench-causes pretrained clean environments help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -14,14 +16,22 @@ environments:
 demo: environments  ## the whole pipeline on the demo's data, through Airflow
 	@$(ML) -m demo.run
 
-test: environments  ## all tests
+test: environments $(COMPOSE)  ## all tests
 	@$(ML) -m pytest
 
 test-unit: environments  ## the fast ones
 	@$(ML) -m pytest -m unit
 
+$(COMPOSE): requirements/compose.txt | environments
+	@$(UV) pip install --quiet --python $(ML) --target .tools/compose --require-hashes \
+	    --only-binary :all: --python-platform x86_64-manylinux_2_35 --requirement $<
+	@touch $@
+
 airflow: environments  ## the Airflow UI at http://localhost:8080 with the DAGs of configs/
 	@$(ML) -m pipelines.cli airflow
+
+secrets:  ## the secrets of docker-compose.yml, in .env; what is there stays
+	@python3 docker/make_secrets.py
 
 lint: environments  ## ruff and types
 	@$(ML) -m ruff check .

@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPILED = Path(os.environ.get("CLASSLIFT_COMPILED", ROOT / "build" / "compiled"))
 ML_PYTHON = os.environ.get("CLASSLIFT_ML_PYTHON", str(ROOT / ".venv" / "ml" / "bin" / "python"))
 
+# LocalExecutor has no queues; a pool it has.
+ON_GPU = {"queue": "gpu", "pool": "gpu"}
+
 
 def build_dag(compiled: Path) -> DAG:
     """The DAG of one compiled config, a task a node, a group a phase."""
@@ -46,6 +49,7 @@ def build_dag(compiled: Path) -> DAG:
                 compiled=str(compiled),
                 python=ML_PYTHON,
                 root=str(ROOT),
+                **(ON_GPU if node["on_gpu"] else {}),
             )
         for node in topology["nodes"]:
             for upstream in node["upstream"]:

@@ -15,7 +15,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 EXIT_NOTHING_TO_DO, EXIT_PERMANENT = 99, 78
 KILL_AFTER = 20  # seconds between SIGTERM and SIGKILL
 
-# What of the worker's environment a node sees: no secret of Airflow's is among it.
+# What of the worker's environment a node sees: no secret of Airflow's is among it. PGPASSWORD is of
+# ML Metadata's database, which the node writes to.
 PASSED_ON = (
     "PATH",
     "HOME",
@@ -24,7 +25,9 @@ PASSED_ON = (
     "TMPDIR",
     "LD_LIBRARY_PATH",
     "CUDA_VISIBLE_DEVICES",
+    "TF_CONFIG",
     "CLASSLIFT_VERBOSE",
+    "PGPASSWORD",
 )
 
 

@@ -37,16 +37,26 @@ def airflow_environment(home: Path) -> dict[str, str]:
 def migrate(home: Path) -> None:
     """Makes or updates Airflow's database; quick when it is current."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "migrate.log").open("w") as log:
+    _prepare(home, "db", "migrate")
+
+
+def make_pool(home: Path) -> None:
+    """Makes the pool of the nodes that want a GPU; a scheduler needs it, `dags test` does not."""
+    _prepare(home, "pools", "set", "gpu", "1", "One training at a time.")
+
+
+def _prepare(home: Path, *words: str) -> None:
+    path = home / "migrate.log"
+    with path.open("w") as log:
         result = subprocess.run(
-            [BIN / "airflow", "db", "migrate"],
+            [BIN / "airflow", *words],
             env=airflow_environment(home),
             stdout=log,
             stderr=subprocess.STDOUT,
             check=False,
         )
     if result.returncode:
-        raise ConfigError(f"Airflow's database could not be made; see {home / 'migrate.log'}.")
+        raise ConfigError(f"Airflow's database could not be prepared; see {path}.")
 
 
 def run_dag(

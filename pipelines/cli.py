@@ -22,7 +22,7 @@ from components.detectors.backends import ENVIRONMENTS, backend_of
 from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
 from components.recall_gate.settings import GateSettings
 from pipelines import airflow
-from pipelines.compile import compile_config
+from pipelines.compile import compile_all, compile_config
 from pipelines.config import load_config
 from pipelines.local_runner import run_pipeline
 from pipelines.run_node import VERBOSE_VARIABLE
@@ -78,14 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--verbose", action="store_true", help="show all logs of TensorFlow and TFX")
     run.add_argument("--json", action="store_true", help="print the verdict as JSON at the end")
 
-    _config_option(
-        command(
-            "compile",
-            _compile,
-            "Compile a config to TFX's IR and the topology that the DAG reads.",
-            "compile --config configs/digits.yaml",
-        )
+    compile_ = command(
+        "compile",
+        _compile,
+        "Compile a config to TFX's IR and the topology that the DAG reads.",
+        "compile --config configs/digits.yaml",
     )
+    compile_.add_argument("--config", type=Path, help="default: all in configs/")
     report = command(
         "report",
         _report,
@@ -266,7 +265,10 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 
 def _compile(arguments: argparse.Namespace) -> int:
-    print(compile_config(load_config(arguments.config)))
+    if arguments.config:
+        print(compile_config(load_config(arguments.config)))
+    else:
+        compile_all()
     return EXIT_OK
 
 
@@ -516,11 +518,10 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _airflow(_: argparse.Namespace) -> int:
-    for path in sorted((ROOT / "configs").glob("*.yaml")):
-        print(f"compiling {path.relative_to(ROOT)}", flush=True)
-        compile_config(load_config(path))
+    compile_all()
     home = ROOT / "build" / "airflow"
     airflow.migrate(home)
+    airflow.make_pool(home)
     print("starting Airflow; the UI will be at http://localhost:8080, Ctrl-C stops it", flush=True)
     with subprocess.Popen(
         [airflow.BIN / "airflow", "standalone"],

@@ -15,11 +15,11 @@ from typing import Any
 from components.dataset.label_map import LabelMap
 from components.errors import ClassLiftError, ConfigError
 from pipelines.bindings import RuntimeValues, bind
-from pipelines.config import Config, load_config
-from pipelines.nodes import IR, NODES, TOPOLOGY
+from pipelines.config import METADATA_VARIABLE, Config, load_config
+from pipelines.nodes import IR, NODES, ON_GPU, TOPOLOGY
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMA = "schema.pbtxt"
+SCHEMA, SERVED = "schema.pbtxt", "models.config"
 CODE_SUFFIXES = {".py", ".j2", ".pbtxt"}
 CURATED_SCHEMA = ROOT / "components" / "rebalanced_example_gen" / SCHEMA
 
@@ -61,6 +61,21 @@ def compile_config(config: Config) -> Path:
     return folder
 
 
+def compile_all() -> None:
+    """Compiles every config in configs/, and writes for TF Serving which models they push."""
+    lines = []
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        print(f"compiling {path.relative_to(ROOT)}", flush=True)
+        config = load_config(path)
+        compile_config(config)
+        name, serving = json.dumps(config.name), json.dumps(str(config.serving))
+        lines.append(
+            f'  config {{ name: {name} base_path: {serving} model_platform: "tensorflow" }}\n'
+        )
+    compiled_root().mkdir(parents=True, exist_ok=True)
+    _replace(compiled_root() / SERVED, f"model_config_list {{\n{''.join(lines)}}}\n")
+
+
 def write_compiled(config: Config) -> None:
     """Writes `pipeline.json`, `topology.json` and `schema.pbtxt`, and makes the metadata store."""
     folder, versions = compiled_folder(config), _versions(config)
@@ -85,6 +100,7 @@ def write_compiled(config: Config) -> None:
                 "upstream": sorted(node.pipeline_node.upstream_nodes),
                 "profile": NODES[node.pipeline_node.node_info.id][0],
                 "phase": NODES[node.pipeline_node.node_info.id][1],
+                "on_gpu": node.pipeline_node.node_info.id in ON_GPU,
             }
             for node in ir.nodes
         ],
@@ -102,14 +118,19 @@ def _versions(config: Config) -> dict[str, str]:
 def _stamp(config: Config, versions: dict[str, str]) -> str:
     """Changes when anything does that the compiled pipeline depends on."""
     pipelines = hash_files(sorted((ROOT / "pipelines").glob("*.py")), ROOT)
-    parts = [config.path.read_text(), str(ROOT), versions, pipelines]
+    metadata = os.environ.get(METADATA_VARIABLE)
+    parts = [config.path.read_text(), str(ROOT), versions, pipelines, metadata]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def compiled_root() -> Path:
+    """Where the compiled pipelines lie; the DAGs look for topologies there."""
+    return Path(os.environ.get("CLASSLIFT_COMPILED") or ROOT / "build" / "compiled")
+
+
 def compiled_folder(config: Config) -> Path:
-    """Where the compiled pipeline of a config lies; the DAGs look for topologies there."""
-    root = os.environ.get("CLASSLIFT_COMPILED") or ROOT / "build" / "compiled"
-    return Path(root) / config.name
+    """Where the compiled pipeline of a config lies."""
+    return compiled_root() / config.name
 
 
 def hash_files(paths: list[Path], root: Path) -> str:
@@ -127,15 +148,16 @@ def _compile(
     from google.protobuf import json_format, text_format
     from tfx.dsl.compiler import compiler
 
-    from pipelines.metadata import initialise
+    from pipelines.metadata import connection_to, initialise
     from pipelines.pipeline import build_pipeline
 
     schema_file = folder / SCHEMA
     _replace(schema_file, text_format.MessageToString(curated_schema(config.label_map)))
-    pipeline = build_pipeline(config, defaults, schema_file, versions)
+    connection = connection_to(config.work)
+    pipeline = build_pipeline(config, defaults, schema_file, versions, connection)
     ir = compiler.Compiler().compile(pipeline)
     _replace(folder / IR, json_format.MessageToJson(ir, sort_keys=True))
-    initialise(config.work / "metadata.db")
+    initialise(connection)
     return ir
 
 

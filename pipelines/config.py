@@ -19,6 +19,8 @@ from components.transforms import LOCAL_OPTIONS
 from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE, check
 
 ROOT = Path(__file__).resolve().parent.parent
+METADATA_VARIABLE = "CLASSLIFT_METADATA"
+"""Names the Postgres database of ML Metadata; by default each config has SQLite in its folder."""
 
 
 def _group_schema(group: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pipelines.config import Config
 from pipelines.metadata import (
     OVERRIDE,
     ROLLBACK,
+    connection_to,
     maker_of,
     open_existing,
     output_artifact,
@@ -79,7 +80,7 @@ def _describe(config: Config, number: int | None, provenance: Mapping[str, Any])
         "lost": None,
     }
     try:
-        store = open_existing(config.work / "metadata.db")
+        store = open_existing(connection_to(config.work))
         _add_records(known, store, config.name)
     except EvaluationError as error:
         known["lost"] = f"{error} This is what is known without it."

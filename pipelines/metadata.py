@@ -1,13 +1,19 @@
 """What ClassLift asks of ML Metadata beyond what TFX does by itself."""
 
+import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.errors import EvaluationError
+from components.errors import ConfigError, EvaluationError
+from pipelines.config import METADATA_VARIABLE
 
+ADDRESS = re.compile(
+    r"postgresql://(?P<user>[\w.-]+)@(?P<host>[\w.-]+)(:(?P<port>\d+))?/(?P<dbname>[\w.-]+)"
+)
 DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
 
 OVERRIDE, ROLLBACK = "ClassLiftOverride", "ClassLiftRollback"
@@ -16,31 +22,77 @@ OVERRIDE, ROLLBACK = "ClassLiftOverride", "ClassLiftRollback"
 PUSHED_MODEL = "PushedModel"
 
 
-def initialise(database: Path) -> None:
-    """Creates the tables once: two first connections at the same time can fail."""
-    database.parent.mkdir(parents=True, exist_ok=True)
-    open_store(database, read_only=False)
+def connection_to(work: Path) -> pb.ConnectionConfig:
+    """Where the metadata of a config are: SQLite in its work folder, or the Postgres database that
+    CLASSLIFT_METADATA names, which all configs share.
 
+    There is never a password in it, for it is compiled and recorded: libpq, the client library of
+    Postgres, takes the password from PGPASSWORD or ~/.pgpass.
 
-def open_store(database: Path, read_only: bool = True) -> metadata_store.MetadataStore:
-    """Opens an SQLite metadata store."""
+    Raises ConfigError for an address that is not of this form.
+    """
     connection = pb.ConnectionConfig()
-    connection.sqlite.filename_uri = str(database)
-    mode = pb.SqliteMetadataSourceConfig
-    connection.sqlite.connection_mode = mode.READONLY if read_only else mode.READWRITE_OPENCREATE
-    return metadata_store.MetadataStore(connection)
+    address = os.environ.get(METADATA_VARIABLE)
+    if not address:
+        connection.sqlite.filename_uri = str(work / "metadata.db")
+        mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        connection.sqlite.connection_mode = mode
+        return connection
+    parts = ADDRESS.fullmatch(address)
+    if parts is None:
+        raise ConfigError(
+            f"{METADATA_VARIABLE} must be postgresql://USER@HOST:PORT/DATABASE, without a "
+            "password: that is taken from PGPASSWORD or ~/.pgpass."
+        )
+    postgres = pb.PostgreSQLDatabaseConfig(**parts.groupdict("5432"), skip_db_creation=True)
+    connection.postgresql.CopyFrom(postgres)
+    return connection
 
 
-def open_existing(database: Path, read_only: bool = True) -> metadata_store.MetadataStore:
-    """As `open_store`; raises EvaluationError when there is no store, or it can't be read."""
-    if not database.exists():
-        raise EvaluationError(f"{database}: there is no ML Metadata.")
+def initialise(connection: pb.ConnectionConfig) -> None:
+    """Creates the tables once: two first connections at the same time can fail.
+
+    Raises ConfigError when a Postgres database can't be opened.
+    """
+    if connection.HasField("sqlite"):
+        Path(connection.sqlite.filename_uri).parent.mkdir(parents=True, exist_ok=True)
     try:
-        return open_store(database, read_only)
+        open_store(connection, read_only=False)
+    except RuntimeError as error:
+        if connection.HasField("sqlite"):
+            raise
+        raise ConfigError(
+            f"The database that {METADATA_VARIABLE} names can't be opened: does it exist, is its "
+            "server up, is its password in PGPASSWORD or ~/.pgpass?"
+        ) from error
+
+
+def open_store(
+    connection: pb.ConnectionConfig, read_only: bool = True
+) -> metadata_store.MetadataStore:
+    """Opens a metadata store; read_only guards SQLite alone."""
+    config = pb.ConnectionConfig()
+    config.CopyFrom(connection)
+    if read_only and config.HasField("sqlite"):
+        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+    return metadata_store.MetadataStore(config)
+
+
+def open_existing(
+    connection: pb.ConnectionConfig, read_only: bool = True
+) -> metadata_store.MetadataStore:
+    """As `open_store`; raises EvaluationError when there is no store, or it can't be read."""
+    place = METADATA_VARIABLE
+    if connection.HasField("sqlite"):
+        place = connection.sqlite.filename_uri
+        if not Path(place).exists():
+            raise EvaluationError(f"{place}: there is no ML Metadata.")
+    try:
+        return open_store(connection, read_only)
     except RuntimeError as error:
         reason = str(error).partition(" query:")[0]
         raise EvaluationError(
-            f"{database}: ML Metadata can't be read ({reason}); put it back, or move it away."
+            f"{place}: ML Metadata can't be read ({reason}); put it back, or move it away."
         ) from None
 
 

@@ -23,3 +23,6 @@ NODES: dict[str, tuple[str, str]] = {
     "Pusher": (LIGHT, "push"),
 }
 """Profile and phase by node id, in the order of the pipeline."""
+
+ON_GPU = {"ChampionDetect", "Trainer", "ChallengerDetect"}
+"""Nodes that are faster with a GPU: they wait in the queue of its worker, one at a time."""

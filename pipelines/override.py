@@ -14,6 +14,8 @@ from components.serving_folder import champion_name, next_version, served_versio
 from pipelines.config import Config
 from pipelines.metadata import (
     OVERRIDE,
+    connection_to,
+    initialise,
     input_ids,
     nodes_done,
     open_store,
@@ -40,10 +42,9 @@ def push_anyway(config: Config, by: str, reason: str, run_id: str | None = None)
     check. Nothing is pushed then.
     """
     record = signed(by, reason)
-    database = config.work / "metadata.db"
-    if not database.exists():
-        raise EvaluationError(f"{config.work}: no run has reached its gate yet.")
-    store = open_store(database, read_only=False)
+    connection = connection_to(config.work)
+    initialise(connection)
+    store = open_store(connection, read_only=False)
     run_id = run_id or _latest(store, config.name)
     missing = NEEDED - nodes_done(store, config.name, run_id)
     if missing:

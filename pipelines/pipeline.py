@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
+from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
 from components.bulk_detect.component import BulkDetect
@@ -20,13 +21,18 @@ from pipelines.config import Config
 
 
 def build_pipeline(
-    config: Config, defaults: RuntimeValues, schema_file: Path, versions: dict[str, str]
+    config: Config,
+    defaults: RuntimeValues,
+    schema_file: Path,
+    versions: dict[str, str],
+    connection: metadata_store_pb2.ConnectionConfig,
 ) -> tfx.dsl.Pipeline:
     """All nodes of the design's section 3, wired.
 
     defaults: what the runtime parameters are when a run sets nothing.
     schema_file: the curated TFDV schema with the model's classes filled in.
     versions: `code` and `model`, hashes that the cache is keyed by.
+    connection: to ML Metadata.
     """
     values = {
         name: tfx.dsl.experimental.RuntimeParameter(name, type(value), value)
@@ -34,9 +40,6 @@ def build_pipeline(
     }
     code: dict[str, Any] = {"code_version": versions["code"]}
     label_map = str(config.model / "label_map.pbtxt")
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(
-        str(config.work / "metadata.db")
-    )
 
     snapshot = DatasetSnapshot(
         sources=config.source_records,

@@ -8,7 +8,14 @@ from components.dataset.writers import new_folder
 from components.errors import ConfigError
 from components.serving_folder import next_version, served_versions, version_folder
 from pipelines.config import Config
-from pipelines.metadata import ROLLBACK, initialise, open_existing, pushed_model, record_push
+from pipelines.metadata import (
+    ROLLBACK,
+    connection_to,
+    initialise,
+    open_existing,
+    pushed_model,
+    record_push,
+)
 from pipelines.override import signed
 
 
@@ -39,10 +46,10 @@ def roll_back(config: Config, by: str, reason: str, to: int | None = None) -> Pa
     folder = version_folder(config.serving, to)
     record |= {"version": str(to), "replaced": str(versions[-1])}
 
-    database = config.work / "metadata.db"
-    if not database.exists():
-        initialise(database)  # a rollback can't wait until lost metadata are found
-    store = open_existing(database, read_only=False)
+    connection = connection_to(config.work)
+    if connection.HasField("sqlite") and not Path(connection.sqlite.filename_uri).exists():
+        initialise(connection)  # a rollback can't wait until lost metadata are found
+    store = open_existing(connection, read_only=False)
     pushed = pushed_model(store, to)
     with next_version(config.serving) as destination, new_folder(destination) as draft:
         shutil.copytree(folder, draft, dirs_exist_ok=True)

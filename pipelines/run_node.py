@@ -138,11 +138,10 @@ def _run(
     runtime_parameter_utils.substitute_runtime_parameter(ir, {**values, "pipeline-run-id": run_id})
     pipeline_node = next(n.pipeline_node for n in ir.nodes if n.pipeline_node.node_info.id == name)
     deployment = runner_utils.extract_local_deployment_config(ir)
-    database = Path(topology["work"]) / "metadata.db"
-    connection = deployment.metadata_connection_config
-    mlmd = metadata.Metadata(getattr(connection, connection.WhichOneof("connection_config")))
+    connection = deployment.metadata_connection_config.database_connection_config
+    mlmd = metadata.Metadata(connection)
 
-    store = classlift_metadata.open_store(database)
+    store = classlift_metadata.open_store(connection)
     missing = set(node["upstream"]) - classlift_metadata.nodes_done(store, topology["name"], run_id)
     if missing:
         raise PipelineError(
@@ -167,7 +166,7 @@ def _run(
     ).launch()
 
     # launch() returns normally when inputs can't be resolved: only the store knows the truth.
-    store = classlift_metadata.open_store(database)
+    store = classlift_metadata.open_store(connection)
     if info is None or info.execution_id is None:
         raise PipelineError(f"Run {run_id}: the inputs of {name} can't be resolved.")
     from ml_metadata.proto import metadata_store_pb2

@@ -9,7 +9,13 @@ from typing import Any
 from ml_metadata.metadata_store import MetadataStore
 
 from components.recall_gate.verdict import REPORT, VERDICT, read_verdict
-from pipelines.metadata import open_store, output_artifact, output_artifacts, override_of
+from pipelines.metadata import (
+    connection_to,
+    open_store,
+    output_artifact,
+    output_artifacts,
+    override_of,
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ def summarise(work: Path, pipeline: str, run_id: str) -> Summary:
 
     Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.
     """
-    verdict, folder = read_result(open_store(work / "metadata.db"), pipeline, run_id)
+    verdict, folder = read_result(open_store(connection_to(work)), pipeline, run_id)
     (work / VERDICT).write_text(json.dumps(verdict, indent=1))
     shutil.copy(folder / REPORT, work / REPORT)
     records = [json.loads(p.read_text()) for p in (work / "runs" / run_id).glob("*.json")]

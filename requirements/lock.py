@@ -3,6 +3,7 @@
 python3 requirements/lock.py
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,21 +12,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import install
 
 HERE = Path(__file__).resolve().parent
-OVERRIDES = {"ml": HERE / "ml-overrides.txt"}
+NAMES = ("uv", "compose", "airflow", "ml", "ml-gpu")  # ml-gpu is ml.txt and what it adds
+OVERRIDES = {
+    "ml": ["ml-overrides.txt"],
+    "ml-gpu": ["ml-overrides.txt", "ml-gpu-overrides.txt"],
+}
 
 
 def main() -> int:
     """Writes every lock; returns the exit code."""
     uv = install.find_uv()
-    for name in ("uv", *install.LOCKS):
+    os.chdir(HERE)  # the locks name files without folders
+    for name in NAMES:
         install.say("locking requirements/{}.in".format(name))
         command = [uv, "pip", "compile", "--quiet", "--no-header", "--generate-hashes", "--upgrade"]
         command += ["--no-emit-index-url", "--no-emit-find-links"]
         command += ["--python-version", install.PYTHON]
         command += ["--python-platform", "x86_64-manylinux_2_28"]
-        if name in OVERRIDES:
-            command += ["--override", OVERRIDES[name]]
-        install.run([*command, HERE / (name + ".in"), "--output-file", HERE / (name + ".txt")])
+        for overrides in OVERRIDES.get(name, []):
+            command += ["--override", overrides]
+        install.run([*command, name + ".in", "--output-file", name + ".txt"])
     return 0
 
 

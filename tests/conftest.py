@@ -1,10 +1,13 @@
 """Shared by all tests: the environment of a detector backend, and real parts made once."""
 
 import os
+import secrets
+from collections.abc import Iterator
 
 import pytest
 
 from components.detectors.backends import ENVIRONMENTS
+from tests.servers import Postgres, start_postgres
 
 BACKEND_VARIABLE = "CLASSLIFT_TEST_BACKEND"
 BACKEND = os.environ.get(BACKEND_VARIABLE, "od_api")
@@ -20,3 +23,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker(pytest.mark.unit)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def each_metadata_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs twice: with SQLite in the work folder, and with a database of a server."""
+    if request.param == "postgres":
+        server = request.getfixturevalue("postgres")
+        monkeypatch.setenv("CLASSLIFT_METADATA", server.new_database())
+        monkeypatch.setenv("PGPASSWORD", server.password)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A Postgres server of this session's own; skips where none is installed."""
+    with start_postgres("classlift", secrets.token_hex(16)) as server:
+        yield server

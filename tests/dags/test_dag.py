@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.airflow import BIN, airflow_environment
-from pipelines.nodes import NODES
+from pipelines.nodes import NODES, ON_GPU
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +26,7 @@ print(json.dumps({
     "dag": dag.dag_id,
     "upstream": {t.task_id: sorted(t.upstream_task_ids) for t in dag.tasks},
     "groups": sorted(dag.task_group.get_task_group_dict().keys() - {None}),
+    "on_gpu": sorted(t.task_id for t in dag.tasks if (t.queue, t.pool) == ("gpu", "gpu")),
     "params": {name: dag.params.get_param(name).schema for name in dag.params},
     "imported": sorted(ours),
     "seconds": seconds,
@@ -43,7 +44,12 @@ def parsed(tmp_path_factory) -> dict:
         "parameters": {"target": {"type": "string", "enum": ["7", "8"]}},
         "defaults": {"target": "8"},
         "nodes": [
-            {"id": node, "upstream": nodes[i - 1 : i] if i else [], "phase": NODES[node][1]}
+            {
+                "id": node,
+                "upstream": nodes[i - 1 : i] if i else [],
+                "phase": NODES[node][1],
+                "on_gpu": node in ON_GPU,
+            }
             for i, node in enumerate(nodes)
         ],
     }
@@ -68,6 +74,10 @@ def test_one_task_a_node_wired_as_compiled(parsed):
         node: nodes[i - 1 : i] if i else [] for i, node in enumerate(nodes)
     }
     assert parsed["groups"] == sorted({phase for _, phase in NODES.values()})
+
+
+def test_what_wants_a_gpu_waits_in_its_queue_and_its_pool(parsed):
+    assert parsed["on_gpu"] == ["ChallengerDetect", "ChampionDetect", "Trainer"]
 
 
 def test_the_form_offers_the_classes(parsed):

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.bundle import Bundle
 from components.serving_folder import champion_name, served_provenance, served_versions
 from pipelines.config import Config, load_config
-from pipelines.metadata import open_store
+from pipelines.metadata import connection_to, open_store
 from tests.project import make_project
 
 VERDICT = {
@@ -78,6 +79,10 @@ class Runs:
         )
         return folder
 
+    @property
+    def store(self) -> MetadataStore:
+        return open_store(connection_to(self.config.work), read_only=False)
+
     def push(self, run_id: str, version: int) -> Path:
         """A run that the gate blessed, its Pusher's version, and a later run from the cache."""
         self.add(run_id, "push")
@@ -107,7 +112,7 @@ class Runs:
         **properties: pb.Value,
     ) -> None:
         """Adds what a node puts out to `outputs`, unless it is there: then it is put out again."""
-        store = open_store(self.config.work / "metadata.db", read_only=False)
+        store = self.store
         reads, kind = NODES[node]
         contexts = [
             pb.Context(type_id=store.put_context_type(pb.ContextType(name=kind)), name=name)

@@ -10,14 +10,17 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from components.bundle import Bundle
 from components.errors import ConfigError, EvaluationError, ModelError
 from components.serving_folder import champion_name, served_provenance, served_versions
-from pipelines.metadata import OVERRIDE, open_store
+from pipelines.config import load_config
+from pipelines.metadata import OVERRIDE
 from pipelines.override import NEEDED, push_anyway
 from tests.pipelines.conftest import VERDICT, Runs, provenance_of
+from tests.project import make_project
 
 pytestmark = pytest.mark.unit
 BY, REASON = "Ada Lovelace", "All errors that are left are errors of the labels."
 
 
+@pytest.mark.usefixtures("each_metadata_database")
 def test_a_push_is_served_and_recorded(runs):
     runs.add("one")
     config, destination = runs.config, push_anyway(runs.config, f" {BY} ", REASON)
@@ -34,7 +37,7 @@ def test_a_push_is_served_and_recorded(runs):
     verdict = json.loads((config.work / "verdict.json").read_text())
     assert (verdict["pushed"], verdict["override"]) == (str(destination), record)
 
-    store = open_store(config.work / "metadata.db")
+    store = runs.store
     [execution] = store.get_executions_by_type(OVERRIDE)
     assert {name: value.string_value for name, value in execution.properties.items()} == record
     events = store.get_events_by_execution_ids([execution.id])
@@ -45,6 +48,22 @@ def test_a_push_is_served_and_recorded(runs):
         "PushedModel": pb.Event.OUTPUT,
     }
     assert [c.name for c in store.get_contexts_by_execution(execution.id)] == ["one"]
+
+
+@pytest.mark.usefixtures("each_metadata_database")
+def test_configs_may_share_a_database_and_the_names_of_runs(tmp_path):
+    """As two schedules do, which name their runs by the hour."""
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+    mine, other = (
+        Runs(load_config(make_project(tmp_path / name, name).config)) for name in ("mine", "other")
+    )
+    mine.add("one", "inconclusive")
+    other.add("one")
+    other.add("two")
+    assert push_anyway(mine.config, BY, REASON).parent == mine.config.serving
+    assert json.loads((mine.config.work / "verdict.json").read_text())["verdict"] == "inconclusive"
+    assert served_versions(other.config.serving) == []
 
 
 def test_the_latest_run_that_reached_its_gate_is_meant(runs):
@@ -78,7 +97,7 @@ def changed(**parts):
 
 
 def not_blessed(runs: Runs, _: Path) -> None:
-    store = open_store(runs.config.work / "metadata.db", read_only=False)
+    store = runs.store
     [blessing] = store.get_artifacts_by_type("InfraBlessing")
     blessing.custom_properties["blessed"].int_value = 0
     store.put_artifacts([blessing])
@@ -122,8 +141,7 @@ def test_what_is_never_pushed(runs, damage, error, words):
     with pytest.raises(error, match=words):
         push_anyway(runs.config, BY, REASON)
     assert served_versions(runs.config.serving) == served
-    store = open_store(runs.config.work / "metadata.db")
-    assert store.get_executions_by_type(OVERRIDE) == []
+    assert runs.store.get_executions_by_type(OVERRIDE) == []
 
 
 @pytest.mark.parametrize("node", sorted(NEEDED))
@@ -143,7 +161,7 @@ def test_nobody_pushes_nothing(runs, by):
 
 
 def test_without_runs_there_is_nothing_to_push(runs):
-    with pytest.raises(EvaluationError, match="no run has reached its gate"):
+    with pytest.raises(EvaluationError, match="No run of runs_test has reached its gate"):
         push_anyway(runs.config, BY, REASON)
     runs.add("one", RecallGate=pb.Execution.FAILED)
     with pytest.raises(EvaluationError, match="No run of runs_test has reached its gate"):

@@ -11,7 +11,7 @@ from components.bundle import Bundle
 from components.errors import ConfigError, EvaluationError, ModelError
 from components.serving_folder import champion_name, served_provenance, served_versions
 from pipelines import cli
-from pipelines.metadata import ROLLBACK, open_store, properties_of
+from pipelines.metadata import ROLLBACK, connection_to, open_store, properties_of
 from pipelines.override import push_anyway
 from pipelines.rollback import roll_back
 from tests.pipelines.conftest import Runs, provenance_of
@@ -47,7 +47,7 @@ def test_the_version_before_the_newest_is_served_again(two):
     assert Bundle(destination).operating_points()["3"] == 0.3
     assert "rollback_of" not in Bundle(config.serving / "5").provenance()
 
-    store = open_store(config.work / "metadata.db")
+    store = open_store(connection_to(config.work))
     [execution] = store.get_executions_by_type(ROLLBACK)
     assert properties_of(execution) == record
     events = store.get_events_by_execution_ids([execution.id])
@@ -90,7 +90,7 @@ def test_a_version_that_is_not_in_the_metadata_is_served_again(two, lost):
         database.unlink()
     shutil.copytree(two.config.serving / "5", two.config.serving / "4")
     roll_back(two.config, BY, REASON, 4)
-    store = open_store(database)
+    store = open_store(connection_to(two.config.work))
     [execution] = store.get_executions_by_type(ROLLBACK)
     events = store.get_events_by_execution_ids([execution.id])
     assert [event.type for event in events] == [pb.Event.OUTPUT]
@@ -101,7 +101,7 @@ def test_rollbacks_at_once_get_versions_of_their_own(two):
         found = set(pool.map(lambda _: roll_back(two.config, BY, REASON, 5), range(4)))
     assert len(found) == 4
     assert served_versions(two.config.serving) == [5, 6, *sorted(int(p.name) for p in found)]
-    store = open_store(two.config.work / "metadata.db")
+    store = open_store(connection_to(two.config.work))
     assert len(store.get_executions_by_type(ROLLBACK)) == 4
 
 

@@ -38,8 +38,3 @@ def test_override_is_still_needed(override):
         version = metadata.version(override.name)
         needed = any(version not in r.specifier for _, r in asked_for(override.name))
     assert needed, f"nothing conflicts with {override.name} any more: drop the override"
-
-
-def test_no_address_of_an_index_in_the_locks():
-    for lock in FOLDER.glob("*.txt"):
-        assert "://" not in lock.read_text(), lock

@@ -4,14 +4,14 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.recall_gate.uses import EVALUATION, TEST_SET, id_of_test_set, recorded_uses
+from pipelines.metadata import connection_to
 
 pytestmark = pytest.mark.unit
 
 
+@pytest.mark.usefixtures("each_metadata_database")
 def test_counts_the_evaluations_on_each_test_set(tmp_path):
-    config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = str(tmp_path / "metadata.db")
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    config = connection_to(tmp_path)
     connection, store = json_format.MessageToJson(config), metadata_store.MetadataStore(config)
     asked = id_of_test_set(["a", "b"])
     assert recorded_uses(connection, asked) == 0  # nor is the type known yet

@@ -1,0 +1,219 @@
+"""The services of docker-compose.yml as processes of this machine: their commands, environment and
+health checks, on real Postgres and Redis servers. Only hosts, ports and folders are replaced."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo import scenes
+from tests.docker.compose import COMPOSE, MAKERS, ROOT, all_services
+from tests.project import make_project
+from tests.servers import Postgres, free_port, program, start_postgres
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not COMPOSE.exists(), reason="`make test` installs Compose"),
+]
+NAME = "compose_test"
+DAG = f"classlift_retrain_{NAME}"
+LONG_RUNNING = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "cpu-worker")
+
+
+@dataclass
+class Stack:
+    """The services of the file, each with a home of its own below one folder."""
+
+    folder: Path
+    services: dict[str, dict[str, Any]]
+    api: str
+    password: str
+    metadata: Postgres
+    running: dict[str, subprocess.Popen] = field(default_factory=dict)
+
+    def environment(self, name: str) -> dict[str, str]:
+        home = self.folder / name
+        home.mkdir(exist_ok=True)
+        return {
+            "PATH": f"{ROOT}/.venv/airflow/bin:{os.environ['PATH']}",
+            "HOME": str(home),
+            "AIRFLOW_HOME": str(home),
+            "CLASSLIFT_COMPILED": str(self.folder / "compiled"),
+            # containers have a host each
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": self.api.rpartition(":")[2],
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.folder / "logs"),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            **self.services[name].get("environment", {}),
+        }
+
+    def run(self, name: str, *words: str) -> str:
+        """A job to its end; `words` stand for its command. What it says."""
+        result = subprocess.run(
+            words or self.services[name]["command"],
+            env=self.environment(name),
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        assert result.returncode == 0, f"{name}: {result.stdout[-3000:]}"
+        return result.stdout
+
+    def start(self, name: str) -> None:
+        command = list(self.services[name]["command"])
+        if "celery" in command:
+            command += ["--celery-hostname", f"celery@{name}"]
+        with (self.folder / f"{name}.log").open("w") as log:
+            self.running[name] = subprocess.Popen(
+                command,
+                env=self.environment(name),
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def healthy(self, name: str) -> bool:
+        kind, *words = self.services[name]["healthcheck"]["test"]
+        if kind == "CMD-SHELL":
+            words = ["sh", "-c", words[0].replace("$(hostname)", name)]
+        check = subprocess.run(words, env=self.environment(name), capture_output=True, check=False)
+        return check.returncode == 0
+
+    def wait(self, what: str, found: Any, seconds: float) -> Any:
+        """What `found` returns once it is true; fails when it is not in time, or a service ends."""
+        deadline = time.monotonic() + seconds
+        while not (value := found()):
+            ended = [name for name, process in self.running.items() if process.poll() is not None]
+            assert not ended, f"{ended[0]}: {(self.folder / f'{ended[0]}.log').read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"{what}: not in {seconds} s"
+            time.sleep(1)
+        return value
+
+    def ask(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
+        """The answer of Airflow's REST API; None where it refuses or knows nothing of it."""
+        request = urllib.request.Request(
+            f"http://{self.api}{path}", json.dumps(body).encode() if body else None, method=method
+        )
+        request.add_header("Content-Type", "application/json")
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return None
+
+    def stop(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            alive = [process for process in self.running.values() if process.poll() is None]
+            for process in alive:
+                os.killpg(process.pid, number)
+            for process in alive:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory) -> Iterator[Stack]:
+    """Databases, Redis and all jobs that run once."""
+    program("redis-server")
+    folder = tmp_path_factory.mktemp("stack")
+    values = {name: make() for name, make in MAKERS.items()}
+    with contextlib.ExitStack() as servers:
+        airflow_db = servers.enter_context(start_postgres("airflow", values["AIRFLOW_DB_PASSWORD"]))
+        metadata = servers.enter_context(start_postgres("metadata", values["METADATA_DB_PASSWORD"]))
+        for server in (airflow_db, metadata):  # as the image does
+            server.run("createdb", server.user)
+        redis, api = free_port(), free_port()
+        text = json.dumps(all_services(folder, values))
+        for there, here in {
+            "airflow-db:5432": f"127.0.0.1:{airflow_db.port}",
+            "metadata-db:5432": f"127.0.0.1:{metadata.port}",
+            "redis:6379": f"127.0.0.1:{redis}",
+            "redis-server -": f"redis-server - --bind 127.0.0.1 --port {redis} --dir {folder}",
+            "redis-cli": f"redis-cli -p {redis}",
+            "api-server:8080": f"127.0.0.1:{api}",
+            "127.0.0.1:8080": f"127.0.0.1:{api}",
+            "/opt/classlift": str(ROOT),
+            "$$": "$",
+        }.items():
+            assert there in text, there
+            text = text.replace(there, here)
+        stack = Stack(
+            folder, json.loads(text), f"127.0.0.1:{api}", values["ADMIN_PASSWORD"], metadata
+        )
+        try:
+            stack.start("redis")
+            stack.wait("redis", lambda: stack.healthy("redis"), 20)
+            for job in ("migrate", "pool", "admin", "admin", "compile"):
+                said = stack.run(job)
+                assert not [
+                    secret for secret in values.values() if len(secret) > 3 and secret in said
+                ]
+            yield stack
+        finally:
+            stack.stop()
+
+
+def test_redis_wants_a_password(stack):
+    port = stack.services["worker"]["environment"]["AIRFLOW__CELERY__BROKER_URL"]
+    port = port.rpartition(":")[2].partition("/")[0]
+    answer = subprocess.run(
+        [program("redis-cli"), "-p", port, "ping"], capture_output=True, text=True, check=False
+    )
+    assert "NOAUTH" in answer.stdout
+
+
+def test_a_run_goes_through_both_queues(stack):
+    project = make_project(stack.folder, NAME)
+    for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
+        scenes.write_split(split, stack.folder / "data" / split.name, 60)
+    stack.run("compile", "./classlift", "compile", "--config", str(project.config))
+    for name in LONG_RUNNING:
+        stack.start(name)
+    for name in LONG_RUNNING:
+        stack.wait(name, lambda name=name: stack.healthy(name), 240)
+
+    def login(password: str) -> Any:
+        return stack.ask("POST", "/auth/token", {"username": "admin", "password": password})
+
+    assert login("admin") is None
+    token = login(stack.password)["access_token"]
+    assert stack.ask("GET", "/api/v2/pools/gpu", token=token)["slots"] == 1
+    dag = f"/api/v2/dags/{DAG}"
+    stack.wait("the DAG", lambda: stack.ask("GET", dag, token=token), 120)
+    assert stack.ask("PATCH", dag, {"is_paused": False}, token)
+    run = stack.ask("POST", f"{dag}/dagRuns", {"logical_date": None}, token)
+    tasks = f"{dag}/dagRuns/{run['dag_run_id']}/taskInstances"
+
+    def states() -> dict[str, tuple[str, str]]:
+        found = stack.ask("GET", tasks, token=token)["task_instances"]
+        return {task["task_id"]: (task["state"], task["queue"]) for task in found}
+
+    def done(task: str) -> bool:
+        now = states()
+        assert "failed" not in {state for state, _ in now.values()}, now
+        return now[task][0] == "success"
+
+    stack.wait("the first task", lambda: done("DatasetSnapshot"), 120)
+    stack.wait("the first task on the gpu queue", lambda: done("ChampionDetect"), 300)
+    now = states()
+    assert now["DatasetSnapshot"] == ("success", "default")
+    assert now["ChampionDetect"] == ("success", "gpu")
+    stack.ask("PATCH", f"{dag}/dagRuns/{run['dag_run_id']}", {"state": "failed"}, token)
+    assert "ChampionDetect" in stack.metadata.run("pg_dump", "metadata")
