@@ -31,11 +31,12 @@ from components.metrics.matching import match
 from components.metrics.summary import summarize
 from components.metrics.taxonomy import classify, costs, counts_at
 from components.recall_gate.evidence import ModelMatches, weigh
+from components.recall_gate.settings import GateSettings
 
 IMAGES, OBJECTS_AN_IMAGE, CLASSES, ROUNDS = 5000, 20, 80, 3
 SIDE = 640  # px
 LABELS = tuple(f"class {k:02d}" for k in range(CLASSES))
-PRECISION, TOLERANCE = 0.8, 1e-6
+TOLERANCE = 1e-6
 
 FOUND, AGAIN, INVENTED = 0.85, 0.25, 0.40
 """Detections of each sort, as a share of the objects."""
@@ -153,7 +154,7 @@ def judge(
         summaries = [summarize(boxes, found, image_ids, LABELS) for found in models]
     with watch.part("operating points, 2000 resamples, bounds"):
         both = [ModelMatches(model, model) for model in matches]
-        compared = weigh(*both, LABELS, target, PRECISION, deployed)
+        compared = weigh(*both, LABELS, target, GateSettings(), deployed)
     points = (compared.champion_points, compared.challenger_points)
     for model, chosen in zip(matches, points, strict=True):
         with watch.part("curves"):

@@ -32,6 +32,7 @@ from components.errors import (
     PipelineError,
 )
 from components.progress import begin, say
+from components.recall_gate.verdict import RUN_VARIABLE
 from pipelines import nodes
 from pipelines.nodes import IR, TOPOLOGY
 from pipelines.parameters import check
@@ -149,6 +150,7 @@ def _run(
             "in this run."
         )
     imported = time.monotonic()
+    os.environ[RUN_VARIABLE] = run_id  # no parameter: the cache would never answer
     signal.signal(signal.SIGTERM, _on_sigterm)
 
     class NodeLauncher(launcher.Launcher):

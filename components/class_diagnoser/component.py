@@ -11,7 +11,12 @@ from tfx.utils import path_utils
 
 from components import artifacts
 from components.bundle import Bundle
-from components.class_diagnoser.diagnose import diagnose, labels_to_look_at, read_objects
+from components.class_diagnoser.diagnose import (
+    diagnose,
+    labels_to_look_at,
+    read_objects,
+    trained_on,
+)
 from components.class_diagnoser.recipes import choose_recipe
 from components.class_diagnoser.weighting import with_class_weights
 from components.data_validator.report import write_relabel_page
@@ -59,7 +64,7 @@ def ClassDiagnoser(
         target,
         precision,
         bundle.operating_points(),
-        rebalancing["boxes_old"] or rebalancing["boxes_before"],
+        trained_on(bundle.provenance()) or rebalancing["boxes_old"] or rebalancing["boxes_before"],
         read_objects(Path(champion_predictions.uri)),
         bundle.smallest_object(),
     )

@@ -112,6 +112,13 @@ def labels_to_look_at(diagnosis: Diagnosis, predictions: Predictions) -> list[Su
     return found + [s for s in more if s.detected == diagnosis.target and s not in found]
 
 
+def trained_on(provenance: Mapping[str, Any]) -> dict[str, int]:
+    """Boxes by class in the data that ClassLift trained a model on; empty for any other model."""
+    while provenance.get("recipe", {}).get("recalibrate"):  # nothing was trained then
+        provenance = provenance["champion"]
+    return dict(provenance.get("trained_on", {}))
+
+
 def read_objects(folder: Path) -> dict[str, pa.Table] | None:
     """What `BulkDetect` described; None when the model could not."""
     paths = {split: folder / split / OBJECTS for split in ("train", "eval")}

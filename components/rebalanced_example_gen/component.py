@@ -47,6 +47,7 @@ def RebalancedExampleGen(
         "profile": vars(Profile.of(taken.images, taken.boxes)),
         "snapshot": taken.facts(),
         "rebalancing": vars(plan),
+        "trained_on": summary["boxes_before"],
     }
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -21,7 +22,7 @@ from components.recall_gate.report import write_report
 from components.recall_gate.rules import judge, to_json
 from components.recall_gate.settings import GateSettings
 from components.recall_gate.uses import TEST_SET, id_of_test_set, recorded_uses
-from components.recall_gate.verdict import PUSH, REPORT, VERDICT
+from components.recall_gate.verdict import PUSH, REPORT, RUN_VARIABLE, VERDICT
 
 POINT_TOLERANCE = 1e-4
 """Of scores between the trainer's process and this one: kernels may sum in another order."""
@@ -87,6 +88,7 @@ def RecallGate(
             "champion": champion.get_string_custom_property("champion"),
             "snapshot": snapshot.get_string_custom_property("content_hash"),
             "code_version": code_version,
+            "run": os.environ.get(RUN_VARIABLE),
             "test_uses": recorded_uses(metadata, test_set) + 1,
         },
     )

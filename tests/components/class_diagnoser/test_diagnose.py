@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.class_diagnoser.diagnose import diagnose, read_objects
+from components.class_diagnoser.diagnose import diagnose, read_objects, trained_on
 from components.dataset.schema import OBJECTS
 from components.metrics.matching import match
 from tests.components.conftest import boxes_table, detections_table
@@ -74,3 +74,11 @@ def test_features_that_tell_all_leave_imbalance(tmp_path):
 
 def test_a_model_that_describes_nothing(tmp_path):
     assert read_objects(tmp_path) is None
+
+
+def test_what_a_champion_was_trained_on():
+    """A recalibrated one was trained on what the model before it was."""
+    trained = {"recipe": {"steps": 600}, "trained_on": {"car": 90, "scooter": 10}, "champion": {}}
+    recalibrated = {"recipe": {"recalibrate": True}, "trained_on": {}, "champion": trained}
+    assert trained_on(recalibrated) == trained_on(trained) == {"car": 90, "scooter": 10}
+    assert trained_on({}) == {}
