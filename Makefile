@@ -17,7 +17,7 @@ demo: environments  ## the whole pipeline on the demo's data, through Airflow
 	@$(ML) -m demo.run
 
 test: environments $(COMPOSE)  ## all tests
-	@$(ML) -m pytest
+	@$(ML) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-unit: environments  ## the fast ones
 	@$(ML) -m pytest -m unit

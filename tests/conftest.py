@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,11 +19,24 @@ os.environ.update(ENVIRONMENTS[BACKEND])
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+DETECTORS = Path(__file__).parent / "components" / "detectors"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Doctests are unit tests."""
+    """Doctests are unit tests; and which tests stay together, the longest first, where pytest runs
+    in several processes: those that share what is made once.
+    """
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker(pytest.mark.unit)
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
+def _group(item: pytest.Item) -> str:
+    if "demo" in getattr(item, "fixturenames", ()):
+        return "demo"
+    return str(DETECTORS if DETECTORS in item.path.parents else item.path)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
