@@ -220,4 +220,4 @@ def test_the_command(story, monkeypatch, capsys):
     (runs.config.work / "metadata.db").unlink()
     monkeypatch.setattr(sys, "argv", words)
     assert cli.main() == 0
-    assert "there is no ML Metadata" in capsys.readouterr().out
+    assert "there is no ML Metadata" in " ".join(capsys.readouterr().out.split())
