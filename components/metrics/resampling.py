@@ -32,6 +32,7 @@ def resampled_recalls(
     """
     on_eval, on_test = _draw([len(matches.image_ids) for matches in models[0]], seed)
     recalls = []
+    known: dict[tuple[bytes, ...], npt.NDArray[np.float64]] = {}  # of a class alike in both models
     for chosen_on, read_on in models:
         eval_images = chosen_on.images_of(chosen_on.detections)
         test_images = read_on.images_of(read_on.objects)
@@ -42,10 +43,13 @@ def resampled_recalls(
         by_class = []
         for label in read_on.labels:
             rows, objects = chosen_on.ranked_detections[label], read_on.ranked_objects[label]
-            points = _thresholds(
-                eval_scores[rows], is_match[rows], eval_images[rows], on_eval, precision
-            )
-            by_class.append(_recalls(test_scores[objects], test_images[objects], on_test, points))
+            choosing = (eval_scores[rows], is_match[rows], eval_images[rows])
+            reading = (test_scores[objects], test_images[objects])
+            asked = tuple(column.tobytes() for column in (*choosing, *reading))
+            if asked not in known:
+                points = _thresholds(*choosing, on_eval, precision)
+                known[asked] = _recalls(*reading, on_test, points)
+            by_class.append(known[asked])
         recalls.append(np.stack(by_class, axis=1))
     return np.stack(recalls)
 
