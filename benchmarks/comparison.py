@@ -95,11 +95,10 @@ def _result_path(setting: Setting, entry: Entry, seed: int) -> Path:
 
 def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     """Trains one recipe with one seed and compares it with the champion, as the gate does."""
-    import tensorflow as tf
-
     from components.class_diagnoser.weighting import with_class_weights
     from components.detectors.backends import load_detector
     from components.detectors.bundle import write_bundle
+    from components.detectors.devices import make_reproducible
     from components.detectors.examples import example_files
     from components.detectors.export import Serving
     from components.detectors.input import training_batches
@@ -119,8 +118,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     examples = examples_for(setting, entry, seed)
     changes = with_class_weights(entry.recipe, target, {})
     recipe = Recipe(seed=seed).override(changes)
-    tf.keras.utils.set_random_seed(recipe.seed)
-    tf.config.experimental.enable_op_determinism()
+    make_reproducible(recipe.seed)
     champion_path = setting.work / "champion"
     if not champion_path.exists():
         champion = load_detector("od_api", setting.model)

@@ -35,6 +35,20 @@ def strategy_for(device: str) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
+def make_reproducible(seed: int) -> None:
+    """Makes the same seed give the same weights on the same kind of machine; to be asked before
+    TensorFlow does anything.
+
+    On CPUs one kernel runs at a time, on all cores: of several at once, gradients of the filters
+    that the feature levels share came out different in their last bits, deterministic kernels or
+    not.
+    """
+    tf.keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    if not tf.config.get_visible_devices("GPU"):
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 @contextmanager
 def compute_in_half(wanted: bool) -> Iterator[None]:
     """Within the block, layers that are built compute in bfloat16; weights stay in float32.

@@ -1,5 +1,6 @@
 """The training input: tf.data from Examples to augmented batches, in an order fixed by the seed."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
@@ -73,7 +74,9 @@ def training_batches(
         )
         .prefetch(2)
     )
-    for tensors in dataset:
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = os.cpu_count() or 1  # training may have one thread
+    for tensors in dataset.with_options(options):
         yield Batch(*tensors)
 
 

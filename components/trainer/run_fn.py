@@ -7,15 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import tensorflow as tf
-
 from components.bundle import Bundle
 from components.detectors.backends import load_detector
 from components.detectors.board import Board
 from components.detectors.bundle import write_bundle
 from components.detectors.checkpoints import Checkpoints
 from components.detectors.detector import Detector
-from components.detectors.devices import compute_in_half, strategy_for
+from components.detectors.devices import compute_in_half, make_reproducible, strategy_for
 from components.detectors.examples import example_files
 from components.detectors.export import Serving
 from components.detectors.freeze import BRANCH_PARTS
@@ -41,8 +39,7 @@ def run_fn(fn_args: Any) -> None:
     Weights are chosen at matched precision also where the score threshold is fixed: at that, the
     checkpoint that shouts most would win.
 
-    The same seed gives the same weights on the same kind of machine: TensorFlow's deterministic
-    kernels are asked for.
+    The same seed gives the same weights on the same kind of machine.
     """
     recipe = Recipe.from_json(json.dumps(fn_args.hyperparameters))
     config = fn_args.custom_config
@@ -50,8 +47,7 @@ def run_fn(fn_args: Any) -> None:
         recalibrate(fn_args, recipe)
         return
     strategy = strategy_for(recipe.device)
-    tf.keras.utils.set_random_seed(recipe.seed)
-    tf.config.experimental.enable_op_determinism()
+    make_reproducible(recipe.seed)
 
     champion = Bundle(Path(fn_args.base_model))
     examples = Path(fn_args.train_files[0]).parent.parent
