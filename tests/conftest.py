@@ -22,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 DETECTORS = Path(__file__).parent / "components" / "detectors"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Doctests are unit tests; and which tests stay together, the longest first, where pytest runs
     in several processes: those that share what is made once.

@@ -25,7 +25,13 @@ DIAGNOSIS = {
     "recipe": {},
     "rebalancing": {"boxes_before": {"car": 1}, "boxes_after": {"car": 2}},
 }
-LINEAGE = {"recalibrated": False, "champion": "version 1", "snapshot": "abc", "code_version": "def"}
+LINEAGE = {
+    "recalibrated": False,
+    "champion": "version 1",
+    "snapshot": "abc",
+    "code_version": "def",
+    "run": "run 7",
+}
 TEMPLATE = Path(components.recall_gate.__file__).with_name("report.html.j2")
 
 
