@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
-from node_operator import NodeOperator
+from operators import ROOT, NodeOperator
 
-ROOT = Path(__file__).resolve().parent.parent
 COMPILED = Path(os.environ.get("CLASSLIFT_COMPILED", ROOT / "build" / "compiled"))
-ML_PYTHON = os.environ.get("CLASSLIFT_ML_PYTHON", str(ROOT / ".venv" / "ml" / "bin" / "python"))
 
 # LocalExecutor has no queues; a pool it has.
 ON_GPU = {"queue": "gpu", "pool": "gpu"}
@@ -47,8 +45,6 @@ def build_dag(compiled: Path) -> DAG:
                 task_group=groups[phase],
                 node=node["id"],
                 compiled=str(compiled),
-                python=ML_PYTHON,
-                root=str(ROOT),
                 **(ON_GPU if node["on_gpu"] else {}),
             )
         for node in topology["nodes"]:
