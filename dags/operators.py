@@ -9,13 +9,18 @@ import subprocess
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 ROOT = Path(__file__).resolve().parent.parent
 ML_PYTHON = os.environ.get("CLASSLIFT_ML_PYTHON", str(ROOT / ".venv" / "ml" / "bin" / "python"))
+
+APPROVAL = "Approval"
+"""The task that asks a person; what it returns names who answered."""
 
 EXIT_NOTHING_TO_DO, EXIT_PERMANENT = 99, 78
 KILL_AFTER = 20  # seconds between SIGTERM and SIGKILL
@@ -110,3 +115,66 @@ class NodeOperator(ProcessOperator):
         """The parameters. Airflow accepts unknown keys in a run's conf; the node refuses them."""
         given = {**context["params"], **(context["dag_run"].conf or {})}
         return {"CLASSLIFT_PARAMETERS": json.dumps(given)}
+
+
+class NewLabelsOperator(NodeOperator):
+    """Skips a run that nobody started when too little is new, see `pipelines.new_labels`."""
+
+    def execute(self, context: Any) -> str:
+        """Asks nothing of a run that a person started."""
+        if context["dag_run"].run_type not in ("scheduled", "asset_triggered"):
+            return "started by hand"
+        return super().execute(context)
+
+    def words(self, context: Any) -> list[str]:
+        """As for a node."""
+        module = "pipelines.new_labels"
+        return [module, "--compiled", self.compiled, f"--run-id={context['run_id']}"]
+
+
+class PushOperator(NodeOperator):
+    """The Pusher; what the gate left open and a person approved is pushed in that person's name.
+
+    config: file of the config. work: its work folder.
+    """
+
+    def __init__(self, *, config: str, work: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+        self.work = work
+
+    def words(self, context: Any) -> list[str]:
+        """The node, or `classlift push`; what the person wrote can't become an option."""
+        answer = context["ti"].xcom_pull(task_ids=APPROVAL)
+        if not answer or read_verdict(self.work, context["run_id"])["verdict"] == "push":
+            return super().words(context)
+        by, reason = answer["responded_by_user"]["name"], answer["params_input"]["reason"]
+        words = ["pipelines.cli", "push", "--config", self.config, f"--run={context['run_id']}"]
+        return [*words, f"--by={by}", f"--reason={reason}"]
+
+
+def read_verdict(work: str, run_id: str) -> dict[str, Any]:
+    """`verdict.json` of a run that reached its gate."""
+    return json.loads(Path(work, "runs", run_id, "evaluation", "verdict.json").read_text())
+
+
+def report_url(dag_id: str, run_id: str) -> str:
+    """Where `plugins/classlift_pages.py` shows the report of a run."""
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    return f"{base}/classlift/{dag_id}/runs/{quote(run_id, safe='')}/report"
+
+
+class ReportLink(BaseOperatorLink):
+    """A button on the gate that opens its report."""
+
+    name = "Report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Its address, on Airflow's own server."""
+        return report_url(ti_key.dag_id, ti_key.run_id)
+
+
+class GateOperator(NodeOperator):
+    """The gate, with a link to its report."""
+
+    operator_extra_links = (ReportLink(),)

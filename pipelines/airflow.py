@@ -1,14 +1,17 @@
 """Starting Airflow from a checkout: its environment, its database, one run of a DAG, the UI."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.errors import ConfigError
+from components.errors import EXIT_OK, ConfigError
 from components.progress import MARK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,15 +21,36 @@ _PROGRESS = re.compile(re.escape(MARK) + r"(.*?)\s+\[airflow\.task\.hooks\S*Subp
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
+# Of the user's own settings of Airflow: another database than SQLite, who may log in, whom to tell.
+_KEPT = ("AIRFLOW__DATABASE__", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_", "AIRFLOW_CONN_")
+PORT = "8080"
+STOP_AFTER = 30  # seconds between SIGTERM and SIGKILL
+PASSWORDS = "simple_auth_manager_passwords.json.generated"
+"""The file that Airflow's api-server writes below its home: a password for each user."""
+
+SERVICES = {
+    "api-server": ["api-server"],
+    "scheduler": ["scheduler", "--skip-serve-logs"],  # they lie here; no port for them is opened
+    "dag-processor": ["dag-processor"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
+}
+
+
 def airflow_environment(home: Path) -> dict[str, str]:
-    """The environment in which `airflow` finds this project, with SQLite under `home`."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PYTHON"))}
+    """The environment in which `airflow` finds this project; SQLite is under `home` by default."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key.startswith(_KEPT) or not key.startswith(("AIRFLOW", "PYTHON"))
+    }
     return {
+        "AIRFLOW__API__PORT": os.environ.get("AIRFLOW__API__PORT", PORT),
         **kept,
         "PATH": f"{BIN}:{os.environ.get('PATH', '')}",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "dags" / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
@@ -57,6 +81,49 @@ def _prepare(home: Path, *words: str) -> None:
         )
     if result.returncode:
         raise ConfigError(f"Airflow's database could not be prepared; see {path}.")
+
+
+def serve(home: Path) -> int:
+    """Runs Airflow's four services until one ends or SIGTERM or Ctrl-C comes; then all end.
+
+    Returns 0 when asked to stop. What each says is in `home`.
+    """
+    environment = airflow_environment(home)
+    environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = (
+        f"http://127.0.0.1:{environment['AIRFLOW__API__PORT']}/execution/"
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name, words in SERVICES.items():
+            with (home / f"{name}.log").open("w") as log:
+                running[name] = subprocess.Popen(
+                    [BIN / "airflow", *words],
+                    env=environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        while True:
+            for name, process in running.items():
+                if process.poll() is not None:
+                    raise ConfigError(f"Airflow's {name} has ended; see {home / name}.log.")
+            time.sleep(1)
+    except KeyboardInterrupt:
+        return EXIT_OK
+    finally:
+        _stop(running.values())
+
+
+def _stop(processes: Iterable["subprocess.Popen[bytes]"]) -> None:
+    """Ends services with all that they started: a task ends its node when it is told to end."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        alive = [process for process in processes if process.poll() is None]
+        for process in alive:
+            os.killpg(process.pid, number)
+        for process in alive:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_AFTER)
 
 
 def run_dag(

@@ -12,7 +12,7 @@ from typing import Any
 from components.errors import ConfigError
 from components.rebalanced_example_gen.rebalance import Rebalancing
 from components.recall_gate.settings import GateSettings
-from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE
+from pipelines.parameters import AIRFLOW, DATA, GATE, PARAMETERS, RECIPE
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
             "recalibrate moves the target's threshold, and score_threshold fixes it: leave one out."
         )
     rebalancing = Rebalancing(**group(DATA), target=values["target"], seed=values.get("seed") or 0)
+    asked_later = {name for name, parameter in PARAMETERS.items() if parameter.group == AIRFLOW}
     return RuntimeValues(
         target=values["target"],
         precision=float(gate.precision),
@@ -64,7 +65,7 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
                 **fixed,
             }
         ),
-        question=_text({k: v for k, v in values.items() if v is not None}),
+        question=_text({k: v for k, v in values.items() if v is not None and k not in asked_later}),
     )
 
 

@@ -6,8 +6,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -201,6 +199,15 @@ def _parser() -> argparse.ArgumentParser:
     new_model.add_argument(
         "--size", type=int, help="of its images in pixels, a multiple of 32; default: the source's"
     )
+    arrived = command(
+        "data-arrived",
+        _data_arrived,
+        "Tell Airflow that new labels are there: a run starts, and ends early if too few are new.",
+        "data-arrived --config configs/digits.yaml",
+    )
+    _config_option(arrived)
+    arrived.add_argument("--url", default="http://localhost:8080", help="of Airflow's server")
+    arrived.add_argument("--note", metavar="TEXT", help="shown beside the event in the UI")
     doctor = command("doctor", _doctor, "Say what this machine is missing.", "doctor --json")
     doctor.add_argument("--json", action="store_true", help="for a machine to read")
     command(
@@ -312,6 +319,15 @@ def _lineage(arguments: argparse.Namespace) -> int:
 
     found = trace(load_config(arguments.config), arguments.version)
     print(json.dumps(found) if arguments.json else render(found))
+    return EXIT_OK
+
+
+def _data_arrived(arguments: argparse.Namespace) -> int:
+    from pipelines.arrival import raise_event
+
+    name = load_config(arguments.config).name
+    raise_event(name, arguments.url, arguments.note, ROOT / "build" / "airflow")
+    print(f"Airflow was told that labels/{name} have arrived.")
     return EXIT_OK
 
 
@@ -522,19 +538,10 @@ def _airflow(_: argparse.Namespace) -> int:
     home = ROOT / "build" / "airflow"
     airflow.migrate(home)
     airflow.make_pool(home)
-    print("starting Airflow; the UI will be at http://localhost:8080, Ctrl-C stops it", flush=True)
-    with subprocess.Popen(
-        [airflow.BIN / "airflow", "standalone"],
-        env=airflow.airflow_environment(home),
-        start_new_session=True,
-    ) as process:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            return EXIT_OK
-        finally:  # its scheduler, server and workers are children of the session
-            os.killpg(process.pid, signal.SIGTERM)
+    port = airflow.airflow_environment(home)["AIRFLOW__API__PORT"]
+    print(f"Airflow's UI will be at http://localhost:{port}; Ctrl-C stops it", flush=True)
+    print(f"its users and their passwords: {home / airflow.PASSWORDS}", flush=True)
+    return airflow.serve(home)
 
 
 if __name__ == "__main__":

@@ -92,20 +92,26 @@ def write_compiled(config: Config) -> None:
         "config": str(config.path),
         "work": str(config.work),
         "fixed": fixed,
+        "airflow": config.airflow,
         "parameters": config.parameter_schemas(),
         "defaults": config.defaults,
-        "nodes": [
-            {
-                "id": node.pipeline_node.node_info.id,
-                "upstream": sorted(node.pipeline_node.upstream_nodes),
-                "profile": NODES[node.pipeline_node.node_info.id][0],
-                "phase": NODES[node.pipeline_node.node_info.id][1],
-                "on_gpu": node.pipeline_node.node_info.id in ON_GPU,
-            }
-            for node in ir.nodes
-        ],
+        "nodes": [_node(node.pipeline_node) for node in ir.nodes],
     }
     _replace(folder / TOPOLOGY, json.dumps(topology, indent=1))
+
+
+def _node(node: Any) -> dict[str, Any]:
+    """What the runners need to know of a node of the IR."""
+    name = node.node_info.id
+    profile, phase, about = NODES[name]
+    return {
+        "id": name,
+        "upstream": sorted(node.upstream_nodes),
+        "profile": profile,
+        "phase": phase,
+        "about": about,
+        "on_gpu": name in ON_GPU,
+    }
 
 
 def _versions(config: Config) -> dict[str, str]:

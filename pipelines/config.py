@@ -22,6 +22,16 @@ ROOT = Path(__file__).resolve().parent.parent
 METADATA_VARIABLE = "CLASSLIFT_METADATA"
 """Names the Postgres database of ML Metadata; by default each config has SQLite in its folder."""
 
+AIRFLOW_DEFAULTS: dict[str, Any] = {
+    "owner": "classlift",
+    "cron": None,
+    "min_new_objects": 1,
+    "email": [],
+    "webhook": False,
+}
+"""What the DAGs of a config need to know: their owner, when they start by themselves, how many new
+objects of the target class a run that nobody started needs, and who is told of its end."""
+
 
 def _group_schema(group: str) -> dict[str, Any]:
     properties = {name: p.schema for name, p in PARAMETERS.items() if p.group == group}
@@ -71,6 +81,18 @@ SCHEMA: dict[str, Any] = {
         },
         "target": {"type": "string", "minLength": 1},
         "beam": {"type": "array", "items": {"type": "string", "pattern": "^--"}},
+        "airflow": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "owner": {"type": "string", "pattern": "^[^,]+$", "maxLength": 100},
+                "cron": {"type": "string", "pattern": r"^(@[a-z]+|\S+( \S+){4})$"},
+                "min_new_objects": {"type": "integer", "minimum": 0},
+                "approve_before_push": PARAMETERS["approve_before_push"].schema,
+                "email": {"type": "array", "items": {"type": "string", "pattern": "^[^@]+@[^@]+$"}},
+                "webhook": {"type": "boolean"},
+            },
+        },
         "recipe": _group_schema(RECIPE),
         "rebalancing": _group_schema(DATA),
         "gate": _group_schema(GATE),
@@ -83,8 +105,8 @@ class Config:
     """A checked config, with absolute paths.
 
     work: everything a run leaves behind. serving: the TF Serving folder.
-    sources: as in the YAML, for the snapshot. beam: options of Beam's pipelines. defaults: of the
-    run parameters.
+    sources: as in the YAML, for the snapshot. beam: options of Beam's pipelines. airflow: when runs
+    start and who hears of them, see `AIRFLOW_DEFAULTS`. defaults: of the run parameters.
     """
 
     name: str
@@ -99,6 +121,7 @@ class Config:
     min_target_boxes: int
     label_map: LabelMap
     beam: tuple[str, ...]
+    airflow: dict[str, Any]
     defaults: dict[str, Any]
 
     def parameter_schemas(self) -> dict[str, dict[str, Any]]:
@@ -109,7 +132,7 @@ class Config:
             "title": "Target class",
             "description": "The class to raise.",
         }
-        schemas = {"target": target, **{name: dict(p.schema) for name, p in PARAMETERS.items()}}
+        schemas = {"target": target, **{name: p.field() for name, p in PARAMETERS.items()}}
         schemas["recall_floors"]["propertyNames"] = {"enum": list(self.label_map)}
         return schemas
 
@@ -149,7 +172,8 @@ def load_config(path: Path) -> Config:
                 f"{path}: data.sources.{number}.group: no regular expression ({error})."
             ) from None
     root = (ROOT / data["root"]).resolve()
-    given = {**raw.get("recipe", {}), **raw.get("rebalancing", {}), **raw.get("gate", {})}
+    sections = ("recipe", "rebalancing", "gate", "airflow")
+    given = {name: value for section in sections for name, value in raw.get(section, {}).items()}
     config = Config(
         name=raw["name"],
         path=path.resolve(),
@@ -163,6 +187,7 @@ def load_config(path: Path) -> Config:
         min_target_boxes=data.get("min_target_boxes", 10),
         label_map=label_map,
         beam=tuple(raw.get("beam", LOCAL_OPTIONS)),
+        airflow={name: given.get(name, value) for name, value in AIRFLOW_DEFAULTS.items()},
         defaults={
             "target": raw["target"],
             **{name: given.get(name) for name in PARAMETERS},

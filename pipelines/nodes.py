@@ -6,23 +6,44 @@ IR, TOPOLOGY = "pipeline.json", "topology.json"
 LIGHT, TENSORFLOW, DETECTOR = "light", "tensorflow", "detector"
 """Profiles: without TensorFlow and Beam (one second, not eight), with, as the backend needs."""
 
-NODES: dict[str, tuple[str, str]] = {
-    "DatasetSnapshot": (LIGHT, "data"),
-    "DataValidator": (LIGHT, "data"),
-    "RebalancedExampleGen": (LIGHT, "data"),
-    "StatisticsGen": (TENSORFLOW, "data"),
-    "ImportSchemaGen": (TENSORFLOW, "data"),
-    "ExampleValidator": (TENSORFLOW, "data"),
-    "ChampionResolver": (DETECTOR, "diagnose"),
-    "ChampionDetect": (TENSORFLOW, "diagnose"),
-    "ClassDiagnoser": (LIGHT, "diagnose"),
-    "Trainer": (DETECTOR, "train"),
-    "ChallengerDetect": (TENSORFLOW, "gate"),
-    "RecallGate": (LIGHT, "gate"),
-    "ServingCheck": (LIGHT, "gate"),
-    "Pusher": (LIGHT, "push"),
+NODES: dict[str, tuple[str, str, str]] = {
+    "DatasetSnapshot": (LIGHT, "data", "Reads all labels and images into tables with one hash."),
+    "DataValidator": (
+        LIGHT,
+        "data",
+        "Checks boxes, images and splits; what is critical stops the run. "
+        "`WORK/validation/report.html` shows the findings.",
+    ),
+    "RebalancedExampleGen": (
+        LIGHT,
+        "data",
+        "Writes tf.Examples: `train` rebalanced, `eval` and `test` as they are.",
+    ),
+    "StatisticsGen": (TENSORFLOW, "data", "TFX: statistics of the examples."),
+    "ImportSchemaGen": (TENSORFLOW, "data", "TFX: the curated schema of the examples."),
+    "ExampleValidator": (TENSORFLOW, "data", "TFX: examples that break the schema stop the run."),
+    "ChampionResolver": (
+        DETECTOR,
+        "diagnose",
+        "The model in production: the newest version served, before any the pre-trained one.",
+    ),
+    "ChampionDetect": (TENSORFLOW, "diagnose", "The champion's predictions, made once."),
+    "ClassDiagnoser": (
+        LIGHT,
+        "diagnose",
+        "Why the class is weak, and the recipe that follows; stops where training can't help.",
+    ),
+    "Trainer": (DETECTOR, "train", "Trains the challenger as the recipe says; resumes if killed."),
+    "ChallengerDetect": (TENSORFLOW, "gate", "The challenger's predictions."),
+    "RecallGate": (
+        LIGHT,
+        "gate",
+        "Compares both models class by class and gives the verdict: push, refuse or inconclusive.",
+    ),
+    "ServingCheck": (LIGHT, "gate", "Loads the export in a clean process and asks it for answers."),
+    "Pusher": (LIGHT, "push", "Copies the blessed model to the TF Serving folder."),
 }
-"""Profile and phase by node id, in the order of the pipeline."""
+"""Profile, phase, and what the UI says of it, by node id, in the order of the pipeline."""
 
 ON_GPU = {"ChampionDetect", "Trainer", "ChallengerDetect"}
 """Nodes that are faster with a GPU: they wait in the queue of its worker, one at a time."""

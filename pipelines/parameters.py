@@ -20,6 +20,11 @@ from components.rebalanced_example_gen.rebalance import METHODS
 
 # The groups travel to different nodes, so that a change runs again only what depends on it.
 RECIPE, DATA, GATE = "recipe", "data", "gate"
+AIRFLOW = "airflow"
+"""Of what Airflow does around the nodes; these ask for no other result, and no node reads them."""
+
+_SECTIONS = {RECIPE: "Training", DATA: "Training data", GATE: "Gate", AIRFLOW: "Push"}
+"""Of the form, by group."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,10 @@ class RunParameter:
 
     group: str
     schema: Mapping[str, Any]
+
+    def field(self) -> dict[str, Any]:
+        """The schema with the section of the form that the parameter stands in."""
+        return {"section": _SECTIONS[self.group], **self.schema}
 
 
 def _number(title: str, description: str, **limits: float) -> dict[str, Any]:
@@ -182,6 +191,13 @@ PARAMETERS: dict[str, RunParameter] = {
             "description": 'The least recall of classes after training, as {"8": 0.6}.',
         },
     ),
+    "approve_before_push": RunParameter(
+        AIRFLOW,
+        _switch(
+            "Approve before the push",
+            "A person is asked in Airflow's UI, also where the gate says push.",
+        ),
+    ),
     "class_weighting": _advanced(
         _choice("Class weighting", "Of the loss, by how rare a class is.", WEIGHTINGS)
     ),
@@ -250,11 +266,12 @@ def check(values: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]) -
         try:
             numbers = value.values() if isinstance(value, dict) else [value]
             if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
-                raise jsonschema.ValidationError("numbers must be finite")
+                raise jsonschema.ValidationError(f"{json.dumps(value)} is no finite number")
             jsonschema.validate(value, schemas[name])
         except jsonschema.ValidationError as error:
-            shown = json.dumps(value)
-            shown = shown if len(shown) <= 80 else shown[:77] + "..."
-            raise ConfigError(
-                f"Run parameter {name} can't be {shown}: {error.message[:200]}."
-            ) from None
+            # Airflow's own words, which the form and the REST API say before a run starts.
+            raise ConfigError(f"Invalid input for param {name}: {_short(error.message)}") from None
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= 300 else f"{message[:200]}...{message[-97:]}"

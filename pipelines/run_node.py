@@ -14,6 +14,8 @@ import argparse
 import ctypes
 import json
 import os
+import re
+import shutil
 import signal
 import sys
 import time
@@ -32,13 +34,16 @@ from components.errors import (
     PipelineError,
 )
 from components.progress import begin, say
-from components.recall_gate.verdict import RUN_VARIABLE
+from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
 from pipelines import nodes
 from pipelines.nodes import IR, TOPOLOGY
 from pipelines.parameters import check
 
 STARTED = time.monotonic()
 PARAMETERS_VARIABLE, VERBOSE_VARIABLE = "CLASSLIFT_PARAMETERS", "CLASSLIFT_VERBOSE"
+EVALUATION = "evaluation"
+"""Of a run's folder: its verdict and report."""
+
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
@@ -59,6 +64,7 @@ def main() -> int:
     begin(arguments.node)
     try:
         topology = read_topology(arguments.compiled)
+        run_folder(Path(topology["work"]), arguments.run_id)
         parameters = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))
         node = next((n for n in topology["nodes"] if n["id"] == arguments.node), None)
         if node is None:
@@ -184,14 +190,33 @@ def _run(
         _require_no_anomalies(artifacts, mlmd, info.execution_id)
     elif name == "Pusher":
         code = _pushed(artifacts, cached)
+    folder = run_folder(Path(topology["work"]), run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    if name == "RecallGate":
+        evaluation = next(a for a in artifacts if a.type == "ModelEvaluation")
+        _publish(Path(evaluation.uri), folder / EVALUATION)
     seconds, imports = time.monotonic() - STARTED, imported - STARTED
     outcome = "skipped" if code == EXIT_NOTHING_TO_DO else "cached" if cached else "done"
     say(f"{outcome} in {seconds:.1f} s, {imports:.1f} s of it imports")
     record = {"node": name, "outcome": outcome, "seconds": seconds, "import_seconds": imports}
-    folder = Path(topology["work"]) / "runs" / run_id
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(record))
     return code
+
+
+def run_folder(work: Path, run_id: str) -> Path:
+    """Where a run leaves its records. Raises ConfigError for an id that is no name of a folder."""
+    if not re.fullmatch(r"[\w.:+~-]+", run_id, re.ASCII) or not run_id.strip("."):
+        raise ConfigError(
+            f"The run id {run_id[:80]!r} can't name a folder: use letters, digits and _ . : + ~ -"
+        )
+    return work / "runs" / run_id
+
+
+def _publish(evaluation: Path, folder: Path) -> None:
+    """Copies verdict and report to where the UI and those who approve find them."""
+    read_verdict(evaluation)  # never a damaged one
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(evaluation, folder)
 
 
 def _fingerprint(config: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.airflow import BIN, airflow_environment
+from pipelines.config import AIRFLOW_DEFAULTS
 from pipelines.nodes import NODES, ON_GPU
 
 pytestmark = pytest.mark.pipeline
@@ -27,6 +28,11 @@ print(json.dumps({
     "upstream": {t.task_id: sorted(t.upstream_task_ids) for t in dag.tasks},
     "groups": sorted(dag.task_group.get_task_group_dict().keys() - {None}),
     "on_gpu": sorted(t.task_id for t in dag.tasks if (t.queue, t.pool) == ("gpu", "gpu")),
+    "schedule": type(dag.timetable).__name__,
+    "assets": [asset.name for asset in dag.timetable.asset_condition.objects],
+    "told": sorted(t.task_id for t in dag.tasks if t.on_success_callback),
+    "told_of_failures": all(t.on_failure_callback for t in dag.tasks),
+    "docs": all(t.doc_md for t in dag.tasks) and bool(dag.doc_md),
     "params": {name: dag.params.get_param(name).schema for name in dag.params},
     "imported": sorted(ours),
     "seconds": seconds,
@@ -41,6 +47,9 @@ def parsed(tmp_path_factory) -> dict:
     nodes = list(NODES)
     topology = {
         "name": "x",
+        "config": "configs/x.yaml",
+        "work": "build/x",
+        "airflow": {**AIRFLOW_DEFAULTS, "cron": "0 3 * * 0", "email": ["team@localhost"]},
         "parameters": {"target": {"type": "string", "enum": ["7", "8"]}},
         "defaults": {"target": "8"},
         "nodes": [
@@ -48,6 +57,7 @@ def parsed(tmp_path_factory) -> dict:
                 "id": node,
                 "upstream": nodes[i - 1 : i] if i else [],
                 "phase": NODES[node][1],
+                "about": NODES[node][2],
                 "on_gpu": node in ON_GPU,
             }
             for i, node in enumerate(nodes)
@@ -70,10 +80,27 @@ def parsed(tmp_path_factory) -> dict:
 def test_one_task_a_node_wired_as_compiled(parsed):
     assert parsed["dag"] == "classlift_retrain_x"
     nodes = list(NODES)
-    assert parsed["upstream"] == {
-        node: nodes[i - 1 : i] if i else [] for i, node in enumerate(nodes)
-    }
-    assert parsed["groups"] == sorted({phase for _, phase in NODES.values()})
+    expected = {node: nodes[i - 1 : i] if i else [] for i, node in enumerate(nodes)}
+    expected["NewLabels"] = ["DatasetSnapshot"]
+    expected["DataValidator"] = ["DatasetSnapshot", "NewLabels"]
+    expected["Approval"] = ["RecallGate", "ServingCheck"]
+    expected["Pusher"] = ["Approval", "ServingCheck"]
+    assert parsed["upstream"] == expected
+    assert parsed["groups"] == sorted({phase for _, phase, _ in NODES.values()})
+
+
+def test_runs_start_by_the_clock_and_when_labels_arrive(parsed):
+    assert parsed["schedule"] == "AssetOrTimeSchedule"
+    assert parsed["assets"] == ["labels/x"]
+
+
+def test_those_who_want_to_know_are_told(parsed):
+    assert parsed["told"] == ["Pusher", "RecallGate"]
+    assert parsed["told_of_failures"]
+
+
+def test_everything_says_what_it_is(parsed):
+    assert parsed["docs"]
 
 
 def test_what_wants_a_gpu_waits_in_its_queue_and_its_pool(parsed):

@@ -85,15 +85,15 @@ def test_a_target_that_is_no_class_is_refused(small, target):
     words = ["pipelines.cli", "run", "--config", str(small.config), "--set", f"target={target}"]
     result = small.command(*words)
     assert result.returncode == 78
-    assert "Run parameter target can't be" in result.stdout
+    assert "Invalid input for param target:" in result.stdout
     assert not list(small.folder.rglob("pwned"))
 
 
 @pytest.mark.parametrize(
     ("assignment", "sentence"),
     [
-        ('recall_floors={"11": 0.5}', "can't be {\"11\": 0.5}: '11' is not one of ['0', '1',"),
-        ("steps=true", "steps can't be true"),
+        ('recall_floors={"11": 0.5}', "param recall_floors: '11' is not one of ['0', '1',"),
+        ("steps=true", "param steps: True is not of type"),
         ("steps=[1]", 'steps can\'t be "[1]"'),
         ("steps", "'steps' must be NAME=VALUE"),
     ],
@@ -109,7 +109,7 @@ def test_wrong_assignments_are_refused(small, assignment, sentence):
     ("parameters", "sentence"),
     [
         ('{"stepps": 1}', "no run parameter 'stepps'"),
-        ('{"steps": "many"}', "Run parameter steps can't be"),
+        ('{"steps": "many"}', "Invalid input for param steps: 'many'"),
         ("not json", "is not valid JSON"),
         ("[]", "must be a JSON object"),
     ],

@@ -52,11 +52,14 @@ def test_config_values_are_the_defaults_of_a_run(write):
         ({**DIGITS, "data": {"root": "x", "sources": []}}, "data.sources: "),
         (
             {**DIGITS, "gate": {"recall_floors": {"11": 0.5}}},
-            "recall_floors can't be {\"11\": 0.5}: '11' is not one of ['0', '1', ",
+            "param recall_floors: '11' is not one of ['0', '1', ",
         ),
         ({**DIGITS, "gate": {"recall_floors": {8: 0.5}}}, "8 is not of type 'string'"),
         ({**DIGITS, "gate": {"recall_floors": {"8": 60}}}, "recall_floors.8: 60 is greater than"),
-        ({**DIGITS, "gate": {"max_drop": float("nan")}}, "max_drop can't be NaN"),
+        ({**DIGITS, "gate": {"max_drop": float("nan")}}, "param max_drop: NaN is no finite number"),
+        ({**DIGITS, "airflow": {"cron": "at noon"}}, "airflow.cron: 'at noon' does not match"),
+        ({**DIGITS, "airflow": {"email": ["me"]}}, "airflow.email.0: 'me' does not match"),
+        ({**DIGITS, "airflow": {"min_new_objects": -1}}, "-1 is less than the minimum"),
         ({k: v for k, v in DIGITS.items() if k != "data"}, "'data' is a required property"),
     ],
 )

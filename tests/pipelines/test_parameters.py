@@ -35,25 +35,31 @@ def test_good_values_pass(values):
     ("values", "sentence"),
     [
         ({"stepps": 10}, "no run parameter 'stepps'; there are: target, freeze_policy"),
-        ({"steps": 0}, "steps can't be 0"),
-        ({"steps": 1.5}, "steps can't be 1.5"),
-        ({"steps": True}, "steps can't be true"),  # JSON schema knows that true is no number
-        ({"steps": "10"}, 'steps can\'t be "10"'),
-        ({"target": 8}, "target can't be 8"),
-        ({"target": '"; touch pwned #'}, "target can't be"),
-        ({"target": "$(touch pwned)"}, "target can't be"),
-        ({"target": "{{ macros }}"}, "target can't be"),
-        ({"target": "8\n"}, "target can't be"),
-        ({"target": "8" * 10_000}, "target can't be"),
+        ({"steps": 0}, "param steps: 0 is less than the minimum of 1"),
+        ({"steps": 1.5}, "param steps: 1.5 is not of type 'integer'"),
+        (
+            {"steps": True},
+            "param steps: True is not of type 'integer'",
+        ),  # JSON schema knows that true is no number
+        ({"steps": "10"}, "param steps: '10' is not of type 'integer'"),
+        ({"target": 8}, "param target: 8 is not"),
+        ({"target": '"; touch pwned #'}, "param target: "),
+        ({"target": "$(touch pwned)"}, "param target: "),
+        ({"target": "{{ macros }}"}, "param target: "),
+        ({"target": "8\n"}, "param target: "),
+        ({"target": "8" * 10_000}, "param target: "),
         ({"x" * 10_000: 1}, "no run parameter"),
-        ({"min_lift": float("nan")}, "min_lift can't be NaN"),
-        ({"recall_floors": {"8": float("nan")}}, 'recall_floors can\'t be {"8": NaN}'),
+        ({"min_lift": float("nan")}, "param min_lift: NaN is no finite number"),
+        (
+            {"recall_floors": {"8": float("nan")}},
+            'param recall_floors: {"8": NaN} is no finite number',
+        ),
         ({"recall_floors": {"8": 1.5}}, "1.5 is greater than the maximum of 1"),
-        ({"recall_floors": 0.5}, "recall_floors can't be 0.5"),
-        ({"max_drop": -0.1}, "max_drop can't be -0.1"),
-        ({"score_threshold": 0}, "score_threshold can't be 0"),
-        ({"replay_share": 1.0}, "replay_share can't be 1.0"),
-        ({"class_weight": 0}, "class_weight can't be 0"),
+        ({"recall_floors": 0.5}, "param recall_floors: 0.5 is not of type"),
+        ({"max_drop": -0.1}, "param max_drop: -0.1 is less than"),
+        ({"score_threshold": 0}, "param score_threshold: 0 is less than or equal to"),
+        ({"replay_share": 1.0}, "param replay_share: 1.0 is greater than"),
+        ({"class_weight": 0}, "param class_weight: 0 is less than or equal to"),
     ],
 )
 def test_wrong_values_are_refused_with_a_sentence(values, sentence):
@@ -77,6 +83,7 @@ def test_groups_change_only_what_depends_on_them():
     assert json.loads(floors.gate)["recall_floors"] == {"8": 0.6}
     assert floors.trainer_config == plain.trainer_config
     assert gate.question != plain.question
+    assert bind({"target": "8", "approve_before_push": True}, FIXED) == plain
 
 
 def test_a_fixed_score_threshold_reaches_trainer_and_gate():

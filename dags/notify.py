@@ -1,0 +1,95 @@
+"""Who is told how a run ended: by mail, and by a POST to a webhook."""
+
+from __future__ import annotations
+
+import html
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseHook, BaseNotifier
+from operators import read_verdict, report_url
+
+WEBHOOK = "classlift_webhook"
+"""An Airflow connection: its host is the URL, its password, if there is one, a bearer token."""
+
+FAILED, REFUSED, PUSHED, WAITING = "failed", "refused", "pushed", "waiting"
+TIMEOUT = 30  # seconds
+
+
+class Notifier(BaseNotifier):
+    """Tells of one kind of event. What can't be sent is in the task's log, and changes no run.
+
+    event: of the above. name, work: of the config. email: addresses, through the connection
+    `smtp_default`. webhook: whether to POST to the connection `classlift_webhook`.
+    """
+
+    def __init__(self, event: str, name: str, work: str, email: list[str], webhook: bool) -> None:
+        super().__init__()
+        self.event = event
+        self.name = name
+        self.work = work
+        self.email = email
+        self.webhook = webhook
+
+    def notify(self, context: Any) -> None:
+        """Sends what there is to say, if there is."""
+        message = self.message(context)
+        if message is None:
+            return
+        if self.webhook:
+            self._post(message)
+        if self.email:
+            self._mail(message)
+
+    def message(self, context: Any) -> dict[str, Any] | None:
+        """What is sent; None when the task ended with another event than this notifier's."""
+        dag_id, run_id = context["dag"].dag_id, context["run_id"]
+        task = context["ti"].task_id
+        message = {"event": self.event, "config": self.name, "dag": dag_id, "run": run_id}
+        if self.event == FAILED:
+            return {**message, "task": task, "reasons": [str(context.get("exception") or "")]}
+        verdict = read_verdict(self.work, run_id)
+        message |= {
+            "target": verdict["target"],
+            "verdict": verdict["verdict"],
+            "reasons": verdict["reasons"],
+            "report": report_url(dag_id, run_id),
+        }
+        if self.event == REFUSED and verdict["verdict"] != "refuse":
+            return None
+        if self.event == PUSHED and not self._is_new(run_id):
+            return None
+        return message
+
+    def _is_new(self, run_id: str) -> bool:
+        """Whether this run pushed; one from the cache pushes nothing twice."""
+        record = Path(self.work, "runs", run_id, "Pusher.json")
+        return not record.exists() or json.loads(record.read_text())["outcome"] == "done"
+
+    def _post(self, message: dict[str, Any]) -> None:
+        connection = BaseHook.get_connection(WEBHOOK)
+        url = connection.host or ""
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"The host of the connection {WEBHOOK} must be an http(s) address.")
+        request = urllib.request.Request(url, json.dumps(message).encode(), method="POST")  # noqa: S310
+        request.add_header("Content-Type", "application/json")
+        if connection.password:
+            request.add_header("Authorization", f"Bearer {connection.password}")
+        with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310, checked above
+            self.log.info("told the webhook: %s", self.event)
+
+    def _mail(self, message: dict[str, Any]) -> None:
+        from airflow.providers.smtp.hooks.smtp import SmtpHook  # seconds, of the few that mail
+
+        lines = [f"<li>{html.escape(reason)}</li>" for reason in message["reasons"]]
+        facts = {k: v for k, v in message.items() if k != "reasons"}
+        rows = [f"<tr><td>{k}</td><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items()]
+        with SmtpHook() as server:
+            server.send_email_smtp(
+                to=self.email,
+                subject=f"ClassLift {self.name}: {self.event}",
+                html_content=f"<ul>{''.join(lines)}</ul><table>{''.join(rows)}</table>",
+            )
+        self.log.info("mailed: %s", self.event)

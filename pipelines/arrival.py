@@ -1,0 +1,72 @@
+"""Tells Airflow that labels have arrived: its DAG starts, if nothing of that config runs yet."""
+
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from components.errors import ConfigError
+from pipelines.airflow import PASSWORDS
+
+USER_VARIABLE, PASSWORD_VARIABLE = "CLASSLIFT_AIRFLOW_USER", "CLASSLIFT_AIRFLOW_PASSWORD"
+TIMEOUT = 30  # seconds
+
+
+def raise_event(name: str, url: str, note: str | None, home: Path) -> None:
+    """Raises the asset event `labels/<name>` through Airflow's REST API.
+
+    note: shown beside the event, and no more. home: of the Airflow that `make airflow` starts; its
+    password for `admin` is taken where the environment names no user.
+
+    Raises ConfigError when Airflow can't be reached, refuses, or does not know the config.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"--url {url[:200]}: it must begin with http:// or https://.")
+    url = url.rstrip("/")
+    token = _ask(f"{url}/auth/token", body=_login(home))["access_token"]
+    label = f"labels/{name}"
+    query = urllib.parse.urlencode({"name_pattern": label})
+    assets = _ask(f"{url}/api/v2/assets?{query}", token)["assets"]
+    found = [asset["id"] for asset in assets if asset["name"] == label]
+    if not found:
+        raise ConfigError(
+            f"{url}: Airflow has no asset {label}; compile the config and wait until the UI shows "
+            f"the DAG classlift_retrain_{name}."
+        )
+    extra = {"note": note} if note else {}
+    _ask(f"{url}/api/v2/assets/events", token, {"asset_id": found[0], "extra": extra})
+
+
+def _login(home: Path) -> dict[str, str]:
+    user, password = os.environ.get(USER_VARIABLE), os.environ.get(PASSWORD_VARIABLE)
+    if user and password:
+        return {"username": user, "password": password}
+    try:
+        return {
+            "username": "admin",
+            "password": json.loads((home / PASSWORDS).read_text())["admin"],
+        }
+    except (OSError, KeyError):
+        raise ConfigError(
+            f"Who are you? Set {USER_VARIABLE} and {PASSWORD_VARIABLE} to a user of Airflow's."
+        ) from None
+
+
+def _ask(url: str, token: str | None = None, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data)  # noqa: S310, checked above
+    request.add_header("Content-Type", "application/json")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read(300).decode("utf-8", "replace")
+        raise ConfigError(f"{url}: Airflow refused ({error.code}): {said}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{url}: Airflow can't be reached ({error}); is it running?") from None

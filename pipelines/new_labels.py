@@ -1,0 +1,90 @@
+"""Is there enough new to train on? Asked by the DAG before a run that nobody started by hand.
+
+    python -m pipelines.new_labels --compiled build/compiled/digits --run-id RUN
+
+Counts the training objects of the target class that the run's snapshot has and that of the last run
+which reached its gate had not. Exit codes are those of a node: 99 when there are too few.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from ml_metadata.metadata_store import MetadataStore
+
+from components.dataset.snapshot import Snapshot
+from components.errors import EXIT_NOTHING_TO_DO, EXIT_OK, ClassLiftError
+from components.progress import begin, say
+from pipelines.metadata import connection_to, nodes_done, open_existing, output_artifact, run_ids
+from pipelines.run_node import PARAMETERS_VARIABLE, read_topology, run_values
+
+_OBJECT = ["sha256", "xmin", "ymin", "xmax", "ymax"]
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Ask whether there are enough new objects.")
+    parser.add_argument("--compiled", type=Path, required=True)
+    parser.add_argument("--run-id", required=True)
+    arguments = parser.parse_args()
+    begin("NewLabels")
+    try:
+        topology = read_topology(arguments.compiled)
+        target = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))["target"]
+        store = open_existing(connection_to(Path(topology["work"])))
+        return _judge(store, topology, arguments.run_id, target)
+    except ClassLiftError as error:
+        say(f"stopped: {error}")
+        return error.exit_code
+
+
+def _judge(store: MetadataStore, topology: dict[str, Any], run_id: str, target: str) -> int:
+    name, wanted = topology["name"], topology["airflow"]["min_new_objects"]
+    now = _snapshot(store, name, run_id)
+    last = next(
+        (run for run in run_ids(store) if run != run_id and _judged(store, name, run)), None
+    )
+    if last is None:
+        say("no run has reached the gate yet, so all labels are new")
+        return EXIT_OK
+    count = new_objects(now, _snapshot(store, name, last), target)
+    found = f"class {target} has {count} new training objects since run {last}"
+    if count < wanted:
+        say(f"{found}, fewer than {wanted} (min_new_objects): nothing is trained")
+        return EXIT_NOTHING_TO_DO
+    say(found)
+    return EXIT_OK
+
+
+def _judged(store: MetadataStore, pipeline: str, run_id: str) -> bool:
+    return "RecallGate" in nodes_done(store, pipeline, run_id)
+
+
+def _snapshot(store: MetadataStore, pipeline: str, run_id: str) -> Snapshot:
+    artifact = output_artifact(store, pipeline, run_id, "DatasetSnapshot", "ClassLiftSnapshot")
+    return Snapshot.read(Path(artifact.uri))
+
+
+def new_objects(now: Snapshot, before: Snapshot, target: str) -> int:
+    """How many training boxes of the target class `now` has that `before` had not.
+
+    A box is known again by the bytes of its image and its corners.
+    """
+    objects = [_objects(snapshot, target) for snapshot in (now, before)]
+    return int(objects[0].join(objects[1], _OBJECT, join_type="left anti").num_rows)
+
+
+def _objects(snapshot: Snapshot, target: str) -> pa.Table:
+    images = snapshot.images.filter(pc.equal(snapshot.images["split"], "train"))
+    boxes = snapshot.boxes.filter(pc.equal(snapshot.boxes["label"].cast(pa.string()), target))
+    rows = pc.index_in(boxes["image_id"], value_set=images["image_id"])
+    boxes = boxes.append_column("sha256", images["sha256"].take(rows))
+    return boxes.filter(pc.is_valid(rows)).select(_OBJECT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
