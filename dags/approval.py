@@ -71,7 +71,8 @@ def body(verdict: dict[str, Any], report: str) -> str:
     lines += ["", "| class | objects | before | after | lower bound | status |", "|---" * 6 + "|"]
     for label, found in verdict["classes"].items():
         names = ("champion_recall", "challenger_recall", "lower_bound")
-        figures = ["–" if found[n] is None else f"{found[n]:.3f}" for n in names]
+        known = found | ({"lower_bound": None} if found["status"] == "unchanged" else {})
+        figures = ["–" if known[name] is None else f"{known[name]:.3f}" for name in names]
         cells = [_plain(label), str(found["objects"]), *figures, found["status"]]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -1,0 +1,346 @@
+"""Airflow as an operations team uses it: a browser, the REST API, asset events, and kills.
+
+One server and one small project; the tests stand in the order in which they use them. Nothing is
+trained until the last: the runs move a threshold, and a floor that few objects can't prove leaves
+their verdict open.
+"""
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message
+from playwright.sync_api import Page, sync_playwright
+
+from demo import scenes
+from tests.airflow_server import Server, ask, start_airflow, wait
+from tests.project import Project, make_project
+from tests.servers import free_port, program
+
+pytestmark = pytest.mark.e2e
+NAME = "ui_test"
+DAG = f"classlift_retrain_{NAME}"
+INJECTIONS = ['"; touch pwned #', "$(touch pwned)", "{{ macros }}", "8\n9", "8" * 10_000]
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+A_RUN = 900  # seconds, on a busy machine
+
+
+class Mails(Message):
+    """Keeps what is mailed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Any] = []
+
+    def handle_message(self, message: Any) -> None:
+        self.found.append(message)
+
+
+@dataclass(frozen=True)
+class World:
+    """What one server was given, and what it told."""
+
+    server: Server
+    project: Project
+    posts: list[dict[str, Any]]
+    mails: list[Any]
+
+    def events(self) -> list[tuple[str, str]]:
+        return [(post["event"], post["run"]) for post in self.posts]
+
+    def processes(self, run: str) -> list[psutil.Process]:
+        """The nodes of a run, and what they started."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if any(run in word for word in process.cmdline()):
+                    found += [process, *process.children(recursive=True)]
+            except psutil.Error:
+                continue
+        return [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("airflow")
+    project = make_project(folder, NAME)
+    for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
+        scenes.write_split(split, folder / "data" / split.name, 60)
+    document = yaml.safe_load(project.config.read_text())
+    document["recipe"] = {"recalibrate": True}
+    document["gate"] = {"precision": 0.5, "recall_floors": {"8": 0.6}}
+    document["airflow"] = {"min_new_objects": 2, "email": ["team@localhost"], "webhook": True}
+    project.config.write_text(yaml.safe_dump(document))
+    result = project.command("pipelines.cli", "compile", "--config", str(project.config))
+    assert result.returncode == 0, result.stdout
+
+    posts: list[dict[str, Any]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            posts.append({**json.loads(body), "token": self.headers["Authorization"]})
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    hook = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    Thread(target=hook.serve_forever, daemon=True).start()
+    mails = Mails()
+    port = free_port()
+    smtp = Controller(mails, hostname="127.0.0.1", port=port)
+    smtp.start()
+    extra = {"disable_ssl": True, "disable_tls": True, "from_email": "classlift@localhost"}
+    connections = {
+        "SMTP_DEFAULT": {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra},
+        "CLASSLIFT_WEBHOOK": {
+            "conn_type": "http",
+            "host": f"http://127.0.0.1:{hook.server_port}/hook",
+            "password": "sesame",
+        },
+    }
+    variables = {f"AIRFLOW_CONN_{name}": json.dumps(c) for name, c in connections.items()}
+    variables["CLASSLIFT_COMPILED"] = str(project.compiled)
+    with start_airflow(folder / "airflow", **variables) as server:
+        wait("the DAG", lambda: server.ask("GET", f"dags/{DAG}")[0] == 200, 120)
+        assert server.ask("PATCH", f"dags/{DAG}", {"is_paused": False})[0] == 200
+        yield World(server, project, posts, mails.found)
+    smtp.stop()
+    hook.shutdown()
+    hook.server_close()
+
+
+@pytest.fixture(scope="module")
+def page(world, tmp_path_factory) -> Iterator[Page]:
+    """A browser in which `admin` has logged in."""
+    chromium = program("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(120_000)
+        page.goto(f"{world.server.url}/")
+        page.fill("input[name=username]", "admin")
+        page.fill("input[name=password]", world.server.password("admin"))
+        page.click("button[type=submit]")
+        page.wait_for_url(f"{world.server.url}/")
+        yield page
+        browser.close()
+
+
+def shoot(page: Page, world: World, name: str) -> None:
+    """Keeps a picture beside the project's other files, for people to look at."""
+    page.screenshot(path=str(world.project.folder / f"{name}.png"))
+
+
+@pytest.mark.parametrize(
+    ("conf", "words"),
+    [
+        ({"steps": "many"}, "Invalid input for param steps: 'many' is not of type 'integer'"),
+        ({"steps": 0}, "Invalid input for param steps: 0 is less than the minimum of 1"),
+        ({"target": 8}, "Invalid input for param target: 8 is not"),
+        *(({"target": text}, "Invalid input for param target: ") for text in INJECTIONS),
+    ],
+)
+def test_rest_refuses_wrong_values_before_any_run(world, conf, words):
+    body = {"logical_date": None, "conf": conf}
+    status, answer = world.server.ask("POST", f"dags/{DAG}/dagRuns", body)
+    assert status == 400
+    assert words in answer["detail"]
+    assert world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"] == 0
+
+
+def test_rest_refuses_who_may_not(world):
+    path, body = f"dags/{DAG}/dagRuns", {"logical_date": None}
+    assert world.server.ask("POST", path, body, user=None)[0] == 401
+    assert world.server.ask("POST", path, body, user="guest")[0] == 403
+    assert world.server.ask("GET", path, user="guest")[1]["total_entries"] == 0
+
+
+def test_unknown_parameters_are_refused_by_the_first_task(world):
+    run = world.server.trigger(DAG, **{'"; touch pwned #': 1})
+    assert world.server.end(DAG, run, 120) == "failed"
+    said = world.server.log(DAG, run, "DatasetSnapshot")
+    assert "There is no run parameter" in said
+    states = world.server.states(DAG, run)
+    assert states.pop("DatasetSnapshot") == "failed"
+    assert set(states.values()) == {"upstream_failed"}
+    wait("the webhook", lambda: ("failed", run) in world.events(), 60)
+    [post] = [post for post in world.posts if post["run"] == run]
+    assert "There is no run parameter" in post["reasons"][0]
+    assert (post["task"], post["token"]) == ("DatasetSnapshot", "Bearer sesame")
+    wait("the mail", lambda: world.mails, 60)
+    assert world.mails[0]["Subject"] == f"ClassLift {NAME}: failed"
+    assert world.mails[0]["To"] == "team@localhost"
+
+
+def trigger_in_browser(world: World, page: Page, name: str) -> str:
+    """Fills in the form; the run's id."""
+    before = world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"]
+    page.goto(f"{world.server.url}/dags/{DAG}")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    form.get_by_text("Target class").first.wait_for()
+    for section in ("Training", "Training data", "Gate", "Push", "Training, in detail"):
+        form.get_by_text(section, exact=True).first.wait_for()
+    form.get_by_text("The class to raise.").first.wait_for()
+    form.locator("input[role=combobox]").first.click()
+    for label in map(str, range(10)):
+        page.get_by_role("option", name=label, exact=True).wait_for()
+    page.get_by_role("option", name="8", exact=True).click()
+    form.get_by_text("Push", exact=True).first.click()
+    form.get_by_text("Approve before the push").first.wait_for()
+    shoot(page, world, f"{name}-form")
+    form.get_by_role("button", name="Trigger").click()
+
+    def runs() -> Any:
+        found = world.server.ask("GET", f"dags/{DAG}/dagRuns?order_by=-run_after")[1]
+        return found if found["total_entries"] > before else None
+
+    return wait("the run", runs, 60)["dag_runs"][0]["dag_run_id"]
+
+
+def answer_in_browser(world: World, page: Page, run: str, option: str, name: str) -> None:
+    """Waits until a person is asked, and answers."""
+    waits = ("awaiting_input", "failed", "upstream_failed")
+    wait("the question", lambda: world.server.states(DAG, run)["Approval"] in waits, A_RUN)
+    assert world.server.states(DAG, run)["Approval"] == "awaiting_input"
+    page.goto(f"{world.server.url}/dags/{DAG}/runs/{run}/tasks/Approval/required_actions")
+    page.get_by_text("Push the new model for class 8? inconclusive").first.wait_for()
+    page.get_by_role("link", name="The whole report").wait_for()
+    page.get_by_role("cell", name="lifted").wait_for()
+    shoot(page, world, name)
+    page.get_by_role("button", name=option).click()
+    assert world.server.end(DAG, run, 180) == "success"
+
+
+def test_an_open_verdict_waits_and_is_rejected(world, page):
+    run = trigger_in_browser(world, page, "1")
+    answer_in_browser(world, page, run, "Reject", "1-question")
+    assert world.server.states(DAG, run)["Pusher"] == "skipped"
+    assert world.project.versions() == []
+    assert [event for event, of in world.events() if of == run] == ["waiting"]
+
+
+def test_an_open_verdict_is_approved_and_pushed_in_that_name(world, page):
+    run = trigger_in_browser(world, page, "2")
+    answer_in_browser(world, page, run, "Approve", "2-question")
+    assert world.server.states(DAG, run)["Pusher"] == "success"
+    [version] = world.project.versions()
+    path = world.project.folder / "served" / version / "assets.extra" / "provenance.json"
+    override = json.loads(path.read_text())["override"]
+    assert (override["by"], override["reason"]) == ("admin", "Approved in Airflow.")
+    assert (override["run"], override["verdict"]) == (run, "inconclusive")
+    wait("the webhook", lambda: ("pushed", run) in world.events(), 60)
+
+    page.goto(f"{world.server.url}/dags/{DAG}/runs/{run}/tasks/RecallGate/details")
+    page.get_by_role("link", name="Report", exact=True).click()
+    page.get_by_text("What changed, in pictures").wait_for()
+    assert page.get_by_role("heading", level=1).inner_text().startswith("Class 8")
+    shoot(page, world, "2-report")
+
+
+def test_pages_are_for_those_who_may_see_the_dag(world):
+    run = world.server.ask("GET", f"dags/{DAG}/dagRuns?order_by=-run_after")[1]["dag_runs"][0]
+    for who, status in ((None, 401), ("guest", 200)):
+        token = world.server.token(who) if who else None
+        path = f"/classlift/{DAG}/runs/{run['dag_run_id']}/report"
+        assert ask(f"{world.server.url}{path}", "GET", token=token)[0] == status
+    token = world.server.token()
+    for path in (
+        f"{DAG}/runs/..%2F..%2Fdata/report",
+        f"{DAG}/runs/../report",
+        "other/runs/x/report",
+    ):
+        assert ask(f"{world.server.url}/classlift/{path}", "GET", token=token)[0] == 404
+
+
+def arrive(world: World) -> str:
+    """What `classlift data-arrived` starts: the run's id."""
+    before = world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"]
+    words = ["pipelines.cli", "data-arrived", "--config", str(world.project.config)]
+    login = {"CLASSLIFT_AIRFLOW_USER": "admin"}
+    login["CLASSLIFT_AIRFLOW_PASSWORD"] = world.server.password("admin")
+    result = world.project.command(
+        *words, "--url", world.server.url, "--note", INJECTIONS[0], **login
+    )
+    assert result.returncode == 0, result.stdout
+
+    def runs() -> Any:
+        found = world.server.ask("GET", f"dags/{DAG}/dagRuns?order_by=-run_after")[1]
+        return found if found["total_entries"] > before else None
+
+    run = wait("the run", runs, 120)["dag_runs"][0]
+    assert run["run_type"] == "asset_triggered"
+    return run["dag_run_id"]
+
+
+def label_more(world: World, count: int) -> None:
+    """Adds objects of the target class to the new data."""
+    path = world.project.folder / "data" / "new" / "annotations.json"
+    document = json.loads(path.read_text())
+    [eight] = [c["id"] for c in document["categories"] if c["name"] == "8"]
+    for image in document["images"][:count]:
+        document["annotations"].append(
+            {
+                "id": max(a["id"] for a in document["annotations"]) + 1,
+                "image_id": image["id"],
+                "category_id": eight,
+                "bbox": [2, 2, 30, 30],
+            }
+        )
+    path.write_text(json.dumps(document))
+
+
+def test_labels_that_bring_too_little_end_early(world):
+    label_more(world, 1)
+    run = arrive(world)
+    assert world.server.end(DAG, run, 180) == "success"
+    states = world.server.states(DAG, run)
+    assert states.pop("DatasetSnapshot") == "success"
+    assert set(states.values()) == {"skipped"}
+    said = world.server.log(DAG, run, "NewLabels")
+    assert re.search(r"class 8 has 1 new training objects since run .*fewer than 2", said)
+
+
+def test_labels_that_bring_enough_start_a_run_and_the_next_waits(world):
+    label_more(world, 3)
+    run = arrive(world)
+    wait("NewLabels", lambda: world.server.states(DAG, run)["NewLabels"] == "success", 180)
+    assert "class 8 has 4 new training objects" in world.server.log(DAG, run, "NewLabels")
+    second = world.server.trigger(DAG)
+    assert world.server.state(DAG, second) == "queued"
+    # Mark both failed: no process is left.
+    wait("a node", lambda: world.processes(run), 60)
+    for name in (second, run):
+        body = {"state": "failed"}
+        assert world.server.ask("PATCH", f"dags/{DAG}/dagRuns/{name}", body)[0] == 200
+    wait("the end of its nodes", lambda: not world.processes(run), 60)
+    assert world.project.versions() == world.project.versions()[:1]
+
+
+def test_a_killed_training_leaves_no_orphan_and_the_next_try_completes(world):
+    run = world.server.trigger(
+        DAG, recalibrate=False, freeze_policy="all-but-class-head", steps=20, cached_batches=0
+    )
+    wait("the training", lambda: world.server.states(DAG, run)["Trainer"] == "running", A_RUN)
+    [trainer] = wait("its process", lambda: world.processes(run)[:1], 60)
+    trainer.parent().send_signal(signal.SIGKILL)
+    wait("its end", lambda: not trainer.is_running(), 60)
+    assert not world.processes(run)
+    assert world.server.end(DAG, run, A_RUN) in ("success", "failed")
+    tries = world.server.ask("GET", f"dags/{DAG}/dagRuns/{run}/taskInstances/Trainer")[1]
+    assert (tries["state"], tries["try_number"]) == ("success", 2)
+    assert not list(Path.cwd().glob("pwned")) + list(world.project.folder.rglob("pwned"))
