@@ -105,6 +105,8 @@ def write_compiled(config: Config) -> None:
             for node in ir.nodes
         ],
     }
+    if config.watch:
+        topology["watch"] = {"cron": config.watch.cron}
     _replace(folder / TOPOLOGY, json.dumps(topology, indent=1))
 
 
