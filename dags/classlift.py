@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
-from operators import ROOT, NodeOperator
-
-COMPILED = Path(os.environ.get("CLASSLIFT_COMPILED", ROOT / "build" / "compiled"))
+from operators import NodeOperator
+from topologies import compiled_folders
 
 # LocalExecutor has no queues; a pool it has.
 ON_GPU = {"queue": "gpu", "pool": "gpu"}
@@ -53,6 +51,6 @@ def build_dag(compiled: Path) -> DAG:
     return dag
 
 
-for _topology in sorted(COMPILED.glob("*/topology.json")):
-    _dag = build_dag(_topology.parent)
+for _folder in compiled_folders():
+    _dag = build_dag(_folder)
     globals()[_dag.dag_id] = _dag

@@ -1,0 +1,81 @@
+"""DAG files in Airflow's own Python: what they make, what they import, how long it takes."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pipelines.airflow import BIN, airflow_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+_PARSE = """
+import importlib, json, sys, time
+import airflow.sdk
+import airflow.providers.standard.hooks.subprocess
+import airflow.providers.standard.operators.trigger_dagrun
+sys.path.insert(0, sys.argv[1])
+started = time.perf_counter()
+module = importlib.import_module(sys.argv[2])
+seconds = time.perf_counter() - started
+dags = [dag for dag in vars(module).values() if isinstance(dag, airflow.sdk.DAG)]
+ours = {"tfx", "tensorflow", "components", "pipelines", "ml_metadata"} & set(sys.modules)
+print(json.dumps({
+    "dags": {
+        dag.dag_id: {
+            "schedule": dag.schedule,
+            "catchup": dag.catchup,
+            "max_active_runs": dag.max_active_runs,
+            "upstream": {t.task_id: sorted(t.upstream_task_ids) for t in dag.tasks},
+            "retries": {t.task_id: t.retries for t in dag.tasks},
+            "params": {name: dag.params.get_param(name).schema for name in dag.params},
+        }
+        for dag in dags
+    },
+    "imported": sorted(ours),
+    "seconds": seconds,
+}))
+"""
+
+
+def write_topology(compiled: Path, name: str, **more: Any) -> None:
+    """The topology of a config without nodes."""
+    topology = {
+        "name": name,
+        "config": f"configs/{name}.yaml",
+        "parameters": {"target": {"type": "string"}},
+        "defaults": {"target": "8"},
+        "nodes": [],
+        **more,
+    }
+    (compiled / name).mkdir(parents=True)
+    (compiled / name / "topology.json").write_text(json.dumps(topology))
+
+
+def parse(module: str, compiled: Path, home: Path) -> dict[str, Any]:
+    """What the DAG file makes of the compiled configs."""
+    result = subprocess.run(
+        [BIN / "python", "-c", _PARSE, str(ROOT / "dags"), module],
+        env={**airflow_environment(home), "CLASSLIFT_COMPILED": str(compiled)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+class Airflow:
+    """Airflow's command line on a database of its own, with a folder of compiled configs."""
+
+    def __init__(self, home: Path, compiled: Path) -> None:
+        self.environment = {**airflow_environment(home), "CLASSLIFT_COMPILED": str(compiled)}
+
+    def __call__(self, *words: str, **variables: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [BIN / "airflow", *words],
+            env={**self.environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
