@@ -38,7 +38,7 @@ def _cron_field(number: str) -> str:
 _MINUTE, _HOUR, _DAY = "[1-5]?[0-9]", "1?[0-9]|2[0-3]", "[1-9]|[12][0-9]|3[01]"
 _MONTH, _WEEKDAY = "[1-9]|1[0-2]", "[0-7]"
 CRON = f"^{' '.join(map(_cron_field, (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)))}$"
-"""A cron line of five fields in numbers, in UTC; a wrong one would break the DAG file."""
+"""A cron line of five fields, in numbers; a wrong one would break the DAG file."""
 
 _PATH = {"type": "string", "minLength": 1}
 _SOURCE = {

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from components.pages import render, svg
@@ -92,12 +91,10 @@ def _chart(label: str, floor: float | None, records: Sequence[Record]) -> Figure
     margin = max((every[-1] - every[0]) * 0.08, timedelta(hours=6))
     axes.set_xlim(every[0] - margin, every[-1] + margin)
     axes.set_ylim(-0.02, 1.02)
-    locator = AutoDateLocator(maxticks=5)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ends = {time.date().isoformat(): time for time in (every[-1], every[0])}
+    axes.set_xticks(list(ends.values()), list(ends))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
-    axes.xaxis.get_offset_text().set_fontsize(8)
     axes.grid(axis="y", alpha=0.3)
     axes.set_title(f"class {label}", fontsize=9, loc="left", pad=12)
     return figure

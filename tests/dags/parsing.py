@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from pipelines.airflow import BIN, airflow_environment
+from pipelines.airflow import BIN, airflow_environment, migrate
 
 ROOT = Path(__file__).resolve().parents[2]
 _PARSE = """
@@ -34,6 +34,15 @@ print(json.dumps({
     "imported": sorted(ours),
     "seconds": seconds,
 }))
+"""
+_RUN = """
+import importlib, json, sys
+from airflow import settings
+settings.initialize()
+sys.path.insert(0, sys.argv[1])
+dag = getattr(importlib.import_module(sys.argv[2]), sys.argv[3])
+states = [str(dag.test(run_conf=conf).state.value) for conf in json.loads(sys.argv[4])]
+print("\\n" + json.dumps(states))
 """
 
 
@@ -64,18 +73,27 @@ def parse(module: str, compiled: Path, home: Path) -> dict[str, Any]:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-class Airflow:
-    """Airflow's command line on a database of its own, with a folder of compiled configs."""
+def run_all(
+    module: str,
+    dag_id: str,
+    confs: list[dict[str, Any]],
+    compiled: Path,
+    home: Path,
+    **variables: str,
+) -> tuple[list[str], str]:
+    """Runs a DAG once with each conf, in one process: the state of each run, and all that was said.
 
-    def __init__(self, home: Path, compiled: Path) -> None:
-        self.environment = {**airflow_environment(home), "CLASSLIFT_COMPILED": str(compiled)}
-
-    def __call__(self, *words: str, **variables: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [BIN / "airflow", *words],
-            env={**self.environment, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+    As `airflow dags test` does, on a database of its own.
+    """
+    migrate(home)
+    result = subprocess.run(
+        [BIN / "python", "-c", _RUN, str(ROOT / "dags"), module, dag_id, json.dumps(confs)],
+        env={**airflow_environment(home), "CLASSLIFT_COMPILED": str(compiled), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    *said, states = result.stdout.splitlines()
+    return json.loads(states), "\n".join(said)

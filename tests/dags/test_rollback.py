@@ -1,12 +1,10 @@
 """The form that rolls back: what is typed into it is recorded word by word, and is no command."""
 
-import json
-
 import pytest
 
-from components.serving_folder import served_provenance, served_versions
-from pipelines.airflow import migrate
-from tests.dags.parsing import ROOT, Airflow, parse, write_topology
+from components.bundle import Bundle
+from components.serving_folder import served_versions
+from tests.dags.parsing import ROOT, parse, run_all, write_topology
 from tests.pipelines.conftest import Runs, runs
 
 pytestmark = pytest.mark.pipeline
@@ -40,37 +38,39 @@ def test_the_file_is_read_fast_and_imports_airflow_alone(parsed):
     assert parsed["seconds"] < 2
 
 
+INJECTED = '"; touch pwned #`touch pwned` $(touch pwned) {{ 7 * 7 }}'
+
+
 def test_what_is_typed_is_recorded_and_nothing_else(runs: Runs, tmp_path):
     for version, name in enumerate(("one", "two", "three"), 5):
         runs.push(name, version)
-    compiled, home = tmp_path / "compiled", tmp_path / "home"
-    write_topology(compiled, "x", config=str(runs.config.path))
-    migrate(home)
-    airflow = Airflow(home, compiled)
+    write_topology(tmp_path / "compiled", "x", config=str(runs.config.path))
+    states, said = run_all(
+        "rollback",
+        "classlift_rollback_x",
+        [
+            {"reason": INJECTED},
+            {"reason": "--to=5", "to": 7},
+            {"reason": "because", "by": "somebody else"},
+            {"reason": "two\nlines"},
+        ],
+        tmp_path / "compiled",
+        tmp_path / "home",
+    )
+    assert states == ["success", "success", "failed", "failed"], said[-3000:]
 
-    def roll_back(**conf: object) -> tuple[int, str]:
-        words = ("dags", "test", "classlift_rollback_x", "--conf", json.dumps(conf))
-        result = airflow(*words)
-        return result.returncode, result.stdout
+    *_, first, second = served_versions(runs.config.serving)
+    records = [
+        Bundle(runs.config.serving / str(version)).provenance()["rollback_of"]
+        for version in (first, second)
+    ]
+    assert records == [
+        # by: who starts what `airflow dags test` runs
+        {"by": "dag_test", "reason": INJECTED, "version": "6", "replaced": "7"},
+        {"by": "dag_test", "reason": "--to=5", "version": "7", "replaced": str(first)},
+    ]
+    assert not [*tmp_path.rglob("pwned"), *ROOT.glob("pwned")]
 
-    reason = '"; touch pwned #`touch pwned` $(touch pwned) {{ 7 * 7 }} --to=5'
-    code, said = roll_back(reason=reason)
-    assert code == 0, said[-3000:]
-    # by: who starts a run of `airflow dags test`
-    record = {"by": "dag_test", "reason": reason, "version": "6", "replaced": "7"}
-    assert served_provenance(runs.config.serving)["rollback_of"] == record
-
-    reason = "--to=5"
-    code, said = roll_back(reason=reason, to=7)
-    assert code == 0, said[-3000:]
-    record = served_provenance(runs.config.serving)["rollback_of"]
-    assert (record["reason"], record["version"]) == (reason, "7")
-
-    versions = served_versions(runs.config.serving)
-    code, said = roll_back(reason="because", by="somebody else")
-    assert code != 0
+    assert said.count("Running command") == 2  # of the others no process was started
     assert "There is no field 'by'; there are: reason, to." in said
-    assert "Running command" not in said
-    assert served_versions(runs.config.serving) == versions
-    assert not list(tmp_path.rglob("pwned"))
-    assert not (ROOT / "pwned").exists()
+    assert "The reason must be one line" in said

@@ -6,8 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from pipelines.airflow import migrate
-from tests.dags.parsing import Airflow, parse, write_topology
+from tests.dags.parsing import parse, run_all, write_topology
 
 pytestmark = pytest.mark.pipeline
 
@@ -37,32 +36,35 @@ def test_the_file_is_read_fast_and_imports_airflow_alone(parsed):
     assert parsed["seconds"] < 2
 
 
-FELL = {"version": 7, "snapshot": "abcdef0123456789", "fell": ["a {{ b }}; c", "8"]}
+FOUND = {"version": 7, "snapshot": "abcdef0123456789"}
+STUB = """#!/bin/sh
+echo loading
+sed -n 1p {said}  # a line a run
+sed -i 1d {said}
+"""
 
 
 def test_each_class_that_fell_is_retrained_once(tmp_path):
     compiled, home = tmp_path / "compiled", tmp_path / "home"
     write_topology(compiled, "x", watch={"cron": None})
-    migrate(home)
-    airflow = Airflow(home, compiled)
-    assert airflow("dags", "reserialize").returncode == 0
-    python = tmp_path / "python"  # what the score process would say
-    python.write_text(f"#!/bin/sh\necho loading\necho '{json.dumps(FELL)}'\n")
+    fell = ([], ["a {{ b }}; c", "8"], ["8"])
+    said = tmp_path / "said"
+    said.write_text("".join(json.dumps({**FOUND, "fell": labels}) + "\n" for labels in fell))
+    python = tmp_path / "python"  # stands for the process that scores
+    python.write_text(STUB.format(said=said))
     python.chmod(0o755)
+    states, output = run_all(
+        "watch", "classlift_watch_x", [{}] * 3, compiled, home, CLASSLIFT_ML_PYTHON=str(python)
+    )
+    assert states == ["success"] * 3, output[-3000:]
 
-    def run() -> dict[str, str]:
-        """Watches once; the retrainings that there are, with their targets."""
-        ran = airflow("dags", "test", "classlift_watch_x", CLASSLIFT_ML_PYTHON=str(python))
-        assert ran.returncode == 0, ran.stdout[-3000:]
-        with closing(sqlite3.connect(home / "airflow.db")) as database:
-            rows = database.execute(
-                "select run_id, conf from dag_run where dag_id = 'classlift_retrain_x'"
-            )
-            return {run_id: json.loads(conf)["target"] for run_id, conf in rows}
-
-    first = run()
-    assert set(first.values()) == set(FELL["fell"])
-    assert all(run_id.startswith("watch__7_abcdef012345_") for run_id in first)
-    assert run() == first
-    python.write_text(f"#!/bin/sh\necho '{json.dumps({**FELL, 'fell': []})}'\n")
-    assert run() == first
+    with closing(sqlite3.connect(home / "airflow.db")) as database:
+        retrainings = "select run_id, conf from dag_run where dag_id = 'classlift_retrain_x'"
+        started = database.execute(retrainings).fetchall()
+        tasks = "select state from task_instance where dag_id = 'classlift_watch_x'"
+        tasks += " and task_id = 'retrain' order by start_date"
+        outcomes = [state for (state,) in database.execute(tasks)]
+    assert {json.loads(conf)["target"] for _, conf in started} == {"a {{ b }}; c", "8"}
+    assert len(started) == 2
+    assert all(run_id.startswith("watch__7_abcdef012345_") for run_id, _ in started)
+    assert sorted(outcomes) == ["skipped", "skipped", "success", "success"]
