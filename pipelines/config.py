@@ -35,10 +35,11 @@ def _cron_field(number: str) -> str:
     return f"{part}(,{part})*"
 
 
-_MINUTE, _HOUR, _DAY = "[1-5]?[0-9]", "1?[0-9]|2[0-3]", "[1-9]|[12][0-9]|3[01]"
+_MINUTE, _HOUR = "[1-5]?[0-9]", "1?[0-9]|2[0-3]"
+_DAY = "[1-9]|1[0-9]|2[0-8]"  # that every month has: one that never comes is an error in Airflow
 _MONTH, _WEEKDAY = "[1-9]|1[0-2]", "[0-7]"
 CRON = f"^{' '.join(map(_cron_field, (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)))}$"
-"""A cron line of five fields, in numbers; a wrong one would break the DAG file."""
+"""A cron line of five fields, in numbers; a wrong one would break the DAG."""
 
 _PATH = {"type": "string", "minLength": 1}
 _SOURCE = {

@@ -96,6 +96,7 @@ def test_what_is_watched(write):
         ({"cron": "@daily"}, "watch.cron: '@daily' does not match"),
         ({"cron": "60 6 * * *"}, "watch.cron: '60 6 * * *' does not match"),
         ({"cron": "0 6 * *"}, "watch.cron: "),
+        ({"cron": "0 6 30 2 *"}, "watch.cron: "),  # never
         ({"cron": "0 6 * * *; true"}, "watch.cron: "),
         ({"floor": {}}, "watch: "),
     ],
