@@ -77,7 +77,7 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
             }
             records = series.append(folder / SERIES, record)
         page = folder / PAGE
-        write_report(page, config.name, records, record, f"{VALIDATION}/{REPORT}")
+        write_report(page, config.name, records, record, folder / VALIDATION / REPORT)
     return Scoring(record, not known, page)
 
 

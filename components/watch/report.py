@@ -21,12 +21,12 @@ _RECALL, _FELL, _FLOOR, _SOFT = "#1668dc", "#d6336c", "#e08700", "#5d6570"
 
 
 def write_report(
-    path: Path, name: str, records: Sequence[Record], latest: Record, validation: str
+    path: Path, name: str, records: Sequence[Record], latest: Record, validation: Path
 ) -> None:
     """Writes the page.
 
     name: of the config. records: the series; latest: the record to show in full, judged by today's
-    floors. validation: the address of the labels' report, as seen from the page.
+    floors. validation: the report of the labels.
     """
     classes = latest["classes"]
     shown = records[-SHOWN:]

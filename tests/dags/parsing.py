@@ -2,10 +2,16 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
+from pipelines import compile
 from pipelines.airflow import BIN, airflow_environment, migrate
+from pipelines.config import load_config
+from pipelines.nodes import NODES
 
 ROOT = Path(__file__).resolve().parents[2]
 _PARSE = """
@@ -46,18 +52,20 @@ print("\\n" + json.dumps(states))
 """
 
 
-def write_topology(compiled: Path, name: str, **more: Any) -> None:
-    """The topology of a config without nodes."""
-    topology = {
-        "name": name,
-        "config": f"configs/{name}.yaml",
-        "parameters": {"target": {"type": "string"}},
-        "defaults": {"target": "8"},
-        "nodes": [],
-        **more,
-    }
-    (compiled / name).mkdir(parents=True)
-    (compiled / name / "topology.json").write_text(json.dumps(topology))
+def write_topology(compiled: Path, name: str, **parts: Any) -> None:
+    """The topology of the demo's config with another name and, of `Config`, other parts."""
+    config = replace(load_config(ROOT / "configs" / "digits.yaml"), name=name, **parts)
+    before: list[str] = []
+    nodes = []
+    for node in NODES:  # one after the other
+        info = SimpleNamespace(node_info=SimpleNamespace(id=node), upstream_nodes=before)
+        nodes.append(SimpleNamespace(pipeline_node=info))
+        before = [node]
+    with (
+        patch.dict("os.environ", CLASSLIFT_COMPILED=str(compiled)),
+        patch.object(compile, "_compile", return_value=SimpleNamespace(nodes=nodes)),
+    ):
+        compile.write_compiled(config)
 
 
 def parse(module: str, compiled: Path, home: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ __all__ = ["runs"]
 def parsed(tmp_path_factory) -> dict:
     compiled = tmp_path_factory.mktemp("compiled")
     write_topology(compiled, "x")
-    write_topology(compiled, "y", watch={"cron": None})
+    write_topology(compiled, "y")
     return parse("rollback", compiled, tmp_path_factory.mktemp("home"))
 
 
@@ -44,7 +44,7 @@ INJECTED = '"; touch pwned #`touch pwned` $(touch pwned) {{ 7 * 7 }}'
 def test_what_is_typed_is_recorded_and_nothing_else(runs: Runs, tmp_path):
     for version, name in enumerate(("one", "two", "three"), 5):
         runs.push(name, version)
-    write_topology(tmp_path / "compiled", "x", config=str(runs.config.path))
+    write_topology(tmp_path / "compiled", "x", path=runs.config.path)
     states, said = run_all(
         "rollback",
         "classlift_rollback_x",

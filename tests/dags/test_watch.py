@@ -3,19 +3,27 @@
 import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from components.dataset.label_map import LabelMap
+from components.dataset.snapshot import Source
+from pipelines.config import Watch
 from tests.dags.parsing import parse, run_all, write_topology
 
 pytestmark = pytest.mark.pipeline
 
 
+def watched(cron: str | None = None) -> Watch:
+    return Watch(Source(Path("fresh")), {"8": 0.6}, cron)
+
+
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory) -> dict:
     compiled = tmp_path_factory.mktemp("compiled")
-    write_topology(compiled, "daily", watch={"cron": "0 6 * * *"})
-    write_topology(compiled, "by_hand", watch={"cron": None})
+    write_topology(compiled, "daily", watch=watched("0 6 * * *"))
+    write_topology(compiled, "by_hand", watch=watched())
     write_topology(compiled, "unwatched")
     return parse("watch", compiled, tmp_path_factory.mktemp("home"))
 
@@ -36,6 +44,9 @@ def test_the_file_is_read_fast_and_imports_airflow_alone(parsed):
     assert parsed["seconds"] < 2
 
 
+STRANGE = "a {{ b }}; c"
+"""A name that Jinja would render and a run's id can't have."""
+
 FOUND = {"version": 7, "snapshot": "abcdef0123456789"}
 STUB = """#!/bin/sh
 echo loading
@@ -46,8 +57,9 @@ sed -i 1d {said}
 
 def test_each_class_that_fell_is_retrained_once(tmp_path):
     compiled, home = tmp_path / "compiled", tmp_path / "home"
-    write_topology(compiled, "x", watch={"cron": None})
-    fell = ([], ["a {{ b }}; c", "8"], ["8"])
+    labels = LabelMap(("8", STRANGE))
+    write_topology(compiled, "x", watch=watched(), label_map=labels)
+    fell = ([], [STRANGE, "8"], ["8"])
     said = tmp_path / "said"
     said.write_text("".join(json.dumps({**FOUND, "fell": labels}) + "\n" for labels in fell))
     python = tmp_path / "python"  # stands for the process that scores
@@ -64,7 +76,7 @@ def test_each_class_that_fell_is_retrained_once(tmp_path):
         tasks = "select state from task_instance where dag_id = 'classlift_watch_x'"
         tasks += " and task_id = 'retrain' order by start_date"
         outcomes = [state for (state,) in database.execute(tasks)]
-    assert {json.loads(conf)["target"] for _, conf in started} == {"a {{ b }}; c", "8"}
+    assert {json.loads(conf)["target"] for _, conf in started} == {STRANGE, "8"}
     assert len(started) == 2
     assert all(run_id.startswith("watch__7_abcdef012345_") for run_id, _ in started)
     assert sorted(outcomes) == ["skipped", "skipped", "success", "success"]
