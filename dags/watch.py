@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException
 from operators import ProcessOperator
 from topologies import read_topologies
 
@@ -25,6 +26,8 @@ class ScoreOperator(ProcessOperator):
 
     def words(self, context: Any) -> list[str]:
         """The command line; all of it is ours."""
+        if context["dag_run"].conf:
+            raise AirflowFailException("This DAG takes no values: start it without a conf.")
         return ["pipelines.cli", "watch", f"--config={self.config}", "--json"]
 
     def execute(self, context: Any) -> list[dict[str, Any]]:

@@ -66,9 +66,15 @@ def test_each_class_that_fell_is_retrained_once(tmp_path):
     python.write_text(STUB.format(said=said))
     python.chmod(0o755)
     states, output = run_all(
-        "watch", "classlift_watch_x", [{}] * 3, compiled, home, CLASSLIFT_ML_PYTHON=str(python)
+        "watch",
+        "classlift_watch_x",
+        [{}, {}, {}, {"target": "8"}],
+        compiled,
+        home,
+        CLASSLIFT_ML_PYTHON=str(python),
     )
-    assert states == ["success"] * 3, output[-3000:]
+    assert states == ["success"] * 3 + ["failed"], output[-3000:]
+    assert "This DAG takes no values" in output
 
     with closing(sqlite3.connect(home / "airflow.db")) as database:
         retrainings = "select run_id, conf from dag_run where dag_id = 'classlift_retrain_x'"
@@ -79,4 +85,4 @@ def test_each_class_that_fell_is_retrained_once(tmp_path):
     assert {json.loads(conf)["target"] for _, conf in started} == {STRANGE, "8"}
     assert len(started) == 2
     assert all(run_id.startswith("watch__7_abcdef012345_") for run_id, _ in started)
-    assert sorted(outcomes) == ["skipped", "skipped", "success", "success"]
+    assert sorted(outcomes) == ["skipped", "skipped", "success", "success", "upstream_failed"]
