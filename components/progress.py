@@ -1,5 +1,9 @@
 """Progress for people: lines that the runners pick out of a node's output."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 MARK = "classlift| "
 
 _node = ""
@@ -14,3 +18,16 @@ def begin(node: str) -> None:
 def say(message: str) -> None:
     """One line of progress."""
     print(f"{MARK}{_node}{message}", flush=True)
+
+
+@contextmanager
+def without_stderr() -> Iterator[None]:
+    """Nothing of this process reaches stderr, whoever writes to it."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import Any
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup
 from approval import FORM, VerdictApproval
 from notify import FAILED, PUSHED, REFUSED, WAITING, Notifier
-from operators import ROOT, GateOperator, NewLabelsOperator, NodeOperator, PushOperator
-
-COMPILED = Path(os.environ.get("CLASSLIFT_COMPILED", ROOT / "build" / "compiled"))
+from operators import GateOperator, NewLabelsOperator, NodeOperator, PushOperator
+from topologies import compiled_folders
 
 # LocalExecutor has no queues; a pool it has.
 ON_GPU = {"queue": "gpu", "pool": "gpu"}
@@ -116,6 +114,6 @@ def _about(topology: dict[str, Any]) -> str:
     )
 
 
-for _topology in sorted(COMPILED.glob("*/topology.json")):
-    _dag = build_dag(_topology.parent)
+for _folder in compiled_folders():
+    _dag = build_dag(_folder)
     globals()[_dag.dag_id] = _dag

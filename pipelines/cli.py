@@ -7,8 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from components.dataset.label_map import LabelMap
 from components.dataset.writers import WRITERS, new_folder, require_new
 from components.detectors.backends import ENVIRONMENTS, backend_of
 from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
+from components.progress import without_stderr
 from components.recall_gate.settings import GateSettings
 from pipelines import airflow
 from pipelines.compile import compile_all, compile_config
@@ -112,6 +112,17 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument("--reason", required=True, metavar="TEXT", help="why, in a sentence")
     rollback.add_argument(
         "--to", type=int, metavar="VERSION", help="default: the one before the newest"
+    )
+    watch = command(
+        "watch",
+        _watch,
+        "Score the version served on freshly labelled data, and keep the series; see `watch` in "
+        "the config.",
+        "watch --config configs/digits.yaml",
+    )
+    _config_option(watch)
+    watch.add_argument(
+        "--json", action="store_true", help="print the record, and the classes that fell"
     )
     lineage = command(
         "lineage",
@@ -314,6 +325,23 @@ def _rollback(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _watch(arguments: argparse.Namespace) -> int:
+    from components.watch.score import fallen, sentences
+    from pipelines.watch import watch
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    found = watch(load_config(arguments.config), _to_stderr)
+    classes = found.record["classes"]
+    if arguments.json:
+        extra = {"fell": fallen(classes), "is_new": found.is_new, "page": str(found.page)}
+        print(json.dumps({**found.record, **extra}))
+        return EXIT_OK
+    for sentence in sentences(classes):
+        print(sentence)
+    print(f"page: {found.page}")
+    return EXIT_OK
+
+
 def _lineage(arguments: argparse.Namespace) -> int:
     from pipelines.lineage import render, trace
 
@@ -396,7 +424,7 @@ def _suspicions(saved_model: Path, snapshot: "Snapshot") -> list[Any]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from components.data_validator.suspicions import suspicions
 
-    with _without_stderr():  # what TensorFlow says before its log level counts
+    with without_stderr():  # what TensorFlow says before its log level counts
         from components.detectors.predict import load_signature, predict_images
 
     _to_stderr("predicting all images with the model")
@@ -408,19 +436,6 @@ def _suspicions(saved_model: Path, snapshot: "Snapshot") -> list[Any]:
     return suspicions(snapshot.boxes, found)
 
 
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Nothing of this process reaches stderr, whoever writes to it."""
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def _diagnose(arguments: argparse.Namespace) -> int:
     from components.dataset.snapshot import Source, take_snapshot
 
@@ -429,7 +444,7 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     os.environ.update(ENVIRONMENTS[backend_of(arguments.model) or "od_api"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _to_stderr("loading TensorFlow")
-    with _without_stderr():  # what TensorFlow says before its log level counts
+    with without_stderr():  # what TensorFlow says before its log level counts
         import tensorflow as tf
 
         from components.class_diagnoser import standalone
@@ -486,7 +501,7 @@ def _new_model(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with new_folder(arguments.folder.resolve()) as draft:
         _to_stderr("loading KerasHub")
-        with _without_stderr():  # what TensorFlow says before its log level counts
+        with without_stderr():  # what TensorFlow says before its log level counts
             from components.detectors.keras_hub.new_model import write_new
         write_new(
             draft,

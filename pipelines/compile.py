@@ -97,6 +97,8 @@ def write_compiled(config: Config) -> None:
         "defaults": config.defaults,
         "nodes": [_node(node.pipeline_node) for node in ir.nodes],
     }
+    if config.watch:
+        topology["watch"] = {"cron": config.watch.cron}
     _replace(folder / TOPOLOGY, json.dumps(topology, indent=1))
 
 

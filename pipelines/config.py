@@ -1,6 +1,7 @@
 """The config of one model to keep fresh: a YAML file, checked before any work."""
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,25 @@ def _group_schema(group: str) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
+def _cron_field(number: str) -> str:
+    """The pattern of one field of a cron line, whose numbers have the pattern `number`."""
+    part = rf"(\*|({number})(-({number}))?)(/[1-9][0-9]?)?"
+    return f"{part}(,{part})*"
+
+
+_MINUTE, _HOUR = "[1-5]?[0-9]", "1?[0-9]|2[0-3]"
+_DAY = "[1-9]|1[0-9]|2[0-8]"  # that every month has: one that never comes is an error in Airflow
+_MONTH, _WEEKDAY = "[1-9]|1[0-2]", "[0-7]"
+CRON = f"^{' '.join(map(_cron_field, (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)))}$"
+"""A cron line of five fields, in numbers; a wrong one would break the DAG."""
+
 _PATH = {"type": "string", "minLength": 1}
+_SOURCE = {
+    "path": _PATH,
+    "format": {"enum": list(FORMATS)},
+    "images": _PATH,
+    "group": {"type": "string", "minLength": 1},
+}
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -68,12 +87,9 @@ SCHEMA: dict[str, Any] = {
                         "additionalProperties": False,
                         "required": ["path"],
                         "properties": {
-                            "path": _PATH,
+                            **_SOURCE,
                             "split": {"enum": list(SPLITS)},
                             "tag": {"enum": ["old", "new"]},
-                            "format": {"enum": list(FORMATS)},
-                            "images": _PATH,
-                            "group": {"type": "string", "minLength": 1},
                         },
                     },
                 },
@@ -86,7 +102,7 @@ SCHEMA: dict[str, Any] = {
             "additionalProperties": False,
             "properties": {
                 "owner": {"type": "string", "pattern": "^[^,]+$", "maxLength": 100},
-                "cron": {"type": "string", "pattern": r"^(@[a-z]+|\S+( \S+){4})$"},
+                "cron": {"type": "string", "pattern": CRON},
                 "min_new_objects": {"type": "integer", "minimum": 0},
                 "approve_before_push": PARAMETERS["approve_before_push"].schema,
                 "email": {"type": "array", "items": {"type": "string", "pattern": "^[^@]+@[^@]+$"}},
@@ -96,8 +112,39 @@ SCHEMA: dict[str, Any] = {
         "recipe": _group_schema(RECIPE),
         "rebalancing": _group_schema(DATA),
         "gate": _group_schema(GATE),
+        "watch": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["source", "floors"],
+            "properties": {
+                "source": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["path"],
+                    "properties": _SOURCE,
+                },
+                "floors": {
+                    "type": "object",
+                    "propertyNames": {"type": "string"},
+                    "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+                },
+                "cron": {"type": "string", "pattern": CRON},
+            },
+        },
     },
 }
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How what is served is watched.
+
+    source: freshly labelled data. floors: recall by class. cron: when, None for never by itself.
+    """
+
+    source: Source
+    floors: dict[str, float]
+    cron: str | None
 
 
 @dataclass(frozen=True)
@@ -106,7 +153,8 @@ class Config:
 
     work: everything a run leaves behind. serving: the TF Serving folder.
     sources: as in the YAML, for the snapshot. beam: options of Beam's pipelines. airflow: when runs
-    start and who hears of them, see `AIRFLOW_DEFAULTS`. defaults: of the run parameters.
+    start and who hears of them, see `AIRFLOW_DEFAULTS`. defaults: of the run parameters. watch:
+    None when the config says nothing of it.
     """
 
     name: str
@@ -123,6 +171,7 @@ class Config:
     beam: tuple[str, ...]
     airflow: dict[str, Any]
     defaults: dict[str, Any]
+    watch: Watch | None
 
     def parameter_schemas(self) -> dict[str, dict[str, Any]]:
         """JSON schema of each run parameter of this config, in the order of the form."""
@@ -165,12 +214,7 @@ def load_config(path: Path) -> Config:
         )
     data = raw["data"]
     for number, source in enumerate(data["sources"]):
-        try:
-            re.compile(source.get("group", ""))
-        except re.error as error:
-            raise ConfigError(
-                f"{path}: data.sources.{number}.group: no regular expression ({error})."
-            ) from None
+        _require_pattern(source, f"{path}: data.sources.{number}")
     root = (ROOT / data["root"]).resolve()
     sections = ("recipe", "rebalancing", "gate", "airflow")
     given = {name: value for section in sections for name, value in raw.get(section, {}).items()}
@@ -192,9 +236,34 @@ def load_config(path: Path) -> Config:
             "target": raw["target"],
             **{name: given.get(name) for name in PARAMETERS},
         },
+        watch=_watch(raw["watch"], root, label_map, path) if "watch" in raw else None,
     )
     try:
         check(config.defaults, config.parameter_schemas())  # what needs the classes of the model
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return config
+
+
+def _watch(record: dict[str, Any], root: Path, label_map: LabelMap, path: Path) -> Watch:
+    """From the config's mapping, checked for what its schema can't say."""
+    _require_pattern(record["source"], f"{path}: watch.source")
+    for label, floor in record["floors"].items():
+        if label not in label_map:
+            raise ConfigError(
+                f"{path}: watch.floors: {label!r} is no class of the model, which has: "
+                f"{', '.join(label_map)}."
+            )
+        if not math.isfinite(floor):
+            raise ConfigError(f"{path}: watch.floors.{label}: {floor} is no recall.")
+    # All of it is judged, so nothing is to be spread over splits.
+    source = Source.from_dict({**record["source"], "split": "test"}, root)
+    return Watch(source, dict(record["floors"]), record.get("cron"))
+
+
+def _require_pattern(source: dict[str, Any], where: str) -> None:
+    """Raises ConfigError when the `group` of a source is no regular expression."""
+    try:
+        re.compile(source.get("group", ""))
+    except re.error as error:
+        raise ConfigError(f"{where}.group: no regular expression ({error}).") from None

@@ -139,6 +139,49 @@ def share_bounds(wholes: Counts, parts: Counts, seed: int = 0) -> list[tuple[flo
     return results
 
 
+def clustered_share_bounds(
+    wholes: Counts, parts: Counts, seed: int = 0
+) -> list[tuple[float, float, float]]:
+    """(share, lower bound, upper bound) of sum(parts)/sum(wholes) for each class, also of few.
+
+    Each bound is the widest of three: those of `paired_change`, the bootstrap over images and the
+    closed form, and the exact one of a binomial of as many objects as the images are worth (Korn
+    and Graubard, Survey Methodology 24, 1998). Simulated at 2 to 100 images, a share is above its
+    upper bound at most 5 to 6% of the time; by the bootstrap and the closed form alone, up to 12%.
+    NaN where there is nothing to count.
+    """
+    nothing = np.zeros_like(wholes)
+    results = []
+    for k, change in enumerate(paired_change((wholes, nothing), (wholes, parts), seed=seed)):
+        if np.isnan(change.change):
+            results.append((float("nan"),) * 3)
+            continue
+        lower, upper = _exact_bounds(wholes[:, k], parts[:, k], change.standard_error)
+        results.append(
+            (
+                change.change,
+                max(min(lower, change.lower_bound), 0.0),
+                min(max(upper, change.upper_bound), 1.0),
+            )
+        )
+    return results
+
+
+def _exact_bounds(wholes: Counts, parts: Counts, standard_error: float) -> tuple[float, float]:
+    """Those of Korn and Graubard, for one class: objects and those found in each image."""
+    objects, images = int(wholes.sum()), int((wholes > 0).sum())
+    share = float(parts.sum() / objects)
+    # Images that all say the same show no spread to tell how alike their objects are: then the
+    # objects of an image count as one.
+    worth = min(objects, share * (1 - share) / standard_error**2) if 0 < share < 1 else images
+    of_objects, of_images = stats.t.ppf(CONFIDENCE, [max(objects - 1, 1), max(images - 1, 1)])
+    worth *= (of_objects / of_images) ** 2
+    found, missed = share * worth, (1 - share) * worth
+    lower = stats.beta.ppf(1 - CONFIDENCE, found, missed + 1) if found else 0.0
+    upper = stats.beta.ppf(CONFIDENCE, found + 1, missed) if missed else 1.0
+    return float(lower), float(upper)
+
+
 def bootstrap_shares(wholes: Counts, parts: Counts, seed: int) -> Counts:
     """[RESAMPLES, classes]: sum(parts)/sum(wholes) in resamples of the images."""
     images, classes = wholes.shape

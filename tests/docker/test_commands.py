@@ -7,26 +7,25 @@ import os
 import signal
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from demo import scenes
+from tests.airflow_server import ask
 from tests.docker.compose import COMPOSE, MAKERS, ROOT, all_services
-from tests.project import make_project
+from tests.project import Project, make_project
 from tests.servers import Postgres, free_port, program, start_postgres
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(not COMPOSE.exists(), reason="`make test` installs Compose"),
 ]
-NAME = "compose_test"
-DAG = f"classlift_retrain_{NAME}"
+NAMES = ("compose_first", "compose_second")
 LONG_RUNNING = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "cpu-worker")
 
 
@@ -103,20 +102,10 @@ class Stack:
             time.sleep(1)
         return value
 
-    def ask(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
+    def ask(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
         """The answer of Airflow's REST API; None where it refuses or knows nothing of it."""
-        request = urllib.request.Request(
-            f"http://{self.api}{path}", json.dumps(body).encode() if body else None, method=method
-        )
-        request.add_header("Content-Type", "application/json")
-        if token:
-            request.add_header("Authorization", f"Bearer {token}")
-        try:
-            with urllib.request.urlopen(request) as answer:  # noqa: S310
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return None
+        status, answer = ask(f"http://{self.api}{path}", method, body, token)
+        return answer if status < 400 else None
 
     def stop(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -179,11 +168,44 @@ def test_redis_wants_a_password(stack):
     assert "NOAUTH" in answer.stdout
 
 
-def test_a_run_goes_through_both_queues(stack):
-    project = make_project(stack.folder, NAME)
+@dataclass(frozen=True)
+class Run:
+    """A run of one config."""
+
+    stack: Stack
+    project: Project
+    token: str
+    path: str
+
+    def states(self) -> dict[str, tuple[str, str]]:
+        """State and queue of each task."""
+        found = self.stack.ask("GET", f"{self.path}/taskInstances", token=self.token)
+        return {t["task_id"]: (t["state"], t["queue"]) for t in found["task_instances"]}
+
+    def is_at(self, task: str, wanted: str) -> bool:
+        now = self.states()
+        assert "failed" not in {state for state, _ in now.values()}, now
+        return now[task][0] == wanted
+
+
+def write_project(stack: Stack, name: str) -> Project:
+    """A small project whose runs train nothing, and whose gate leaves the verdict open."""
+    (stack.folder / name).mkdir()
+    project = make_project(stack.folder / name, name)
+    document = yaml.safe_load(project.config.read_text())
+    document["data"]["root"] = str(stack.folder / "data")
+    document["recipe"] = {"recalibrate": True}
+    document["gate"] = {"precision": 0.5, "recall_floors": {"8": 0.6}}
+    project.config.write_text(yaml.safe_dump(document))
+    return project
+
+
+def test_two_configs_run_at_once_through_both_queues(stack):
     for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
         scenes.write_split(split, stack.folder / "data" / split.name, 60)
-    stack.run("compile", "./classlift", "compile", "--config", str(project.config))
+    projects = {name: write_project(stack, name) for name in NAMES}
+    for project in projects.values():
+        stack.run("compile", "./classlift", "compile", "--config", str(project.config))
     for name in LONG_RUNNING:
         stack.start(name)
     for name in LONG_RUNNING:
@@ -195,25 +217,28 @@ def test_a_run_goes_through_both_queues(stack):
     assert login("admin") is None
     token = login(stack.password)["access_token"]
     assert stack.ask("GET", "/api/v2/pools/gpu", token=token)["slots"] == 1
-    dag = f"/api/v2/dags/{DAG}"
-    stack.wait("the DAG", lambda: stack.ask("GET", dag, token=token), 120)
-    assert stack.ask("PATCH", dag, {"is_paused": False}, token)
-    run = stack.ask("POST", f"{dag}/dagRuns", {"logical_date": None}, token)
-    tasks = f"{dag}/dagRuns/{run['dag_run_id']}/taskInstances"
-
-    def states() -> dict[str, tuple[str, str]]:
-        found = stack.ask("GET", tasks, token=token)["task_instances"]
-        return {task["task_id"]: (task["state"], task["queue"]) for task in found}
-
-    def done(task: str) -> bool:
-        now = states()
-        assert "failed" not in {state for state, _ in now.values()}, now
-        return now[task][0] == "success"
-
-    stack.wait("the first task", lambda: done("DatasetSnapshot"), 120)
-    stack.wait("the first task on the gpu queue", lambda: done("ChampionDetect"), 300)
-    now = states()
-    assert now["DatasetSnapshot"] == ("success", "default")
-    assert now["ChampionDetect"] == ("success", "gpu")
-    stack.ask("PATCH", f"{dag}/dagRuns/{run['dag_run_id']}", {"state": "failed"}, token)
-    assert "ChampionDetect" in stack.metadata.run("pg_dump", "metadata")
+    runs = []
+    for name, project in projects.items():
+        dag = f"/api/v2/dags/classlift_retrain_{name}"
+        stack.wait("the DAG", lambda dag=dag: stack.ask("GET", dag, token=token), 120)
+        assert stack.ask("PATCH", dag, {"is_paused": False}, token)
+        run = stack.ask("POST", f"{dag}/dagRuns", {"logical_date": None}, token)
+        runs.append(Run(stack, project, token, f"{dag}/dagRuns/{run['dag_run_id']}"))
+    for run in runs:
+        stack.wait("the question", lambda run=run: run.is_at("Approval", "awaiting_input"), 1500)
+        now = run.states()
+        assert now["DatasetSnapshot"] == ("success", "default")
+        assert now["ChampionDetect"] == ("success", "gpu")
+        answer = {"chosen_options": ["Approve"], "params_input": {"reason": "Seen by REST."}}
+        assert stack.ask(
+            "PATCH", f"{run.path}/taskInstances/Approval/-1/hitlDetails", answer, token
+        )
+    for run in runs:
+        stack.wait("the push", lambda run=run: run.is_at("Pusher", "success"), 240)
+        [version] = run.project.versions()
+        notes = run.project.folder / "served" / version / "assets.extra" / "provenance.json"
+        override = json.loads(notes.read_text())["override"]
+        assert (override["by"], override["reason"]) == ("admin", "Seen by REST.")
+    recorded = stack.metadata.run("pg_dump", "metadata")
+    assert all(f"{name}.ChampionDetect" in recorded for name in NAMES)
+    assert recorded.count("Seen by REST.") == len(NAMES)

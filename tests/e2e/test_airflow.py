@@ -11,7 +11,6 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -24,7 +23,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from demo import scenes
 from tests.airflow_server import Server, ask, start_airflow, wait
-from tests.project import Project, make_project
+from tests.project import ROOT, Project, make_project
 from tests.servers import free_port, program
 
 pytestmark = pytest.mark.e2e
@@ -304,6 +303,15 @@ def label_more(world: World, count: int) -> None:
     path.write_text(json.dumps(document))
 
 
+def stop(world: World, run: str) -> None:
+    """Marks a run as failed: no process of it is left, and nothing is pushed."""
+    versions = world.project.versions()
+    body = {"state": "failed"}
+    assert world.server.ask("PATCH", f"dags/{DAG}/dagRuns/{run}", body)[0] == 200
+    wait("the end of its nodes", lambda: not world.processes(run), 60)
+    assert world.project.versions() == versions
+
+
 def test_labels_that_bring_too_little_end_early(world):
     label_more(world, 1)
     run = arrive(world)
@@ -322,13 +330,9 @@ def test_labels_that_bring_enough_start_a_run_and_the_next_waits(world):
     assert "class 8 has 4 new training objects" in world.server.log(DAG, run, "NewLabels")
     second = world.server.trigger(DAG)
     assert world.server.state(DAG, second) == "queued"
-    # Mark both failed: no process is left.
     wait("a node", lambda: world.processes(run), 60)
-    for name in (second, run):
-        body = {"state": "failed"}
-        assert world.server.ask("PATCH", f"dags/{DAG}/dagRuns/{name}", body)[0] == 200
-    wait("the end of its nodes", lambda: not world.processes(run), 60)
-    assert world.project.versions() == world.project.versions()[:1]
+    stop(world, second)
+    stop(world, run)
 
 
 def test_a_killed_training_leaves_no_orphan_and_the_next_try_completes(world):
@@ -340,7 +344,25 @@ def test_a_killed_training_leaves_no_orphan_and_the_next_try_completes(world):
     trainer.parent().send_signal(signal.SIGKILL)
     wait("its end", lambda: not trainer.is_running(), 60)
     assert not world.processes(run)
-    assert world.server.end(DAG, run, A_RUN) in ("success", "failed")
+    wait("the next try", lambda: world.server.states(DAG, run)["Trainer"] == "success", A_RUN)
     tries = world.server.ask("GET", f"dags/{DAG}/dagRuns/{run}/taskInstances/Trainer")[1]
-    assert (tries["state"], tries["try_number"]) == ("success", 2)
-    assert not list(Path.cwd().glob("pwned")) + list(world.project.folder.rglob("pwned"))
+    assert tries["try_number"] == 2
+    stop(world, run)
+
+
+def test_a_slot_of_the_cron_starts_a_run(world):
+    document = yaml.safe_load(world.project.config.read_text())
+    document["airflow"]["cron"] = "* * * * *"
+    world.project.config.write_text(yaml.safe_dump(document))
+    words = ["pipelines.cli", "compile", "--config", str(world.project.config)]
+    assert world.project.command(*words).returncode == 0
+
+    def scheduled() -> Any:
+        found = world.server.ask("GET", f"dags/{DAG}/dagRuns?run_type=scheduled")[1]["dag_runs"]
+        return found[0]["dag_run_id"] if found else None
+
+    run = wait("the slot", scheduled, 240)
+    wait("its first task", lambda: world.server.states(DAG, run)["DatasetSnapshot"], 60)
+    assert world.server.ask("PATCH", f"dags/{DAG}", {"is_paused": True})[0] == 200
+    stop(world, run)
+    assert not list(ROOT.glob("pwned")) + list(world.project.folder.rglob("pwned"))

@@ -1,12 +1,16 @@
 """`classlift compile` without a config: all of them, and what TF Serving is to watch."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from google.protobuf import text_format
 
+from pipelines import compile
 from pipelines.compile import SERVED
-from pipelines.config import load_config
+from pipelines.config import Watch, load_config
 from tests.project import Project
 
 pytestmark = pytest.mark.pipeline
@@ -27,3 +31,15 @@ def test_everything_is_compiled_and_listed_for_serving(tmp_path):
     assert {model.name: model.base_path for model in listed.model_config_list.config} == {
         config.name: str(config.serving) for config in configs
     }
+
+
+@pytest.mark.parametrize("cron", [None, "0 6 * * *"])
+def test_the_topology_says_when_to_watch(tmp_path, monkeypatch, cron):
+    monkeypatch.setenv("CLASSLIFT_COMPILED", str(tmp_path))
+    monkeypatch.setattr(compile, "_compile", lambda *_: SimpleNamespace(nodes=[]))
+    config = load_config(CONFIGS / "digits.yaml")
+    watched = replace(config, watch=Watch(config.sources[0], {"8": 0.6}, cron))
+    for compiled, expected in ((config, None), (watched, {"cron": cron})):
+        compile.write_compiled(compiled)
+        topology = json.loads((tmp_path / "digits" / "topology.json").read_text())
+        assert topology.get("watch") == expected

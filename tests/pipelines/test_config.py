@@ -71,6 +71,45 @@ def test_wrong_configs_are_refused_with_a_sentence(write, document, sentence):
     assert str(path) in str(error.value)
 
 
+WATCH = {"source": {"path": "fresh"}, "floors": {"8": 0.6}}
+
+
+def test_what_is_watched(write):
+    assert load_config(write(DIGITS)).watch is None
+    source = {"path": "fresh", "images": "jpg", "format": "voc", "group": "^(.+)_"}
+    document = {**DIGITS, "watch": {**WATCH, "source": source, "cron": "*/30 6-18,22 * * 1-5"}}
+    config = load_config(write(document))
+    assert config.watch is not None
+    assert config.watch.source.path == config.data_root / "fresh"
+    assert config.watch.source.images == config.data_root / "jpg"
+    assert config.watch.floors == {"8": 0.6}
+    assert config.watch.cron == "*/30 6-18,22 * * 1-5"
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        ({"source": {"path": "fresh", "split": "test"}}, "watch.source: "),
+        ({"source": {}}, "watch.source: 'path' is a required property"),
+        ({"source": {"path": "fresh", "group": "("}}, "watch.source.group: no regular expression"),
+        ({"floors": {"11": 0.5}}, "watch.floors: '11' is no class of the model, which has: 0, 1"),
+        ({"floors": {8: 0.5}}, "8 is not of type 'string'"),
+        ({"floors": {"8": 1.5}}, "watch.floors.8: 1.5 is greater than"),
+        ({"floors": {"8": float("nan")}}, "watch.floors.8: nan is no recall"),
+        ({"cron": "@daily"}, "watch.cron: '@daily' does not match"),
+        ({"cron": "60 6 * * *"}, "watch.cron: '60 6 * * *' does not match"),
+        ({"cron": "0 6 * *"}, "watch.cron: "),
+        ({"cron": "0 6 30 2 *"}, "watch.cron: "),  # never
+        ({"cron": "0 6 * * *; true"}, "watch.cron: "),
+        ({"floor": {}}, "watch: "),
+    ],
+)
+def test_what_can_not_be_watched(write, part, sentence):
+    with pytest.raises(ConfigError) as error:
+        load_config(write({**DIGITS, "watch": {**WATCH, **part}}))
+    assert sentence in str(error.value)
+
+
 def test_a_missing_config_is_named():
     with pytest.raises(ConfigError, match=r"nowhere.yaml: the config can't be read"):
         load_config(Path("nowhere.yaml"))

@@ -5,6 +5,7 @@ from scipy import stats
 from components.metrics.statistics import (
     Change,
     bootstrap_shares,
+    clustered_share_bounds,
     holm,
     objects_needed,
     paired_change,
@@ -97,6 +98,47 @@ def test_share_bounds_at_the_ends():
     assert (none, full) == (0, 1)
     assert upper == pytest.approx(1 - 0.05 ** (1 / 20))  # Clopper-Pearson in closed form
     assert lower == pytest.approx(0.05 ** (1 / 20))
+
+
+@pytest.mark.parametrize(
+    ("objects", "found", "upper"),
+    [
+        ([1], [0], 0.95),  # one missed object says next to nothing
+        ([10], [0], 0.95),  # nor do ten in one image, which count as one
+        ([10, 10], [0, 0], 1 - 0.05**0.5),  # two images, all missed
+        ([1] * 10, [0] * 10, 1 - 0.05**0.1),  # Clopper and Pearson's
+        ([1] * 5, [1] * 5, 1.0),
+    ],
+)
+def test_the_bound_of_few_objects_is_wide(objects, found, upper):
+    counts = (np.array(column, float)[:, None] for column in (objects, found))
+    ((share, _, bound),) = clustered_share_bounds(*counts)
+    assert share == sum(found) / sum(objects)
+    assert bound >= upper * 0.9  # the objects' share of the images' freedom
+    assert bound <= 1
+
+
+@pytest.mark.parametrize(("images", "share"), [(3, 0.3), (5, 0.3), (10, 0.3), (10, 0.6), (40, 0.6)])
+def test_an_upper_bound_covers_also_with_few_images(images, share):
+    """In one of twenty the bound is below the truth (binomial: at most 11 of 100)."""
+    rng = np.random.default_rng(images)
+    below = 0
+    for _ in range(100):
+        objects, found, _ = simulate(rng, images, share, share)
+        below += clustered_share_bounds(objects, found)[0][2] < share
+    assert below <= 11
+
+
+def test_bounds_of_many_images_are_those_of_the_bootstrap():
+    objects, found, _ = simulate(np.random.default_rng(0), 1000, 0.6, 0.6)
+    assert clustered_share_bounds(objects, found)[0] == pytest.approx(
+        share_bounds(objects, found)[0], abs=0.005
+    )
+
+
+def test_clustered_bounds_of_nothing_are_nan():
+    nothing = np.zeros((3, 1))
+    assert np.isnan(clustered_share_bounds(nothing, nothing)[0]).all()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""How well the served model does on freshly labelled data, time after time."""

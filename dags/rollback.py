@@ -1,0 +1,79 @@
+"""One DAG a compiled config: `classlift_rollback_<name>` serves an older version again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Param
+from airflow.sdk.exceptions import AirflowFailException
+from operators import ProcessOperator
+from topologies import read_topologies
+
+FORM = {
+    "reason": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 2000,
+        "title": "Reason",
+        "description": "Why, in one line; recorded for good, with your name.",
+    },
+    "to": {
+        "type": ["integer", "null"],
+        "title": "Version",
+        "description": "To serve again; empty: the one before the newest.",
+    },
+}
+
+
+class RollbackOperator(ProcessOperator):
+    """Runs `classlift rollback` with the form's values, in the name of who started the run.
+
+    config: path of the config. What is typed into the form can become no option: each value is
+    part of the word that names its option.
+    """
+
+    def __init__(self, *, config: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+
+    def words(self, context: Any) -> list[str]:
+        """The command line. Airflow accepts unknown keys in a run's conf; here they are refused."""
+        run = context["dag_run"]
+        given = {**context["params"], **(run.conf or {})}
+        for name in given:
+            if name not in FORM:
+                raise AirflowFailException(
+                    f"There is no field {name[:80]!r}; there are: {', '.join(FORM)}."
+                )
+        if not run.triggering_user_name:
+            raise AirflowFailException(
+                "Airflow does not say who started this run, and a rollback is recorded with a "
+                "name: start it from the UI or the REST API, logged in."
+            )
+        if not given["reason"].isprintable():
+            raise AirflowFailException("The reason must be one line of printable characters.")
+        words = ["pipelines.cli", "rollback", f"--config={self.config}"]
+        words += [f"--by={run.triggering_user_name}", f"--reason={given['reason']}"]
+        return words if given["to"] is None else [*words, f"--to={int(given['to'])}"]
+
+
+def build_dag(topology: dict[str, Any]) -> DAG:
+    """The form and its one task."""
+    with DAG(
+        f"classlift_rollback_{topology['name']}",
+        description="Serve an older version again; who and why are recorded",
+        schedule=None,
+        catchup=False,
+        max_active_runs=1,
+        params={"reason": Param(**FORM["reason"]), "to": Param(None, **FORM["to"])},
+        # A second rollback undoes the first: nothing is tried again.
+        default_args={"owner": topology["airflow"]["owner"], "retries": 0},
+        tags=["classlift", topology["name"]],
+    ) as dag:
+        RollbackOperator(task_id="rollback", config=topology["config"])
+    return dag
+
+
+for _topology in read_topologies():
+    _dag = build_dag(_topology)
+    globals()[_dag.dag_id] = _dag

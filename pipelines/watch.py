@@ -1,0 +1,113 @@
+"""What is served is scored on freshly labelled data, and the series is kept in `WORK/watch`."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.bundle import Bundle
+from components.data_validator.validate import REPORT, require_no_critical, validate
+from components.dataset.snapshot import Snapshot, take_snapshot
+from components.errors import ConfigError
+from components.progress import without_stderr
+from components.serving_folder import served_versions, version_folder
+from components.watch import series
+from components.watch.report import write_report
+from components.watch.score import judged, score
+from pipelines.config import Config
+
+SERIES, PAGE, VALIDATION = "series.jsonl", "watch.html", "validation"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What came of a look: its record, whether it is new to the series, and the page."""
+
+    record: series.Record
+    is_new: bool
+    page: Path
+
+
+def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
+    """Scores the newest version on the watched data, and adds a record to the series.
+
+    What was scored already, this version on this snapshot, is not scored again: its record is
+    judged by the floors of today.
+
+    Raises ConfigError when nothing is watched or served, or a floor is of a class that the version
+    does not have; DataError when labels or images are wrong; ModelError when the version is
+    damaged. Nothing is added then.
+    """
+    if config.watch is None:
+        raise ConfigError(
+            f"{config.path}: it has no `watch`; name there the `source` of freshly labelled data "
+            "and the `floors` of classes."
+        )
+    versions = served_versions(config.serving)
+    if not versions:
+        raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
+    bundle = Bundle(version_folder(config.serving, versions[-1]))
+    points = bundle.operating_points()
+    strange = [label for label in config.watch.floors if label not in points]
+    if strange:
+        raise ConfigError(
+            f"{config.path}: watch.floors: version {versions[-1]} has no class {strange[0]!r}."
+        )
+    folder = config.work / "watch"
+    with _alone(folder):
+        records = series.read(folder / SERIES)
+        snapshot = take_snapshot(
+            [config.watch.source], report, folder / "memory", beam_options=config.beam
+        )
+        known = series.find(records, versions[-1], snapshot.content_hash)
+        if known:
+            report("this version was scored on these labels already")
+            classes = judged(known["classes"], config.watch.floors)
+            record = {**known, "classes": classes}
+        else:
+            _require_sound(snapshot, list(points), folder / VALIDATION, report)
+            record = {
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "version": versions[-1],
+                "snapshot": snapshot.content_hash,
+                "images": snapshot.images.num_rows,
+                "classes": _score(bundle, snapshot, points, config.watch.floors, report),
+            }
+            records = series.append(folder / SERIES, record)
+        page = folder / PAGE
+        write_report(page, config.name, records, record, folder / VALIDATION / REPORT)
+    return Scoring(record, not known, page)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process has the folder: memory and series are for one at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _require_sound(
+    snapshot: Snapshot, labels: list[str], folder: Path, report: Callable[[str], None]
+) -> None:
+    require_no_critical(validate(snapshot, labels, None, 0, folder, report), folder)
+
+
+def _score(
+    bundle: Bundle,
+    snapshot: Snapshot,
+    points: dict[str, float],
+    floors: dict[str, float],
+    report: Callable[[str], None],
+) -> dict[str, dict[str, object]]:
+    with without_stderr():  # what TensorFlow says before its log level counts
+        from components.detectors.predict import load_signature, predict_images
+
+    report("predicting all images with the model")
+    serve = load_signature(bundle.saved_model)
+    detections = predict_images(serve, snapshot.images, bundle.label_map(), report)
+    image_ids = snapshot.images["image_id"].to_pylist()
+    return score(snapshot.boxes, detections, image_ids, points, floors)

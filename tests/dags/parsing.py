@@ -1,0 +1,107 @@
+"""DAG files in Airflow's own Python: what they make, what they import, how long it takes."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from pipelines import compile
+from pipelines.airflow import BIN, airflow_environment, migrate
+from pipelines.config import load_config
+from pipelines.nodes import NODES
+
+ROOT = Path(__file__).resolve().parents[2]
+_PARSE = """
+import importlib, json, sys, time
+import airflow.sdk
+import airflow.providers.standard.hooks.subprocess
+import airflow.providers.standard.operators.trigger_dagrun
+sys.path.insert(0, sys.argv[1])
+started = time.perf_counter()
+module = importlib.import_module(sys.argv[2])
+seconds = time.perf_counter() - started
+dags = [dag for dag in vars(module).values() if isinstance(dag, airflow.sdk.DAG)]
+ours = {"tfx", "tensorflow", "components", "pipelines", "ml_metadata"} & set(sys.modules)
+print(json.dumps({
+    "dags": {
+        dag.dag_id: {
+            "schedule": dag.schedule,
+            "catchup": dag.catchup,
+            "max_active_runs": dag.max_active_runs,
+            "upstream": {t.task_id: sorted(t.upstream_task_ids) for t in dag.tasks},
+            "retries": {t.task_id: t.retries for t in dag.tasks},
+            "params": {name: dag.params.get_param(name).schema for name in dag.params},
+        }
+        for dag in dags
+    },
+    "imported": sorted(ours),
+    "seconds": seconds,
+}))
+"""
+_RUN = """
+import importlib, json, sys
+from airflow import settings
+settings.initialize()
+sys.path.insert(0, sys.argv[1])
+dag = getattr(importlib.import_module(sys.argv[2]), sys.argv[3])
+states = [str(dag.test(run_conf=conf).state.value) for conf in json.loads(sys.argv[4])]
+print("\\n" + json.dumps(states))
+"""
+
+
+def write_topology(compiled: Path, name: str, **parts: Any) -> None:
+    """The topology of the demo's config with another name and, of `Config`, other parts."""
+    config = replace(load_config(ROOT / "configs" / "digits.yaml"), name=name, **parts)
+    before: list[str] = []
+    nodes = []
+    for node in NODES:  # one after the other
+        info = SimpleNamespace(node_info=SimpleNamespace(id=node), upstream_nodes=before)
+        nodes.append(SimpleNamespace(pipeline_node=info))
+        before = [node]
+    with (
+        patch.dict("os.environ", CLASSLIFT_COMPILED=str(compiled)),
+        patch.object(compile, "_compile", return_value=SimpleNamespace(nodes=nodes)),
+    ):
+        compile.write_compiled(config)
+
+
+def parse(module: str, compiled: Path, home: Path) -> dict[str, Any]:
+    """What the DAG file makes of the compiled configs."""
+    result = subprocess.run(
+        [BIN / "python", "-c", _PARSE, str(ROOT / "dags"), module],
+        env={**airflow_environment(home), "CLASSLIFT_COMPILED": str(compiled)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def run_all(
+    module: str,
+    dag_id: str,
+    confs: list[dict[str, Any]],
+    compiled: Path,
+    home: Path,
+    **variables: str,
+) -> tuple[list[str], str]:
+    """Runs a DAG once with each conf, in one process: the state of each run, and all that was said.
+
+    As `airflow dags test` does, on a database of its own.
+    """
+    migrate(home)
+    result = subprocess.run(
+        [BIN / "python", "-c", _RUN, str(ROOT / "dags"), module, dag_id, json.dumps(confs)],
+        env={**airflow_environment(home), "CLASSLIFT_COMPILED": str(compiled), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    *said, states = result.stdout.splitlines()
+    return json.loads(states), "\n".join(said)

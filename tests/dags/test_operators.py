@@ -1,0 +1,67 @@
+"""What becomes of a process when its task ends before it does, in Airflow's own Python."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.airflow import BIN, airflow_environment, migrate
+from tests.airflow_server import wait
+
+pytestmark = pytest.mark.pipeline
+ROOT = Path(__file__).resolve().parents[2]
+
+DAG = """
+import sys
+from datetime import timedelta
+sys.path.insert(0, {dags!r})
+from airflow.sdk import DAG
+from operators import ProcessOperator
+
+class Sleep(ProcessOperator):
+    def words(self, context):
+        return ["timeit", "-n1", "-r1", {statement!r}]
+
+with DAG("sleeps"):
+    Sleep(task_id="sleep", execution_timeout=timedelta(seconds=8))
+"""
+STATEMENT = """
+import json, os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
+open({path!r}, 'w').write(json.dumps([os.getpid(), child.pid, os.environ.get('SECRET')]))
+time.sleep(600)
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_task_that_takes_too_long_ends_its_process_and_the_children(tmp_path):
+    pids = tmp_path / "pids.json"
+    (tmp_path / "dags").mkdir()
+    text = DAG.format(dags=str(ROOT / "dags"), statement=STATEMENT.format(path=str(pids)))
+    (tmp_path / "dags" / "sleeps.py").write_text(text)
+    migrate(tmp_path / "home")
+    environment = airflow_environment(tmp_path / "home")
+    environment |= {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"), "SECRET": "sesame"}
+    started = time.monotonic()
+    result = subprocess.run(
+        [BIN / "airflow", "dags", "test", "sleeps"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert time.monotonic() - started < 300
+    assert "AirflowTaskTimeout" in result.stdout
+    process, child, secret = json.loads(pids.read_text())
+    assert secret is None  # what a process sees of the worker's environment is listed
+    wait("the end of both", lambda: not alive(process) and not alive(child), 30)
