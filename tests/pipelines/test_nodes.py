@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from components.errors import ConfigError
 from pipelines.nodes import LIGHT, NODES
+from pipelines.run_node import run_folder
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +30,7 @@ MODULES = {
 
 
 def test_light_nodes_import_neither_tensorflow_nor_beam():
-    assert {node for node, (profile, _) in NODES.items() if profile == LIGHT} - {"Pusher"} == set(
+    assert {node for node, (profile, *_) in NODES.items() if profile == LIGHT} - {"Pusher"} == set(
         MODULES
     )
     names = [f"components.{name}.component" for name in MODULES.values()]
@@ -35,3 +38,11 @@ def test_light_nodes_import_neither_tensorflow_nor_beam():
         [sys.executable, "-c", WITHOUT, *names], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_a_run_id_names_one_folder():
+    run_id = "manual__2026-11-24T08:59:55.804467+00:00"
+    assert run_folder(Path("work"), run_id) == Path("work", "runs", run_id)
+    for wrong in ("..", ".", "", "a/b", "../x", "a b", "x\n"):
+        with pytest.raises(ConfigError, match="can't name a folder"):
+            run_folder(Path("work"), wrong)
