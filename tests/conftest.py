@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,25 +18,12 @@ os.environ.update(ENVIRONMENTS[BACKEND])
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-DETECTORS = Path(__file__).parent / "components" / "detectors"
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Doctests are unit tests; and which tests stay together, the longest first, where pytest runs
-    in several processes: those that share what is made once.
-    """
+    """Doctests are unit tests; the longest come first, where pytest runs in several processes."""
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker(pytest.mark.unit)
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=lambda item: "e2e" not in item.path.parts)
-
-
-def _group(item: pytest.Item) -> str:
-    if "demo" in getattr(item, "fixturenames", ()):
-        return "demo"
-    return str(DETECTORS if DETECTORS in item.path.parents else item.path)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

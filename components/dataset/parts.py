@@ -107,18 +107,17 @@ def is_current(shard: Shard, folder: Path) -> bool:
     return True
 
 
-def read_part(shard: Shard, folder: Path) -> tuple[pa.Table, pa.Table]:
-    """(images, boxes) of a shard that was read."""
+def read_part(key: str, folder: Path) -> tuple[pa.Table, pa.Table]:
+    """(images, boxes) of the shard with this key, which was read."""
     images, boxes = (
-        pq.read_table(folder / f"{shard.key}.{kind}.parquet", use_threads=False)
+        pq.read_table(folder / f"{key}.{kind}.parquet", use_threads=False)
         for kind in ("images", "boxes")
     )
     return images, boxes
 
 
-def keep_only(folder: Path, shards: Sequence[Shard]) -> None:
-    """Remembers the images of these shards for the next snapshot, and forgets other parts."""
-    keys = [shard.key for shard in shards]
+def keep_only(folder: Path, keys: Sequence[str]) -> None:
+    """Remembers the images of these parts for the next snapshot, and forgets others."""
     with replacing(folder / KNOWN) as draft, pq.ParquetWriter(draft, _KNOWN) as writer:
         for key in keys:
             path = folder / f"{key}.images.parquet"

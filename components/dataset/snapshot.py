@@ -17,9 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.dataset import parts, schema
-from components.dataset.duplicates import hash_bits
+from components.dataset.duplicates import Bits, hash_bits
 from components.dataset.formats import files_of, home_of, label_shards
-from components.dataset.labels import Shard
 from components.dataset.paths import replacing, state
 from components.dataset.splits import OPEN, Candidates, place
 from components.errors import DataError
@@ -148,44 +147,53 @@ def _take(
 ) -> Snapshot:
     folder = memory / "parts"
     folder.mkdir(parents=True, exist_ok=True)
-    shards = [
-        (source, list(label_shards(source.path, source.format, source.images)))
-        for source in sources
-    ]
-    every = [shard for _, found in shards for shard in found]
-    missing = [shard for shard in every if not parts.is_current(shard, folder)]
-    key = hashlib.sha256(repr([(s, [h.key for h in found]) for s, found in shards]).encode())
+    keys, changed = _read(sources, folder, report, options)
+    name = hashlib.sha256(repr(list(zip(sources, keys, strict=True))).encode()).hexdigest()
     last = memory / "last"
-    if not missing and (last / key.hexdigest()).exists():
+    if not changed and (last / name).exists():
         report("nothing has changed since the last snapshot")
         return Snapshot.read(last)
-    if missing:
-        report(f"reading {len(missing)} of {len(every)} shards")
-        map_shards(parts.read_shard, missing, folder, options, report)
-    snapshot = _assemble(shards, folder, memory / "splits.parquet", report)
-    parts.keep_only(folder, every)
+    snapshot = _assemble(sources, keys, folder, memory / "splits.parquet", report)
+    parts.keep_only(folder, [key for of_source in keys for key in of_source])
     draft = memory / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     snapshot.write(draft)
-    (draft / key.hexdigest()).touch()
+    (draft / name).touch()
     shutil.rmtree(last, ignore_errors=True)
     draft.rename(last)
     return snapshot
 
 
+def _read(
+    sources: list[Source], folder: Path, report: Callable[[str], None], options: Sequence[str]
+) -> tuple[list[list[str]], bool]:
+    """The keys of each source's parts, and whether any had to be read, which is done then.
+
+    The shards themselves, which name every file, are held no longer than that.
+    """
+    shards = [list(label_shards(s.path, s.format, s.images)) for s in sources]
+    every = [shard for found in shards for shard in found]
+    missing = [shard for shard in every if not parts.is_current(shard, folder)]
+    if missing:
+        report(f"reading {len(missing)} of {len(every)} shards")
+        map_shards(parts.read_shard, missing, folder, options, report)
+    return [[shard.key for shard in found] for found in shards], bool(missing)
+
+
 def _assemble(
-    shards: list[tuple[Source, list[Shard]]],
+    sources: list[Source],
+    keys: list[list[str]],
     folder: Path,
     splits: Path,
     report: Callable[[str], None],
 ) -> Snapshot:
-    """The snapshot from the parts of all shards."""
+    """The snapshot from the parts of all sources."""
     images, boxes = [schema.IMAGES.empty_table()], [schema.BOXES.empty_table()]
     problems: list[dict[str, Any]] = []
-    for source, found in shards:
+    for source, found in zip(sources, keys, strict=True):
         counts = [0, 0]
-        for shard in found:  # one part at a time, in the columns that stay
-            part_images, part_boxes = parts.read_part(shard, folder)
+        for key in found:  # one part at a time, in the columns that stay
+            part_images, part_boxes = parts.read_part(key, folder)
             part_images, wrong = parts.judge(part_images)
             problems += [
                 {"image_id": source.prefix() + row.pop("file_name"), **row} for row in wrong
@@ -254,21 +262,18 @@ def _place(
     if splits.null_count:
         report("finding near-duplicate images, and splits that keep them together")
         keys = pc.if_else(pc.equal(images["sha256"], ""), images["image_id"], images["sha256"])
-        phashes = [
-            phash or hashlib.sha256(key.encode()).hexdigest()  # one of no picture is alone
-            for phash, key in zip(images["phash"].to_pylist(), keys.to_pylist(), strict=True)
-        ]
         settled = pc.fill_null(pc.index_in(splits, value_set=pa.array(schema.SPLITS)), OPEN)
-        placed, units = place(
+        placed, named = place(
             Candidates(
-                keys=keys.to_pylist(),
-                groups=images["group"].to_pylist(),
-                bits=hash_bits(phashes),
+                keys=_ranks(keys),
+                groups=_ranks(images["group"]),
+                bits=_bits(images["phash"], keys),
                 counts=_counts(images, boxes),
                 splits=settled.to_numpy().astype(np.int64),
             )
         )
-        splits, groups = pa.array(schema.SPLITS).take(pa.array(placed)), pa.array(units)
+        splits = pa.array(schema.SPLITS).take(pa.array(placed))
+        groups = images["group"].take(pa.array(named))
     elif images["split"].null_count:  # all were placed before
         groups = pc.coalesce(earlier["group"].take(known), images["group"])
     else:
@@ -280,6 +285,20 @@ def _place(
     with replacing(path) as draft:
         pq.write_table(pa.concat_tables([earlier.filter(gone), now]), draft)
     return images
+
+
+def _ranks(names: pa.ChunkedArray) -> Any:
+    """Numbers in the order of the names, without an object for each name."""
+    return pc.rank(names, tiebreaker="dense").to_numpy().astype(np.int64)
+
+
+def _bits(phashes: pa.ChunkedArray, keys: pa.ChunkedArray) -> Bits:
+    """The perceptual hashes; an image that can't be read has one like no other's, from its key."""
+    texts = phashes.combine_chunks()
+    unreadable = pc.equal(texts, "")
+    own = [hashlib.sha256(k.encode()).hexdigest() for k in keys.filter(unreadable).to_pylist()]
+    texts = pc.replace_with_mask(texts, unreadable, pa.array(own, pa.string()))
+    return hash_bits([str(_text_of(texts), "ascii")])
 
 
 def _counts(images: pa.Table, boxes: pa.Table) -> Any:
@@ -306,11 +325,18 @@ def content_hash(images: pa.Table, boxes: pa.Table) -> str:
             column = table[name].take(order)
             if column.type == pa.string():
                 digest.update(pc.binary_length(column).to_numpy().tobytes())
-                for chunk in column.cast(pa.binary()).chunks:
-                    digest.update(b"".join(chunk.to_pylist()))
+                for chunk in column.chunks:
+                    digest.update(_text_of(chunk))
             else:
                 digest.update(column.to_numpy().tobytes())
     return digest.hexdigest()
+
+
+def _text_of(strings: pa.StringArray) -> memoryview:
+    """The bytes of all strings, one after the other, without an object for each."""
+    _, offsets, data = strings.buffers()
+    ends = np.frombuffer(offsets, np.int32)[[strings.offset, strings.offset + len(strings)]]
+    return memoryview(data or b"")[ends[0] : ends[1]]
 
 
 def fingerprint(sources: Iterable[Source]) -> str:

@@ -6,9 +6,12 @@ place in a list.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from components.dataset.duplicates import Bits, near_components, nearest
 from components.dataset.schema import SPLITS
@@ -26,32 +29,32 @@ Indices = npt.NDArray[np.int64]
 class Candidates:
     """Images to place, one an index.
 
-    keys: what orders them whatever their order here, such as their SHA-256. groups: names; images
-    of one group are not parted. bits: perceptual hashes, see `hash_bits`; near duplicates are not
-    parted either. counts: [images, classes], boxes of each class. splits: an index into `SPLITS`
-    where the image's split is settled, else `OPEN`.
+    keys: numbers that order them whatever their order here, such as the ranks of their SHA-256.
+    groups: numbers, in the order of their names; images of one group are not parted. bits:
+    perceptual hashes, see `hash_bits`; near duplicates are not parted either. counts: [images,
+    classes], boxes of each class. splits: an index into `SPLITS` where the image's split is
+    settled, else `OPEN`.
     """
 
-    keys: Sequence[str]
-    groups: Sequence[str]
+    keys: Indices
+    groups: Indices
     bits: Bits
     counts: Indices
     splits: Indices
 
 
-def place(images: Candidates) -> tuple[Indices, list[str]]:
-    """The split of each image, and the name of the unit that it is placed with.
+def place(images: Candidates) -> tuple[Indices, Indices]:
+    """The split of each image, and the index of the image whose group names its unit.
 
     A unit is what groups and near duplicates join. Where it has members whose split is settled,
     the others follow: the nearest of them, if those are on different sides.
     """
     unit = _units(images)
-    first = np.full(unit.max(initial=-1) + 1, "", object)
-    names = first.copy()
-    for index in sorted(range(len(unit)), key=lambda i: (images.groups[i], images.keys[i])):
-        number = unit[index]
-        names[number] = names[number] or images.groups[index]
-        first[number] = min(first[number] or images.keys[index], images.keys[index])
+    first = np.full(unit.max(initial=-1) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, unit, images.keys)
+    order = np.lexsort((images.keys, images.groups))[::-1]
+    named = np.empty(len(first), np.int64)
+    named[unit[order]] = order  # the last to be written is the first by group and key
     settled = np.zeros((len(first), len(SPLITS)), bool)
     has = images.splits != OPEN
     settled[unit[has], images.splits[has]] = True
@@ -60,7 +63,7 @@ def place(images: Candidates) -> tuple[Indices, list[str]]:
     fixed[sides > 1] = 0  # its members are settled one by one, below
     counts = np.zeros((len(first), images.counts.shape[1]), np.int64)
     np.add.at(counts, unit, images.counts)
-    chosen = stratify(list(first), np.bincount(unit, minlength=len(first)), counts, fixed)
+    chosen = stratify(first, np.bincount(unit, minlength=len(first)), counts, fixed)
     splits = np.where(has, images.splits, chosen[unit])
     for number in np.flatnonzero(sides > 1):
         members = np.flatnonzero(unit == number)
@@ -68,28 +71,24 @@ def place(images: Candidates) -> tuple[Indices, list[str]]:
         if len(strays):
             near, _ = nearest(images.bits[strays], images.bits[homes])
             splits[strays] = images.splits[homes[near]]
-    return splits, [str(names[number]) for number in unit]
+    return splits, named[unit]
 
 
 def _units(images: Candidates) -> Indices:
     """A number from 0 for each image: the same for what groups and near duplicates join."""
-    parent = np.arange(len(images.keys))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = int(parent[index])
-        return index
-
-    first_of: dict[object, int] = {}
-    near = near_components(images.bits)
-    for index, group in enumerate(images.groups):
-        for label in (group, int(near[index])):
-            parent[root(index)] = root(first_of.setdefault(label, index))
-    return np.unique([root(i) for i in range(len(parent))], return_inverse=True)[1]
+    count = len(images.keys)
+    groups = np.unique(images.groups, return_inverse=True)[1]
+    near = near_components(images.bits)  # numbers below `count`, as those of groups
+    ends = np.concatenate([groups + count, near + 2 * count])  # a node for each group and twin set
+    edges = (np.ones(2 * count, bool), (np.tile(np.arange(count), 2), ends))
+    graph = coo_matrix(edges, shape=(3 * count, 3 * count))
+    component = connected_components(graph, directed=False)[1][:count]
+    return np.asarray(np.unique(component, return_inverse=True)[1], np.int64)
 
 
-def stratify(keys: Sequence[str], sizes: Indices, counts: Indices, fixed: Indices) -> Indices:
+def stratify(
+    keys: Sequence[Any] | Indices, sizes: Indices, counts: Indices, fixed: Indices
+) -> Indices:
     """Splits of units so that each class comes close to `SHARES`, rarest class first.
 
     keys: order-free names of the units; sizes: [units] images; counts: [units, classes] boxes;

@@ -83,12 +83,14 @@ class _Members:
 
     def labels(self, images: Indices) -> list[frozenset[str]]:
         """The classes that each image shows."""
-        labels = self.boxes["label"].combine_chunks().dictionary_encode()
-        names, codes = labels.dictionary.to_pylist(), labels.indices.to_numpy()
-        return [
+        encoded = self.boxes["label"].combine_chunks().dictionary_encode()
+        names, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+        seen: dict[frozenset[str], frozenset[str]] = {}  # few sets, however many images
+        found = (
             frozenset(names[code] for code in codes[self.starts[i] : self.starts[i + 1]])
             for i in images
-        ]
+        )
+        return [seen.setdefault(labels, labels) for labels in found]
 
 
 def write_examples(
