@@ -158,10 +158,15 @@ def read_verdict(work: str, run_id: str) -> dict[str, Any]:
     return json.loads(Path(work, "runs", run_id, "evaluation", "verdict.json").read_text())
 
 
-def report_url(dag_id: str, run_id: str) -> str:
-    """Where `plugins/classlift_pages.py` shows the report of a run."""
+def page_url(path: str) -> str:
+    """The address of a page of `plugins/classlift_pages.py`."""
     base = conf.get("api", "base_url", fallback="").rstrip("/")
-    return f"{base}/classlift/{dag_id}/runs/{quote(run_id, safe='')}/report"
+    return f"{base}/classlift/{path}"
+
+
+def report_url(dag_id: str, run_id: str) -> str:
+    """Where the report of a run is shown."""
+    return page_url(f"{dag_id}/runs/{quote(run_id, safe='')}/report")
 
 
 class ReportLink(BaseOperatorLink):

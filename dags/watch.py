@@ -8,10 +8,20 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperatorLink
 from airflow.sdk.exceptions import AirflowFailException
-from operators import ProcessOperator
+from operators import ProcessOperator, page_url
 from topologies import read_topologies
+
+
+class SeriesLink(BaseOperatorLink):
+    """A button that opens the page of the series."""
+
+    name = "Series"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Its address, on Airflow's own server."""
+        return page_url(f"{ti_key.dag_id}/watch")
 
 
 class ScoreOperator(ProcessOperator):
@@ -19,6 +29,8 @@ class ScoreOperator(ProcessOperator):
 
     config: path of the config.
     """
+
+    operator_extra_links = (SeriesLink(),)
 
     def __init__(self, *, config: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
