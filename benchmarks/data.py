@@ -66,7 +66,7 @@ def ours(data: Path, out: Path, options: Sequence[str] = ()) -> float:
     started = time.perf_counter()
     snapshot = take_snapshot([Source(data)], _quiet, out / "memory", options)
     taken = time.perf_counter()
-    labels = LabelMap(tuple(sorted(set(snapshot.boxes["label"].to_pylist()))))
+    labels = LabelMap(tuple(sorted(snapshot.boxes["label"].unique().to_pylist())))
     plan = Rebalancing("none", replay_share=0.0)
     write_examples(snapshot, labels, plan, out / "records", _quiet, options)
     ended = time.perf_counter()

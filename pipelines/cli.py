@@ -396,7 +396,7 @@ def _read(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, ...]]:
     snapshot = take_snapshot([source], _to_stderr)
     if arguments.label_map:
         return snapshot, LabelMap.read(arguments.label_map).names
-    return snapshot, tuple(sorted(set(snapshot.boxes["label"].to_pylist())))
+    return snapshot, tuple(sorted(snapshot.boxes["label"].unique().to_pylist()))
 
 
 def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path) -> int:

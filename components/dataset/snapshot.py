@@ -286,7 +286,8 @@ def _place(
     now = images.select(_SPLITS.names)
     gone = pc.invert(pc.is_in(earlier["image_id"], value_set=now["image_id"]))
     with replacing(path) as draft:
-        pq.write_table(pa.concat_tables([earlier.filter(gone), now]), draft)
+        kept = pa.concat_tables([earlier.filter(gone), now])
+        pq.write_table(kept, draft, row_group_size=_ROW_GROUP)
     return images
 
 
