@@ -23,6 +23,7 @@ from tests.servers import Postgres, free_port, program, start_postgres
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.timeout(2400),
     pytest.mark.skipif(not COMPOSE.exists(), reason="`make test` installs Compose"),
 ]
 NAMES = ("compose_first", "compose_second")

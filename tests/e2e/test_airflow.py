@@ -26,7 +26,7 @@ from tests.airflow_server import Server, ask, start_airflow, wait
 from tests.project import ROOT, Project, make_project
 from tests.servers import free_port, program
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 NAME = "ui_test"
 DAG = f"classlift_retrain_{NAME}"
 INJECTIONS = ['"; touch pwned #', "$(touch pwned)", "{{ macros }}", "8\n9", "8" * 10_000]
