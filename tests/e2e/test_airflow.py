@@ -213,6 +213,7 @@ def trigger_in_browser(world: World, page: Page, name: str) -> str:
 
 def answer_in_browser(world: World, page: Page, run: str, option: str, name: str) -> None:
     """Waits until a person is asked, and answers."""
+    page.goto("about:blank")  # the UI's pages ask the server all the time
     waits = ("awaiting_input", "failed", "upstream_failed")
     wait("the question", lambda: world.server.states(DAG, run)["Approval"] in waits, A_RUN)
     assert world.server.states(DAG, run)["Approval"] == "awaiting_input"
