@@ -49,7 +49,8 @@ class ProcessOperator(BaseOperator):
     No shell anywhere: the command is a list of words, and nothing is rendered by Jinja.
 
     Exit code 0 is success, 99 skips the task, 78 fails it without a retry, anything else is worth
-    a retry. When the task is killed, the whole process group is.
+    a retry. When the task is killed, the whole process group is; when this very process is, by
+    SIGKILL, ours sees to its end itself (`pipelines.parent`).
     """
 
     template_fields = ()
@@ -69,7 +70,11 @@ class ProcessOperator(BaseOperator):
     def execute(self, context: Any) -> str:
         """Runs the process; its last line of output is returned."""
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+        environment |= {
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(ROOT),
+            "CLASSLIFT_PARENT": str(os.getpid()),  # it ends when this process does
+        }
         result = self._hook.run_command(
             command=[ML_PYTHON, "-m", *self.words(context)],
             env=environment | self.variables(context),

@@ -23,6 +23,7 @@ from pipelines import airflow
 from pipelines.compile import compile_all, compile_config
 from pipelines.config import load_config
 from pipelines.local_runner import run_pipeline
+from pipelines.parent import PARENT_VARIABLE, die_with_parent
 from pipelines.run_node import VERBOSE_VARIABLE
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> int:
     """Runs one command; returns its exit code."""
     arguments = _parser().parse_args()
+    if PARENT_VARIABLE in os.environ:  # started by Airflow, not by a person
+        die_with_parent()
     if getattr(arguments, "verbose", False):
         os.environ[VERBOSE_VARIABLE] = "1"
     try:

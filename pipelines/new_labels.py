@@ -20,6 +20,7 @@ from components.dataset.snapshot import Snapshot
 from components.errors import EXIT_NOTHING_TO_DO, EXIT_OK, ClassLiftError
 from components.progress import begin, say
 from pipelines.metadata import connection_to, nodes_done, open_existing, output_artifact, run_ids
+from pipelines.parent import die_with_parent
 from pipelines.run_node import PARAMETERS_VARIABLE, read_topology, run_values
 
 _OBJECT = ["sha256", "xmin", "ymin", "xmax", "ymax"]
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--compiled", type=Path, required=True)
     parser.add_argument("--run-id", required=True)
     arguments = parser.parse_args()
+    die_with_parent()
     begin("NewLabels")
     try:
         topology = read_topology(arguments.compiled)

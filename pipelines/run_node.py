@@ -11,7 +11,6 @@ Imports are the price of a process a node, so this module imports what the node 
 """
 
 import argparse
-import ctypes
 import json
 import os
 import re
@@ -38,6 +37,7 @@ from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
 from pipelines import nodes
 from pipelines.nodes import IR, TOPOLOGY
 from pipelines.parameters import check
+from pipelines.parent import die_with_parent
 
 STARTED = time.monotonic()
 PARAMETERS_VARIABLE, VERBOSE_VARIABLE = "CLASSLIFT_PARAMETERS", "CLASSLIFT_VERBOSE"
@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--node", required=True)
     parser.add_argument("--run-id", required=True)
     arguments = parser.parse_args()
-    _die_with_parent()
+    die_with_parent()
     begin(arguments.node)
     try:
         topology = read_topology(arguments.compiled)
@@ -281,12 +281,6 @@ def _quiet_logs() -> None:
     from absl import logging
 
     logging.set_verbosity(logging.INFO if os.environ.get(VERBOSE_VARIABLE) else logging.ERROR)
-
-
-def _die_with_parent() -> None:
-    """Asks Linux for SIGTERM when the parent dies, so that no training outlives its task."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def _on_sigterm(*_: object) -> NoReturn:

@@ -1,5 +1,6 @@
 """What the runners take for granted of each node."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from components.errors import ConfigError
 from pipelines.nodes import LIGHT, NODES
+from pipelines.parent import PARENT_VARIABLE
 from pipelines.run_node import run_folder
 
 pytestmark = pytest.mark.unit
@@ -46,3 +48,19 @@ def test_a_run_id_names_one_folder():
     for wrong in ("..", ".", "", "a/b", "../x", "a b", "x\n"):
         with pytest.raises(ConfigError, match="can't name a folder"):
             run_folder(Path("work"), wrong)
+
+
+@pytest.mark.parametrize("module", ["pipelines.run_node", "pipelines.new_labels", "pipelines.cli"])
+def test_what_airflow_starts_ends_when_its_task_is_gone_before_it_began(module):
+    words = ["--compiled", "x", "--run-id", "r"] + ["--node", "Trainer"] * (module[-4:] == "node")
+    result = subprocess.run(
+        [sys.executable, "-m", module, *(["doctor"] if module == "pipelines.cli" else words)],
+        env={**os.environ, PARENT_VARIABLE: "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "classlift: the task that started this process is gone"
+    )
