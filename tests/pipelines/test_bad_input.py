@@ -94,7 +94,7 @@ def test_a_target_that_is_no_class_is_refused(small, target):
     [
         ('recall_floors={"11": 0.5}', "param recall_floors: '11' is not one of ['0', '1',"),
         ("steps=true", "param steps: True is not of type"),
-        ("steps=[1]", 'steps can\'t be "[1]"'),
+        ("steps=[1]", "param steps: '[1]' is not of type"),
         ("steps", "'steps' must be NAME=VALUE"),
     ],
 )
