@@ -86,7 +86,7 @@ def build_dag(compiled: Path) -> DAG:
             work=work,
             params=dict(FORM),
             task_group=groups["push"],
-            retries=0,
+            retries=1,  # Airflow fails a task that is answered within seconds: then it asks again
             doc_md="Passes where the gate says push; asks a person where it left the push open.",
             notifiers=[tell(WAITING)] if tell else [],
         )

@@ -18,6 +18,10 @@ from pipelines.airflow import PASSWORDS, make_pool, migrate
 from tests.project import ROOT, clean_environment
 from tests.servers import free_port
 
+ANSWER_AFTER = 20
+"""Seconds between a question and its answer: Airflow 3.3 fails a task that is resumed before its
+scheduler has heard that it was parked."""
+
 SERVE = "import sys, pathlib, pipelines.airflow as a; sys.exit(a.serve(pathlib.Path(sys.argv[1])))"
 
 

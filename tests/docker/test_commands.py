@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from demo import scenes
-from tests.airflow_server import ask
+from tests.airflow_server import ANSWER_AFTER, ask
 from tests.docker.compose import COMPOSE, MAKERS, ROOT, all_services
 from tests.project import Project, make_project
 from tests.servers import Postgres, free_port, program, start_postgres
@@ -230,6 +230,7 @@ def test_two_configs_run_at_once_through_both_queues(stack):
         now = run.states()
         assert now["DatasetSnapshot"] == ("success", "default")
         assert now["ChampionDetect"] == ("success", "gpu")
+        time.sleep(ANSWER_AFTER)
         answer = {"chosen_options": ["Approve"], "params_input": {"reason": "Seen by REST."}}
         assert stack.ask(
             "PATCH", f"{run.path}/taskInstances/Approval/-1/hitlDetails", answer, token

@@ -22,7 +22,7 @@ from aiosmtpd.handlers import Message
 from playwright.sync_api import Page, sync_playwright
 
 from demo import scenes
-from tests.airflow_server import Server, ask, start_airflow, wait
+from tests.airflow_server import ANSWER_AFTER, Server, ask, start_airflow, wait
 from tests.project import ROOT, Project, make_project
 from tests.servers import free_port, program
 
@@ -222,6 +222,7 @@ def answer_in_browser(world: World, page: Page, run: str, option: str, name: str
     page.get_by_role("link", name="The whole report").wait_for()
     page.get_by_role("cell", name="lifted").wait_for()
     shoot(page, world, name)
+    page.wait_for_timeout(ANSWER_AFTER * 1000)
     page.get_by_role("button", name=option).click()
     assert world.server.end(DAG, run, 180) == "success"
 
