@@ -8,7 +8,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
-from operators import APPROVAL, read_verdict, report_url
+from operators import APPROVAL, given, read_verdict, report_url
 
 PATIENCE = timedelta(days=2)  # a run that waits holds back the next one
 FORM = {
@@ -48,10 +48,9 @@ class VerdictApproval(ApprovalOperator):
         run = context["dag_run"]
         verdict = read_verdict(self.work, run.run_id)
         reasons = " ".join(verdict["reasons"])
-        given = {**context["params"], **(run.conf or {})}
         if verdict["verdict"] == "refuse":
             raise AirflowSkipException(f"The gate refused: {reasons}")
-        if verdict["verdict"] == "push" and not given.get("approve_before_push"):
+        if verdict["verdict"] == "push" and not given(context).get("approve_before_push"):
             self.log.info("The gate says push: %s", reasons)
             return None
         if run.triggering_user_name == "dag_test":

@@ -43,6 +43,11 @@ PASSED_ON = (
 )
 
 
+def given(context: Any) -> dict[str, Any]:
+    """What a run was given: the form's values, and whatever else, which Airflow accepts."""
+    return {**context["params"], **(context["dag_run"].conf or {})}
+
+
 class ProcessOperator(BaseOperator):
     """Runs a module of the project in the ML environment.
 
@@ -117,9 +122,8 @@ class NodeOperator(ProcessOperator):
         return [*words, f"--run-id={context['run_id']}"]
 
     def variables(self, context: Any) -> dict[str, str]:
-        """The parameters. Airflow accepts unknown keys in a run's conf; the node refuses them."""
-        given = {**context["params"], **(context["dag_run"].conf or {})}
-        return {"CLASSLIFT_PARAMETERS": json.dumps(given)}
+        """The parameters; the node refuses those that it does not know."""
+        return {"CLASSLIFT_PARAMETERS": json.dumps(given(context))}
 
 
 class NewLabelsOperator(NodeOperator):

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException
-from operators import ProcessOperator
+from operators import ProcessOperator, given
 from topologies import read_topologies
 
 FORM = {
@@ -37,10 +37,10 @@ class RollbackOperator(ProcessOperator):
         self.config = config
 
     def words(self, context: Any) -> list[str]:
-        """The command line. Airflow accepts unknown keys in a run's conf; here they are refused."""
+        """The command line. Unknown keys are refused."""
         run = context["dag_run"]
-        given = {**context["params"], **(run.conf or {})}
-        for name in given:
+        form = given(context)
+        for name in form:
             if name not in FORM:
                 raise AirflowFailException(
                     f"There is no field {name[:80]!r}; there are: {', '.join(FORM)}."
@@ -50,11 +50,11 @@ class RollbackOperator(ProcessOperator):
                 "Airflow does not say who started this run, and a rollback is recorded with a "
                 "name: start it from the UI or the REST API, logged in."
             )
-        if not given["reason"].isprintable():
+        if not form["reason"].isprintable():
             raise AirflowFailException("The reason must be one line of printable characters.")
         words = ["pipelines.cli", "rollback", f"--config={self.config}"]
-        words += [f"--by={run.triggering_user_name}", f"--reason={given['reason']}"]
-        return words if given["to"] is None else [*words, f"--to={int(given['to'])}"]
+        words += [f"--by={run.triggering_user_name}", f"--reason={form['reason']}"]
+        return words if form["to"] is None else [*words, f"--to={int(form['to'])}"]
 
 
 def build_dag(topology: dict[str, Any]) -> DAG:

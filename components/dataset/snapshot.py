@@ -24,15 +24,16 @@ from components.dataset.splits import OPEN, Candidates, place
 from components.errors import DataError
 from components.transforms import LOCAL_OPTIONS, map_shards
 
-pa.set_memory_pool(pa.system_memory_pool())
-"""Arrow's own pools keep what is freed; with the system's a large snapshot peaks 5% lower."""
-
 OLD = "old"
 """The tag of data that the champion was trained on; they are replayed, not new."""
+
+release_unused = pa.system_memory_pool().release_unused
+"""Gives the system back what is free between the things that stay, Pillow's and numpy's too."""
 
 IMAGE_PROBLEMS = pa.schema(
     [(name, pa.string()) for name in ("image_id", "source", "problem", "severity")]
 )
+_BOXES_FILE = "boxes.parquet"
 _ROW_GROUP = 20_000  # rows; what a Parquet writer holds in memory
 _SPLITS = pa.schema([(name, pa.string()) for name in ("image_id", "sha256", "split", "group")])
 _BOX_COLUMNS = [name for name in schema.BOXES.names if name != "box_id"]
@@ -110,8 +111,11 @@ class Snapshot:
     def write(self, folder: Path) -> None:
         """Writes `images.parquet`, `boxes.parquet`, `image_problems.parquet`, `snapshot.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, table in (("images", self.images), ("boxes", self.boxes)):
-            pq.write_table(table, folder / f"{name}.parquet", row_group_size=_ROW_GROUP)
+        pq.write_table(self.boxes, folder / _BOXES_FILE, row_group_size=_ROW_GROUP)
+        self._write_rest(folder)
+
+    def _write_rest(self, folder: Path) -> None:
+        pq.write_table(self.images, folder / "images.parquet", row_group_size=_ROW_GROUP)
         pq.write_table(self.problems, folder / "image_problems.parquet")
         (folder / "snapshot.json").write_text(json.dumps(self.facts(), indent=1))
 
@@ -156,11 +160,11 @@ def _take(
     if not changed and (last / name).exists():
         report("nothing has changed since the last snapshot")
         return Snapshot.read(last)
-    snapshot = _assemble(sources, keys, folder, memory / "splits.parquet", report)
-    parts.keep_only(folder, [key for of_source in keys for key in of_source])
     draft = memory / "draft"
     shutil.rmtree(draft, ignore_errors=True)
-    snapshot.write(draft)
+    draft.mkdir()
+    snapshot = _assemble(sources, keys, folder, memory / "splits.parquet", draft, report)
+    parts.keep_only(folder, [key for of_source in keys for key in of_source])
     (draft / name).touch()
     shutil.rmtree(last, ignore_errors=True)
     draft.rename(last)
@@ -180,6 +184,7 @@ def _read(
     if missing:
         report(f"reading {len(missing)} of {len(every)} shards")
         map_shards(parts.read_shard, missing, folder, options, report)
+        release_unused()
     return [[shard.key for shard in found] for found in shards], bool(missing)
 
 
@@ -188,34 +193,74 @@ def _assemble(
     keys: list[list[str]],
     folder: Path,
     splits: Path,
+    draft: Path,
     report: Callable[[str], None],
 ) -> Snapshot:
-    """The snapshot from the parts of all sources."""
-    images, boxes = [schema.IMAGES.empty_table()], [schema.BOXES.empty_table()]
+    """The snapshot from the parts of all sources, written into `draft`.
+
+    One part at a time is in memory, and the images; the boxes wait on disk until all else is done.
+    """
+    images = [schema.IMAGES.empty_table()]
     problems: list[dict[str, Any]] = []
-    for source, found in zip(sources, keys, strict=True):
-        counts = [0, 0]
-        for key in found:  # one part at a time, in the columns that stay
-            part_images, part_boxes = parts.read_part(key, folder)
-            part_images, wrong = parts.judge(part_images)
-            problems += [
-                {"image_id": source.prefix() + row.pop("file_name"), **row} for row in wrong
-            ]
-            images.append(_with_source(part_images, source))
-            boxes.append(_with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS))
-            counts = [counts[0] + part_images.num_rows, counts[1] + part_boxes.num_rows]
-        report(f"{source.path}: {counts[0]} images, {counts[1]} boxes")
+    with _BoxWriter(draft / _BOXES_FILE) as out:
+        for source, found in zip(sources, keys, strict=True):
+            image_count, before = 0, out.rows
+            for key in found:
+                part_images, part_boxes = parts.read_part(key, folder)
+                part_images, wrong = parts.judge(part_images)
+                problems += [
+                    {"image_id": source.prefix() + row.pop("file_name"), **row} for row in wrong
+                ]
+                images.append(_with_source(part_images, source))
+                out.write(_with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS))
+                image_count += part_images.num_rows
+            report(f"{source.path}: {image_count} images, {out.rows - before} boxes")
     image_table = pa.concat_tables(images)
     if not image_table.num_rows:
         raise DataError("The data have no images: name at least one source that has some.")
     _require_single_ids(image_table)
-    box_table = pa.concat_tables([boxes[0].select(_BOX_COLUMNS), *boxes[1:]]).unify_dictionaries()
-    box_id = pa.array(np.arange(box_table.num_rows))
-    box_table = box_table.add_column(schema.BOXES.names.index("box_id"), "box_id", box_id)
-    box_table = box_table.cast(schema.BOXES)
-    image_table = _place(image_table, box_table, splits, report)
+    labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])
+    release_unused()
+    image_table = _place(image_table, labels, splits, report)
+    del labels
+    release_unused()  # what placing took, before the boxes come
+    boxes = pq.read_table(draft / _BOXES_FILE).unify_dictionaries()
     problem_table = pa.Table.from_pylist(problems, IMAGE_PROBLEMS)
-    return Snapshot(image_table, box_table, problem_table, content_hash(image_table, box_table))
+    snapshot = Snapshot(image_table, boxes, problem_table, content_hash(image_table, boxes))
+    snapshot._write_rest(draft)
+    return snapshot
+
+
+class _BoxWriter:
+    """Writes boxes to a Parquet file as parts of them come, numbered in their order."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetWriter(path, schema.BOXES)
+        self._waiting: list[pa.Table] = []
+        self._written = self.rows = 0
+
+    def __enter__(self) -> "_BoxWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self._file.close()
+
+    def write(self, boxes: pa.Table) -> None:
+        """boxes: all columns of `schema.BOXES` but `box_id`."""
+        self._waiting.append(boxes)
+        self.rows += boxes.num_rows
+        if self.rows - self._written >= _ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.rows == self._written:
+            return
+        boxes = pa.concat_tables(self._waiting).unify_dictionaries()
+        box_id = pa.array(np.arange(self._written, self.rows))
+        boxes = boxes.add_column(schema.BOXES.names.index("box_id"), "box_id", box_id)
+        self._file.write_table(boxes.cast(schema.BOXES), row_group_size=len(boxes))
+        self._waiting, self._written = [], self.rows
 
 
 def _with_id(table: pa.Table, prefix: str) -> pa.Table:
@@ -307,7 +352,7 @@ def _bits(phashes: pa.ChunkedArray, keys: pa.ChunkedArray) -> Bits:
 
 def _counts(images: pa.Table, boxes: pa.Table) -> Any:
     """[images, classes] boxes."""
-    labels = boxes["label"].combine_chunks()
+    labels = boxes["label"].unify_dictionaries().combine_chunks()
     counts = np.zeros((images.num_rows, max(len(labels.dictionary), 1)), np.int64)
     rows = pc.index_in(boxes["image_id"], value_set=images["image_id"]).to_numpy()
     np.add.at(counts, (rows, labels.indices.to_numpy()), 1)
@@ -325,14 +370,17 @@ def content_hash(images: pa.Table, boxes: pa.Table) -> str:
             index = table.column_names.index("label")
             table = table.set_column(index, "label", table["label"].cast(pa.string()))
         order = pc.sort_indices(table, [(name, "ascending") for name in names])
+        blocks = [order[start : start + _ROW_GROUP] for start in range(0, len(order), _ROW_GROUP)]
         for name in names:
-            column = table[name].take(order)
-            if column.type == pa.string():
-                digest.update(pc.binary_length(column).to_numpy().tobytes())
-                for chunk in column.chunks:
-                    digest.update(_text_of(chunk))
-            else:
-                digest.update(column.to_numpy().tobytes())
+            column = table[name].combine_chunks()
+            is_text = column.type == pa.string()
+            for block in blocks:
+                rows = column.take(block)
+                rows = pc.binary_length(rows) if is_text else rows
+                digest.update(rows.to_numpy(zero_copy_only=False).tobytes())
+            for block in blocks if is_text else ():
+                digest.update(_text_of(column.take(block)))
+            release_unused()
     return digest.hexdigest()
 
 

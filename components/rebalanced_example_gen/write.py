@@ -17,7 +17,7 @@ from components.dataset.label_map import LabelMap
 from components.dataset.media import read_bytes
 from components.dataset.paths import replacing
 from components.dataset.schema import SPLITS
-from components.dataset.snapshot import OLD, Snapshot
+from components.dataset.snapshot import OLD, Snapshot, release_unused
 from components.dataset.tfrecord import write_record
 from components.errors import DataError
 from components.rebalanced_example_gen.copy_paste import Paste, find_donors, paste, plan_pastes
@@ -63,10 +63,11 @@ class _Members:
         owners = pc.index_in(
             snapshot.boxes["image_id"], value_set=self.images["image_id"]
         ).to_numpy()
-        order = np.argsort(owners, kind="stable")
-        boxes = snapshot.boxes.select(_BOX_COLUMNS).take(order)
-        self.boxes = boxes.set_column(0, "label", boxes["label"].cast(pa.string()))
-        self.starts = np.searchsorted(owners[order], np.arange(self.images.num_rows + 1))
+        self.boxes = snapshot.boxes.select(_BOX_COLUMNS).unify_dictionaries()
+        if (np.diff(owners) < 0).any():
+            order = np.argsort(owners, kind="stable")
+            self.boxes, owners = self.boxes.take(order), owners[order]
+        self.starts = np.searchsorted(owners, np.arange(self.images.num_rows + 1))
 
     def counts(self, images: Indices) -> Indices:
         """How many boxes each image has."""
@@ -74,8 +75,9 @@ class _Members:
 
     def box_rows(self, images: Indices) -> Indices:
         """The rows of `boxes` of each image in turn."""
-        ranges = [np.arange(self.starts[i], self.starts[i + 1]) for i in images]
-        return np.concatenate([np.empty(0, np.int64), *ranges])
+        counts = self.counts(images)
+        skipped = self.starts[images] - (np.cumsum(counts) - counts)
+        return np.asarray(np.repeat(skipped, counts) + np.arange(counts.sum()), np.int64)
 
     def labels_of(self, images: Indices) -> Any:
         """The label of each of their boxes, an Arrow column."""
@@ -83,7 +85,7 @@ class _Members:
 
     def labels(self, images: Indices) -> list[frozenset[str]]:
         """The classes that each image shows."""
-        encoded = self.boxes["label"].combine_chunks().dictionary_encode()
+        encoded = self.boxes["label"].combine_chunks()
         names, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
         seen: dict[frozenset[str], frozenset[str]] = {}  # few sets, however many images
         found = (
@@ -109,6 +111,7 @@ def write_examples(
     Raises DataError when an image file has changed since the snapshot was taken.
     """
     members = _Members(snapshot)
+    release_unused()
     summary: dict[str, Any] = {}
     files = _plan(members, label_map, plan, summary, report)
     for split in SPLITS:
@@ -172,6 +175,7 @@ def _files(
             members.counts(part),
             label_map,
         )
+        release_unused()  # what choosing the rows took
 
 
 def _with_pastes(

@@ -39,9 +39,8 @@ def test_a_config_that_watches_has_a_dag(parsed):
         assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
 
 
-def test_the_file_is_read_fast_and_imports_airflow_alone(parsed):
+def test_the_file_imports_airflow_alone(parsed):
     assert parsed["imported"] == []
-    assert parsed["seconds"] < 2
 
 
 STRANGE = "a {{ b }}; c"

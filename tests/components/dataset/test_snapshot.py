@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.dataset import images
+from components.dataset import images, snapshot
 from components.dataset.media import read_bytes
 from components.dataset.snapshot import Snapshot, Source, fingerprint, take_snapshot
 from components.errors import DataError
@@ -35,6 +35,18 @@ def test_hash_follows_the_content_alone(coco):
     document["annotations"][0]["category_id"] = 1
     path.write_text(json.dumps(document))
     assert take_snapshot([Source(path, "train")], quiet).content_hash != first  # another label
+
+
+def test_a_piece_at_a_time_says_the_same(coco, tmp_path, monkeypatch):
+    path = coco()
+    whole = take_snapshot([Source(path, "train")], quiet, tmp_path / "whole")
+    monkeypatch.setattr(snapshot, "_ROW_GROUP", 1)
+    pieces = take_snapshot([Source(path, "train")], quiet, tmp_path / "pieces")
+    assert whole.boxes.num_rows > 1
+    assert pieces.boxes.to_pylist() == whole.boxes.to_pylist()
+    assert pieces.boxes["box_id"].to_pylist() == list(range(pieces.boxes.num_rows))
+    assert pieces.images.equals(whole.images)
+    assert pieces.content_hash == whole.content_hash
 
 
 def test_a_wrong_size_is_a_problem_not_an_error(coco):
