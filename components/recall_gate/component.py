@@ -17,7 +17,13 @@ from components.dataset.snapshot import Snapshot
 from components.errors import EvaluationError
 from components.metrics.summary import summarize
 from components.progress import say
-from components.recall_gate.evidence import Comparison, ModelPredictions, compare, require_all
+from components.recall_gate.evidence import (
+    Comparison,
+    ModelPredictions,
+    common_label_map,
+    compare,
+    require_all,
+)
 from components.recall_gate.report import write_report
 from components.recall_gate.rules import judge, to_json
 from components.recall_gate.settings import GateSettings
@@ -53,11 +59,7 @@ def RecallGate(
     bundles = [
         Bundle(Path(path_utils.serving_model_path(model.uri))) for model in (champion, challenger)
     ]
-    label_map = bundles[0].label_map()
-    if bundles[1].label_map() != label_map:
-        raise EvaluationError(
-            "The label maps of champion and challenger differ: they can't be compared."
-        )
+    label_map = common_label_map(*(bundle.label_map() for bundle in bundles))
     predictions = [
         ModelPredictions(*(Predictions.read(Path(found.uri, split)) for split in ("eval", "test")))
         for found in (champion_predictions, challenger_predictions)

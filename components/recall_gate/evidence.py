@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.dataset.label_map import LabelMap
 from components.dataset.predictions import Predictions
 from components.errors import EvaluationError
 from components.metrics.curves import operating_points, recall_at
@@ -107,6 +108,16 @@ def compare(
             )
         shipped = deployed_points, recalibrated
     return weigh(*matches, labels, target, settings, deployed_points, same, shipped)
+
+
+def common_label_map(champion: LabelMap, challenger: LabelMap) -> LabelMap:
+    """That of both. Raises EvaluationError when they differ."""
+    if champion != challenger:
+        raise EvaluationError(
+            f"The label maps differ: the champion has {', '.join(champion)}, the challenger "
+            f"{', '.join(challenger)}; nothing can be compared. Give both models one label map."
+        )
+    return champion
 
 
 def require_all(name: str, model: ModelPredictions, images: pa.Table) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -52,6 +53,7 @@ class Stack:
             # containers have a host each
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": self.api.rpartition(":")[2],
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # a worker that was killed
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.folder / "logs"),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
@@ -108,6 +110,26 @@ class Stack:
         status, answer = ask(f"http://{self.api}{path}", method, body, token)
         return answer if status < 400 else None
 
+    def nodes(self, name: str) -> list[psutil.Process]:
+        """The nodes that a worker runs now."""
+        return [p for p in self._family(name) if _is_node(p)]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to all that is Airflow's of a worker, as when memory runs out; its nodes must end
+        by themselves."""
+        family = self._family(name)
+        nodes = [p for p in family if _is_node(p)]
+        for process in family:
+            if process not in nodes:
+                process.kill()
+        self.running.pop(name).wait()
+        _, alive = psutil.wait_procs(nodes, 60)
+        assert not alive
+
+    def _family(self, name: str) -> list[psutil.Process]:
+        worker = psutil.Process(self.running[name].pid)
+        return [worker, *worker.children(recursive=True)]
+
     def stop(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             alive = [process for process in self.running.values() if process.poll() is None]
@@ -116,6 +138,12 @@ class Stack:
             for process in alive:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(20)
+
+
+def _is_node(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return "pipelines.run_node" in process.cmdline()
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -178,14 +206,16 @@ class Run:
     token: str
     path: str
 
-    def states(self) -> dict[str, tuple[str, str]]:
-        """State and queue of each task."""
+    def states(self) -> dict[str, tuple[str, str, int]]:
+        """State, queue and number of tries of each task."""
         found = self.stack.ask("GET", f"{self.path}/taskInstances", token=self.token)
-        return {t["task_id"]: (t["state"], t["queue"]) for t in found["task_instances"]}
+        return {
+            t["task_id"]: (t["state"], t["queue"], t["try_number"]) for t in found["task_instances"]
+        }
 
     def is_at(self, task: str, wanted: str) -> bool:
         now = self.states()
-        assert "failed" not in {state for state, _ in now.values()}, now
+        assert "failed" not in {state for state, *_ in now.values()}, now
         return now[task][0] == wanted
 
 
@@ -201,7 +231,7 @@ def write_project(stack: Stack, name: str) -> Project:
     return project
 
 
-def test_two_configs_run_at_once_through_both_queues(stack):
+def test_two_configs_run_at_once_through_both_queues_and_a_killed_worker(stack):
     for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
         scenes.write_split(split, stack.folder / "data" / split.name, 60)
     projects = {name: write_project(stack, name) for name in NAMES}
@@ -225,16 +255,20 @@ def test_two_configs_run_at_once_through_both_queues(stack):
         assert stack.ask("PATCH", dag, {"is_paused": False}, token)
         run = stack.ask("POST", f"{dag}/dagRuns", {"logical_date": None}, token)
         runs.append(Run(stack, project, token, f"{dag}/dagRuns/{run['dag_run_id']}"))
+    stack.wait("a node on the queue", lambda: stack.nodes("cpu-worker"), 600)
+    stack.kill("cpu-worker")
+    stack.start("cpu-worker")  # as Compose does
     for run in runs:
         stack.wait("the question", lambda run=run: run.is_at("Approval", "awaiting_input"), 1500)
         now = run.states()
-        assert now["DatasetSnapshot"] == ("success", "default")
-        assert now["ChampionDetect"] == ("success", "gpu")
+        assert now["DatasetSnapshot"][:2] == ("success", "default")
+        assert now["ChampionDetect"][:2] == ("success", "gpu")
         time.sleep(ANSWER_AFTER)
         answer = {"chosen_options": ["Approve"], "params_input": {"reason": "Seen by REST."}}
         assert stack.ask(
             "PATCH", f"{run.path}/taskInstances/Approval/-1/hitlDetails", answer, token
         )
+    assert sorted(run.states()["ChampionDetect"][2] for run in runs) == [1, 2]
     for run in runs:
         stack.wait("the push", lambda run=run: run.is_at("Pusher", "success"), 240)
         [version] = run.project.versions()

@@ -4,9 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from components.dataset.label_map import LabelMap
 from components.dataset.predictions import Predictions
 from components.errors import EvaluationError
-from components.recall_gate.evidence import ModelPredictions, compare, require_all, same_bits
+from components.recall_gate.evidence import (
+    ModelPredictions,
+    common_label_map,
+    compare,
+    require_all,
+    same_bits,
+)
 from components.recall_gate.rules import judge
 from components.recall_gate.settings import GateSettings
 from tests.components.conftest import boxes_table, detections_table
@@ -123,6 +130,23 @@ def test_recalibration_that_is_more_is_an_error(challenger, moved):
     deployed = {"car": 0.5, "scooter": 0.955}
     with pytest.raises(EvaluationError, match="differs in more than that"):
         compare(model(2.0), challenger, LABELS, "scooter", GateSettings(), deployed, moved)
+
+
+@pytest.mark.parametrize("names", [("scooter", "car"), ("car",), ("car", "scooter", "tram")])
+def test_other_label_maps_are_no_comparison(names):
+    ours = LabelMap(LABELS)
+    assert common_label_map(ours, LabelMap(LABELS)) == ours
+    with pytest.raises(EvaluationError, match="the champion has car, scooter, the challenger"):
+        common_label_map(ours, LabelMap(names))
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_never_judged(score):
+    found = model(1.0)
+    strange = detections_table([(IMAGES[0], "car", score, *BOX)])
+    broken = replace(found, test=replace(found.test, detections=strange))
+    with pytest.raises(EvaluationError, match=r"Image image 0: .* class car has the score"):
+        verdict(found, broken)
 
 
 def test_missing_images_are_an_error():
