@@ -5,7 +5,7 @@ UV = $(shell command -v uv || echo .tools/bin/uv)
 COMPOSE := .tools/compose/compose/docker-compose
 DATA ?= ../shared/data/carla
 
-.PHONY: demo test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-gate bench-causes pretrained clean environments help
+.PHONY: demo test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-gate bench-causes bench-deployment pretrained clean environments help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -55,6 +55,9 @@ bench-gate: environments  ## how often the gate is wrong, on simulated models (a
 
 bench-carla: environments  ## the default recipe on street scenes; DATA is the data set (an hour)
 	@DATA="$(DATA)" $(ML) -m benchmarks.carla
+
+bench-deployment: environments  ## what Airflow on one host takes, idle and in a run (ten minutes)
+	@$(ML) -m benchmarks.deployment
 
 bench-causes: environments  ## how often the diagnosis names the true cause (half an hour)
 	@$(ML) -m benchmarks.causes
