@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,28 +91,29 @@ def main() -> int:
 
 def _peaks(server: psutil.Process, ended: Callable[[], bool]) -> dict[str, float]:
     """The largest MB of each service, of the nodes, and of all at once, sampled each second."""
+    started = sorted(server.children(), key=lambda process: process.create_time())
+    services = {p.pid: name for p, name in zip(started, airflow.SERVICES, strict=True)}
     largest: dict[str, float] = {}
     while not ended():
         now = {**dict.fromkeys(airflow.SERVICES, 0.0), NODE: 0.0}
         for process in server.children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                now[_owner([process, *process.parents()])] += process.memory_full_info().pss / 1e6
+                found = process.memory_full_info().pss / 1e6
+                now[_owner([process, *process.parents()], services)] += found
         for name, found in {**now, "all at once": sum(now.values())}.items():
             largest[name] = max(largest.get(name, 0.0), found)
         time.sleep(1)
     return largest
 
 
-def _owner(line: list[psutil.Process]) -> str:
-    """What a process belongs to: a node, or the service that started it, the nearest first."""
+def _owner(line: Sequence[psutil.Process], services: Mapping[int, str]) -> str:
+    """What a process with these ancestors belongs to: a node, or the service that started it."""
     for process in line:
-        words = process.cmdline()
-        if "pipelines.run_node" in words:
+        if process.pid in services:
+            return services[process.pid]
+        if "pipelines.run_node" in process.cmdline():
             return NODE
-        for name in airflow.SERVICES:
-            if name in words:
-                return name
-    return "scheduler"  # whose tasks name themselves otherwise
+    raise psutil.NoSuchProcess(line[0].pid)  # its service has ended
 
 
 def _cpu(server: psutil.Process) -> float:
