@@ -55,13 +55,14 @@ def divide(source: Path) -> None:
 
     test, evaluation = int(TEST * len(names)), int((TEST + EVAL) * len(names))
     training = names[evaluation:]
-    rare = [name for name in training if shows_target(name)][KNOWN_TARGET_IMAGES:]
-    common = [name for name in training if name not in rare]
+    showing = [name for name in training if shows_target(name)]
+    known, rare = showing[:KNOWN_TARGET_IMAGES], showing[KNOWN_TARGET_IMAGES:]
+    others = [name for name in training if name not in showing]
     folders = {
         "test": names[:test],
         "eval": names[test:evaluation],
-        "new": [*rare, *common[: len(rare)]],
-        "old": common[len(rare) :],
+        "new": [*rare, *others[: len(rare)]],
+        "old": [*known, *others[len(rare) :]],
     }
     for folder, members in folders.items():
         for kind, suffix in (("Annotations", ".xml"), ("images", ".jpg")):
