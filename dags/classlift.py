@@ -33,10 +33,6 @@ def build_dag(compiled: Path) -> DAG:
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
-        params={
-            key: Param(topology["defaults"][key], **schema)
-            for key, schema in topology["parameters"].items()
-        },
         default_args={
             "owner": wishes["owner"],
             "retries": 2,
@@ -91,6 +87,12 @@ def build_dag(compiled: Path) -> DAG:
             notifiers=[tell(WAITING)] if tell else [],
         )
         [tasks["RecallGate"], tasks["ServingCheck"]] >> approval >> tasks["Pusher"]
+    # Last: Airflow copies them in depth into each task that is made after them, and gives them to a
+    # task that runs all the same.
+    dag.params = {
+        key: Param(topology["defaults"][key], **schema)
+        for key, schema in topology["parameters"].items()
+    }
     return dag
 
 
