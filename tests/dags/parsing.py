@@ -26,7 +26,7 @@ ours = {"tfx", "tensorflow", "components", "pipelines", "ml_metadata"} & set(sys
 print(json.dumps({
     "dags": {
         dag.dag_id: {
-            "schedule": dag.schedule if isinstance(dag.schedule, str | None) else None,
+            "schedule": dag.schedule and str(dag.schedule),
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
             "upstream": {t.task_id: sorted(t.upstream_task_ids) for t in dag.tasks},
