@@ -92,7 +92,8 @@ class Detector(Protocol):
         """Freezes variables, batch-norm statistics too; returns what is left to train, by name."""
 
     def grow_branch(self, label: str, parts: frozenset[str]) -> None:
-        """Gives a class a head of its own, or neck and head, started from the model's.
+        """Gives a class a head of its own that scores the model's boxes, or a neck and a head with
+        boxes of their own; both started from the model's.
 
         What the class has already, it keeps. From then on it is answered by its branch alone, and
         every other class as before, to the bit: the branch has a budget of detections of its own.

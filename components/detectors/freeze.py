@@ -12,8 +12,8 @@ from components.errors import ConfigError, ModelError
 PARTS = ("backbone", "neck", "head", "class-head", "branch")
 """The parts of a detector, in the order in which an image passes through them.
 
-`class-head` is the last layer of the head, which scores the classes. A branch is a head of its own
-for one class, perhaps with a neck of its own; most models have none.
+`class-head` is the last layer of the head, which scores the classes. A branch is a class's own copy
+of that part of the head that scores, or of neck and head; most models have none.
 """
 
 TARGET_BRANCH, TARGET_BRANCH_NECK = "target-branch", "target-branch+neck"

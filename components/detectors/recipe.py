@@ -45,7 +45,7 @@ class Recipe:
 
     freeze_policy: str = TARGET_BRANCH
     class_weights: Mapping[str, float] = field(default_factory=dict)
-    steps: int = 600
+    steps: int = 900
     batch_size: int = 32
     learning_rate: float = 2e-3
     focal_gamma: float | None = None
@@ -60,7 +60,7 @@ class Recipe:
     augmentation: bool = True
     flip: bool = False
     mosaic: float = 0.0
-    cached_batches: int = 200
+    cached_batches: int = 300
     device: str = "auto"
     mixed_precision: bool = False
     jit_compile: bool = False

@@ -1,18 +1,22 @@
 """A branch: private parts of a model for one class; and how its detections join the others'."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
+from components.detectors.od_api.api import WeightSharedConvolutionalBoxPredictor
 from components.detectors.od_api.extractor import neck_regularization
 
 
 class Branch:
-    """A head for one class, and perhaps a neck of its own, cut out of a model of one class.
+    """A class's own part of a model, cut out of a model of one class: the layers of its head that
+    score the class; or its neck and its whole head.
 
-    head: the box predictor; neck: the feature extractor whose neck is the branch's, or None.
+    head: the box predictor; neck: the feature extractor whose neck is the branch's, or None, and
+    then the boxes are the common head's, which are of no class.
     rivalry: as in `Detector.rivalry`; 0 until training has chosen.
     """
 
@@ -20,32 +24,86 @@ class Branch:
         self.head = model._box_predictor
         self.neck = model._feature_extractor if with_neck else None
         self.rivalry = tf.Variable(0.0, trainable=False, name="rivalry")
+        self._scoring = scoring_layers(self.head)
+
+    def __call__(self, maps: Sequence[tf.Tensor]) -> tuple[tf.Tensor | None, tf.Tensor]:
+        """Box encodings [batch, anchors, 4], or None for the common ones, and scores before the
+        sigmoid [batch, anchors, 2], background and class.
+        """
+        if self.neck is not None:
+            return concatenated(self.head(list(maps)))
+        scores = []
+        for found, layers in zip(maps, self._scoring, strict=True):
+            for layer in layers:
+                found = layer(found)
+            scores.append(found)
+        return None, tf.cast(tf.concat(scores, axis=1), tf.float32)
 
     @property
     def parts(self) -> frozenset[str]:
         """What it has of its own (`freeze.BRANCH_PARTS`)."""
         return frozenset({"head", "class-head"} | ({"neck"} if self.neck is not None else set()))
 
-    def start_from(self, head: Any, classes: int, number: int) -> None:
-        """Takes over the weights of a head of several classes, for the class of that number."""
-        for theirs, ours in zip(head.variables, self.head.variables, strict=True):
+    @property
+    def head_variables(self) -> list[tf.Variable]:
+        """Of its own part of the head, in the order of the layers."""
+        return list(self.head.variables) if self.neck is not None else self._scoring_variables()
+
+    def _scoring_variables(self) -> list[tf.Variable]:
+        layers = itertools.chain.from_iterable(self._scoring)
+        found = {v.ref(): v for layer in layers for v in layer.variables}  # levels share some
+        return list(found.values())
+
+    def start_from(self, model: Any, classes: int, number: int) -> None:
+        """Takes over the weights of a model of several classes, for the class of that number."""
+        for theirs, ours in zip(model._box_predictor.variables, self.head.variables, strict=True):
             if theirs.shape != ours.shape:  # the last axis is anchors x (background and classes)
                 by_class = tf.reshape(theirs, [*theirs.shape[:-1], -1, classes + 1])
                 wanted = tf.gather(by_class, [0, number], axis=-1)
                 ours.assign(tf.reshape(wanted, ours.shape))
             else:
                 ours.assign(theirs)
+        if self.neck is not None:
+            _copy(model._feature_extractor.variables, self.neck.variables)
+
+    def go_on_from(self, known: "Branch") -> None:
+        """Takes over what a branch with fewer parts of its own has learned."""
+        _copy(known._scoring_variables(), self._scoring_variables())
+        self.rivalry.assign(known.rivalry)
 
     def losses(self) -> list[tf.Tensor]:
         """Of the weights alone: the config's regularization."""
-        neck = [] if self.neck is None else [neck_regularization(self.neck)]
-        return [*self.head.losses, *neck]
+        if self.neck is not None:
+            return [*self.head.losses, neck_regularization(self.neck)]
+        layers = {id(layer): layer for layers in self._scoring for layer in layers}
+        return [loss for layer in layers.values() for loss in layer.losses]
 
 
-def copy_variables(source: Any, target: Any) -> None:
-    """Gives a layer the weights of another one that is built alike."""
-    for theirs, ours in zip(source.variables, target.variables, strict=True):
+def _copy(source: Sequence[tf.Variable], target: Sequence[tf.Variable]) -> None:
+    for theirs, ours in zip(source, target, strict=True):
         ours.assign(theirs)
+
+
+def scoring_layers(predictor: Any) -> list[list[Any]]:
+    """The layers of a box predictor that score the classes, in their order, for each map."""
+    kind = "class_predictions_with_background"
+    head = predictor._prediction_heads[kind]
+    if not isinstance(predictor, WeightSharedConvolutionalBoxPredictor):
+        nets = zip(predictor._shared_nets, head, strict=True)
+        return [[*net, last] for net, last in nets]
+    tower = "box_encodings" if predictor._share_prediction_tower else kind
+    towers = predictor._base_tower_layers_for_heads[tower]
+    projections = predictor._additional_projection_layers
+    return [[*first, *then, head] for first, then in zip(projections, towers, strict=True)]
+
+
+def concatenated(outputs: Mapping[str, list[tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Box encodings [batch, anchors, 4] and scores [batch, anchors, classes + 1] of a head."""
+    boxes = tf.cast(tf.concat(outputs["box_encodings"], axis=1), tf.float32)
+    if boxes.shape.ndims == 4:  # one box for all classes
+        boxes = tf.squeeze(boxes, axis=2)
+    scores = tf.concat(outputs["class_predictions_with_background"], axis=1)
+    return boxes, tf.cast(scores, tf.float32)
 
 
 RIVAL_IOU = 0.5

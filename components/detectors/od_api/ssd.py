@@ -22,7 +22,7 @@ from components.detectors.od_api.api import (
 from components.detectors.od_api.branch import (
     Branch,
     Detections,
-    copy_variables,
+    concatenated,
     merge,
     single_class,
 )
@@ -103,7 +103,7 @@ class SsdDetector(ZooEntry):
         branches = list(self._branches.values())
         return tf.train.Checkpoint(
             model=self._model,
-            branches=[branch.head for branch in branches],
+            branches=[branch.head_variables for branch in branches],
             branch_necks=[
                 neck_variables(branch.neck) if branch.neck else [] for branch in branches
             ],
@@ -132,7 +132,7 @@ class SsdDetector(ZooEntry):
             prefix = f"branch/{quote(label, safe=' ')}/"
             if branch.neck is not None:
                 found |= named(f"{prefix}neck", neck_variables(branch.neck), branch.neck)
-            found |= named(f"{prefix}head", branch.head.variables, branch.head)
+            found |= named(f"{prefix}head", branch.head_variables, branch.head)
             found |= named(f"{prefix}head", [branch.rivalry])
         return found
 
@@ -146,14 +146,9 @@ class SsdDetector(ZooEntry):
         known = self._branches.get(label)
         if known is None or not parts <= known.parts:
             branch = Branch(self._build(classes=1), "neck" in parts)
-            if known is None:
-                number = self.label_map.id_of(label)
-                branch.start_from(self._model._box_predictor, len(self.label_map), number)
-            else:
-                copy_variables(known.head, branch.head)
-                branch.rivalry.assign(known.rivalry)
-            if branch.neck is not None:
-                copy_variables(self._model._feature_extractor, branch.neck)
+            branch.start_from(self._model, len(self.label_map), self.label_map.id_of(label))
+            if known is not None:
+                branch.go_on_from(known)
             self._branches[label] = branch
         self._trained = label
 
@@ -269,7 +264,7 @@ class SsdDetector(ZooEntry):
         [batch, anchors, classes + 1].
         """
         with learning_phase(False):
-            return _concatenated(self._model._box_predictor(list(self._maps(images, features))))
+            return concatenated(self._model._box_predictor(list(self._maps(images, features))))
 
     def losses(
         self,
@@ -277,12 +272,14 @@ class SsdDetector(ZooEntry):
         features: tuple[tf.Tensor, ...] | None = None,
         remembered: Remembered | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """As in the protocol: `class`, `box`, `regularization`, `distillation`."""
+        """As in the protocol: `class`, `box`, `regularization`, `distillation`; no `box` for a
+        branch without boxes of its own.
+        """
         if self._trained is not None:
             return self._branch_losses(batch, features, self._trained)
         with learning_phase(True):
             maps = self._maps(batch.images, features)
-            boxes, scores = _concatenated(self._model._box_predictor(list(maps)))
+            boxes, scores = concatenated(self._model._box_predictor(list(maps)))
         targets = self._assign(batch.boxes, batch.labels, batch.weights)
         found = self._losses(
             boxes, scores, targets, targets.classes, self._model.regularization_losses()
@@ -294,7 +291,7 @@ class SsdDetector(ZooEntry):
     def _branch_losses(
         self, batch: Batch, features: tuple[tf.Tensor, ...] | None, label: str
     ) -> Mapping[str, tf.Tensor]:
-        """Of one class's branch: its scores, and its boxes; all else is background.
+        """Of one class's branch: its scores, and its boxes if it has any; all else is background.
 
         Batch norm keeps the champion's statistics, in the branch too: batches rich in one class
         would shift them.
@@ -302,7 +299,7 @@ class SsdDetector(ZooEntry):
         number = self.label_map.id_of(label)
         branch = self._branches[label]
         with learning_phase(False):
-            boxes, scores = _concatenated(branch.head(list(self._maps(batch.images, features))))
+            boxes, scores = branch(self._maps(batch.images, features))
         is_target = batch.labels == number
         targets = self._assign(
             batch.boxes,
@@ -319,7 +316,7 @@ class SsdDetector(ZooEntry):
 
     def _losses(
         self,
-        boxes: tf.Tensor,
+        boxes: tf.Tensor | None,
         scores: tf.Tensor,
         targets: Targets,
         classes: tf.Tensor,
@@ -327,9 +324,6 @@ class SsdDetector(ZooEntry):
     ) -> dict[str, tf.Tensor]:
         """Normalised by the matches of the whole batch, whatever part of it this replica has."""
         model = self._model
-        box_loss = model._localization_loss(
-            boxes, targets.boxes, weights=targets.box_weights, ignore_nan_targets=True
-        )
         class_loss = model._classification_loss(
             scores,
             classes,
@@ -338,14 +332,18 @@ class SsdDetector(ZooEntry):
         normalizer = tf.constant(1.0)
         if model._normalize_loss_by_num_matches:
             normalizer = tf.maximum(over_replicas(tf.reduce_sum(targets.box_weights)), 1.0)
-        box_normalizer = normalizer
-        if model._normalize_loc_loss_by_codesize:
-            box_normalizer *= model._box_coder.code_size
-        return {
+        found = {
             "class": tf.reduce_sum(class_loss) * model._classification_loss_weight / normalizer,
-            "box": tf.reduce_sum(box_loss) * model._localization_loss_weight / box_normalizer,
             "regularization": share_of_replica(tf.add_n([tf.constant(0.0), *regularization])),
         }
+        if boxes is not None:
+            box_loss = model._localization_loss(
+                boxes, targets.boxes, weights=targets.box_weights, ignore_nan_targets=True
+            )
+            if model._normalize_loc_loss_by_codesize:
+                normalizer *= model._box_coder.code_size
+            found["box"] = tf.reduce_sum(box_loss) * model._localization_loss_weight / normalizer
+        return found
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """As in the protocol; the number of detections is the config's, and that of a class more
@@ -364,7 +362,8 @@ class SsdDetector(ZooEntry):
                 maps = predictions["feature_maps"]
                 if branch.neck is not None:
                     maps = run_neck(branch.neck, preprocessed, backbone_maps[0])
-                branches[label] = _concatenated(branch.head(list(maps)))
+                boxes, scores = branch(maps)
+                branches[label] = (predictions["box_encodings"] if boxes is None else boxes, scores)
         found = model.postprocess(predictions, shapes)
         common = Detections(
             found["detection_boxes"],
@@ -403,12 +402,3 @@ def _smallest_object(anchors: np.ndarray, frame: Frame) -> float:
     ymin, xmin, ymax, xmax = anchors.T
     areas = (ymax - ymin) * (xmax - xmin) * frame.height * frame.width
     return float(np.sqrt(0.5 * areas.min()))
-
-
-def _concatenated(outputs: Mapping[str, list[tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Box encodings [batch, anchors, 4] and scores [batch, anchors, classes + 1] of a head."""
-    boxes = tf.cast(tf.concat(outputs["box_encodings"], axis=1), tf.float32)
-    if boxes.shape.ndims == 4:  # one box for all classes
-        boxes = tf.squeeze(boxes, axis=2)
-    scores = tf.concat(outputs["class_predictions_with_background"], axis=1)
-    return boxes, tf.cast(scores, tf.float32)

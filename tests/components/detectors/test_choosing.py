@@ -99,7 +99,13 @@ def test_what_tensorboard_shows(branched, examples, train_files, tmp_path):
     assert set(result.judgements[0]["recalls"]) == set(branched.label_map)
     events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
     tags = set(events.Tags()["tensors"])
-    assert {"loss/class", "loss/box", "learning_rate", "eval_recall/8", "eval_ap50/8"} <= tags
+    assert {
+        "loss/class",
+        "loss/regularization",
+        "learning_rate",
+        "eval_recall/8",
+        "eval_ap50/8",
+    } <= tags
     assert [e.step for e in events.Tensors("eval_recall/8")] == [0, 1, 2]
     width, height, *pictures = events.Tensors("predictions")[0].tensor_proto.string_val
     assert (width, height) == (b"320", b"320")

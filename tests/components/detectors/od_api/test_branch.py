@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.dataset.label_map import LabelMap
 from components.dataset.schema import ExampleKeys
 from components.detectors.backends import load_detector
 from components.detectors.examples import example_files, read_examples
-from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
+from components.detectors.freeze import (
+    BRANCH_PARTS,
+    TARGET_BRANCH,
+    TARGET_BRANCH_NECK,
+    frozen_names,
+)
 from components.detectors.input import training_batches
 from components.detectors.od_api.branch import Detections, merge
 from components.detectors.od_api.ssd import SsdDetector
-from components.detectors.od_api.zoo_entry import BRANCHES
+from components.detectors.od_api.zoo_entry import BRANCHES, LABEL_MAP, read_config
 from components.detectors.recipe import Recipe
 from components.detectors.training import fit
 from components.errors import ModelError
@@ -126,6 +132,59 @@ def test_an_untrained_branch_says_what_the_common_head_says(detector, examples):
             scores.append(answer["detection_scores"][image].numpy()[is_8][:3])
         shared = min(map(len, scores))
         np.testing.assert_allclose(scores[0][:shared], scores[1][:shared], atol=1e-5)
+
+
+def as_in_the_demo(ssd):
+    pass
+
+
+def with_a_tower_for_boxes_and_scores(ssd):
+    ssd.box_predictor.weight_shared_convolutional_box_predictor.share_prediction_tower = True
+
+
+def with_a_head_for_each_map(ssd):
+    hyperparams = ssd.box_predictor.weight_shared_convolutional_box_predictor.conv_hyperparams
+    kept = type(hyperparams).FromString(hyperparams.SerializeToString())
+    predictor = ssd.box_predictor.convolutional_box_predictor
+    predictor.min_depth = predictor.max_depth = 16
+    predictor.num_layers_before_predictor = predictor.kernel_size = 1
+    predictor.conv_hyperparams.CopyFrom(kept)
+
+
+@pytest.mark.parametrize(
+    "change", [as_in_the_demo, with_a_tower_for_boxes_and_scores, with_a_head_for_each_map]
+)
+def test_a_branch_is_the_part_of_any_head_that_scores(change, train_files):
+    """It starts with the head's scores, and all of it learns."""
+    config = read_config(DEMO_MODEL)
+    change(config.model.ssd)
+    detector = SsdDetector(config, LabelMap.read(DEMO_MODEL / LABEL_MAP))
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    images = tf.random.stateless_uniform([2, 128, 128, 3], [5, 6], 0, 255)
+    _, scores = detector.outputs(images)
+    boxes, branch_scores = detector._branches["8"](detector._maps(images, None))
+    assert boxes is None
+    np.testing.assert_allclose(branch_scores, tf.gather(scores, [0, 9], axis=-1), atol=1e-5)
+    frozen = frozen_names(TARGET_BRANCH, list(detector.variables()), detector.branch)
+    trained = detector.freeze(frozen)
+    batch = next(
+        training_batches(train_files, detector.frame, detector.label_map, Recipe(batch_size=4))
+    )
+    with tf.GradientTape() as tape:
+        losses = detector.losses(batch)
+        total = tf.add_n(list(losses.values()))
+    assert set(losses) == {"class", "regularization"}
+    gradients = tape.gradient(total, list(trained.values()))
+    assert all(gradient is not None for gradient in gradients)
+
+
+def test_a_neck_goes_on_from_what_the_branch_has_learned(trained, examples):
+    _, _, _, entry = trained
+    detector = load_detector("od_api", entry)
+    before = detections(detector, examples)["8"]
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH_NECK])
+    assert any("BoxPredictor" in name for name in branch_values(detector, "8"))
+    np.testing.assert_allclose(detections(detector, examples)["8"], before, atol=1e-4)
 
 
 def test_dropped_branches_leave_the_model_as_it_was(detector):
