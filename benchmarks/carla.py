@@ -28,12 +28,7 @@ HEIGHT, WIDTH = 256, 384
 REFERENCE = "full, balanced replay"
 AUGMENTATION = {"flip": True, "batch_size": 16}
 FULL = {**AUGMENTATION, "freeze_policy": "none", "learning_rate": 1e-3, "steps": 600}
-BRANCH = {
-    **AUGMENTATION,
-    "freeze_policy": "target-branch",
-    "learning_rate": 0.008,
-    "class_weight": 3.0,
-}
+BRANCH = {**AUGMENTATION, "freeze_policy": "target-branch", "learning_rate": 0.008}
 ENTRIES = (
     Entry("default (target-branch)", BRANCH),
     Entry("target-branch+neck", {**BRANCH, "freeze_policy": "target-branch+neck"}),

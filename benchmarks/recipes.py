@@ -15,7 +15,7 @@ from components.dataset.snapshot import Source
 REFERENCE = "full, balanced replay"
 FULL = {"freeze_policy": "none", "learning_rate": 1e-3, "steps": 800}
 NEW_ONLY = {"replay_share": 0.0, "method": "none"}
-BRANCH = {"freeze_policy": "target-branch", "learning_rate": 0.008, "class_weight": 3.0}
+BRANCH = {"freeze_policy": "target-branch", "learning_rate": 0.008}
 ENTRIES = (
     Entry("default (target-branch)", BRANCH),
     Entry("target-branch+neck", {**BRANCH, "freeze_policy": "target-branch+neck"}),
@@ -25,13 +25,11 @@ ENTRIES = (
     Entry("full, balanced replay, interpolation", {**FULL, "interpolation": True}),
     Entry("full, balanced replay, distillation", {**FULL, "distillation": 1.0}),
     Entry("backbone frozen, balanced replay", {**FULL, "freeze_policy": "backbone"}),
-    Entry("heads alone, balanced replay", {**FULL, "freeze_policy": "all-but-heads"}),
     Entry("class head alone", {**FULL, "freeze_policy": "all-but-class-head"}),
-    Entry("default without class weight", {**BRANCH, "class_weight": 1.0}),
+    Entry("default with class weight 3", {**BRANCH, "class_weight": 3.0}),
     Entry("default without rebalancing", BRANCH, {"method": "none"}),
     Entry("default without replay", BRANCH, {"replay_share": 0.0}),
     Entry("default without rivalry", {**BRANCH, "rivalry": False}),
-    Entry("default without cached features", {**BRANCH, "cached_batches": 0}),
 )
 
 

@@ -10,9 +10,6 @@ from components.class_diagnoser.causes import ARCHITECTURE, FEW, IMBALANCE, LABE
 from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
 from components.detectors.recipe import Recipe
 
-BRANCH_WEIGHT = 3.0
-"""In the demo, recall at matched precision 0.72 without and 0.78 with it."""
-
 WITHOUT_BRANCH = "all-but-heads"
 """Where there can be no branch: what least disturbs the other classes, and still learns."""
 
@@ -126,11 +123,7 @@ def choose_recipe(
             f"Class {target} gets {own} of its own, started from the champion's: it can learn "
             "freely, for no other class can change by a bit."
         )
-        weights = {target: BRANCH_WEIGHT}
-        reasons.append(
-            f"Weight its boxes by {BRANCH_WEIGHT:g}: in a branch they stand against the background "
-            "alone."
-        )
+        reasons.append("No class weight: in a head of its own, no other class drowns it.")
     else:
         share = boxes.get(target, 0) / max(sum(boxes.values()), 1)
         weight = min(MAX_CLASS_WEIGHT, max(1.0, 1 / max(share * len(boxes), 1e-6)))

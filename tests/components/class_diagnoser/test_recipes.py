@@ -10,7 +10,6 @@ from components.class_diagnoser.causes import (
     Cause,
 )
 from components.class_diagnoser.recipes import (
-    BRANCH_WEIGHT,
     HOPELESS,
     MAX_CLASS_WEIGHT,
     RULES,
@@ -40,7 +39,7 @@ def causes(first, score=0.3):
 def test_the_table(cause, policy, stops):
     choice = choose_recipe(causes(cause), "scooter", EVEN)
     assert choice.recipe.freeze_policy == policy
-    assert choice.recipe.class_weights == {"scooter": BRANCH_WEIGHT}
+    assert choice.recipe.class_weights == {}
     assert choice.reasons[0] == RULES[cause].reason
     assert choice.advice == RULES[cause].advice
     assert bool(choice.stop) == stops
