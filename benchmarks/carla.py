@@ -3,9 +3,9 @@
     make bench-carla DATA=../shared/data/carla
 
 Divides a Pascal VOC data set at random by image: `test` 35%, `eval` 20%, the rest for training.
-A champion, started from the backbone and neck of the demo's model, is trained on the training
-images with all but a few of those that show a bike left out; these, and as many others, are the new
-data. Champion, data and results are kept in `build/bench-carla`. Takes an hour and a half on two
+A champion, started from the demo's model where the shapes fit, is trained on the training images
+with all but a few of those that show a bike left out; these, and as many others, are the new data.
+Champion, data and results are kept in `build/bench-carla`. Takes an hour and a half on two
 cores.
 """
 

@@ -25,6 +25,8 @@ class Branch:
         self.neck = model._feature_extractor if with_neck else None
         self.rivalry = tf.Variable(0.0, trainable=False, name="rivalry")
         self._scoring = scoring_layers(self.head)
+        layers = itertools.chain.from_iterable(self._scoring)
+        self._layers = list({id(layer): layer for layer in layers}.values())  # maps share some
 
     def __call__(self, maps: Sequence[tf.Tensor]) -> tuple[tf.Tensor | None, tf.Tensor]:
         """Box encodings [batch, anchors, 4], or None for the common ones, and scores before the
@@ -50,9 +52,7 @@ class Branch:
         return list(self.head.variables) if self.neck is not None else self._scoring_variables()
 
     def _scoring_variables(self) -> list[tf.Variable]:
-        layers = itertools.chain.from_iterable(self._scoring)
-        found = {v.ref(): v for layer in layers for v in layer.variables}  # levels share some
-        return list(found.values())
+        return [variable for layer in self._layers for variable in layer.variables]
 
     def start_from(self, model: Any, classes: int, number: int) -> None:
         """Takes over the weights of a model of several classes, for the class of that number."""
@@ -75,8 +75,7 @@ class Branch:
         """Of the weights alone: the config's regularization."""
         if self.neck is not None:
             return [*self.head.losses, neck_regularization(self.neck)]
-        layers = {id(layer): layer for layers in self._scoring for layer in layers}
-        return [loss for layer in layers.values() for loss in layer.losses]
+        return [loss for layer in self._layers for loss in layer.losses]
 
 
 def _copy(source: Sequence[tf.Variable], target: Sequence[tf.Variable]) -> None:

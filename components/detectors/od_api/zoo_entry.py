@@ -115,8 +115,7 @@ def named(part: str, variables: Iterable[tf.Variable], owner: Any = None) -> dic
 def freeze_batch_norm(owners: Iterable[Any], frozen: set[Any]) -> None:
     """Fixes the statistics of the batch norms whose variables (`ref()`) are frozen."""
     for layer in (layer for owner in owners for layer in owner.submodules):
-        built = hasattr(layer, "moving_mean")  # not so what a shared tower leaves out
-        if isinstance(layer, FreezableBatchNorm) and built:
+        if isinstance(layer, FreezableBatchNorm) and layer.built:  # of a shared tower, some are not
             layer._training = False if layer.moving_mean.ref() in frozen else None
 
 
