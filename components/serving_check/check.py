@@ -44,7 +44,7 @@ def check_export(saved_model: Path, images: Sequence[bytes]) -> dict[str, Any]:
             f"{saved_model}: the export answered for {answers['shapes']['detection_scores'][0]} "
             f"of {len(images)} images."
         )
-    if not answers["finite"] or answers["largest_difference"] > TOLERANCE:
+    if not (answers["finite"] and answers["largest_difference"] <= TOLERANCE):
         raise ModelError(
             f"{saved_model}: a batch and its single images differ by "
             f"{answers['largest_difference']:.2g}, or the answers are no numbers."
