@@ -9,7 +9,13 @@ import tensorflow as tf
 from components.dataset.examples import SIDES, example_files
 from components.dataset.schema import BOXES, ExampleKeys
 
-__all__ = ["example_files", "labelled_boxes", "read_distinct", "read_examples"]
+__all__ = [
+    "example_files",
+    "labelled_boxes",
+    "read_distinct",
+    "read_examples",
+    "reading_options",
+]
 
 _FLOATS, _INTS = tf.io.VarLenFeature(tf.float32), tf.io.VarLenFeature(tf.int64)
 _STRINGS = tf.io.VarLenFeature(tf.string)
@@ -26,10 +32,20 @@ FEATURES = {
 }
 
 
+def reading_options() -> tf.data.Options:
+    """Without the autotuner: its thread sleeps longer each time, a minute in the end, and whoever
+    is done with an iterator may have to wait until it wakes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
 def read_examples(files: Sequence[str], batch: int) -> Iterator[dict[str, tf.Tensor]]:
     """Batches of parsed Examples; lists of unequal length are sparse tensors."""
     dataset = tf.data.TFRecordDataset(list(files)).batch(batch)
-    return iter(dataset.map(lambda records: tf.io.parse_example(records, FEATURES)))
+    parsed = dataset.map(lambda records: tf.io.parse_example(records, FEATURES))
+    return iter(parsed.with_options(reading_options()))
 
 
 def read_distinct(files: Sequence[str], batch: int, images: int) -> Iterator[dict[str, tf.Tensor]]:
@@ -38,7 +54,8 @@ def read_distinct(files: Sequence[str], batch: int, images: int) -> Iterator[dic
     """
     seen: set[bytes] = set()
     name = {ExampleKeys.SOURCE_ID: FEATURES[ExampleKeys.SOURCE_ID]}
-    for records in tf.data.TFRecordDataset(list(files)).batch(batch):
+    dataset = tf.data.TFRecordDataset(list(files)).batch(batch)
+    for records in dataset.with_options(reading_options()):
         ids = tf.io.parse_example(records, name)[ExampleKeys.SOURCE_ID].numpy().tolist()
         new = [row for row, i in enumerate(ids) if i not in seen and ids.index(i) == row]
         seen.update(ids)

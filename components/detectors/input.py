@@ -9,7 +9,7 @@ from components.dataset.label_map import LabelMap
 from components.dataset.schema import ExampleKeys
 from components.detectors import augmentation
 from components.detectors.detector import Batch
-from components.detectors.examples import FEATURES
+from components.detectors.examples import FEATURES, reading_options
 from components.detectors.frame import Frame
 from components.detectors.recipe import Recipe
 
@@ -55,12 +55,13 @@ def training_batches(
             batch = augmentation.zoom(augmentation.photometric(batch, seeds[0]), seeds[1])
         return batch.images, batch.boxes, batch.labels, batch.weights
 
+    cores = os.cpu_count() or 1
     dataset = (
         tf.data.TFRecordDataset(list(files))
         .shuffle(SHUFFLE_BUFFER, seed=recipe.seed, reshuffle_each_iteration=True)
         .repeat()
         .skip(start * recipe.batch_size)
-        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(load, num_parallel_calls=cores, deterministic=True)
         .padded_batch(
             recipe.batch_size,
             padded_shapes=([*frame.size, 3], [None, 4], [None]),
@@ -69,13 +70,13 @@ def training_batches(
         .enumerate(start)
         .map(
             lambda index, tensors: augment(index, *tensors),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=cores,
             deterministic=True,
         )
         .prefetch(2)
     )
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = os.cpu_count() or 1  # training may have one thread
+    options = reading_options()
+    options.threading.private_threadpool_size = cores  # training may have one thread
     for tensors in dataset.with_options(options):
         yield Batch(*tensors)
 
