@@ -2,7 +2,7 @@
 
     make bench-recipes
 
-Takes about an hour and a half on two cores; results are kept in `build/bench-recipes`, see
+Takes about an hour on two cores; results are kept in `build/bench-recipes`, see
 `comparison`.
 """
 
