@@ -2,8 +2,7 @@
 
     make bench-recipes
 
-Takes about an hour on two cores; results are kept in `build/bench-recipes`, see
-`comparison`.
+Takes about an hour on two cores; results are kept in `build/bench-recipes`, see `comparison`.
 """
 
 import sys
