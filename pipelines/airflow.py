@@ -25,6 +25,9 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _KEPT = ("AIRFLOW__DATABASE__", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_", "AIRFLOW_CONN_")
 PORT = "8080"
 STOP_AFTER = 30  # seconds between SIGTERM and SIGKILL
+SQLITE_WAIT = 60
+"""Seconds to wait for another writer of Airflow's SQLite. The driver's own five are too few on a
+busy machine: then what is asked of the API fails, with status 500."""
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
 """The file that Airflow's api-server writes below its home: a password for each user."""
 
@@ -45,6 +48,7 @@ def airflow_environment(home: Path) -> dict[str, str]:
     }
     return {
         "AIRFLOW__API__PORT": os.environ.get("AIRFLOW__API__PORT", PORT),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout={SQLITE_WAIT}",
         **kept,
         "PATH": f"{BIN}:{os.environ.get('PATH', '')}",
         "AIRFLOW_HOME": str(home),

@@ -5,13 +5,15 @@ trained until the last: the runs move a threshold, and a floor that few objects 
 their verdict open.
 """
 
+import contextlib
 import json
 import re
 import signal
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 import psutil
@@ -168,6 +170,18 @@ def test_rest_refuses_who_may_not(world):
     assert world.server.ask("GET", path, user="guest")[1]["total_entries"] == 0
 
 
+def test_another_writer_of_the_database_is_waited_for(world):
+    with contextlib.closing(
+        sqlite3.connect(world.server.home / "airflow.db", 60, check_same_thread=False)
+    ) as database:
+        database.execute("BEGIN IMMEDIATE")
+        release = Timer(8, database.rollback)  # the driver itself gives up after five seconds
+        release.start()
+        answer = world.server.ask("PATCH", f"dags/{DAG}", {"is_paused": False})
+        release.join()
+    assert answer[0] == 200, answer
+
+
 def test_unknown_parameters_are_refused_by_the_first_task(world):
     run = world.server.trigger(DAG, **{'"; touch pwned #': 1})
     assert world.server.end(DAG, run, 120) == "failed"
@@ -309,7 +323,8 @@ def stop(world: World, run: str) -> None:
     """Marks a run as failed: no process of it is left, and nothing is pushed."""
     versions = world.project.versions()
     body = {"state": "failed"}
-    assert world.server.ask("PATCH", f"dags/{DAG}/dagRuns/{run}", body)[0] == 200
+    status, answer = world.server.ask("PATCH", f"dags/{DAG}/dagRuns/{run}", body)
+    assert status == 200, answer
     wait("the end of its nodes", lambda: not world.processes(run), 60)
     assert world.project.versions() == versions
 
