@@ -36,16 +36,18 @@ def strategy_for(device: str) -> tf.distribute.Strategy:
 
 
 def make_reproducible(seed: int) -> None:
-    """Makes the same seed give the same weights on the same kind of machine; to be asked before
-    TensorFlow does anything.
+    """Makes the same seed give the same weights on CPUs of the same kind; to be asked before
+    TensorFlow does anything. On GPUs, the same batches alone.
 
     On CPUs one kernel runs at a time, on all cores: of several at once, gradients of the filters
     that the feature levels share came out different in their last bits, deterministic kernels or
-    not.
+    not. On GPUs, TensorFlow has no deterministic kernels for the gradients of depthwise
+    convolutions and of batch norms with fixed statistics, and where they are asked for, it refuses
+    to train (tensorflow/tensorflow#47174, #50505).
     """
     tf.keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
     if not tf.config.get_visible_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 

@@ -91,7 +91,7 @@ def fit(
         `recipe.patience`.
     teacher: the champion, for `recipe.distillation`.
     checkpoints: where training goes on after it was killed: at the step of the last checkpoint,
-        with the same batches, to the same weights on the same kind of machine.
+        with the same batches, to the same weights on CPUs of the same kind.
     features: a folder that keeps cached features from run to run; a temporary one by default.
     version: of the code, whose change makes kept features worthless.
 

@@ -39,7 +39,7 @@ def run_fn(fn_args: Any) -> None:
     Weights are chosen at matched precision also where the score threshold is fixed: at that, the
     checkpoint that shouts most would win.
 
-    The same seed gives the same weights on the same kind of machine.
+    The same seed gives the same weights on CPUs of the same kind (`make_reproducible`).
     """
     recipe = Recipe.from_json(json.dumps(fn_args.hyperparameters))
     config = fn_args.custom_config
