@@ -41,9 +41,9 @@ def make_reproducible(seed: int) -> None:
 
     On CPUs one kernel runs at a time, on all cores: of several at once, gradients of the filters
     that the feature levels share came out different in their last bits, deterministic kernels or
-    not. On GPUs, TensorFlow has no deterministic kernels for the gradients of depthwise
-    convolutions and of batch norms with fixed statistics, and where they are asked for, it refuses
-    to train (tensorflow/tensorflow#47174, #50505).
+    not. On GPUs, TensorFlow has no deterministic kernel for the gradients of batch norms with fixed
+    statistics, which a branch trains through; asked for one, it refuses to train
+    (tensorflow/tensorflow#50505).
     """
     tf.keras.utils.set_random_seed(seed)
     if not tf.config.get_visible_devices("GPU"):
