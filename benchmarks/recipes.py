@@ -29,6 +29,7 @@ ENTRIES = (
     Entry("default without rebalancing", BRANCH, {"method": "none"}),
     Entry("default without replay", BRANCH, {"replay_share": 0.0}),
     Entry("default without rivalry", {**BRANCH, "rivalry": False}),
+    Entry("default with auxiliary loss", {**BRANCH, "auxiliary": 1.0}),
 )
 
 

@@ -211,6 +211,14 @@ PARAMETERS: dict[str, RunParameter] = {
     "distillation": _advanced(
         _number("Distillation", "Weight of keeping the champion's answers.", minimum=0, maximum=1e6)
     ),
+    "auxiliary": _advanced(
+        _number(
+            "Auxiliary classes",
+            "Weight of the other classes' loss in training a branch; they stay as they are.",
+            minimum=0,
+            maximum=1e6,
+        )
+    ),
     "l2_to_start": _advanced(
         _number("L2 to start", "Weight of staying near the champion.", minimum=0, maximum=1e6)
     ),

@@ -91,13 +91,16 @@ class Detector(Protocol):
     def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
         """Freezes variables, batch-norm statistics too; returns what is left to train, by name."""
 
-    def grow_branch(self, label: str, parts: frozenset[str]) -> None:
+    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
         """Gives a class a head of its own that scores the model's boxes, or a neck and a head with
         boxes of their own; both started from the model's.
 
         What the class has already, it keeps. From then on it is answered by its branch alone, and
         every other class as before, to the bit: the branch has a budget of detections of its own.
         Training means this branch.
+
+        auxiliary: adds a loss `auxiliary`, by layers beside the branch's last that score all
+        classes; they are not saved.
         """
 
     def drop_branches(self) -> None:
@@ -163,7 +166,7 @@ class WithoutBranches:
     rivalry = None
     prefix = None
 
-    def grow_branch(self, label: str, parts: frozenset[str]) -> None:
+    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
         """Raises ModelError: there are none."""
         raise ModelError(
             f"In {self.described}, class {label!r} can't have a head of its own; choose another "

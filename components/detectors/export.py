@@ -10,6 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from components.detectors.detector import Detector
+from components.detectors.freeze import AUXILIARY
 
 OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 
@@ -32,7 +33,8 @@ class Serving(tf.Module):
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.weights = list(detector.variables().values())
+        variables = detector.variables().items()
+        self.weights = [v for name, v in variables if f"/{AUXILIARY}/" not in name]
         frame = detector.frame
 
         def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

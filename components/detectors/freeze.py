@@ -24,6 +24,9 @@ BRANCH_PARTS = {
 }
 """What these policies give the target class for itself, and train; all else stays, to the bit."""
 
+AUXILIARY = "auxiliary"
+"""Of a branch's variables those that training alone has; they are not saved."""
+
 FROZEN_PARTS: dict[str, frozenset[str]] = {
     "none": frozenset(),
     "backbone": frozenset({"backbone"}),
@@ -74,7 +77,7 @@ def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -
     """
     check_policy(policy)
     if policy in BRANCH_PARTS:
-        trained = tuple(f"{branch}/{part}/" for part in BRANCH_PARTS[policy])
+        trained = tuple(f"{branch}/{part}/" for part in (*BRANCH_PARTS[policy], AUXILIARY))
         frozen = {name for name in names if not name.startswith(trained)}
     elif policy in FROZEN_PARTS:
         frozen = {name for name in names if part_of(name) in FROZEN_PARTS[policy]}

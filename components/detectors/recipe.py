@@ -23,6 +23,8 @@ class Recipe:
     learning_rate: of Adam at the first step; a cosine takes it to 2% at the last.
     focal_gamma, focal_alpha: of the focal loss; None for the model's own.
     distillation: weight of the loss that keeps the champion's answers for the other classes.
+    auxiliary: weight of the class loss of all classes in training a branch: what tells the others
+        apart helps to tell the target, and they are answered as before; 0 for none.
     l2_to_start: weight of the squared distance of the weights from where they started.
     interpolation: whether to look for the best mixture of old and new weights, on eval.
     rivalry: whether eval may choose that what is surely another class is hardly the branch's
@@ -51,6 +53,7 @@ class Recipe:
     focal_gamma: float | None = None
     focal_alpha: float | None = None
     distillation: float = 0.0
+    auxiliary: float = 0.0
     l2_to_start: float = 0.0
     interpolation: bool = False
     rivalry: bool = True
@@ -72,7 +75,8 @@ class Recipe:
         for name in ("steps", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"Recipe: {name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("cached_batches", "evaluations", "patience", "distillation", "l2_to_start"):
+        counts = ("cached_batches", "evaluations", "patience")
+        for name in (*counts, "distillation", "auxiliary", "l2_to_start"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"Recipe: {name} must be 0 or more.")
         for name, upper in (("focal_gamma", math.inf), ("focal_alpha", 1.0), ("mosaic", 1.0)):

@@ -130,8 +130,9 @@ class TrainingStep:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
             losses = dict(self._detector.losses(batch, features or None, remembered))
-            if "distillation" in losses:
-                losses["distillation"] *= self._recipe.distillation
+            for name in ("distillation", "auxiliary"):
+                if name in losses:
+                    losses[name] *= getattr(self._recipe, name)
             if self._start:
                 losses["l2_to_start"] = share_of_replica(self._distance())
             total = tf.add_n(list(losses.values()))

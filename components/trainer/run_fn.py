@@ -141,7 +141,8 @@ def prepare(
         teacher = Teacher(champion, frozenset({target, *champion.branches()}))
         champion.drop_branches()
     if recipe.freeze_policy in BRANCH_PARTS:
-        detector.grow_branch(target, BRANCH_PARTS[recipe.freeze_policy])
+        parts = BRANCH_PARTS[recipe.freeze_policy]
+        detector.grow_branch(target, parts, auxiliary=recipe.auxiliary > 0)
     else:
         detector.drop_branches()  # the common head learns their classes again
     return detector, teacher

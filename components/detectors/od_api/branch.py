@@ -18,12 +18,16 @@ class Branch:
     head: the box predictor; neck: the feature extractor whose neck is the branch's, or None, and
     then the boxes are the common head's, which are of no class.
     rivalry: as in `Detector.rivalry`; 0 until training has chosen.
+    auxiliary: a box predictor of all classes; while the branch is trained, its last layers score
+    beside the branch's own, so that what comes before them learns to tell all classes apart. Of
+    training alone, and None where the recipe has none.
     """
 
     def __init__(self, model: Any, with_neck: bool) -> None:
         self.head = model._box_predictor
         self.neck = model._feature_extractor if with_neck else None
         self.rivalry = tf.Variable(0.0, trainable=False, name="rivalry")
+        self.auxiliary: Any = None
         self._scoring = scoring_layers(self.head)
         layers = itertools.chain.from_iterable(self._scoring)
         self._layers = list({id(layer): layer for layer in layers}.values())  # maps share some
@@ -34,17 +38,40 @@ class Branch:
         """
         if self.neck is not None:
             return concatenated(self.head(list(maps)))
-        scores = []
+        return None, _scores(self._towers(maps), self._scoring)
+
+    def with_auxiliary(
+        self, maps: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor | None, tf.Tensor, tf.Tensor | None]:
+        """The same, and scores [batch, anchors, classes + 1] by the auxiliary layers, if any."""
+        if self.auxiliary is None:
+            return *self(maps), None
+        towers = self._towers(maps)
+        boxes = None if self.neck is None else concatenated(self.head(list(maps)))[0]
+        others = scoring_layers(self.auxiliary)
+        return boxes, _scores(towers, self._scoring), _scores(towers, others)
+
+    def _towers(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """What the last layers score, of each map."""
+        towers = []
         for found, layers in zip(maps, self._scoring, strict=True):
-            for layer in layers:
+            for layer in layers[:-1]:
                 found = layer(found)
-            scores.append(found)
-        return None, tf.cast(tf.concat(scores, axis=1), tf.float32)
+            towers.append(found)
+        return towers
 
     @property
     def parts(self) -> frozenset[str]:
         """What it has of its own (`freeze.BRANCH_PARTS`)."""
         return frozenset({"head", "class-head"} | ({"neck"} if self.neck is not None else set()))
+
+    @property
+    def auxiliary_variables(self) -> list[tf.Variable]:
+        """Of the last layers of `auxiliary`."""
+        if self.auxiliary is None:
+            return []
+        last = {id(layers[-1]): layers[-1] for layers in scoring_layers(self.auxiliary)}
+        return [variable for layer in last.values() for variable in layer.variables]
 
     @property
     def head_variables(self) -> list[tf.Variable]:
@@ -66,6 +93,11 @@ class Branch:
         if self.neck is not None:
             _copy(model._feature_extractor.variables, self.neck.variables)
 
+    def assist(self, model: Any, copy: Any) -> None:
+        """Gives it auxiliary scores of all classes, as a model's; copy: another one like it."""
+        self.auxiliary = copy._box_predictor
+        _copy(model._box_predictor.variables, self.auxiliary.variables)
+
     def go_on_from(self, known: "Branch") -> None:
         """Takes over what a branch with fewer parts of its own has learned."""
         _copy(known._scoring_variables(), self._scoring_variables())
@@ -81,6 +113,12 @@ class Branch:
 def _copy(source: Sequence[tf.Variable], target: Sequence[tf.Variable]) -> None:
     for theirs, ours in zip(source, target, strict=True):
         ours.assign(theirs)
+
+
+def _scores(towers: Sequence[tf.Tensor], scoring: Sequence[Sequence[Any]]) -> tf.Tensor:
+    """By the last of the layers that score each map."""
+    found = [layers[-1](tower) for tower, layers in zip(towers, scoring, strict=True)]
+    return tf.cast(tf.concat(found, axis=1), tf.float32)
 
 
 def scoring_layers(predictor: Any) -> list[list[Any]]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.dataset.label_map import LabelMap
 from components.detectors.detector import Batch, Remembered, over_replicas, share_of_replica
 from components.detectors.frame import Frame
-from components.detectors.freeze import frozen_prefix
+from components.detectors.freeze import AUXILIARY, frozen_prefix
 from components.detectors.od_api.api import (
     bfloat16_to_float32_nested,
     losses,
@@ -134,9 +134,10 @@ class SsdDetector(ZooEntry):
                 found |= named(f"{prefix}neck", neck_variables(branch.neck), branch.neck)
             found |= named(f"{prefix}head", branch.head_variables, branch.head)
             found |= named(f"{prefix}head", [branch.rivalry])
+            found |= named(f"{prefix}{AUXILIARY}", branch.auxiliary_variables, branch.auxiliary)
         return found
 
-    def grow_branch(self, label: str, parts: frozenset[str]) -> None:
+    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
         """As in the protocol. Raises ModelError when classes share their scores (softmax)."""
         if not self.can_branch:
             raise ModelError(
@@ -150,6 +151,8 @@ class SsdDetector(ZooEntry):
             if known is not None:
                 branch.go_on_from(known)
             self._branches[label] = branch
+        if auxiliary:
+            self._branches[label].assist(self._model, self._build())
         self._trained = label
 
     def drop_branches(self) -> None:
@@ -272,8 +275,8 @@ class SsdDetector(ZooEntry):
         features: tuple[tf.Tensor, ...] | None = None,
         remembered: Remembered | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """As in the protocol: `class`, `box`, `regularization`, `distillation`; no `box` for a
-        branch without boxes of its own.
+        """As in the protocol: `class`, `box`, `regularization`, `distillation`; of a branch
+        `auxiliary` where that was asked for, and no `box` where it has no boxes of its own.
         """
         if self._trained is not None:
             return self._branch_losses(batch, features, self._trained)
@@ -293,26 +296,37 @@ class SsdDetector(ZooEntry):
     ) -> Mapping[str, tf.Tensor]:
         """Of one class's branch: its scores, and its boxes if it has any; all else is background.
 
+        `auxiliary` is the class loss of all classes, with the branch's layers up to the last, where
+        objects are: there it costs little, and the background is left to the branch's own loss.
+
         Batch norm keeps the champion's statistics, in the branch too: batches rich in one class
         would shift them.
         """
         number = self.label_map.id_of(label)
         branch = self._branches[label]
         with learning_phase(False):
-            boxes, scores = branch(self._maps(batch.images, features))
+            boxes, scores, others = branch.with_auxiliary(self._maps(batch.images, features))
         is_target = batch.labels == number
         targets = self._assign(
             batch.boxes,
             tf.where(is_target, batch.labels, 0),
             tf.where(is_target, batch.weights, 0.0),
         )
-        return self._losses(
+        found = self._losses(
             boxes,
             scores[..., 1:],
             targets,
             targets.classes[..., number : number + 1],
             branch.losses(),
         )
+        if others is None:
+            return found
+        every = self._assign(batch.boxes, batch.labels, batch.weights)
+        at = tf.where(every.box_weights > 0)
+        objects = Targets(**{n: tf.gather_nd(v, at)[None] for n, v in vars(every).items()})
+        others = tf.gather_nd(others, at)[None]
+        found["auxiliary"] = self._losses(None, others, objects, objects.classes, [])["class"]
+        return found
 
     def _losses(
         self,

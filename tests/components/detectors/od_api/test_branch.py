@@ -11,7 +11,9 @@ import tensorflow as tf
 from components.dataset.label_map import LabelMap
 from components.dataset.schema import ExampleKeys
 from components.detectors.backends import load_detector
+from components.detectors.detector import Batch
 from components.detectors.examples import example_files, read_examples
+from components.detectors.export import Serving
 from components.detectors.freeze import (
     BRANCH_PARTS,
     TARGET_BRANCH,
@@ -23,17 +25,19 @@ from components.detectors.od_api.branch import Detections, merge
 from components.detectors.od_api.ssd import SsdDetector
 from components.detectors.od_api.zoo_entry import BRANCHES, LABEL_MAP, read_config
 from components.detectors.recipe import Recipe
+from components.detectors.step import TrainingStep
 from components.detectors.training import fit
 from components.errors import ModelError
+from components.trainer.run_fn import prepare
 from tests.components.conftest import quiet
 from tests.components.detectors.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
 
 
-def train(detector, label, examples, steps=5, policy=TARGET_BRANCH):
-    detector.grow_branch(label, BRANCH_PARTS[policy])
-    recipe = Recipe(policy, steps=steps, batch_size=8, learning_rate=0.01)
+def train(detector, label, examples, steps=5, policy=TARGET_BRANCH, auxiliary=0.0):
+    detector.grow_branch(label, BRANCH_PARTS[policy], auxiliary > 0)
+    recipe = Recipe(policy, steps=steps, batch_size=8, learning_rate=0.01, auxiliary=auxiliary)
     files = example_files(examples, "train")
     batches = partial(training_batches, files, detector.frame, detector.label_map, recipe)
     fit(detector, batches, recipe, quiet)
@@ -159,7 +163,7 @@ def test_a_branch_is_the_part_of_any_head_that_scores(change, train_files):
     config = read_config(DEMO_MODEL)
     change(config.model.ssd)
     detector = SsdDetector(config, LabelMap.read(DEMO_MODEL / LABEL_MAP))
-    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
     images = tf.random.stateless_uniform([2, 128, 128, 3], [5, 6], 0, 255)
     _, scores = detector.outputs(images)
     boxes, branch_scores = detector._branches["8"](detector._maps(images, None))
@@ -173,9 +177,62 @@ def test_a_branch_is_the_part_of_any_head_that_scores(change, train_files):
     with tf.GradientTape() as tape:
         losses = detector.losses(batch)
         total = tf.add_n(list(losses.values()))
-    assert set(losses) == {"class", "regularization"}
+    assert set(losses) == {"class", "regularization", "auxiliary"}
     gradients = tape.gradient(total, list(trained.values()))
     assert all(gradient is not None for gradient in gradients)
+    # It starts with what the head itself says of the classes, at the anchors of objects.
+    _, scores = detector.outputs(batch.images)
+    targets = detector._assign(batch.boxes, batch.labels, batch.weights)
+    weights = tf.repeat(targets.box_weights[..., None], scores.shape[-1], axis=-1)
+    at_objects = detector._model._classification_loss(scores, targets.classes, weights=weights)
+    mean = tf.reduce_sum(at_objects) / tf.reduce_sum(targets.box_weights)
+    np.testing.assert_allclose(losses["auxiliary"], mean, rtol=1e-4)
+
+
+def test_without_objects_nothing_is_told_apart(detector):
+    """And no loss is no number."""
+    empty = Batch(
+        tf.zeros([2, 128, 128, 3]),
+        tf.zeros([2, 1, 4]),
+        tf.zeros([2, 1], tf.int32),
+        tf.zeros([2, 1]),
+    )
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
+    try:
+        losses = detector.losses(empty)
+    finally:
+        detector.drop_branches()
+    assert float(losses["auxiliary"]) == 0
+    assert np.isfinite(float(losses["class"]))
+
+
+def test_the_recipe_weighs_the_auxiliary_loss(train_files):
+    for weight in (0.0, 2.0):
+        recipe = Recipe(TARGET_BRANCH, batch_size=4, auxiliary=weight)
+        detector, _ = prepare("od_api", DEMO_MODEL, "8", recipe)
+        names = list(detector.variables())
+        trained = detector.freeze(frozen_names(TARGET_BRANCH, names, detector.branch))
+        batch = next(training_batches(train_files, detector.frame, detector.label_map, recipe))
+        plain = detector.losses(batch)
+        found = TrainingStep(detector, trained, recipe)((), batch)
+        assert set(found) == set(plain)
+        assert ("auxiliary" in found) == (weight > 0)
+        if weight:
+            np.testing.assert_allclose(found["auxiliary"], 2 * plain["auxiliary"], rtol=1e-4)
+
+
+def test_what_training_alone_has_is_not_saved(detector, examples, tmp_path):
+    train(detector, "8", examples, steps=1, auxiliary=1.0)
+    try:
+        names = [name for name in detector.variables() if "/auxiliary/" in name]
+        assert names
+        assert len(Serving(detector).weights) == len(detector.variables()) - len(names)
+        detector.save(tmp_path / "entry")
+    finally:
+        detector.drop_branches()
+    again = load_detector("od_api", tmp_path / "entry")
+    assert again.branches() == ("8",)
+    assert not [name for name in again.variables() if "/auxiliary/" in name]
 
 
 def test_a_neck_goes_on_from_what_the_branch_has_learned(trained, examples):
