@@ -160,7 +160,8 @@ def test_keras_hub_passes_the_same_harness():
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *files],
         cwd=ROOT,
-        env={**clean_environment(), BACKEND_VARIABLE: "keras_hub"},
+        # With the options of this run it would empty the same folder.
+        env={**clean_environment(), BACKEND_VARIABLE: "keras_hub", "PYTEST_ADDOPTS": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
