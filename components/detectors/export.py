@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from components.detectors.detector import Detector
-from components.detectors.freeze import AUXILIARY
+from components.detectors.freeze import is_auxiliary
 
 OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 
@@ -34,7 +34,7 @@ class Serving(tf.Module):
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         variables = detector.variables().items()
-        self.weights = [v for name, v in variables if f"/{AUXILIARY}/" not in name]
+        self.weights = [v for name, v in variables if not is_auxiliary(name)]
         frame = detector.frame
 
         def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -108,6 +108,17 @@ def part_of(name: str) -> str:
     return name.partition("/")[0]
 
 
+def is_auxiliary(name: str) -> bool:
+    """Whether training alone has this variable: one of a branch's `AUXILIARY` layers.
+
+    >>> is_auxiliary("branch/8/auxiliary/ClassPredictor/bias")
+    True
+    >>> is_auxiliary("branch/auxiliary/head/ClassPredictor/bias")  # of a class of that name
+    False
+    """
+    return part_of(name) == "branch" and name.split("/")[2] == AUXILIARY
+
+
 def frozen_prefix(names: Sequence[str], frozen: frozenset[str], branch: str | None) -> str | None:
     """The last of `backbone` and `neck` up to which all is frozen; None when the backbone trains.
 

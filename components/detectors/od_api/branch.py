@@ -1,7 +1,7 @@
 """A branch: private parts of a model for one class; and how its detections join the others'."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,7 @@ class Branch:
         self.rivalry = tf.Variable(0.0, trainable=False, name="rivalry")
         self.auxiliary: Any = None
         self._scoring = scoring_layers(self.head)
-        layers = itertools.chain.from_iterable(self._scoring)
-        self._layers = list({id(layer): layer for layer in layers}.values())  # maps share some
+        self._layers = _distinct(itertools.chain.from_iterable(self._scoring))
 
     def __call__(self, maps: Sequence[tf.Tensor]) -> tuple[tf.Tensor | None, tf.Tensor]:
         """Box encodings [batch, anchors, 4], or None for the common ones, and scores before the
@@ -70,8 +69,8 @@ class Branch:
         """Of the last layers of `auxiliary`."""
         if self.auxiliary is None:
             return []
-        last = {id(layers[-1]): layers[-1] for layers in scoring_layers(self.auxiliary)}
-        return [variable for layer in last.values() for variable in layer.variables]
+        last = _distinct(layers[-1] for layers in scoring_layers(self.auxiliary))
+        return [variable for layer in last for variable in layer.variables]
 
     @property
     def head_variables(self) -> list[tf.Variable]:
@@ -113,6 +112,11 @@ class Branch:
 def _copy(source: Sequence[tf.Variable], target: Sequence[tf.Variable]) -> None:
     for theirs, ours in zip(source, target, strict=True):
         ours.assign(theirs)
+
+
+def _distinct(layers: Iterable[Any]) -> list[Any]:
+    """Each layer once, in their order: maps share some."""
+    return list({id(layer): layer for layer in layers}.values())
 
 
 def _scores(towers: Sequence[tf.Tensor], scoring: Sequence[Sequence[Any]]) -> tf.Tensor:
