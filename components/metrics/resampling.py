@@ -27,10 +27,13 @@ def resampled_recalls(
 
     models: each one's matches on eval and on test. In each resample the images of both splits are
     drawn with replacement, the same ones for all models; on those of eval the operating points are
-    chosen anew (`curves.operating_points`), on those of test the recalls are read. NaN where a
-    resample has no object of a class.
+    chosen anew (`curves.operating_points`), on those of test the recalls are read. Where a model's
+    matches are the same object twice, they are one split, and drawn once. NaN where a resample has
+    no object of a class.
     """
     on_eval, on_test = _draw([len(matches.image_ids) for matches in models[0]], seed)
+    if models[0][0] is models[0][1]:
+        on_test = on_eval
     recalls = []
     known: dict[tuple[bytes, ...], npt.NDArray[np.float64]] = {}  # of a class alike in both models
     for chosen_on, read_on in models:

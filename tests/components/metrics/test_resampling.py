@@ -28,11 +28,14 @@ def drawn(matches: Matches, weights) -> Matches:
     return Matches(tuple(names["copy"]), matches.labels, *tables, matches.ap50)
 
 
+@pytest.mark.parametrize("splits", [1, 2])
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_equals_the_plain_way(monkeypatch, precision):
+def test_equals_the_plain_way(monkeypatch, precision, splits):
     """Each resample by hand: images copied as often as drawn, the curve, the point, the recall."""
     monkeypatch.setattr(resampling, "RESAMPLES", 20)
-    on_eval, on_test = (match(*random_case(seed), LABELS) for seed in (1, 2))
+    on_eval, on_test = [match(*random_case(seed), LABELS) for seed in (1, splits)]
+    if splits == 1:
+        on_test = on_eval
     found = resampled_recalls([(on_eval, on_test)], precision, seed=3)
     assert found.shape == (1, 20, len(LABELS))
     rng = np.random.default_rng(3)
@@ -40,6 +43,8 @@ def test_equals_the_plain_way(monkeypatch, precision):
         rng.multinomial(len(m.image_ids), np.full(len(m.image_ids), 1 / len(m.image_ids)), size=20)
         for m in (on_eval, on_test)
     ]
+    if splits == 1:
+        weights[1] = weights[0]
     for number in range(20):
         points = operating_points(drawn(on_eval, weights[0][number]), precision)
         expected = recall_at(drawn(on_test, weights[1][number]), points)
