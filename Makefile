@@ -47,7 +47,7 @@ bench: environments  ## the figures of the README; DATA is a Pascal VOC folder
 	@$(ML) -m benchmarks.metrics
 	@if [ -d "$(DATA)" ]; then $(ML) -m benchmarks.data "$(DATA)"; fi
 
-bench-recipes: environments  ## recipes side by side on the demo, three seeds each (an hour)
+bench-recipes: environments  ## recipes side by side on the demo, three seeds each (two hours)
 	@$(ML) -m benchmarks.recipes
 
 bench-gate: environments  ## how often the gate is wrong, on simulated models (an hour)

@@ -2,7 +2,7 @@
 
     make bench-recipes
 
-Takes about an hour on two cores; results are kept in `build/bench-recipes`, see `comparison`.
+Takes one to two hours on two cores; results are kept in `build/bench-recipes`, see `comparison`.
 """
 
 import sys
