@@ -164,7 +164,8 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     serves = [load_signature(path) for path in (champion_path, saved)]
     predictions = [_predictions(serve, examples, labels) for serve in serves]
     gate = GateSettings(precision=PRECISION)
-    comparison = compare(*predictions, labels.names, target, gate, dict.fromkeys(labels, 0.5))
+    settings = (labels.names, target, gate, dict.fromkeys(labels, 0.5))
+    comparison = compare(*predictions, *settings)
     verdict = judge(comparison.evidence, target, gate)
     raised = next(e for e in comparison.evidence if e.label == target)
     others = [e for e in comparison.evidence if e.label != target]
@@ -172,8 +173,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     # Eval's operating points miss the precision on test by a few points, each model's by others;
     # those of test itself don't.
     on_test = [ModelMatches(m, m) for m in (comparison.champion, comparison.challenger)]
-    read_on_test = weigh(*on_test, labels.names, target, gate, dict.fromkeys(labels, 0.5))
-    equal = next(e.recall for e in read_on_test.evidence if e.label == target)
+    equal = next(e.recall for e in weigh(*on_test, *settings).evidence if e.label == target)
     found = {
         "lift": raised.recall.change,
         "lift_lower": raised.recall.lower_bound,

@@ -33,21 +33,20 @@ def drawn(matches: Matches, weights) -> Matches:
 def test_equals_the_plain_way(monkeypatch, precision, splits):
     """Each resample by hand: images copied as often as drawn, the curve, the point, the recall."""
     monkeypatch.setattr(resampling, "RESAMPLES", 20)
-    on_eval, on_test = [match(*random_case(seed), LABELS) for seed in (1, splits)]
-    if splits == 1:
-        on_test = on_eval
+    cases = {seed: match(*random_case(seed), LABELS) for seed in (1, splits)}
+    on_eval, on_test = cases[1], cases[splits]
     found = resampled_recalls([(on_eval, on_test)], precision, seed=3)
     assert found.shape == (1, 20, len(LABELS))
     rng = np.random.default_rng(3)
-    weights = [
-        rng.multinomial(len(m.image_ids), np.full(len(m.image_ids), 1 / len(m.image_ids)), size=20)
-        for m in (on_eval, on_test)
-    ]
-    if splits == 1:
-        weights[1] = weights[0]
+    weights = {
+        seed: rng.multinomial(
+            len(m.image_ids), np.full(len(m.image_ids), 1 / len(m.image_ids)), size=20
+        )
+        for seed, m in cases.items()
+    }
     for number in range(20):
-        points = operating_points(drawn(on_eval, weights[0][number]), precision)
-        expected = recall_at(drawn(on_test, weights[1][number]), points)
+        points = operating_points(drawn(on_eval, weights[1][number]), precision)
+        expected = recall_at(drawn(on_test, weights[splits][number]), points)
         assert found[0, number] == pytest.approx([expected[label] for label in LABELS], nan_ok=True)
 
 
