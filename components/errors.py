@@ -3,6 +3,8 @@
 A sentence says what was wrong, where (file, record, class) and what to do about it.
 """
 
+from components.text import printable, shorten
+
 EXIT_OK = 0
 EXIT_RETRY = 1
 EXIT_PERMANENT = 78  # EX_CONFIG of BSD's sysexits.h: a retry can't mend it
@@ -10,9 +12,15 @@ EXIT_NOTHING_TO_DO = 99  # Airflow's default skip_on_exit_code
 
 
 class ClassLiftError(Exception):
-    """Base of all errors that are the user's to mend; a retry can't."""
+    """Base of all errors that are the user's to mend; a retry can't.
+
+    Its text is one line of bounded length, whatever names it holds.
+    """
 
     exit_code = EXIT_PERMANENT
+
+    def __str__(self) -> str:
+        return shorten(printable(super().__str__()))
 
 
 class ConfigError(ClassLiftError):

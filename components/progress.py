@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from components.text import printable
+
 MARK = "classlift| "
 
 _node = ""
@@ -16,8 +18,8 @@ def begin(node: str) -> None:
 
 
 def say(message: str) -> None:
-    """One line of progress."""
-    print(f"{MARK}{_node}{message}", flush=True)
+    """One line of progress; names in it can't begin another, or colour a terminal."""
+    print(f"{MARK}{_node}{printable(message)}", flush=True)
 
 
 @contextmanager

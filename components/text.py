@@ -1,0 +1,40 @@
+"""Text of users on its way to a person: names as they are read, nothing that a terminal obeys."""
+
+MAX_MESSAGE = 2000
+"""Characters of an error's sentence; a class list of a large model is longer."""
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""The text with what can't be printed written as Python writes it; `keep` stays.
+
+    Control characters can move the cursor, colour a terminal or start a new line of a log; lone
+    surrogates can't be encoded at all.
+
+    >>> printable("a\x1b[31mb\nc")
+    'a\\x1b[31mb\\nc'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
+def shown(name: str) -> str:
+    """A name inside a sentence: in quotes where one would not see where it begins or ends.
+
+    >>> shown("traffic light"), shown("car "), shown("")
+    ('traffic light', "'car '", "''")
+    """
+    plain = name.isprintable() and name == name.strip() and "  " not in name
+    return name if name and plain else repr(name)
+
+
+def shorten(text: str, limit: int = MAX_MESSAGE) -> str:
+    """The text with its middle left out where it is longer than `limit` characters.
+
+    >>> shorten("a sentence", 300), len(shorten("a" * 1000, 300))
+    ('a sentence', 300)
+    """
+    if len(text) <= limit:
+        return text
+    tail = limit // 3 - 3
+    return f"{text[: limit - tail - 3]}...{text[-tail:]}"
