@@ -13,10 +13,11 @@ from typing import Any
 import jsonschema
 
 from components.class_diagnoser.weighting import WEIGHTINGS
-from components.detectors.freeze import PATTERN, POLICIES
+from components.detectors.freeze import MAX_LENGTH, PATTERN, POLICIES
 from components.detectors.recipe import DEVICES
 from components.errors import ConfigError
 from components.rebalanced_example_gen.rebalance import METHODS
+from components.text import shorten
 
 # The groups travel to different nodes, so that a change runs again only what depends on it.
 RECIPE, DATA, GATE = "recipe", "data", "gate"
@@ -74,6 +75,7 @@ PARAMETERS: dict[str, RunParameter] = {
         {
             "type": ["string", "null"],
             "pattern": PATTERN,
+            "maxLength": MAX_LENGTH,
             "examples": list(POLICIES),
             "title": "Freeze policy",
             "description": f"What of the model stays as it is: {', '.join(POLICIES)}, first:N "
@@ -276,10 +278,12 @@ def check(values: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]) -
             if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
                 raise jsonschema.ValidationError(f"{json.dumps(value)} is no finite number")
             jsonschema.validate(value, schemas[name])
+            json.dumps(value, ensure_ascii=False).encode()  # half characters can't be kept
         except jsonschema.ValidationError as error:
             # Airflow's own words, which the form and the REST API say before a run starts.
-            raise ConfigError(f"Invalid input for param {name}: {_short(error.message)}") from None
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= 300 else f"{message[:200]}...{message[-97:]}"
+            said = shorten(error.message, 300)
+            raise ConfigError(f"Invalid input for param {name}: {said}") from None
+        except (RecursionError, UnicodeEncodeError):
+            raise ConfigError(
+                f"Invalid input for param {name}: it is nested too deeply, or no text in Unicode."
+            ) from None

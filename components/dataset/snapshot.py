@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from components.dataset.formats import files_of, home_of, label_shards
 from components.dataset.paths import replacing, state
 from components.dataset.splits import OPEN, Candidates, place
 from components.errors import DataError
+from components.patterns import searching
 from components.transforms import LOCAL_OPTIONS, map_shards
 
 OLD = "old"
@@ -76,16 +76,22 @@ class Source:
         """What the ids of this source's images begin with: its folder's name, or its record's."""
         return f"{home_of(self.path).name}/"
 
-    def group_of(self, file_name: str) -> str:
-        """The name of the group that an image belongs to; its own file name if none.
+    @contextmanager
+    def grouping(self) -> Iterator[Callable[[Sequence[str]], list[str]]]:
+        """What names the groups of images by their file names: its own file name if none.
 
-        >>> Source(Path("x"), group="^(Town[0-9]+)_").group_of("Town01_000060.jpg")
-        'Town01'
+        >>> with Source(Path("x"), group="^(Town[0-9]+)_").grouping() as groups:
+        ...     groups(["Town01_000060.jpg", "a.jpg"])
+        ['Town01', 'a.jpg']
         """
-        found = re.search(self.group, file_name) if self.group else None
-        if not found:
-            return file_name
-        return str(found.group(1) if found.re.groups else found.group())
+        if self.group is None:
+            yield list
+            return
+        with searching(self.group, f"{self.path}: group") as search:
+            yield lambda names: [
+                name if found is None else found
+                for name, found in zip(names, search.find(names), strict=True)
+            ]
 
 
 @dataclass(frozen=True)
@@ -202,16 +208,17 @@ def _assemble(
     """
     images = [schema.IMAGES.empty_table()]
     problems: list[dict[str, Any]] = []
-    with _BoxWriter(draft / _BOXES_FILE) as out:
+    with _BoxWriter(draft / _BOXES_FILE) as out, ExitStack() as stack:
         for source, found in zip(sources, keys, strict=True):
             image_count, before = 0, out.rows
+            groups = stack.enter_context(source.grouping())
             for key in found:
                 part_images, part_boxes = parts.read_part(key, folder)
                 part_images, wrong = parts.judge(part_images)
                 problems += [
                     {"image_id": source.prefix() + row.pop("file_name"), **row} for row in wrong
                 ]
-                images.append(_with_source(part_images, source))
+                images.append(_with_source(part_images, source, groups))
                 out.write(_with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS))
                 image_count += part_images.num_rows
             report(f"{source.path}: {image_count} images, {out.rows - before} boxes")
@@ -268,10 +275,12 @@ def _with_id(table: pa.Table, prefix: str) -> pa.Table:
     return table.append_column("image_id", image_id)
 
 
-def _with_source(table: pa.Table, source: Source) -> pa.Table:
+def _with_source(
+    table: pa.Table, source: Source, grouping: Callable[[Sequence[str]], list[str]]
+) -> pa.Table:
     """The images of a part as `schema.IMAGES`; `split` is null where the source gives none."""
     rows, prefix = table.num_rows, source.prefix()
-    groups = [prefix + source.group_of(name) for name in table["file_name"].to_pylist()]
+    groups = [prefix + group for group in grouping(table["file_name"].to_pylist())]
     table = _with_id(table, prefix)
     table = table.append_column("group", pa.array(groups, pa.string()))
     table = table.append_column("split", pa.array([source.split] * rows, pa.string()))

@@ -7,7 +7,9 @@ This module imports no TensorFlow: the form needs its words.
 import re
 from collections.abc import Sequence
 
+from components import patterns
 from components.errors import ConfigError, ModelError
+from components.patterns import require_pattern, searching
 
 PARTS = ("backbone", "neck", "head", "class-head", "branch")
 """The parts of a detector, in the order in which an image passes through them.
@@ -43,6 +45,10 @@ _NAMES = "|".join(POLICIES).replace("+", r"\+")
 PATTERN = rf"^(?:{_NAMES}|first:[1-9][0-9]{{0,3}}|regex:.+)$(?!\n)"
 """Of a policy's words, as a JSON schema takes it: here and in a browser."""
 
+_REGEX = "regex:"
+MAX_LENGTH = len(_REGEX) + patterns.MAX_LENGTH
+"""Characters of a policy."""
+
 _BLOCK = re.compile(r".*?(?:block_?\d+|expanded_conv)")
 _KERNEL = re.compile(r".*(?:kernel|weights)")
 
@@ -51,16 +57,11 @@ def check_policy(policy: str) -> None:
     """Raises ConfigError for words that are no policy."""
     if not re.match(PATTERN, policy):
         raise ConfigError(
-            f"There is no freeze policy {policy!r}; choose one of: {', '.join(POLICIES)}, "
+            f"There is no freeze policy {policy[:80]!r}; choose one of: {', '.join(POLICIES)}, "
             "first:N (blocks), regex:... (names of variables)."
         )
-    if policy.startswith("regex:"):
-        try:
-            re.compile(policy.removeprefix("regex:"))
-        except re.error as error:
-            raise ConfigError(
-                f"The freeze policy {policy!r} is no regular expression ({error})."
-            ) from None
+    if policy.startswith(_REGEX):
+        require_pattern(policy.removeprefix(_REGEX), "freeze_policy")
 
 
 def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -> frozenset[str]:
@@ -87,8 +88,9 @@ def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -
             raise ModelError(f"Freeze policy {policy}: the model has {len(found)} blocks.")
         frozen = {name for block in found[:count] for name in block}
     else:
-        pattern = re.compile(policy.removeprefix("regex:"))
-        frozen = {name for name in names if pattern.search(name)}
+        with searching(policy.removeprefix(_REGEX), "freeze_policy") as search:
+            found_in = search.find(names)
+        frozen = {name for name, text in zip(names, found_in, strict=True) if text is not None}
         if not frozen:
             raise ModelError(
                 f"Freeze policy {policy}: no variable has such a name; the names are like "
