@@ -279,7 +279,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text[:80]!r} must be NAME=VALUE.")
     try:
         parsed = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, value
     # The classes of some models are called 8: a name stays a string.
     return name, value if name == "target" or isinstance(parsed, str | list) else parsed

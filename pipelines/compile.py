@@ -14,6 +14,7 @@ from typing import Any
 
 from components.dataset.label_map import LabelMap
 from components.errors import ClassLiftError, ConfigError
+from components.text import printable
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.config import METADATA_VARIABLE, Config, load_config
 from pipelines.nodes import IR, NODES, ON_GPU, TOPOLOGY
@@ -57,7 +58,9 @@ def compile_config(config: Config) -> Path:
         check=False,
     )
     if result.returncode:
-        raise ConfigError(f"{config.path} could not be compiled:\n{result.stdout}")
+        lines = result.stdout.splitlines()
+        print(printable(result.stdout, keep="\n"), file=sys.stderr)
+        raise ConfigError(f"{config.path} could not be compiled: {' '.join(lines[-1:])}")
     return folder
 
 

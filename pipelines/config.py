@@ -2,13 +2,12 @@
 
 import json
 import math
-import re
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
 from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
@@ -16,10 +15,16 @@ from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Source
 from components.detectors.backends import NAMES as BACKENDS
 from components.errors import ConfigError
+from components.patterns import require_pattern
+from components.reading import MEGA, read_yaml
+from components.text import shorten
 from components.transforms import LOCAL_OPTIONS
 from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE, check
 
 ROOT = Path(__file__).resolve().parent.parent
+MAX_BYTES = 10 * MEGA
+"""Of a config; one takes a few thousand."""
+
 METADATA_VARIABLE = "CLASSLIFT_METADATA"
 """Names the Postgres database of ML Metadata; by default each config has SQLite in its folder."""
 
@@ -51,7 +56,14 @@ _MONTH, _WEEKDAY = "[1-9]|1[0-2]", "[0-7]"
 CRON = f"^{' '.join(map(_cron_field, (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)))}$"
 """A cron line of five fields, in numbers; a wrong one would break the DAG."""
 
-_PATH = {"type": "string", "minLength": 1}
+# A path as the file system takes it: nothing unprintable, each name in it short enough.
+_PATH = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 1000,
+    "pattern": r"^[^\x00-\x1f\x7f]+$",
+    "not": {"pattern": "[^/]{256}"},
+}
 _SOURCE = {
     "path": _PATH,
     "format": {"enum": list(FORMATS)},
@@ -191,20 +203,16 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigError when the file can't be read, a key is unknown or a value is out of range.
     """
-    try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: the config can't be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML ({error}).") from error
+    raw = read_yaml(path, "the config", MAX_BYTES, ConfigError)
     try:
         jsonschema.validate(raw, SCHEMA)
     except jsonschema.ValidationError as error:
         place = ".".join(map(str, error.absolute_path)) or "the file"
-        raise ConfigError(f"{path}: {place}: {error.message}.") from None
+        said = shorten(error.message, 300)
+        raise ConfigError(f"{path}: {shorten(place, 300)}: {said}.") from None
     model = (ROOT / raw["model"]["path"]).resolve()
     label_map_path = model / "label_map.pbtxt"
-    if not label_map_path.is_file():
+    if not os.path.isfile(label_map_path):
         raise ConfigError(f"{path}: model.path: {label_map_path} is missing.")
     label_map = LabelMap.read(label_map_path)
     if raw["target"] not in label_map:
@@ -263,7 +271,5 @@ def _watch(record: dict[str, Any], root: Path, label_map: LabelMap, path: Path) 
 
 def _require_pattern(source: dict[str, Any], where: str) -> None:
     """Raises ConfigError when the `group` of a source is no regular expression."""
-    try:
-        re.compile(source.get("group", ""))
-    except re.error as error:
-        raise ConfigError(f"{where}.group: no regular expression ({error}).") from None
+    if "group" in source:
+        require_pattern(source["group"], f"{where}.group")

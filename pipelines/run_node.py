@@ -33,7 +33,9 @@ from components.errors import (
     PipelineError,
 )
 from components.progress import begin, say
+from components.reading import parse_json
 from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
+from components.text import printable
 from pipelines import nodes
 from pipelines.nodes import IR, TOPOLOGY
 from pipelines.parameters import check
@@ -79,7 +81,7 @@ def main() -> int:
         say("stopped by SIGTERM; its outputs were removed")
         return EXIT_TERMINATED
     except Exception as error:  # the border of the process: everything else is worth a retry
-        traceback.print_exc()
+        print(printable(traceback.format_exc(), keep="\n"), file=sys.stderr)
         say(f"failed: {type(error).__name__}: {error}")
         return EXIT_RETRY
 
@@ -97,10 +99,7 @@ def run_values(topology: dict[str, Any], text: str) -> dict[str, Any]:
 
     Raises ConfigError for what is not JSON, an unknown name, or a wrong value.
     """
-    try:
-        given = json.loads(text or "{}")
-    except ValueError as error:
-        raise ConfigError(f"{PARAMETERS_VARIABLE} is not valid JSON ({error}).") from None
+    given = parse_json(text or "{}", PARAMETERS_VARIABLE, ConfigError)
     if not isinstance(given, dict):
         raise ConfigError(f"{PARAMETERS_VARIABLE} must be a JSON object of parameters.")
     check(given, topology["parameters"])

@@ -1,6 +1,7 @@
 """COCO JSON: reading it, and writing it for other tools."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,11 +13,14 @@ from components.dataset.label_map import LabelMap
 from components.dataset.labels import LabelledBox, LabelledImage, Shard, chunks
 from components.dataset.paths import inside
 from components.errors import DataError
+from components.reading import GIGA, read_json
 
 ANNOTATIONS = "annotations.json"
 """What we call the file that we write."""
 
 REPEATED_SHOWN = 10
+MAX_BYTES = 4 * GIGA
+"""Of the JSON, which is in memory at once; larger sets go in as several files, or as Parquet."""
 
 Id = int | str
 
@@ -31,7 +35,10 @@ def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard
     """
     coco = _load(path)
     faults: list[str] = []
-    categories = _by_id(coco, "categories", path, faults)
+    categories = {
+        category_id: _class_name(record, path)
+        for category_id, record in _by_id(coco, "categories", path, faults).items()
+    }
     records = _by_id(coco, "images", path, faults)
     annotations = _by_id(coco, "annotations", path, faults)
     folder = images_folder or path.parent
@@ -39,7 +46,7 @@ def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard
     names = Counter(record.get("file_name") for record in coco["images"])
     faults += _repeated("file name", "images", names)
     if faults:  # a broken export: say all that is wrong with it at once
-        missing = [image.uri for image in images.values() if not Path(image.uri).is_file()]
+        missing = [image.uri for image in images.values() if not os.path.isfile(image.uri)]
         if missing:
             faults.append(
                 f"{len(missing)} of its {len(images)} image files are not there "
@@ -54,9 +61,9 @@ def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard
         boxes[image.file_name].append(
             LabelledBox(
                 file_name=image.file_name,
-                label=str(category.get("name", "")),
+                label=category,
                 box=_corners(record.get("bbox"), f"{path}: annotation {annotation_id}"),
-                is_crowd=bool(record.get("iscrowd", 0)),
+                is_crowd=_crowd(record, f"{path}: annotation {annotation_id}"),
                 source=where,
             )
         )
@@ -65,14 +72,7 @@ def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        coco = json.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{path}: the labels can't be read ({error.strerror}).") from error
-    except RecursionError as error:
-        raise DataError(f"{path}: not COCO JSON: it is nested too deeply.") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not valid JSON ({error}).") from error
+    coco = read_json(path, "COCO JSON", MAX_BYTES)
     if not isinstance(coco, dict):
         raise DataError(f"{path}: not COCO JSON: the file must hold one object.")
     return coco
@@ -117,10 +117,27 @@ def _image(record: Mapping[str, Any], path: Path, folder: Path) -> LabelledImage
     )
 
 
+def _class_name(record: Mapping[str, Any], path: Path) -> str:
+    """The name of a category; one without is a finding of the validator where it is used."""
+    name = record.get("name", "")
+    if type(name) not in (str, int):
+        raise DataError(f"{path}: category {record['id']} needs a string or a number as `name`.")
+    return str(name)
+
+
+def _crowd(record: Mapping[str, Any], where: str) -> bool:
+    crowd = record.get("iscrowd")
+    if crowd not in (0, 1, None):  # "0" would be true
+        raise DataError(f"{where} has the iscrowd {crowd!r}; write 0 or 1.")
+    return bool(crowd)
+
+
 def _refer(
     targets: Mapping[Id, Any], record: Mapping[str, Any], key: str, path: Path, where: str
 ) -> Any:
     try:
+        if type(record[key]) is bool:  # which Python takes for 0 or 1
+            raise KeyError(key)
         return targets[record[key]]
     except (KeyError, TypeError):
         raise DataError(

@@ -113,15 +113,14 @@ def _look(
     found = state(file)
     if earlier and earlier[0] == found:
         return found, earlier[1], None
-    if not os.path.isfile(file):  # a pipe would wait for ever
-        return found, _unknown("", "file can be read: there is no such file"), None
+    if not os.path.isfile(file):
+        reason = "it is no regular file" if os.path.lexists(file) else "there is no such file"
+        return found, _unknown("", f"file can be read: {reason}"), None
     try:
         data = read_bytes(uri)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        return found, _unknown("", f"file can be read: {reason}"), None
     except DataError as error:
-        return found, _unknown("", f"record can be read: {error}"), None
+        what = "file" if file == uri else "record"
+        return found, _unknown("", f"{what} can be read: {error}"), None
     sha256 = hashlib.sha256(data).hexdigest()
     if earlier and earlier[1].sha256 == sha256:
         return found, earlier[1], None

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.errors import DataError
+
 SHARD_IMAGES = 256
 """Images in a shard: enough that the cost per shard is small, few enough to fit into memory."""
+
+MAX_SIDE = 2**31 - 1
+"""Of an image in pixels, as the tables hold it."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,23 @@ class LabelledImage:
     height: int | None
     source: str
 
+    def __post_init__(self) -> None:
+        _require_text(self.file_name, self.source, "file name")
+        _require_text(self.uri, self.source, "path")
+        for side in (self.width, self.height):
+            if side is not None and not -MAX_SIDE <= side <= MAX_SIDE:
+                raise DataError(
+                    f"{self.source} ({self.file_name}): {side} pixels are no width or height of an "
+                    "image."
+                )
+
 
 @dataclass(frozen=True)
 class LabelledBox:
-    """One box of a source, xmin, ymin, xmax, ymax in pixels; `source` is its file and record."""
+    """One box of a source, xmin, ymin, xmax, ymax in pixels; `source` is its file and record.
+
+    Raises DataError for a label that is no text, as an image does for its names and its size.
+    """
 
     file_name: str
     label: str
@@ -36,6 +54,41 @@ class LabelledBox:
     source: str
     is_crowd: bool = False
     difficult: bool = False
+
+    def __post_init__(self) -> None:
+        _require_text(self.label, self.source, "class")
+
+
+def _require_text(text: str, source: str, what: str) -> None:
+    """Raises DataError for what can't be written as UTF-8: names of a disk in another encoding."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{source}: the {what} {text!r} is not UTF-8; rename it.") from None
+
+
+def number_of(text: str) -> float:
+    """The number that a text in a label file is. Raises ValueError for one that is none.
+
+    Python alone would take `1_0` for ten, and digits of every script.
+
+    >>> number_of("12.5")
+    12.5
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is no number")
+    return float(text)
+
+
+def whole_number_of(text: str) -> int:
+    """As `number_of`, for whole numbers.
+
+    >>> whole_number_of("12")
+    12
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,11 @@ import re
 from pathlib import Path
 
 from components.dataset.schema import ExampleKeys
+from components.reading import MEGA, open_regular
+from components.reading import read_bytes as read_file
+
+MAX_BYTES = 500 * MEGA
+"""Of one encoded image: more than the largest that is decoded takes without any compression."""
 
 _RECORD = "#record@"
 _RECORD_NAME = re.compile(r"[._](tf)?records?(-\d+-of-\d+)?$")
@@ -38,14 +43,15 @@ def file_of(uri: str) -> str:
 def read_bytes(uri: str) -> bytes:
     """The encoded image behind a URI of the images table.
 
-    Raises OSError when the file can't be read, and DataError when the record is damaged.
+    Raises DataError when the file can't be read or is no regular one, when it is larger than
+    `MAX_BYTES`, and when the record is damaged.
     """
     path, separator, offset = uri.partition(_RECORD)
     if not separator:
-        return Path(uri).read_bytes()
+        return read_file(uri, "an image", MAX_BYTES)
     from components.dataset.tfrecord import decode_examples, read_record
 
-    with open(path, "rb") as file:
+    with open_regular(path, "a file of records") as file:
         file.seek(int(offset))
         record = read_record(file, path)
     encoded = decode_examples([record], path)[0].get(ExampleKeys.ENCODED) or [b""]

@@ -15,9 +15,12 @@ from components.dataset.media import record_files, record_uri
 from components.dataset.paths import state
 from components.dataset.schema import ExampleKeys
 from components.errors import DataError
+from components.reading import open_regular
 
 EXAMPLES_AT_ONCE = 64
 _MASK_DELTA = 0xA282EAD8  # the masked CRC of the TFRecord format: rotate right by 15, add this
+_HEADER, _FOOTER = 12, 4  # bytes: the length with its CRC; the CRC of the data
+_MAX_LENGTH = 2**31 - 1  # of a protobuf message
 _LISTS = (ExampleKeys.XMIN, ExampleKeys.YMIN, ExampleKeys.XMAX, ExampleKeys.YMAX)
 
 
@@ -52,7 +55,7 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
     boxes: list[LabelledBox] = []
     for number, (offset, example) in enumerate(_examples(path, offsets), start=first):
         where = f"{path.parent.name}/{path.name} record {number}"
-        name = _name(example) or f"record {number}"
+        name = _name(example, where) or f"record {number}"
         width, height = (
             _single(example, key, where) for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)
         )
@@ -70,7 +73,7 @@ def _boxes(
     where: str,
 ) -> list[LabelledBox]:
     sides = [example.get(key) or [] for key in _LISTS]
-    texts = [_text(value) for value in example.get(ExampleKeys.LABEL_TEXT) or []]
+    texts = [_text(value, where) for value in example.get(ExampleKeys.LABEL_TEXT) or []]
     ids = example.get(ExampleKeys.LABEL) or []
     lengths = {len(values) for values in (*sides, texts or ids, ids or texts)}
     if len(lengths) > 1:
@@ -107,33 +110,43 @@ def _boxes(
     ]
 
 
-def _name(example: dict[str, Any]) -> str:
+def _name(example: dict[str, Any], where: str) -> str:
     for key in (ExampleKeys.FILENAME, ExampleKeys.SOURCE_ID):
         values = example.get(key)
         if values:
-            return _text(values[0])
+            return _text(values[0], where)
     return ""
 
 
-def _text(value: bytes | str) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+def _text(value: Any, where: str) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return bytes(value).decode()
+    except (UnicodeDecodeError, TypeError):
+        raise DataError(f"{where}: {value!r} is no text in UTF-8.") from None
 
 
 def _single(example: dict[str, Any], key: str, where: str) -> int:
     values = example.get(key)
     if not values:
         raise DataError(f"{where} has no {key}; is this a record of the OD API?")
-    return int(values[0])
+    if not isinstance(values[0], int):
+        raise DataError(f"{where}: its {key} {values[0]!r} is no whole number.")
+    return values[0]
 
 
 def _offsets(path: Path) -> list[int]:
     """The byte offset of each record, from the headers alone."""
     offsets: list[int] = []
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
+        with open_regular(path, "a file of records") as file:
+            size = os.fstat(file.fileno()).st_size
             while (offset := file.tell()) < size:
-                file.seek(_length(file, str(path)) + 4, os.SEEK_CUR)
+                end = offset + _HEADER + _length(file, str(path)) + _FOOTER
+                if end > size:
+                    raise _damaged(str(path), offset)
+                file.seek(end)
                 offsets.append(offset)
     except OSError as error:
         raise DataError(f"{path}: the records can't be read ({error.strerror}).") from error
@@ -143,7 +156,7 @@ def _offsets(path: Path) -> list[int]:
 def _examples(path: Path, offsets: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
     """(byte offset, features by name) of each Example."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "a file of records") as file:
             for start in range(0, len(offsets), EXAMPLES_AT_ONCE):
                 part = offsets[start : start + EXAMPLES_AT_ONCE]
                 records = []
@@ -162,7 +175,7 @@ def encoded_images(files: Iterable[str], image_ids: Set[str]) -> dict[str, bytes
         if len(found) == len(image_ids):
             break
         for _, example in _examples(file, _offsets(file)):
-            image_id = _text(example[ExampleKeys.SOURCE_ID][0])
+            image_id = _text(example[ExampleKeys.SOURCE_ID][0], str(file))
             if image_id in image_ids:
                 found[image_id] = bytes(example[ExampleKeys.ENCODED][0])
     return found
@@ -177,8 +190,12 @@ def read_record(file: BinaryIO, path: str) -> bytes:
     offset = file.tell()
     length = _length(file, path)
     data = file.read(length)
-    footer = file.read(4)
-    if len(data) < length or len(footer) < 4 or _masked_crc(data) != struct.unpack("<I", footer)[0]:
+    footer = file.read(_FOOTER)
+    if (
+        len(data) < length
+        or len(footer) < _FOOTER
+        or _masked_crc(data) != struct.unpack("<I", footer)[0]
+    ):
         raise _damaged(path, offset)
     return data
 
@@ -186,11 +203,11 @@ def read_record(file: BinaryIO, path: str) -> bytes:
 def _length(file: BinaryIO, path: str) -> int:
     """The length in the header at the position of the file, checked by its CRC."""
     offset = file.tell()
-    header = file.read(12)
-    if len(header) < 12:
+    header = file.read(_HEADER)
+    if len(header) < _HEADER:
         raise _damaged(path, offset)
     length, length_crc = struct.unpack("<QI", header)
-    if _masked_crc(header[:8]) != length_crc:
+    if _masked_crc(header[:8]) != length_crc or length > _MAX_LENGTH:
         raise _damaged(path, offset)
     return int(length)
 

@@ -8,12 +8,24 @@ from typing import Any
 
 from lxml import etree
 
-from components.dataset.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
+from components.dataset.labels import (
+    LabelledBox,
+    LabelledImage,
+    Labels,
+    Shard,
+    chunks,
+    number_of,
+    whole_number_of,
+)
 from components.dataset.paths import inside, state
 from components.errors import DataError
+from components.reading import MEGA, read_bytes
 
 ANNOTATIONS = ("Annotations", "annotations")
 IMAGES = ("JPEGImages", "images", "Images", ".")
+
+MAX_BYTES = 100 * MEGA
+"""Of one XML file, which describes one image."""
 
 Element = Any  # lxml brings no types
 
@@ -73,12 +85,12 @@ def read_voc_shard(shard: Shard) -> Labels:
 
 def _parse(path: str, parser: Any) -> Element:
     try:
-        tree = etree.parse(path, parser)
-    except (etree.XMLSyntaxError, OSError) as error:
-        raise DataError(f"{path}: not valid XML ({error}).") from error
-    if tree.docinfo.doctype:
+        root = etree.fromstring(read_bytes(path, "an XML file of labels", MAX_BYTES), parser)
+    except etree.XMLSyntaxError as error:
+        raise DataError(f"{path}: not valid XML ({' '.join(str(error).split())}).") from error
+    if root.getroottree().docinfo.doctype:
         raise DataError(f"{path}: the XML defines a document type or entities, which are not read.")
-    return tree.getroot()
+    return root
 
 
 def _children(element: Any) -> dict[str, Element]:
@@ -103,7 +115,7 @@ def _size(size: dict[str, Element], side: str, path: str) -> int | None:
     if side not in size:
         return None
     try:
-        return int(_text(size[side]))
+        return whole_number_of(_text(size[side]))
     except ValueError:
         text = _text(size[side])
         raise DataError(f"{path}: the {side} {text!r} is no whole number.") from None
@@ -114,7 +126,7 @@ def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:
     sides = _children(parts.get("bndbox", ()))
     try:
         xmin, ymin, xmax, ymax = (
-            float(_text(sides.get(side))) for side in ("xmin", "ymin", "xmax", "ymax")
+            number_of(_text(sides.get(side))) for side in ("xmin", "ymin", "xmax", "ymax")
         )
     except ValueError:
         raise DataError(f"{path}: {where} needs a bndbox with four numbers.") from None

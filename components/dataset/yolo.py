@@ -1,18 +1,33 @@
 """YOLO: a folder with `images/`, `labels/` and the names of the classes."""
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from PIL import Image
 
-from components.dataset.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
+from components.dataset.labels import (
+    LabelledBox,
+    LabelledImage,
+    Labels,
+    Shard,
+    chunks,
+    number_of,
+    whole_number_of,
+)
 from components.dataset.paths import inside, state
 from components.errors import DataError
+from components.reading import MEGA, open_regular, read_text, read_yaml
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 NAMES = ("data.yaml", "dataset.yaml", "classes.txt")
+MAX_BYTES = 10 * MEGA
+"""Of the names of the classes."""
+
+MAX_LABEL_BYTES = 100 * MEGA
+"""Of the labels of one image."""
 
 
 def is_yolo(folder: Path) -> bool:
@@ -33,6 +48,8 @@ def yolo_shards(folder: Path) -> Iterator[Shard]:
             continue
         relative = path.relative_to(folder / "images")
         labels = folder / "labels" / relative.with_suffix(".txt")
+        if labels.is_symlink() and not labels.exists():
+            raise DataError(f"{labels}: the link leads nowhere, so the labels are missing.")
         if labels in known:
             raise DataError(f"{labels}: two images have this name; give each its own label file.")
         known.add(labels)
@@ -72,18 +89,13 @@ def read_yolo_shard(shard: Shard) -> Labels:
 def _class_names(folder: Path) -> list[str]:
     for name in NAMES:
         path = folder / name
-        if not path.exists():
+        if not os.path.lexists(path):
             continue
-        try:
-            text = path.read_text("utf-8-sig")
-            document: Any = yaml.safe_load(text) if path.suffix == ".yaml" else None
-        except UnicodeDecodeError:
-            raise DataError(f"{path}: not a text file in UTF-8.") from None
-        except yaml.YAMLError as error:
-            raise DataError(f"{path}: not valid YAML ({error}).") from error
         if path.suffix == ".txt":
+            text = read_text(path, "the names of the classes", MAX_BYTES)
             names: Any = [line.strip() for line in text.rstrip().split("\n")]
         else:
+            document = read_yaml(path, "the names of the classes", MAX_BYTES, typed=False)
             names = document.get("names") if isinstance(document, dict) else None
         if isinstance(names, dict) and sorted(map(str, names)) == sorted(
             map(str, range(len(names)))
@@ -91,20 +103,22 @@ def _class_names(folder: Path) -> list[str]:
             names = [value for _, value in sorted(names.items(), key=lambda item: int(item[0]))]
         if not isinstance(names, list) or not names:
             raise DataError(f"{path}: `names` must list the classes, numbered from 0.")
-        names = [str(value) for value in names]
-        repeated = sorted({n for n in names if n and names.count(n) > 1})
+        for number, value in enumerate(names):
+            if not isinstance(value, str):
+                raise DataError(f"{path}: class {number} needs a string or a number as its name.")
+        repeated = sorted(n for n, count in Counter(names).items() if n and count > 1)
         if repeated:
             raise DataError(f"{path}: the class {repeated[0]!r} is named more than once.")
-        return list(names)
+        return names
     raise DataError(f"{folder}: the names of the classes are missing: add {' or '.join(NAMES)}.")
 
 
 def _size(path: Path) -> tuple[int, int]:
     """Width and height from the header; 0, 0 when there is none (the snapshot says why)."""
     try:
-        with Image.open(path) as image:
+        with open_regular(path, "an image") as file, Image.open(file) as image:
             return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (DataError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return 0, 0
 
 
@@ -117,12 +131,7 @@ def _boxes(
     names: tuple[str, ...],
     folder: Path,
 ) -> list[LabelledBox]:
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text file in UTF-8.") from None
-    except OSError as error:
-        raise DataError(f"{path}: the labels can't be read ({error.strerror}).") from error
+    lines = read_text(path, "the labels of an image", MAX_LABEL_BYTES).splitlines()
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -130,8 +139,8 @@ def _boxes(
         where = f"{folder.name}/{relative} line {number}"
         try:
             class_text, *numbers = line.split()
-            class_id = int(class_text)
-            x, y, w, h = map(float, numbers)
+            class_id = whole_number_of(class_text)
+            x, y, w, h = map(number_of, numbers)
         except ValueError:
             raise DataError(
                 f"{path}: line {number} must be `class x y width height`, not {line[:80]!r}."

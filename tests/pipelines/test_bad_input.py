@@ -112,6 +112,7 @@ def test_wrong_assignments_are_refused(small, assignment, sentence):
         ('{"steps": "many"}', "Invalid input for param steps: 'many'"),
         ("not json", "is not valid JSON"),
         ("[]", "must be a JSON object"),
+        ("[" * 100_000, "is nested too deeply"),
     ],
 )
 def test_a_node_checks_its_parameters_itself(small, parameters, sentence):

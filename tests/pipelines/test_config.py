@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,38 @@ def test_what_can_not_be_watched(write, part, sentence):
     with pytest.raises(ConfigError) as error:
         load_config(write({**DIGITS, "watch": {**WATCH, **part}}))
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name: " + "[" * 3000 + "]" * 3000, "nested more than 64 deep"),
+        ("name: 2024-13-45", "month must be in 1..12"),
+        ('name: "\\uD800"', "not valid YAML"),
+        ("target: '8'\ntarget: '7'", "the key 'target' stands twice"),
+        ("[" + "x, " * 50_000 + "]", "is not of type 'object'"),
+        ("5: 1", "(5 was unexpected)"),
+    ],
+)
+def test_texts_that_are_no_config(tmp_path, text, sentence):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert sentence in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("work", ["a\0b", "a\nb", "a" * 300, "a/" * 600])
+def test_paths_that_no_file_system_takes(write, work):
+    with pytest.raises(ConfigError, match=r"work: "):
+        load_config(write({**DIGITS, "work": work}))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "config.yaml")
+    with pytest.raises(ConfigError, match=r"the config must be a regular file"):
+        load_config(tmp_path / "config.yaml")
 
 
 def test_a_missing_config_is_named():

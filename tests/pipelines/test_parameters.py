@@ -1,6 +1,8 @@
+import functools
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ SCHEMAS = {
     "target": {"type": "string", "enum": ["7", "8"]},
     **{name: p.schema for name, p in PARAMETERS.items()},
 }
+NESTED: list[Any] = functools.reduce(lambda inner, _: [inner], range(900), [])
 FIXED = {"backend": "od_api", "code_version": "x"}
 
 
@@ -60,6 +63,10 @@ def test_good_values_pass(values):
         ({"score_threshold": 0}, "param score_threshold: 0 is less than or equal to"),
         ({"replay_share": 1.0}, "param replay_share: 1.0 is greater than"),
         ({"class_weight": 0}, "param class_weight: 0 is less than or equal to"),
+        ({"freeze_policy": "regex:" + "a" * 2000}, "is too long"),
+        ({"freeze_policy": "regex:\ud800"}, "param freeze_policy: it is nested too deeply, or no"),
+        ({"recall_floors": {"8": NESTED}}, "param recall_floors: "),
+        ({"steps": 10**4000}, "param steps: "),
     ],
 )
 def test_wrong_values_are_refused_with_a_sentence(values, sentence):

@@ -1,16 +1,24 @@
 """All formats in: the real data sets when they are there, and small ones with every fault."""
 
 import io
+import os
 import re
 import struct
+import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from components.dataset.formats import detect_format, read_labels
+from components.dataset.images import probe_all
 from components.dataset.media import read_bytes
+from components.dataset.tfrecord import _masked_crc
 from components.errors import DataError
 
 pytestmark = pytest.mark.unit
@@ -67,10 +75,14 @@ OBJECT = (
 )
 
 
-def voc(folder: Path, inner: str = OBJECT, name: str = "a.jpg", head: str = "") -> Path:
+SIZE = "<size><width>40</width><height>30</height></size>"
+
+
+def voc(
+    folder: Path, inner: str = OBJECT, name: str = "a.jpg", head: str = "", size: str = SIZE
+) -> Path:
     picture(folder / "images")
     (folder / "Annotations").mkdir()
-    size = "<size><width>40</width><height>30</height></size>"
     text = f"{head}<annotation><filename>{name}</filename>{size}{inner}</annotation>"
     (folder / "Annotations" / "a.xml").write_text(text)
     return folder
@@ -101,6 +113,9 @@ FILE_ENTITY = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
         ({"name": "../../a.jpg"}, "leaves the data folder"),
         ({"name": "/etc/passwd"}, "leaves the data folder"),
         ({"inner": "<size><width>wide</width></size>"}, None),  # the first size counts
+        ({"inner": OBJECT.replace("11.5", "1_1")}, "needs a bndbox with four numbers"),
+        ({"size": "<size><width>3000000000</width></size>"}, "are no width or height"),
+        ({"size": f"<size><width>{'9' * 5000}</width></size>"}, "is no whole number"),
     ],
 )
 def test_voc_refuses_with_a_sentence(tmp_path, parts, sentence):
@@ -146,6 +161,11 @@ def test_yolo(tmp_path, names):
         ({"names": "names: 3"}, "`names` must list the classes"),
         ({"names": "names: {0: car, 2: bike}"}, "`names` must list the classes"),
         ({"names": "a: ["}, "not valid YAML"),
+        ({"names": "names: [car, {a: 1}]"}, "class 1 needs a string or a number as its name"),
+        ({"names": "names: [car]\nnames: [car, bike]"}, "the key 'names' stands twice"),
+        ({"names": "names: {0: car, 0: bike}"}, "the key '0' stands twice"),
+        ({"line": "1 0.5 0.5 0.25 0.2_1"}, "line 1 must be"),
+        ({"line": "\u0661 0.5 0.5 0.25 0.2"}, "line 1 must be"),
     ],
 )
 def test_yolo_refuses_with_a_sentence(tmp_path, parts, sentence):
@@ -157,6 +177,107 @@ def test_yolo_labels_without_their_image_are_refused(tmp_path):
     folder = yolo(tmp_path / "data")
     (folder / "labels" / "train" / "gone.txt").write_text("")
     with pytest.raises(DataError, match=r"gone.txt: there is no image of this name"):
+        read_labels(folder)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("no", "no"), ("2024-13-45", "2024-13-45"), ("1.50", "1.50"), ("~", "~"), ("'a b'", "a b")],
+)
+def test_yolo_names_are_what_is_written(tmp_path, written, name):
+    labels = read_labels(yolo(tmp_path / "data", names=f"names: [car, {written}]"))
+    assert labels.boxes[0].label == name
+
+
+def test_many_classes_are_read_at_once(tmp_path):
+    names = "names: [" + ", ".join(f"c{number}" for number in range(30_000)) + "]"
+    started = time.process_time()
+    assert read_labels(yolo(tmp_path / "data", names=names)).boxes[0].label == "c1"
+    assert time.process_time() - started < 5  # quadratic, it took ten
+
+
+@pytest.mark.parametrize("file", ["data.yaml", "labels/train/a.txt", "images/train/a.jpg"])
+@pytest.mark.parametrize("what", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_not_waited_for(tmp_path, file, what):
+    folder = yolo(tmp_path / "data")
+    (folder / file).unlink()
+    what(folder / file)
+    if file.endswith("jpg"):  # the snapshot says of each image what is wrong with it
+        (problem,) = (facts.problem for _, facts in probe_all([str(folder / file)]))
+        assert problem == "file can be read: it is no regular file"
+        return
+    with pytest.raises(DataError, match=r"must be a regular file|leaves the data folder"):
+        read_labels(folder)
+
+
+def test_a_link_to_labels_that_leads_nowhere(tmp_path):
+    folder = yolo(tmp_path / "data")
+    (folder / "labels" / "train" / "empty.txt").symlink_to("gone.txt")
+    with pytest.raises(DataError, match=r"empty.txt: the link leads nowhere"):
+        read_labels(folder)
+
+
+def test_a_file_name_that_is_no_text(tmp_path):
+    folder = yolo(tmp_path / "data")
+    images = os.fsencode(folder / "images" / "train")
+    os.rename(images + b"/empty.jpg", images + b"/caf\xe9.jpg")
+    with pytest.raises(DataError, match=r"is not UTF-8; rename it"):
+        read_labels(folder)
+
+
+def record(path: Path, data: bytes, length: int | None = None) -> Path:
+    """A TFRecord file of one record, whose header may lie about its length."""
+    header = struct.pack("<Q", len(data) if length is None else length)
+    crc = struct.pack("<I", _masked_crc(header))
+    path.write_bytes(header + crc + data + struct.pack("<I", _masked_crc(data)))
+    return path
+
+
+@pytest.mark.parametrize("length", [(1 << 63) + 5, 1 << 50, (1 << 31) + 1, 101, 0])
+def test_records_that_lie_about_their_length(tmp_path, length):
+    path = record(tmp_path / "a.record", b"x" * 100, length)
+    with pytest.raises(DataError, match=r"damaged or truncated|is no tf.Example|has no image/"):
+        read_labels(path)
+
+
+def tables(folder: Path, **columns: Any) -> Path:
+    """images.parquet and boxes.parquet of two images and two boxes; columns replace some."""
+    picture(folder, "0.jpg")
+    picture(folder, "1.jpg")
+    images = {"image_id": ["0", "1"], "uri": ["0.jpg", "1.jpg"]}
+    corners = {"xmin": [1.0, 2.0], "ymin": [1.0, 2.0], "xmax": [5.0, 6.0], "ymax": [5.0, 6.0]}
+    boxes = {"image_id": ["0", "1"], "label": ["car", "bike"], **corners}
+    for table, name in ((images, "images"), (boxes, "boxes")):
+        table |= {column: columns[column] for column in table if column in columns}
+        pq.write_table(pa.table(table), folder / f"{name}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"image_id": ["0", "0"]}, "row 1 has the image_id '0', as data/images.parquet row 0 has"),
+        ({"label": ["car", None]}, "row 1 has no label"),
+        ({"label": ["car", "a" * 5000]}, "label has a text of more than 4096 bytes"),
+        ({"label": pa.array([b"car", b"\xff"]).cast(pa.string(), safe=False)}, "can't be read"),
+        ({"xmin": ["a", "b"]}, "the column 'xmin' must be float"),
+        ({"uri": ["0.jpg", "../1.jpg"]}, "leaves the data folder"),
+    ],
+)
+def test_tables_that_are_refused(tmp_path, columns, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read_labels(tables(tmp_path / "data", **columns))
+
+
+def test_a_few_bytes_that_hold_any_number_of_rows(tmp_path):
+    folder = tables(tmp_path / "data")
+    many = 1_100_000
+    label = pa.DictionaryArray.from_arrays(pa.array(np.zeros(many, np.int32)), ["0"])
+    corners = dict.fromkeys(("xmin", "ymin", "xmax", "ymax"), np.ones(many, np.float32))
+    pq.write_table(
+        pa.table({"image_id": label, "label": label, **corners}), folder / "boxes.parquet"
+    )
+    with pytest.raises(DataError, match=r"has 1,100,000 rows, and at most 1,000,000 are read"):
         read_labels(folder)
 
 
