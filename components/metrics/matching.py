@@ -28,6 +28,8 @@ class Matches:
         `iou` of the detection that found it (NaN where none did).
     detections: a row a detection: image_id, label, score, its box in pixels, `is_match`.
     ap50: average precision at IoU 0.5 by label (COCO's 101 points); NaN without objects.
+    units: for each image the name of the unit that it is part of, such as its scene: what is drawn
+        and counted as one by the statistics. Empty: each image is a unit of its own.
     """
 
     image_ids: tuple[str, ...]
@@ -35,6 +37,7 @@ class Matches:
     objects: pd.DataFrame
     detections: pd.DataFrame
     ap50: dict[str, float]
+    units: tuple[str, ...] = ()
 
     @cached_property
     def ranked_objects(self) -> dict[str, npt.NDArray[np.int64]]:
@@ -56,6 +59,22 @@ class Matches:
         """The place in `image_ids` of the image of each row."""
         return _places(table["image_id"], self.image_ids)
 
+    @cached_property
+    def unit_of_image(self) -> npt.NDArray[np.int64]:
+        """The number of each image's unit, from 0 in the order in which units come."""
+        numbers: dict[str, int] = {}
+        names = self.units or self.image_ids
+        return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+    @property
+    def unit_count(self) -> int:
+        """How many units the images are in."""
+        return int(self.unit_of_image.max(initial=-1)) + 1
+
+    def units_of(self, table: pd.DataFrame) -> npt.NDArray[np.int64]:
+        """The number of the unit of the image of each row."""
+        return self.unit_of_image[self.images_of(table)]
+
     def classes_of(self, table: pd.DataFrame) -> npt.NDArray[np.int64]:
         """The place in `labels` of the class of each row."""
         return _places(table["label"], self.labels)
@@ -66,11 +85,13 @@ def match(
     detections: pa.Table,
     image_ids: Sequence[str],
     labels: Sequence[str],
+    units: Sequence[str] = (),
 ) -> Matches:
     """Matches greedily by score within each image and class at IoU 0.5, as COCO does.
 
     boxes: `schema.BOXES` of the images to judge.
     detections: `schema.DETECTIONS` of the same images.
+    units: of each image, as in `Matches`.
 
     By faster-coco-eval. Because the match is greedy by score, it holds at every score threshold at
     once.
@@ -101,6 +122,7 @@ def match(
         ),
         detections=found.detections.assign(is_match=is_match)[~is_ignored].reset_index(drop=True),
         ap50=dict(zip(labels, ap50.tolist(), strict=True)),
+        units=tuple(units),
     )
 
 

@@ -17,7 +17,7 @@ RESAMPLES = 2000
 _AT_ONCE = 250  # resamples drawn at a time, for these numbers are eight times as wide
 
 Weights = npt.NDArray[np.uint8]
-"""[images, resamples]: how often each image was drawn; more than 255 times never happens."""
+"""[units, resamples]: how often each unit was drawn; more than 255 times never happens."""
 
 
 def resampled_recalls(
@@ -25,20 +25,20 @@ def resampled_recalls(
 ) -> npt.NDArray[np.float64]:
     """[models, RESAMPLES, classes]: each model's recall on test at its own operating points.
 
-    models: each one's matches on eval and on test. In each resample the images of both splits are
-    drawn with replacement, the same ones for all models; on those of eval the operating points are
-    chosen anew (`curves.operating_points`), on those of test the recalls are read. Where a model's
-    matches are the same object twice, they are one split, and drawn once. NaN where a resample has
-    no object of a class.
+    models: each one's matches on eval and on test. In each resample the units of both splits (the
+    images, or the scenes that they are of) are drawn with replacement, the same ones for all
+    models; on those of eval the operating points are chosen anew (`curves.operating_points`), on
+    those of test the recalls are read. Where a model's matches are the same object twice, they are
+    one split, and drawn once. NaN where a resample has no object of a class.
     """
-    on_eval, on_test = _draw([len(matches.image_ids) for matches in models[0]], seed)
+    on_eval, on_test = _draw([matches.unit_count for matches in models[0]], seed)
     if models[0][0] is models[0][1]:
         on_test = on_eval
     recalls = []
     known: dict[tuple[bytes, ...], npt.NDArray[np.float64]] = {}  # of a class alike in both models
     for chosen_on, read_on in models:
-        eval_images = chosen_on.images_of(chosen_on.detections)
-        test_images = read_on.images_of(read_on.objects)
+        eval_units = chosen_on.units_of(chosen_on.detections)
+        test_units = read_on.units_of(read_on.objects)
         eval_scores, test_scores = (
             table["score"].to_numpy(np.float64) for table in (chosen_on.detections, read_on.objects)
         )
@@ -46,8 +46,8 @@ def resampled_recalls(
         by_class = []
         for label in read_on.labels:
             rows, objects = chosen_on.ranked_detections[label], read_on.ranked_objects[label]
-            choosing = (eval_scores[rows], is_match[rows], eval_images[rows])
-            reading = (test_scores[objects], test_images[objects])
+            choosing = (eval_scores[rows], is_match[rows], eval_units[rows])
+            reading = (test_scores[objects], test_units[objects])
             asked = tuple(column.tobytes() for column in (*choosing, *reading))
             if asked not in known:
                 points = _thresholds(*choosing, on_eval, precision)
@@ -58,7 +58,7 @@ def resampled_recalls(
 
 
 def _draw(counts: Sequence[int], seed: int) -> list[Weights]:
-    """Resamples of so many images, for each of the counts."""
+    """Resamples of so many units, for each of the counts."""
     rng = np.random.default_rng(seed)
     weights = [np.empty((count, RESAMPLES), np.uint8) for count in counts]
     for start in range(0, RESAMPLES, _AT_ONCE):
@@ -72,13 +72,13 @@ def _draw(counts: Sequence[int], seed: int) -> list[Weights]:
 def _thresholds(
     scores: npt.NDArray[np.float64],
     is_match: npt.NDArray[np.bool_],
-    images: npt.NDArray[np.int64],
+    units: npt.NDArray[np.int64],
     weights: Weights,
     precision: float,
 ) -> npt.NDArray[np.float64]:
     """The lowest score of each resample with the precision; infinite where there is none.
 
-    scores, is_match, images: of the detections of one class, by falling score. Goes through them
+    scores, is_match, units: of the detections of one class, by falling score. Goes through them
     once, for all resamples together, and keeps `found - precision * count` in whole numbers, so
     that a precision that is met exactly is met.
     """
@@ -88,10 +88,10 @@ def _thresholds(
     margin = np.zeros(weights.shape[1], np.int64)
     is_drawn = np.zeros(weights.shape[1], bool)
     points = np.full(weights.shape[1], np.inf)
-    for image, gain, score, last in zip(
-        images.tolist(), gains.tolist(), scores.tolist(), is_last.tolist(), strict=True
+    for unit, gain, score, last in zip(
+        units.tolist(), gains.tolist(), scores.tolist(), is_last.tolist(), strict=True
     ):
-        drawn = weights[image]
+        drawn = weights[unit]
         margin += np.multiply(drawn, gain, dtype=np.int64)
         is_drawn |= drawn > 0
         if last:
@@ -102,19 +102,19 @@ def _thresholds(
 
 def _recalls(
     scores: npt.NDArray[np.float64],
-    images: npt.NDArray[np.int64],
+    units: npt.NDArray[np.int64],
     weights: Weights,
     points: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """The recall of each resample at its threshold.
 
-    scores, images: of the objects of one class, by falling score; NaN, last, where nothing found
+    scores, units: of the objects of one class, by falling score; NaN, last, where nothing found
     them.
     """
     above = np.searchsorted(-scores, -points, side="right")  # NaN is above all
     found, objects = np.zeros((2, weights.shape[1]), np.int64)
-    for row, image in enumerate(images.tolist()):
-        drawn = weights[image]
+    for row, unit in enumerate(units.tolist()):
+        drawn = weights[unit]
         objects += drawn
         found += drawn * (above > row)
     with np.errstate(invalid="ignore"):

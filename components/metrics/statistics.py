@@ -1,7 +1,11 @@
-"""The gate's statistics: paired, by image, because objects in one image are not independent."""
+"""The gate's statistics: paired, by unit, because objects in one unit are not independent.
+
+A unit is an image, or all images of one scene (`Matches.units`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +17,20 @@ from components.metrics.matching import Matches
 CONFIDENCE = 0.95
 POWER = 0.80
 RESAMPLES = 2000
-_RESAMPLES_AT_ONCE = 250  # bounds the memory: this many rows of one weight an image
+_RESAMPLES_AT_ONCE = 250  # bounds the memory: this many rows of one weight a unit
 
 Counts = npt.NDArray[np.float64]
 
-Shares = tuple[Counts, Counts]
-"""Wholes and parts by image and class, each [images, classes], as the counts below."""
+
+class Shares(NamedTuple):
+    """Wholes and parts by unit and class, each [units, classes], as the counts below.
+
+    images: [units, classes], in how many images of the unit the wholes are; at most one by default.
+    """
+
+    wholes: Counts
+    parts: Counts
+    images: Counts | float = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,39 +50,49 @@ class Change:
     minimum_detectable_drop: float
 
 
-def count_by_image(matches: Matches, thresholds: Mapping[str, float]) -> Shares:
-    """Objects, and objects found at the thresholds, by image and class: two [images, classes]."""
+def count_by_unit(matches: Matches, thresholds: Mapping[str, float]) -> Shares:
+    """Objects, and objects found at the thresholds, by unit and class."""
     objects = matches.objects
     found = objects["score"] >= objects["label"].map(thresholds)
-    return _tally(matches, objects, None), _tally(matches, objects, found)
+    return _tally(matches, objects, found)
 
 
-def count_detections_by_image(matches: Matches, thresholds: Mapping[str, float]) -> Shares:
-    """Detections at the thresholds, and those that match, by image and class: [images, classes]."""
+def count_detections_by_unit(matches: Matches, thresholds: Mapping[str, float]) -> Shares:
+    """Detections at the thresholds, and those that match an object, by unit and class."""
     kept = matches.detections[
         matches.detections["score"] >= matches.detections["label"].map(thresholds)
     ]
-    return _tally(matches, kept, None), _tally(matches, kept, kept["is_match"])
+    return _tally(matches, kept, kept["is_match"])
 
 
-def _tally(matches: Matches, rows: pd.DataFrame, values: "pd.Series[bool] | None") -> Counts:
-    """Sums of `values` (None: the rows themselves) by image and class: [images, classes]."""
-    table = np.zeros((len(matches.image_ids), len(matches.labels)))
-    places = matches.images_of(rows), matches.classes_of(rows)
-    np.add.at(table, places, 1.0 if values is None else values.to_numpy(np.float64))
-    return table
+def _tally(matches: Matches, rows: pd.DataFrame, is_part: "pd.Series[bool]") -> Shares:
+    """How many rows, and how many with `is_part`, there are of each unit and class."""
+    classes, images = matches.classes_of(rows), matches.images_of(rows)
+    units = matches.unit_of_image
+    by_image = np.zeros((len(matches.image_ids), len(matches.labels)))
+    wholes, parts, shown = np.zeros((3, matches.unit_count, len(matches.labels)))
+    np.add.at(by_image, (images, classes), 1.0)
+    np.add.at(parts, (units[images], classes), is_part.to_numpy(np.float64))
+    np.add.at(wholes, units, by_image)
+    np.add.at(shown, units, by_image > 0)
+    return Shares(wholes, parts, shown)
 
 
 def paired_change(
-    before: Shares, after: Shares, draws: Counts | None = None, seed: int = 0
+    before: Shares | tuple[Counts, Counts],
+    after: Shares | tuple[Counts, Counts],
+    draws: Counts | None = None,
+    seed: int = 0,
 ) -> list[Change]:
     """Change of sum(parts)/sum(wholes) from before to after, for each class.
 
-    The images are the same in both; the wholes are too where they are objects, and differ where
-    they are detections. The standard error is that of a linearised ratio, with the images as
-    clusters (Cochran, Sampling Techniques, 1977, section 6.4), floored at 1/n of the smaller whole.
-    Each bound is the wider of two: the percentile of a bootstrap over images, and the closed-form
-    t bound. A class whose whole is empty in either gives NaN throughout.
+    The units are the same in both; the wholes are too where they are objects, and differ where
+    they are detections. The standard error is that of a linearised ratio, with the units as
+    clusters (Cochran, Sampling Techniques, 1977, section 6.4), floored at 1/n of the smaller whole,
+    where an object that several images of one unit show counts once. Each bound is the wider of
+    two: the percentile of a bootstrap over units, and the closed-form t bound, whose degrees of
+    freedom are the units that have some of the whole, less one. A class whose whole is empty in
+    either gives NaN throughout.
 
     draws: [resamples, classes], the change in resamples that also vary what before and after rest
     on, as `resampling.resampled_recalls`. Their spread then goes into the standard error, but not
@@ -78,18 +100,20 @@ def paired_change(
     `benchmarks/gate.py`, with 6 to 1000 objects, the change is below its lower bound at most 4% of
     the time; with the spread in both, bounds were a third too wide.
     """
-    totals = np.minimum(before[0].sum(axis=0), after[0].sum(axis=0))
-    clusters = ((before[0] > 0) | (after[0] > 0)).sum(axis=0)
-    share_before, residuals_before = _linearised(*before)
-    share_after, residuals_after = _linearised(*after)
+    before, after = Shares(*before), Shares(*after)
+    totals = np.minimum(_distinct(before), _distinct(after))
+    clusters = ((before.wholes > 0) | (after.wholes > 0)).sum(axis=0)
+    share_before, residuals_before = _linearised(before)
+    share_after, residuals_after = _linearised(after)
     change = share_after - share_before
     correction = clusters / np.maximum(clusters - 1, 1)
     variance = ((residuals_after - residuals_before) ** 2).sum(axis=0) * correction
-    of_images = standard_error = np.sqrt(variance)
-    if draws is None:  # the same images are drawn for both
-        draws = bootstrap_shares(*after, seed) - bootstrap_shares(*before, seed)
+    of_units = standard_error = np.sqrt(variance)
+    if draws is None:  # the same units are drawn for both
+        drawn = [bootstrap_shares(shares.wholes, shares.parts, seed) for shares in (before, after)]
+        draws = drawn[1] - drawn[0]
     else:
-        standard_error = np.fmax(of_images, np.nanstd(draws, axis=0))
+        standard_error = np.fmax(of_units, np.nanstd(draws, axis=0))
     results = []
     for k in range(len(totals)):
         if totals[k] == 0:
@@ -97,7 +121,7 @@ def paired_change(
             continue
         freedom = max(int(clusters[k]) - 1, 1)
         quantile = stats.t.ppf(CONFIDENCE, freedom)
-        error, floor = max(standard_error[k], 1 / totals[k]), max(of_images[k], 1 / totals[k])
+        error, floor = max(standard_error[k], 1 / totals[k]), max(of_units[k], 1 / totals[k])
         lower, upper = np.nanquantile(draws[:, k], [1 - CONFIDENCE, CONFIDENCE])
         results.append(
             Change(
@@ -113,31 +137,42 @@ def paired_change(
     return results
 
 
-def _linearised(wholes: Counts, parts: Counts) -> tuple[Counts, Counts]:
-    """Each class's share, and what each image adds to its error: [classes], [images, classes]."""
-    total = wholes.sum(axis=0)
+def _distinct(shares: Shares) -> Counts:
+    """[classes]: the wholes, of which each unit has as many as one of its images on average."""
+    images = np.broadcast_to(shares.images, shares.wholes.shape)
+    has = shares.wholes > 0
+    per_unit: Counts = np.where(has, images, 0.0).sum(axis=0) / np.maximum(has.sum(axis=0), 1)
+    distinct: Counts = shares.wholes.sum(axis=0) / np.maximum(per_unit, 1.0)
+    return distinct
+
+
+def _linearised(shares: Shares) -> tuple[Counts, Counts]:
+    """Each class's share, and what each unit adds to its error: [classes], [units, classes]."""
+    total = shares.wholes.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = parts.sum(axis=0) / total
-        return share, (parts - share * wholes) / total
+        share = shares.parts.sum(axis=0) / total
+        return share, (shares.parts - share * shares.wholes) / total
 
 
 def share_bounds(wholes: Counts, parts: Counts, seed: int = 0) -> list[tuple[float, float, float]]:
     """(share, lower bound, upper bound) of sum(parts)/sum(wholes) for each class, by bootstrap.
 
-    Where the share is 0 or 1, every resample says the same; the bound there is the exact one
-    of Clopper and Pearson (Biometrika 26, 1934). NaN where there is nothing to count.
+    Where the share is 0 or 1, every resample says the same; the bound there is the exact one of
+    Clopper and Pearson (Biometrika 26, 1934) for as many units as have some, since what is in one
+    unit may all have one reason. NaN where there is nothing to count.
     """
     draws = bootstrap_shares(wholes, parts, seed)
     results = []
+    units = (wholes > 0).sum(axis=0)
     for k, (whole, part) in enumerate(zip(wholes.sum(axis=0), parts.sum(axis=0), strict=True)):
         if whole == 0:
             results.append((float("nan"),) * 3)
             continue
         lower, upper = np.nanquantile(draws[:, k], [1 - CONFIDENCE, CONFIDENCE])
         if part == 0:
-            upper = stats.beta.ppf(CONFIDENCE, 1, whole)
+            upper = stats.beta.ppf(CONFIDENCE, 1, units[k])
         elif part == whole:
-            lower = stats.beta.ppf(1 - CONFIDENCE, whole, 1)
+            lower = stats.beta.ppf(1 - CONFIDENCE, units[k], 1)
         results.append((float(part / whole), float(lower), float(upper)))
     return results
 
@@ -147,9 +182,9 @@ def clustered_share_bounds(
 ) -> list[tuple[float, float, float]]:
     """(share, lower bound, upper bound) of sum(parts)/sum(wholes) for each class, also of few.
 
-    Each bound is the widest of three: those of `paired_change`, the bootstrap over images and the
-    closed form, and the exact one of a binomial of as many objects as the images are worth (Korn
-    and Graubard, Survey Methodology 24, 1998). Simulated at 2 to 100 images, a share is above its
+    Each bound is the widest of three: those of `paired_change`, the bootstrap over units and the
+    closed form, and the exact one of a binomial of as many objects as the units are worth (Korn
+    and Graubard, Survey Methodology 24, 1998). Simulated at 2 to 100 units, a share is above its
     upper bound at most 5 to 6% of the time; by the bootstrap and the closed form alone, up to 12%.
     NaN where there is nothing to count.
     """
@@ -171,14 +206,14 @@ def clustered_share_bounds(
 
 
 def _exact_bounds(wholes: Counts, parts: Counts, standard_error: float) -> tuple[float, float]:
-    """Those of Korn and Graubard, for one class: objects and those found in each image."""
-    objects, images = int(wholes.sum()), int((wholes > 0).sum())
+    """Those of Korn and Graubard, for one class: objects and those found in each unit."""
+    objects, units = int(wholes.sum()), int((wholes > 0).sum())
     share = float(parts.sum() / objects)
-    # Images that all say the same show no spread to tell how alike their objects are: then the
-    # objects of an image count as one.
-    worth = min(objects, share * (1 - share) / standard_error**2) if 0 < share < 1 else images
-    of_objects, of_images = stats.t.ppf(CONFIDENCE, [max(objects - 1, 1), max(images - 1, 1)])
-    worth *= (of_objects / of_images) ** 2
+    # Units that all say the same show no spread to tell how alike their objects are: then the
+    # objects of a unit count as one.
+    worth = min(objects, share * (1 - share) / standard_error**2) if 0 < share < 1 else units
+    of_objects, of_units = stats.t.ppf(CONFIDENCE, [max(objects - 1, 1), max(units - 1, 1)])
+    worth *= (of_objects / of_units) ** 2
     found, missed = share * worth, (1 - share) * worth
     lower = stats.beta.ppf(1 - CONFIDENCE, found, missed + 1) if found else 0.0
     upper = stats.beta.ppf(CONFIDENCE, found + 1, missed) if missed else 1.0
@@ -186,14 +221,14 @@ def _exact_bounds(wholes: Counts, parts: Counts, standard_error: float) -> tuple
 
 
 def bootstrap_shares(wholes: Counts, parts: Counts, seed: int) -> Counts:
-    """[RESAMPLES, classes]: sum(parts)/sum(wholes) in resamples of the images."""
-    images, classes = wholes.shape
+    """[RESAMPLES, classes]: sum(parts)/sum(wholes) in resamples of the units."""
+    units, classes = wholes.shape
     rng = np.random.default_rng(seed)
     both = np.hstack([wholes, parts])
     chunks = []
     for start in range(0, RESAMPLES, _RESAMPLES_AT_ONCE):
         size = min(_RESAMPLES_AT_ONCE, RESAMPLES - start)
-        sums = rng.multinomial(images, np.full(images, 1 / images), size=size) @ both
+        sums = rng.multinomial(units, np.full(units, 1 / units), size=size) @ both
         with np.errstate(divide="ignore", invalid="ignore"):
             chunks.append(sums[:, classes:] / sums[:, :classes])
     return np.vstack(chunks)

@@ -14,6 +14,7 @@ from components import artifacts
 from components.bundle import Bundle
 from components.dataset.predictions import Predictions
 from components.dataset.snapshot import Snapshot
+from components.dataset.units import find_units
 from components.errors import EvaluationError
 from components.metrics.summary import summarize
 from components.progress import say
@@ -70,7 +71,10 @@ def RecallGate(
     say("matching, resampling")
     points = [bundle.operating_points() for bundle in bundles]
     recalibrated = points[1] if bundles[1].is_recalibrated() else None
-    comparison = compare(*predictions, label_map.names, target, gate, points[0], recalibrated)
+    units = find_units(sets)
+    comparison = compare(
+        *predictions, label_map.names, target, gate, points[0], recalibrated, units.of_image
+    )
     if not _same_points(comparison.challenger_points, points[1]):
         raise EvaluationError(
             "The challenger carries other operating points than the eval split or the score "
@@ -85,6 +89,7 @@ def RecallGate(
         target,
         {
             "settings": vars(gate),
+            "units": {split: units.sentence(split) for split in ("eval", "test")},
             "recalibrated": recalibrated is not None,
             "recall": _recalls(comparison, target, recalibrated is not None),
             "champion": champion.get_string_custom_property("champion"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,8 @@ from components.metrics.matching import Matches, match
 from components.metrics.resampling import resampled_recalls
 from components.metrics.statistics import (
     Change,
-    count_by_image,
-    count_detections_by_image,
+    count_by_unit,
+    count_detections_by_unit,
     paired_change,
     share_bounds,
 )
@@ -38,6 +39,9 @@ class Comparison:
     evidence: list[ClassEvidence]
     deployed_recall: float
 
+
+EACH_ITS_OWN: Mapping[str, str] = MappingProxyType({})
+"""Units of no image: each image is its own."""
 
 Points = tuple[Mapping[str, float], Mapping[str, float]]
 """Operating points of champion and challenger, by class."""
@@ -67,12 +71,14 @@ def compare(
     settings: GateSettings,
     deployed_points: Mapping[str, float],
     recalibrated: Mapping[str, float] | None = None,
+    units: Mapping[str, str] = EACH_ITS_OWN,
 ) -> Comparison:
     """Evidence for every class of the label map.
 
     deployed_points: the champion's score thresholds in production; recalibrated: the challenger's,
     where it is the champion itself with another threshold for the target. Then each is read at its
-    own in production.
+    own in production. units: the name of each image's unit, as `find_units` gives them; an image
+    that is not there is its own.
 
     Raises EvaluationError when the two models were not shown the same images, and when what is
     called recalibrated is more than that.
@@ -87,7 +93,13 @@ def compare(
     def matched(model: ModelPredictions) -> ModelMatches:
         return ModelMatches(
             *(
-                match(split.boxes, split.detections, split.image_ids, labels)
+                match(
+                    split.boxes,
+                    split.detections,
+                    split.image_ids,
+                    labels,
+                    [units.get(image_id, image_id) for image_id in split.image_ids],
+                )
                 for split in (model.eval, model.test)
             )
         )
@@ -160,17 +172,18 @@ def weigh(
         for model in models
     )
     fixed = shipped is not None or settings.score_threshold is not None
-    found = [count_by_image(m.test, p) for m, p in zip(models, points, strict=True)]
-    kept = [count_detections_by_image(m.test, p) for m, p in zip(models, points, strict=True)]
-    objects = found[1][0]
+    found = [count_by_unit(m.test, p) for m, p in zip(models, points, strict=True)]
+    kept = [count_detections_by_unit(m.test, p) for m, p in zip(models, points, strict=True)]
+    objects = found[1].wholes
     change_draws = challenger_draws = None  # a fixed threshold has no doubt of its own
     if not fixed:
         draws = resampled_recalls([(m.eval, m.test) for m in models], settings.precision)
         change_draws, challenger_draws = draws[1] - draws[0], draws[1]
     changes = paired_change(*found, change_draws)
     # A share is its change from nothing, with the same doubt.
-    recalls = paired_change((objects, np.zeros_like(objects)), found[1], challenger_draws)
-    precisions = [share_bounds(*counts) for counts in kept]
+    nothing = found[1]._replace(parts=np.zeros_like(objects))
+    recalls = paired_change(nothing, found[1], challenger_draws)
+    precisions = [share_bounds(counts.wholes, counts.parts) for counts in kept]
     precision_changes: Sequence[Change | None] = [None] * len(labels)
     if fixed:
         precision_changes = paired_change(*kept)

@@ -9,8 +9,8 @@ import pyarrow as pa
 from components.metrics.matching import match
 from components.metrics.statistics import (
     clustered_share_bounds,
-    count_by_image,
-    count_detections_by_image,
+    count_by_unit,
+    count_detections_by_unit,
 )
 
 Figures = dict[str, Any]
@@ -35,9 +35,10 @@ def score(
     """
     labels = list(points)
     matches = match(boxes, detections, image_ids, labels)
-    objects, found = count_by_image(matches, points)
+    objects, found, _ = count_by_unit(matches, points)
     recalls = clustered_share_bounds(objects, found)
-    kept, right = (counts.sum(axis=0) for counts in count_detections_by_image(matches, points))
+    detections_kept, detections_right, _ = count_detections_by_unit(matches, points)
+    kept, right = detections_kept.sum(axis=0), detections_right.sum(axis=0)
     classes = {
         label: {
             "objects": int(objects[:, k].sum()),

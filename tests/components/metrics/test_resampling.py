@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,6 +8,7 @@ from components.metrics import resampling
 from components.metrics.curves import operating_points, recall_at
 from components.metrics.matching import Matches, match
 from components.metrics.resampling import resampled_recalls
+from components.metrics.statistics import count_by_unit, count_detections_by_unit
 from tests.components.metrics.test_matching import LABELS, random_case
 
 pytestmark = pytest.mark.unit
@@ -61,3 +64,40 @@ def test_a_class_that_is_never_precise_enough_is_never_found():
     on_eval = match(boxes, detections.slice(0, 0), images, LABELS)
     on_test = match(boxes, detections, images, LABELS)
     assert not resampled_recalls([(on_eval, on_test)], PRECISION).any()
+
+
+def joined(matches: Matches, units: dict[str, str]) -> Matches:
+    """The images of a unit as one image."""
+    tables = (
+        t.assign(image_id=t["image_id"].map(units)) for t in (matches.objects, matches.detections)
+    )
+    return Matches(tuple(dict.fromkeys(units.values())), matches.labels, *tables, matches.ap50)
+
+
+def test_units_are_drawn_as_if_each_were_one_image():
+    cases = [match(*random_case(seed), LABELS) for seed in (1, 2)]
+    units = [{name: f"scene {n // 3}" for n, name in enumerate(m.image_ids)} for m in cases]
+    in_units = [replace(m, units=tuple(u.values())) for m, u in zip(cases, units, strict=True)]
+    whole = [joined(m, u) for m, u in zip(cases, units, strict=True)]
+    np.testing.assert_array_equal(
+        resampled_recalls([tuple(in_units)], PRECISION),
+        resampled_recalls([tuple(whole)], PRECISION),
+    )
+    points = operating_points(in_units[0], PRECISION)
+    for count in (count_by_unit, count_detections_by_unit):
+        for ours, theirs in zip(
+            count(in_units[1], points)[:2], count(whole[1], points)[:2], strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_counts_of_units_are_sums_over_their_images():
+    case = match(*random_case(1), LABELS)
+    units = tuple(f"scene {n % 4}" for n in range(len(case.image_ids)))
+    points = operating_points(case, PRECISION)
+    for count in (count_by_unit, count_detections_by_unit):
+        single, scenes = count(case, points), count(replace(case, units=units), points)
+        for scene in range(4):
+            of_scene = [table[scene::4].sum(axis=0) for table in (*single[:2], single.wholes > 0)]
+            for ours, expected in zip(scenes, of_scene, strict=True):
+                np.testing.assert_array_equal(ours[scene], expected)

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from components.metrics import statistics
 from components.metrics.statistics import (
     Change,
+    Shares,
     bootstrap_shares,
     clustered_share_bounds,
     holm,
@@ -167,3 +169,48 @@ def change(value: float, error: float) -> Change:
 )
 def test_objects_needed(value, error, needed):
     assert objects_needed(change(value, error), 100, max_drop=0.05) == needed
+
+
+def test_an_object_in_many_images_of_a_scene_counts_once():
+    """Forty copies of an image with two objects prove no more than that image."""
+    one = Shares(np.full((1, 1), 2.0), np.full((1, 1), 1.0))
+    copies = Shares(*(40 * counts for counts in one[:2]), images=np.full((1, 1), 40.0))
+    pair = Shares(np.ones((2, 1)), np.ones((2, 1)))
+    for shares, objects in ((one, 2), (copies, 2), (pair, 2)):
+        assert paired_change(shares, shares)[0].standard_error == pytest.approx(1 / objects)
+
+
+def scenes_of_frames(rng, scenes, frames):
+    """Objects and hits before and after, [images, 1]; all frames of a scene say nearly the same."""
+    objects = np.ones((scenes * frames, 1))
+    luck = rng.normal(size=(2, scenes)).repeat(frames, axis=1)
+    hits = (luck + 0.3 * rng.normal(size=luck.shape) < 0)[..., None]
+    return objects, *hits.astype(float)
+
+
+def test_lower_bound_covers_with_scenes_as_units_and_not_with_frames(monkeypatch):
+    """Of equal models, by scene: binomial, at most 9 of 100 at 5%; by frame: many."""
+    monkeypatch.setattr(statistics, "RESAMPLES", 250)
+    rng = np.random.default_rng(0)
+    false = {"scene": 0, "frame": 0}
+    for _ in range(100):
+        counts = scenes_of_frames(rng, 25, 20)
+        by_scene = [table.reshape(25, 20, 1).sum(axis=1) for table in counts]
+        for unit, (objects, before, after) in (("frame", counts), ("scene", by_scene)):
+            before, after = Shares(objects, before), Shares(objects, after, images=objects)
+            false[unit] += paired_change(before, after)[0].lower_bound > 0
+    assert false["scene"] <= 9
+    assert false["frame"] >= 20
+
+
+@pytest.mark.parametrize("scenes", [2, 3, 5, 9])
+def test_a_bound_of_few_scenes_is_wide(monkeypatch, scenes):
+    monkeypatch.setattr(statistics, "RESAMPLES", 250)
+    rng = np.random.default_rng(scenes)
+    false = 0
+    for _ in range(100):
+        objects, before, after = (
+            table.reshape(scenes, 20, 1).sum(axis=1) for table in scenes_of_frames(rng, scenes, 20)
+        )
+        false += paired_change((objects, before), (objects, after))[0].lower_bound > 0
+    assert false <= 10

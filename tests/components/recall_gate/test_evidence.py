@@ -182,3 +182,38 @@ def test_other_images_are_no_comparison():
     fewer = Predictions(IMAGES[1:], champion.test.boxes, champion.test.detections)
     with pytest.raises(EvaluationError, match="different images of test"):
         verdict(champion, ModelPredictions(champion.eval, fewer))
+
+
+def copied(model: ModelPredictions, times: int) -> tuple[ModelPredictions, dict[str, str]]:
+    """Each image as often, and the unit of each copy: the image that it is of."""
+    units = {f"{image}, copy {n}": image for image in IMAGES for n in range(times)}
+    splits = []
+    for split in (model.eval, model.test):
+        tables = []
+        for table in (split.boxes, split.detections):
+            place = table.schema.get_field_index("image_id")
+            copies = [
+                table.set_column(
+                    place,
+                    "image_id",
+                    pa.array([f"{i}, copy {n}" for i in table["image_id"].to_pylist()]),
+                )
+                for n in range(times)
+            ]
+            tables.append(pa.concat_tables(copies))
+        splits.append(Predictions(tuple(units), *tables))
+    return ModelPredictions(*splits), units
+
+
+def test_copies_of_an_image_prove_no_more_than_it():
+    gate, deployed = GateSettings(), dict.fromkeys(LABELS, 0.5)
+    models = model(1.0), model(1.6)
+    plain = compare(*models, LABELS, "scooter", gate, deployed)
+    (champion, units), (challenger, _) = (copied(m, 5) for m in models)
+    twins = compare(champion, challenger, LABELS, "scooter", gate, deployed, units=units)
+    for one, five in zip(plain.evidence, twins.evidence, strict=True):
+        for name in ("change", "lower_bound", "upper_bound", "standard_error", "p_worse"):
+            assert getattr(five.recall, name) == pytest.approx(getattr(one.recall, name), abs=1e-9)
+        assert five.precision_lower == pytest.approx(one.precision_lower)
+    as_images = compare(champion, challenger, LABELS, "scooter", gate, deployed)
+    assert as_images.evidence[1].recall.standard_error < plain.evidence[1].recall.standard_error / 2

@@ -31,6 +31,7 @@ LINEAGE = {
     "snapshot": "abc",
     "code_version": "def",
     "run": "run 7",
+    "units": {"eval": "200 images, each its own", "test": "500 images in 25 scenes, by `group`"},
 }
 TEMPLATE = Path(components.recall_gate.__file__).with_name("report.html.j2")
 
@@ -93,5 +94,6 @@ def test_what_is_shown_depends_on_how_scores_are_cut(score_threshold, other, wor
         counts={},
     )
     assert words in html
+    assert "of test, 500 images in 25 scenes, by `group`." in html
     assert unsaid not in html
     assert ("<td>-0.012</td>" in html) == (score_threshold is not None)
