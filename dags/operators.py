@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -41,6 +43,20 @@ PASSED_ON = (
     "CLASSLIFT_VERBOSE",
     "PGPASSWORD",
 )
+
+
+@contextmanager
+def _umask_of_user() -> Iterator[None]:
+    """The umask of whoever started Airflow, whose own files are closed to others: what a process
+    pushes, TF Serving must be able to read.
+    """
+    umask = os.environ.get("CLASSLIFT_UMASK")
+    before = os.umask(int(umask, 8)) if umask else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.umask(before)
 
 
 def given(context: Any) -> dict[str, Any]:
@@ -80,11 +96,12 @@ class ProcessOperator(BaseOperator):
             "PYTHONPATH": str(ROOT),
             "CLASSLIFT_PARENT": str(os.getpid()),  # it ends when this process does
         }
-        result = self._hook.run_command(
-            command=[ML_PYTHON, "-m", *self.words(context)],
-            env=environment | self.variables(context),
-            cwd=str(ROOT),
-        )
+        with _umask_of_user():
+            result = self._hook.run_command(
+                command=[ML_PYTHON, "-m", *self.words(context)],
+                env=environment | self.variables(context),
+                cwd=str(ROOT),
+            )
         if result.exit_code == EXIT_NOTHING_TO_DO:
             raise AirflowSkipException(result.output)
         if result.exit_code == EXIT_PERMANENT:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +30,20 @@ SQLITE_WAIT = 60
 """Seconds to wait for another writer of Airflow's SQLite. The driver's own five are too few on a
 busy machine: then what is asked of the API fails, with status 500."""
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
-"""The file that Airflow's api-server writes below its home: a password for each user."""
+"""The file below Airflow's home with a password for each user."""
+
+PRIVATE = 0o077
+"""The umask of Airflow's processes: nobody else may read their database, logs and passwords."""
+
+UMASK_VARIABLE = "CLASSLIFT_UMASK"
+"""The user's own umask, in octal. `dags/operators.py` gives it back to what tasks start, for others
+may have to read what is served."""
+
+# What the api-server does when it starts, but for its output: that holds each new password.
+_MAKE_PASSWORDS = """
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+SimpleAuthManager().init()
+"""
 
 SERVICES = {
     "api-server": ["api-server"],
@@ -47,6 +61,7 @@ def airflow_environment(home: Path) -> dict[str, str]:
         if key.startswith(_KEPT) or not key.startswith(("AIRFLOW", "PYTHON"))
     }
     return {
+        UMASK_VARIABLE: f"{_umask():o}",
         "AIRFLOW__API__PORT": os.environ.get("AIRFLOW__API__PORT", PORT),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout={SQLITE_WAIT}",
         **kept,
@@ -57,15 +72,72 @@ def airflow_environment(home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "dags" / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(home)),
+        # Airflow sets the modes of these itself, whatever the umask is.
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 
 
+def passwords_file(home: Path) -> Path:
+    """The file with a password for each user of the Airflow of a home."""
+    named = os.environ.get("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE")
+    return Path(named) if named else home / PASSWORDS
+
+
 def migrate(home: Path) -> None:
-    """Makes or updates Airflow's database; quick when it is current."""
-    home.mkdir(parents=True, exist_ok=True)
+    """Makes or updates Airflow's database; quick when it is current.
+
+    What the home holds is closed to others first, for an older version left it open.
+    """
+    make_private(home)
     _prepare(home, "db", "migrate")
+
+
+def make_private(home: Path) -> None:
+    """Makes a folder that nobody else may read, or takes from one, and all in it, what others may.
+
+    Raises ConfigError when something in it belongs to somebody else. Links are not followed.
+    """
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    paths = [home]
+    for folder, folders, files in os.walk(home):
+        paths += [Path(folder, name) for name in (*folders, *files)]
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # a service that still runs removes its own
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode) or not mode & PRIVATE:
+                continue
+            try:
+                path.chmod(stat.S_IMODE(mode) & ~PRIVATE)
+            except PermissionError:
+                raise ConfigError(
+                    f"{path} is open to others and belongs to another user of this machine; "
+                    f"make it yours, or move {home} away."
+                ) from None
+
+
+def make_passwords(home: Path) -> None:
+    """Makes a password for each user of Airflow who has none, in a file and nowhere else.
+
+    Raises ConfigError when Airflow can't make them.
+    """
+    result = subprocess.run(
+        [BIN / "python", "-c", _MAKE_PASSWORDS],
+        env=airflow_environment(home),
+        umask=PRIVATE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    if result.returncode:
+        raise ConfigError(
+            f"Airflow could not make the passwords of its users in {passwords_file(home)}: can it "
+            "be written, and is AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS, if you set it, a list "
+            "like `ada:admin,bob:viewer`?"
+        )
 
 
 def make_pool(home: Path) -> None:
@@ -75,10 +147,11 @@ def make_pool(home: Path) -> None:
 
 def _prepare(home: Path, *words: str) -> None:
     path = home / "migrate.log"
-    with path.open("w") as log:
+    with open(path, "w", opener=_open_private) as log:
         result = subprocess.run(
             [BIN / "airflow", *words],
             env=airflow_environment(home),
+            umask=PRIVATE,
             stdout=log,
             stderr=subprocess.STDOUT,
             check=False,
@@ -99,11 +172,13 @@ def serve(home: Path) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
+        make_passwords(home)
         for name, words in SERVICES.items():
-            with (home / f"{name}.log").open("w") as log:
+            with open(home / f"{name}.log", "w", opener=_open_private) as log:
                 running[name] = subprocess.Popen(
                     [BIN / "airflow", *words],
                     env=environment,
+                    umask=PRIVATE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
@@ -117,6 +192,20 @@ def serve(home: Path) -> int:
         return EXIT_OK
     finally:
         _stop(running.values())
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Opens a file that nobody else may read, before anything is in it."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def _umask() -> int:
+    """The umask of this process, which can't be asked for without setting one."""
+    umask = os.umask(PRIVATE)
+    os.umask(umask)
+    return umask
 
 
 def _stop(processes: Iterable["subprocess.Popen[bytes]"]) -> None:
@@ -145,10 +234,11 @@ def run_dag(
     command = [BIN / "airflow", "dags", "test", dag_id, "--conf", json.dumps(dict(parameters))]
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
-        log.open("w") as file,
+        open(log, "w", opener=_open_private) as file,
         subprocess.Popen(
             command,
             env=airflow_environment(home),
+            umask=PRIVATE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

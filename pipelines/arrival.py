@@ -5,14 +5,24 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from components.errors import ConfigError
-from pipelines.airflow import PASSWORDS
+from pipelines.airflow import passwords_file
 
 USER_VARIABLE, PASSWORD_VARIABLE = "CLASSLIFT_AIRFLOW_USER", "CLASSLIFT_AIRFLOW_PASSWORD"
 TIMEOUT = 30  # seconds
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: another address would get the token."""
+
+    def http_error_302(self, *_: Any) -> None:
+        """Leaves the answer as it is, which is then an error."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def raise_event(name: str, url: str, note: str | None, home: Path) -> None:
@@ -47,9 +57,9 @@ def _login(home: Path) -> dict[str, str]:
     try:
         return {
             "username": "admin",
-            "password": json.loads((home / PASSWORDS).read_text())["admin"],
+            "password": json.loads(passwords_file(home).read_text())["admin"],
         }
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         raise ConfigError(
             f"Who are you? Set {USER_VARIABLE} and {PASSWORD_VARIABLE} to a user of Airflow's."
         ) from None
@@ -62,11 +72,25 @@ def _ask(url: str, token: str | None = None, body: Any = None) -> Any:
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
             said = error.read(300).decode("utf-8", "replace")
+        if 300 <= error.code < 400:
+            place = repr(error.headers.get("Location") or "")[:200]
+            raise ConfigError(
+                f"{url}: it answered with status {error.code}, a redirect to {place}; none is "
+                "followed, for your login would go there: give the final address as --url."
+            ) from None
+        for secret in _secrets(token, body):  # an answer may repeat what it was asked
+            said = said.replace(secret, "***")
         raise ConfigError(f"{url}: Airflow refused ({error.code}): {said}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise ConfigError(f"{url}: Airflow can't be reached ({error}); is it running?") from None
+
+
+def _secrets(token: str | None, body: Any) -> list[str]:
+    """What of a request no message may hold."""
+    password = body.get("password") if isinstance(body, dict) else None
+    return [secret for secret in (token, password) if secret]

@@ -558,7 +558,7 @@ def _airflow(_: argparse.Namespace) -> int:
     airflow.make_pool(home)
     port = airflow.airflow_environment(home)["AIRFLOW__API__PORT"]
     print(f"Airflow's UI will be at http://localhost:{port}; Ctrl-C stops it", flush=True)
-    print(f"its users and their passwords: {home / airflow.PASSWORDS}", flush=True)
+    print(f"its users and their passwords: {airflow.passwords_file(home)}", flush=True)
     return airflow.serve(home)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.airflow import BIN, airflow_environment, migrate
+from pipelines.airflow import BIN, PRIVATE, UMASK_VARIABLE, airflow_environment, migrate
 from tests.airflow_server import wait
 
 pytestmark = pytest.mark.pipeline
@@ -31,7 +31,8 @@ with DAG("sleeps"):
 STATEMENT = """
 import json, os, subprocess, sys, time
 child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
-open({path!r}, 'w').write(json.dumps([os.getpid(), child.pid, os.environ.get('SECRET')]))
+seen = [os.getpid(), child.pid, os.environ.get('SECRET'), os.umask(0)]
+open({path!r}, 'w').write(json.dumps(seen))
 time.sleep(600)
 """
 
@@ -55,6 +56,7 @@ def test_a_task_that_takes_too_long_ends_its_process_and_the_children(tmp_path):
     result = subprocess.run(
         [BIN / "airflow", "dags", "test", "sleeps"],
         env=environment,
+        umask=PRIVATE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -62,6 +64,7 @@ def test_a_task_that_takes_too_long_ends_its_process_and_the_children(tmp_path):
     )
     assert time.monotonic() - started < 300
     assert "AirflowTaskTimeout" in result.stdout
-    process, child, secret = json.loads(pids.read_text())
+    process, child, secret, umask = json.loads(pids.read_text())
     assert secret is None  # what a process sees of the worker's environment is listed
+    assert f"{umask:o}" == environment[UMASK_VARIABLE]  # not Airflow's: others read what is served
     wait("the end of both", lambda: not alive(process) and not alive(child), 30)

@@ -7,6 +7,7 @@ their verdict open.
 
 import contextlib
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -24,6 +25,7 @@ from aiosmtpd.handlers import Message
 from playwright.sync_api import Page, sync_playwright
 
 from demo import scenes
+from pipelines.airflow import PASSWORDS
 from tests.airflow_server import ANSWER_AFTER, Server, ask, start_airflow, wait
 from tests.project import ROOT, Project, make_project
 from tests.servers import free_port, program
@@ -383,3 +385,20 @@ def test_a_slot_of_the_cron_starts_a_run(world):
     assert world.server.ask("PATCH", f"dags/{DAG}", {"is_paused": True})[0] == 200
     stop(world, run)
     assert not list(ROOT.glob("pwned")) + list(world.project.folder.rglob("pwned"))
+
+
+def test_nothing_of_airflows_is_open_to_others_and_no_log_holds_a_password(world):
+    home = world.server.home
+    secrets = [world.server.password("admin"), world.server.password("guest"), "sesame"]
+    for path in (home, *home.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # SQLite removes its own
+            assert path.is_symlink() or not path.stat().st_mode & 0o077, path
+            if path.is_file() and path != home / PASSWORDS:
+                content = path.read_bytes()
+                assert not [word for word in secrets if word.encode() in content], path
+    served = world.project.folder / "served"
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in (served, *served.rglob("*")):  # which TF Serving reads as another user
+        least = (0o755 if path.is_dir() else 0o644) & ~umask
+        assert path.stat().st_mode & least == least, path
