@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import html
 import json
+import urllib.error
+import urllib.parse
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,15 @@ WEBHOOK = "classlift_webhook"
 
 FAILED, REFUSED, PUSHED, WAITING = "failed", "refused", "pushed", "waiting"
 TIMEOUT = 30  # seconds
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: another address would get the token, and an empty GET for the POST."""
+
+    def http_error_302(self, *_: Any) -> None:
+        """Leaves the answer as it is, which is then an error."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 class Notifier(BaseNotifier):
@@ -38,10 +50,12 @@ class Notifier(BaseNotifier):
         message = self.message(context)
         if message is None:
             return
-        if self.webhook:
-            self._post(message)
-        if self.email:
-            self._mail(message)
+        try:
+            if self.webhook:
+                self._post(message)
+        finally:  # one can't keep the other from being told
+            if self.email:
+                self._mail(message)
 
     def message(self, context: Any) -> dict[str, Any] | None:
         """What is sent; None when the task ended with another event than this notifier's."""
@@ -69,16 +83,36 @@ class Notifier(BaseNotifier):
         return not record.exists() or json.loads(record.read_text())["outcome"] == "done"
 
     def _post(self, message: dict[str, Any]) -> None:
+        """Posts to the webhook's own address. A log never holds it, for it may be a secret."""
         connection = BaseHook.get_connection(WEBHOOK)
         url = connection.host or ""
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"The host of the connection {WEBHOOK} must be an http(s) address.")
-        request = urllib.request.Request(url, json.dumps(message).encode(), method="POST")  # noqa: S310
-        request.add_header("Content-Type", "application/json")
-        if connection.password:
-            request.add_header("Authorization", f"Bearer {connection.password}")
-        with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310, checked above
-            self.log.info("told the webhook: %s", self.event)
+            self._not_told("its host must be an address that begins with http:// or https://")
+            return
+        try:
+            request = urllib.request.Request(url, json.dumps(message).encode(), method="POST")  # noqa: S310
+            request.add_header("Content-Type", "application/json")
+            if connection.password:
+                request.add_header("Authorization", f"Bearer {connection.password}")
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT):
+                self.log.info("told the webhook: %s", self.event)
+        except urllib.error.HTTPError as error:
+            with error:
+                self._not_told(_refusal(error))
+        except urllib.error.URLError as error:
+            self._not_told(f"it can't be reached ({error.reason})")
+        except TimeoutError:
+            self._not_told(f"it did not answer in {TIMEOUT} s")
+        except (OSError, HTTPException, ValueError) as error:
+            self._not_told(f"its address or its answer is broken ({type(error).__name__})")
+
+    def _not_told(self, reason: str) -> None:
+        self.log.warning(
+            "The webhook was not told of %s: %s. See the connection %s.",
+            self.event,
+            reason,
+            WEBHOOK,
+        )
 
     def _mail(self, message: dict[str, Any]) -> None:
         from airflow.providers.smtp.hooks.smtp import SmtpHook  # seconds, of the few that mail
@@ -93,3 +127,19 @@ class Notifier(BaseNotifier):
                 html_content=f"<ul>{''.join(lines)}</ul><table>{''.join(rows)}</table>",
             )
         self.log.info("mailed: %s", self.event)
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    """What the webhook answered, in words, where that was no success."""
+    place = error.headers.get("Location")
+    if not place:
+        return f"it answered with status {error.code}"
+    try:
+        host = urllib.parse.urlsplit(place).hostname
+    except ValueError:
+        host = "no address at all"
+    return (
+        f"it answered with status {error.code}, a redirect to "
+        f"{host or 'another path of its host'!r}; none is followed, for the token would go there: "
+        "name the final address"
+    )
