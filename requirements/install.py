@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import List, Optional
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"ml": "ml.txt", "airflow": "airflow.txt"}
+# Locks by environment: a checkout has what tests and lints beside the ML runtime; images have not.
+LOCKS = {"ml": ["ml.txt", "dev.txt"], "airflow": ["airflow.txt"]}
 PYTHON = "3.11"
 MIN_GLIBC = (2, 28)  # what the wheels of the ML lock are built for
 DISK_GB = 8  # both environments are 5 GB, and the demo writes half a GB
-STAMP = "classlift-lock"
+STAMP = "classlift-locks"
 
 
 class Missing(Exception):
@@ -87,9 +88,10 @@ def find_uv() -> Path:
 
 
 def install(uv: Path, name: str) -> None:
-    """Makes one environment exactly as its lock says."""
-    folder, lock = ROOT / ".venv" / name, ROOT / "requirements" / LOCKS[name]
-    say("installing the {} environment from requirements/{}".format(name, LOCKS[name]))
+    """Makes one environment exactly as its locks say."""
+    folder, locks = ROOT / ".venv" / name, locks_of(name)
+    named = " and ".join("requirements/" + lock.name for lock in locks)
+    say("installing the {} environment from {}".format(name, named))
     run(
         [uv, "venv", "--quiet", "--clear", "--python", PYTHON, folder],
         "there is no Python {0} here and none could be fetched; install python{0}.".format(PYTHON),
@@ -97,22 +99,27 @@ def install(uv: Path, name: str) -> None:
     python = folder / "bin" / "python"
     # Compiled now, once: it halves every import of every node.
     sync = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes"]
-    run([*sync, "--python", python, lock])
+    run([*sync, "--python", python, *locks])
     if name == "ml":
         package = ["--no-deps", "--no-build-isolation", "--editable", ROOT]
         run([uv, "pip", "install", "--quiet", "--python", python, *package])
-    (folder / STAMP).write_text(digest(lock))
+    (folder / STAMP).write_text(digest(locks))
 
 
 def is_current(name: str) -> bool:
-    """Whether an environment was made from the lock as it is now."""
+    """Whether an environment was made from its locks as they are now."""
     stamp = ROOT / ".venv" / name / STAMP
-    return stamp.exists() and stamp.read_text() == digest(ROOT / "requirements" / LOCKS[name])
+    return stamp.exists() and stamp.read_text() == digest(locks_of(name))
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def locks_of(name: str) -> List[Path]:
+    """The locks of an environment."""
+    return [ROOT / "requirements" / lock for lock in LOCKS[name]]
+
+
+def digest(paths: List[Path]) -> str:
+    """SHA-256 of files, one after the other."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def run(command: List[object], missing: Optional[str] = None) -> None:

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import install
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("uv", "compose", "airflow", "ml", "ml-gpu")  # ml-gpu is ml.txt and what it adds
+# dev is what ml.txt has not; ml-gpu is ml.txt and what it adds
+NAMES = ("uv", "compose", "airflow", "ml", "dev", "ml-gpu")
 OVERRIDES = {
     "ml": ["ml-overrides.txt"],
     "ml-gpu": ["ml-overrides.txt", "ml-gpu-overrides.txt"],

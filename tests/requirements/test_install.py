@@ -1,6 +1,7 @@
 """What a machine lacks is said in one sentence, before anything is installed."""
 
 import importlib.util
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ def install(monkeypatch, tmp_path):
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     (tmp_path / "requirements").mkdir()
-    for lock in (*module.LOCKS.values(), "uv.txt"):
+    for lock in (*chain.from_iterable(module.LOCKS.values()), "uv.txt"):
         (tmp_path / "requirements" / lock).write_text("")
     monkeypatch.setattr(module, "ROOT", tmp_path)
     return module
@@ -70,12 +71,14 @@ def test_a_failing_uv_is_explained(
     assert not install.is_current("ml")
 
 
-def test_current_environments_are_left_alone(monkeypatch, install, tmp_path):
-    for name, lock in install.LOCKS.items():
+@pytest.mark.parametrize("changed", ["ml.txt", "dev.txt"])
+def test_current_environments_are_left_alone(monkeypatch, install, tmp_path, changed):
+    for name in install.LOCKS:
         (tmp_path / ".venv" / name).mkdir(parents=True)
-        stamp = install.digest(tmp_path / "requirements" / lock)
+        stamp = install.digest(install.locks_of(name))
         (tmp_path / ".venv" / name / install.STAMP).write_text(stamp)
     monkeypatch.setattr(install, "find_uv", lambda: pytest.fail("nothing was to be installed"))
     assert install.main() == 0
-    (tmp_path / "requirements" / install.LOCKS["ml"]).write_text("changed")
+    (tmp_path / "requirements" / changed).write_text("changed")
     assert not install.is_current("ml")
+    assert install.is_current("airflow")
