@@ -5,6 +5,7 @@ import math
 import os
 from pathlib import Path
 
+import pyarrow.compute as pc
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
@@ -28,7 +29,14 @@ from components.recall_gate.evidence import (
 from components.recall_gate.report import write_report
 from components.recall_gate.rules import judge, to_json
 from components.recall_gate.settings import GateSettings
-from components.recall_gate.uses import TEST_SET, id_of_test_set, recorded_uses
+from components.recall_gate.uses import (
+    TEST_IMAGES,
+    TEST_SET,
+    TestImages,
+    confidence_of_use,
+    id_of_test_set,
+    recorded_uses,
+)
 from components.recall_gate.verdict import PUSH, REPORT, RUN_VARIABLE, VERDICT
 
 POINT_TOLERANCE = 1e-4
@@ -72,8 +80,18 @@ def RecallGate(
     points = [bundle.operating_points() for bundle in bundles]
     recalibrated = points[1] if bundles[1].is_recalibrated() else None
     units = find_units(sets)
+    test_set = id_of_test_set(predictions[0].test.image_ids)
+    test_images = TestImages.of(sets.filter(pc.equal(sets["split"], "test"))["sha256"].to_pylist())
+    use = recorded_uses(metadata, test_set, test_images) + 1
     comparison = compare(
-        *predictions, label_map.names, target, gate, points[0], recalibrated, units.of_image
+        *predictions,
+        label_map.names,
+        target,
+        gate,
+        points[0],
+        recalibrated,
+        units.of_image,
+        confidence_of_use(use),
     )
     if not _same_points(comparison.challenger_points, points[1]):
         raise EvaluationError(
@@ -82,7 +100,6 @@ def RecallGate(
             "again."
         )
     judgement = judge(comparison.evidence, target, gate, _place(comparison, target, recalibrated))
-    test_set = id_of_test_set(comparison.champion.image_ids)
     verdict = to_json(
         judgement,
         comparison.evidence,
@@ -96,7 +113,8 @@ def RecallGate(
             "snapshot": snapshot.get_string_custom_property("content_hash"),
             "code_version": code_version,
             "run": os.environ.get(RUN_VARIABLE),
-            "test_uses": recorded_uses(metadata, test_set) + 1,
+            "test_uses": use,
+            "confidence": confidence_of_use(use),
         },
     )
     summaries = [
@@ -115,6 +133,7 @@ def RecallGate(
     )
     (folder / VERDICT).write_text(json.dumps(verdict, indent=1))
     evaluation.set_string_custom_property(TEST_SET, test_set)
+    evaluation.set_string_custom_property(TEST_IMAGES, str(test_images))
     evaluation.set_string_custom_property("verdict", judgement.verdict)
     blessed = judgement.verdict == PUSH
     Path(blessing.uri).mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from components.metrics.curves import operating_points, recall_at
 from components.metrics.matching import Matches, match
 from components.metrics.resampling import resampled_recalls
 from components.metrics.statistics import (
+    CONFIDENCE,
     Change,
     count_by_unit,
     count_detections_by_unit,
@@ -72,13 +73,14 @@ def compare(
     deployed_points: Mapping[str, float],
     recalibrated: Mapping[str, float] | None = None,
     units: Mapping[str, str] = EACH_ITS_OWN,
+    confidence: float = CONFIDENCE,
 ) -> Comparison:
     """Evidence for every class of the label map.
 
     deployed_points: the champion's score thresholds in production; recalibrated: the challenger's,
     where it is the champion itself with another threshold for the target. Then each is read at its
     own in production. units: the name of each image's unit, as `find_units` gives them; an image
-    that is not there is its own.
+    that is not there is its own. confidence: of the bounds of changes, one-sided.
 
     Raises EvaluationError when the two models were not shown the same images, and when what is
     called recalibrated is more than that.
@@ -119,7 +121,7 @@ def compare(
                 f"{target}, and differs in more than that: run the trainer again."
             )
         shipped = deployed_points, recalibrated
-    return weigh(*matches, labels, target, settings, deployed_points, same, shipped)
+    return weigh(*matches, labels, target, settings, deployed_points, same, shipped, confidence)
 
 
 def common_label_map(champion: LabelMap, challenger: LabelMap) -> LabelMap:
@@ -159,11 +161,13 @@ def weigh(
     deployed_points: Mapping[str, float],
     same: Set[str] = frozenset(),
     shipped: Points | None = None,
+    confidence: float = CONFIDENCE,
 ) -> Comparison:
     """Evidence from the matches of both models.
 
     same: the classes whose detections on test are the same bits in both. shipped: the operating
     points that each model is to be read at, instead of those that the settings ask for.
+    confidence: of the bounds of changes, one-sided.
     """
     models = (champion, challenger)
     before, after = champion.test, challenger.test
@@ -179,14 +183,14 @@ def weigh(
     if not fixed:
         draws = resampled_recalls([(m.eval, m.test) for m in models], settings.precision)
         change_draws, challenger_draws = draws[1] - draws[0], draws[1]
-    changes = paired_change(*found, change_draws)
+    changes = paired_change(*found, change_draws, confidence=confidence)
     # A share is its change from nothing, with the same doubt.
     nothing = found[1]._replace(parts=np.zeros_like(objects))
-    recalls = paired_change(nothing, found[1], challenger_draws)
+    recalls = paired_change(nothing, found[1], challenger_draws, confidence=confidence)
     precisions = [share_bounds(counts.wholes, counts.parts) for counts in kept]
     precision_changes: Sequence[Change | None] = [None] * len(labels)
     if fixed:
-        precision_changes = paired_change(*kept)
+        precision_changes = paired_change(*kept, confidence=confidence)
     recall_before, recall_after = recall_at(before, points[0]), recall_at(after, points[1])
     evidence = [
         ClassEvidence(

@@ -3,9 +3,21 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.gate import LABELS, LOSER, SETTINGS, TARGET, evaluator_blesses
+from benchmarks.gate import (
+    LABELS,
+    LOSER,
+    SETTINGS,
+    TARGET,
+    Scenario,
+    draw,
+    evaluator_blesses,
+    gate_says,
+    not_significantly_worse,
+    results_of,
+    trial,
+)
+from components.recall_gate.evidence import ModelMatches
 
-pytestmark = pytest.mark.pipeline
 BEFORE = dict.fromkeys(LABELS, 0.5)
 JUST = 1e-9
 NAN = float("nan")
@@ -54,6 +66,7 @@ def tfma_blesses():
     return blesses
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("after", "blessed"),
     [
@@ -72,6 +85,7 @@ def test_the_evaluators_rule(tfma_blesses, after, blessed):
     assert tfma_blesses(BEFORE, BEFORE | after) == blessed
 
 
+@pytest.mark.pipeline
 def test_the_evaluators_rule_on_any_recalls(tfma_blesses):
     rng = np.random.default_rng(0)
     found = []
@@ -84,3 +98,63 @@ def test_the_evaluators_rule_on_any_recalls(tfma_blesses):
         found.append(evaluator_blesses(before, after))
         assert tfma_blesses(before, after) == found[-1]
     assert 10 < sum(found) < 290
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Scenario("branch", 50, classes=2),
+        Scenario("independent", 50, classes=2),
+        Scenario("branch", 20, frames=5, shared=0.0, classes=2),
+    ],
+    ids=str,
+)
+def test_a_trial_says_what_the_whole_gate_says(scenario):
+    """Bounds are not made where the lift alone decides: the verdicts are the same with them."""
+    found = set()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        splits = [draw(rng, scenario) for _ in range(2)]
+        models = [ModelMatches(*of_model) for of_model in zip(*splits, strict=True)]
+        plain = gate_says(*models, scenario, 0.95)
+        result = trial(seed, scenario)
+        assert (result.verdict, result.status) == plain
+        found.add(result.status)
+    assert len(found) > 1
+
+
+@pytest.mark.unit
+def test_of_many_uses_a_trial_is_pushed_when_one_is():
+    """At the fortieth look, a challenger needs more than at the first."""
+    once, often = (Scenario("branch", 300, lift=0.08, earlier=e, classes=2) for e in (0, 39))
+    pushed = [[trial(seed, s).verdict == "push" for seed in range(10)] for s in (once, often)]
+    assert sum(pushed[0]) > sum(pushed[1])
+    many = Scenario("branch", 300, lift=0.08, uses=3, classes=2)
+    assert sum(trial(seed, many).verdict == "push" for seed in range(5)) >= 3
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("before", "after", "passes"),
+    [
+        (600, 600, True),
+        (600, 570, True),  # z = -1.38
+        (600, 550, False),  # z = -2.26
+        (600, 900, True),
+    ],
+)
+def test_the_unpaired_z_test(before, after, passes):
+    assert not_significantly_worse(before, after, 1000) == passes
+
+
+@pytest.mark.unit
+def test_a_run_that_was_stopped_goes_on(tmp_path):
+    scenario = Scenario("branch", 50, classes=2)
+    some = results_of(scenario, 3, 1, tmp_path)
+    (path,) = tmp_path.iterdir()
+    kept = path.read_text().replace('"verdict": "', '"verdict": "kept ')
+    path.write_text(kept)
+    more = results_of(scenario, 5, 1, tmp_path)
+    assert [r.verdict for r in more[:3]] == [f"kept {r.verdict}" for r in some]
+    assert more[3:] == [trial(seed, scenario) for seed in (3, 4)]

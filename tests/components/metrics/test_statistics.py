@@ -214,3 +214,24 @@ def test_a_bound_of_few_scenes_is_wide(monkeypatch, scenes):
         )
         false += paired_change((objects, before), (objects, after))[0].lower_bound > 0
     assert false <= 10
+
+
+def test_bounds_widen_with_the_confidence_and_nothing_else_does():
+    objects, before, after = simulate(np.random.default_rng(3), 150, 0.6, 0.7)
+    usual, wide = (
+        paired_change((objects, before), (objects, after), confidence=confidence)[0]
+        for confidence in (0.95, 0.99)
+    )
+    assert (usual.change, usual.standard_error, usual.p_worse) == (
+        wide.change,
+        wide.standard_error,
+        wide.p_worse,
+    )
+    ratio = stats.t.ppf(0.99, 149) / stats.t.ppf(0.95, 149)
+    assert wide.change - wide.lower_bound == pytest.approx(
+        ratio * (usual.change - usual.lower_bound)
+    )
+    assert wide.upper_bound - wide.change == pytest.approx(
+        ratio * (usual.upper_bound - usual.change)
+    )
+    assert wide.minimum_detectable_drop > usual.minimum_detectable_drop

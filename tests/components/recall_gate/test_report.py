@@ -31,6 +31,7 @@ LINEAGE = {
     "snapshot": "abc",
     "code_version": "def",
     "run": "run 7",
+    "confidence": 0.975,
     "units": {"eval": "200 images, each its own", "test": "500 images in 25 scenes, by `group`"},
 }
 TEMPLATE = Path(components.recall_gate.__file__).with_name("report.html.j2")
@@ -81,7 +82,7 @@ def test_what_is_shown_depends_on_how_scores_are_cut(score_threshold, other, wor
     settings = GateSettings(score_threshold=score_threshold)
     classes = [LIFTED if score_threshold is None else compared(label="target"), other]
     recall = {"as_deployed": 0.2, "recalibrated": 0.4, "trained": 0.7}
-    extra = {"settings": vars(settings), "recall": recall, "test_uses": 1, **LINEAGE}
+    extra = {"settings": vars(settings), "recall": recall, "test_uses": 2, **LINEAGE}
     verdict = to_json(judge(classes, "target", settings), classes, "target", extra)
     html = render(
         TEMPLATE,
@@ -95,5 +96,7 @@ def test_what_is_shown_depends_on_how_scores_are_cut(score_threshold, other, wor
     )
     assert words in html
     assert "of test, 500 images in 25 scenes, by `group`." in html
+    assert "Bounds are one-sided 97.5%" in html
+    assert "has been used 2 times by the gate. Each use is charged" in html
     assert unsaid not in html
     assert ("<td>-0.012</td>" in html) == (score_threshold is not None)
