@@ -14,6 +14,7 @@ from typing import Any
 
 from components.errors import EXIT_OK, ConfigError
 from components.progress import MARK
+from pipelines.nodes import LONGEST_RUN_ID
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "airflow" / "bin"
@@ -25,6 +26,9 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Of the user's own settings of Airflow: another database than SQLite, who may log in, whom to tell.
 _KEPT = ("AIRFLOW__DATABASE__", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_", "AIRFLOW_CONN_")
 PORT = "8080"
+RUN_IDS = rf"^[A-Za-z0-9_~:+-][A-Za-z0-9_.~:+-]{{0,{LONGEST_RUN_ID - 1}}}$"
+"""As Airflow's own, but for a dot at the beginning and the length: what can't name the folder of a
+run is refused when it is asked for."""
 STOP_AFTER = 30  # seconds between SIGTERM and SIGKILL
 SQLITE_WAIT = 60
 """Seconds to wait for another writer of Airflow's SQLite. The driver's own five are too few on a
@@ -77,6 +81,7 @@ def airflow_environment(home: Path) -> dict[str, str]:
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+        "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": RUN_IDS,
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 

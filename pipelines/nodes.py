@@ -3,6 +3,10 @@
 IR, TOPOLOGY = "pipeline.json", "topology.json"
 """The files of a compiled pipeline."""
 
+LONGEST_RUN_ID = 200
+"""Characters, all of one byte: file systems and ML Metadata take names of 255, and before a run id
+Airflow puts words of its own in some."""
+
 LIGHT, TENSORFLOW, DETECTOR = "light", "tensorflow", "detector"
 """Profiles: without TensorFlow and Beam (one second, not eight), with, as the backend needs."""
 

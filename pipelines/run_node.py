@@ -37,7 +37,7 @@ from components.reading import parse_json
 from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
 from components.text import printable
 from pipelines import nodes
-from pipelines.nodes import IR, TOPOLOGY
+from pipelines.nodes import IR, LONGEST_RUN_ID, TOPOLOGY
 from pipelines.parameters import check
 from pipelines.parent import die_with_parent
 
@@ -204,9 +204,15 @@ def _run(
 
 def run_folder(work: Path, run_id: str) -> Path:
     """Where a run leaves its records. Raises ConfigError for an id that is no name of a folder."""
-    if not re.fullmatch(r"[\w.:+~-]+", run_id, re.ASCII) or not run_id.strip("."):
+    if not re.fullmatch(r"[\w:+~-][\w.:+~-]*", run_id, re.ASCII):
         raise ConfigError(
-            f"The run id {run_id[:80]!r} can't name a folder: use letters, digits and _ . : + ~ -"
+            f"The run id {run_id[:80]!r} can't name a folder: use letters, digits and _ . : + ~ -, "
+            "and no dot at the beginning."
+        )
+    if len(run_id) > LONGEST_RUN_ID:
+        raise ConfigError(
+            f"The run id {run_id[:80]!r}... has {len(run_id)} characters, and names folders and "
+            f"records that hold at most {LONGEST_RUN_ID}: start the run with a shorter one."
         )
     return work / "runs" / run_id
 

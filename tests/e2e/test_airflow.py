@@ -165,6 +165,15 @@ def test_rest_refuses_wrong_values_before_any_run(world, conf, words):
     assert world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"] == 0
 
 
+def test_rest_refuses_a_run_id_that_can_not_name_its_folders(world):
+    for run in ("x" * 201, ".lock"):
+        body = {"logical_date": None, "dag_run_id": run}
+        status, answer = world.server.ask("POST", f"dags/{DAG}/dagRuns", body)
+        assert status == 400, answer
+        assert "does not match regex pattern" in answer["detail"]
+    assert world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"] == 0
+
+
 def test_rest_refuses_who_may_not(world):
     path, body = f"dags/{DAG}/dagRuns", {"logical_date": None}
     assert world.server.ask("POST", path, body, user=None)[0] == 401

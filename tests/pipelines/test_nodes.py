@@ -45,9 +45,13 @@ def test_light_nodes_import_neither_tensorflow_nor_beam():
 def test_a_run_id_names_one_folder():
     run_id = "manual__2026-11-24T08:59:55.804467+00:00"
     assert run_folder(Path("work"), run_id) == Path("work", "runs", run_id)
-    for wrong in ("..", ".", "", "a/b", "../x", "a b", "x\n"):
+    for wrong in ("..", ".", "", "a/b", "../x", "a b", "x\n", ".lock"):
         with pytest.raises(ConfigError, match="can't name a folder"):
             run_folder(Path("work"), wrong)
+    assert run_folder(Path("work"), "x" * 200).name == "x" * 200
+    for length in (201, 255, 300, 100_000):
+        with pytest.raises(ConfigError, match=f"has {length} characters.* at most 200"):
+            run_folder(Path("work"), "x" * length)
 
 
 @pytest.mark.parametrize("module", ["pipelines.run_node", "pipelines.new_labels", "pipelines.cli"])
