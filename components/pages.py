@@ -5,10 +5,15 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from PIL import Image, ImageDraw
+
+from components.text import shorten, shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 THUMBNAIL = 160
 """The longer side, in pixels."""
@@ -32,6 +37,28 @@ def render(template: Path, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template(template.name).render(**values)
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty matplotlib figure, in inches, whose texts are what they say.
+
+    Names of classes are never read as mathematics, of which half a formula would end the report.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    # When a text is drawn, not when the figure is made: tick labels come late.
+    mpl.rcParams.update({"text.parse_math": False, "text.usetex": False})
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def axis_name(name: str) -> str:
+    """A name of a user for an axis: short, on one line.
+
+    >>> axis_name("scooter"), len(axis_name("a" * 5000))
+    ('scooter', 40)
+    """
+    return shorten(shown(name), 40)
 
 
 def svg(figure: Any) -> str:

@@ -7,16 +7,18 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from components.data_validator.suspicions import Suspicion
-from components.pages import Picture, render, svg
+from components.pages import Picture, new_figure, render, svg
 
 _COLOUR = "#1668dc"
 
 
 def causes_chart(causes: Sequence[Mapping[str, Any]]) -> Figure:
     """A bar a cause, the likeliest first."""
-    figure = Figure(figsize=(7.5, 1.7), layout="constrained")
+    figure = new_figure(7.5, 1.7)
     axes = figure.subplots()
-    axes.barh([c["name"] for c in causes], [c["score"] for c in causes], color=_COLOUR, height=0.6)
+    rows = range(len(causes))
+    axes.barh(rows, [c["score"] for c in causes], color=_COLOUR, height=0.6)
+    axes.set_yticks(rows, [c["name"] for c in causes])
     axes.invert_yaxis()
     axes.set_xlim(0, max(0.1, *(c["score"] for c in causes)))
     axes.set_xlabel("recall at stake, estimated")

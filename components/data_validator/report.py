@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -12,7 +13,10 @@ from components.dataset.images import UNREADABLE, decode_rgb
 from components.dataset.media import read_bytes
 from components.dataset.schema import SPLITS
 from components.errors import DataError
-from components.pages import Picture, draw_box, render, svg, thumbnail
+from components.pages import Picture, axis_name, draw_box, new_figure, render, svg, thumbnail
+
+CLASSES = 100
+"""In the chart, those with the most boxes; the table beside it has all."""
 
 PICTURES = 6  # of each broken rule
 _COLOURS = ("#1668dc", "#8a8f98", "#2f9e44")
@@ -56,13 +60,14 @@ def write_relabel_page(path: Path, found: Sequence[Suspicion], shown: Sequence[P
 
 
 def _chart(counts: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(7.5, 0.3 * len(counts) + 0.9), layout="constrained")
+    counts = counts[counts.index.isin(counts.sum(axis=1).nlargest(CLASSES).index)]
+    figure = new_figure(7.5, 0.3 * len(counts) + 0.9)
     axes = figure.subplots()
-    left = pd.Series(0, index=counts.index)
-    names = [str(label) for label in counts.index]
+    left, rows = np.zeros(len(counts)), np.arange(len(counts))
     for split, colour in zip(SPLITS, _COLOURS, strict=True):
-        axes.barh(names, counts[split], left=left, color=colour, label=split, height=0.7)
-        left = left + counts[split]
+        axes.barh(rows, counts[split], left=left, color=colour, label=split, height=0.7)
+        left = left + counts[split].to_numpy()
+    axes.set_yticks(rows, [axis_name(str(label)) for label in counts.index])
     axes.invert_yaxis()
     axes.set_xlabel("boxes")
     axes.spines[["top", "right"]].set_visible(False)

@@ -19,7 +19,7 @@ from components.metrics.iou import iou_matrix
 from components.metrics.matching import Matches
 from components.metrics.summary import FIGURES, SIZES
 from components.metrics.taxonomy import KINDS, classify, costs, counts_at
-from components.pages import Picture, draw_box, render, svg, thumbnail
+from components.pages import Picture, axis_name, draw_box, new_figure, render, svg, thumbnail
 from components.recall_gate.evidence import Comparison
 
 BEFORE, AFTER, LABEL = "#8a8f98", "#1668dc", "#2f9e44"
@@ -109,7 +109,7 @@ def changed_objects(comparison: Comparison, target: str) -> dict[str, pd.DataFra
 def _recall_chart(verdict: Mapping[str, Any]) -> Figure:
     labels = list(verdict["classes"])
     classes = [verdict["classes"][label] for label in labels]
-    figure = Figure(figsize=(7.5, 0.34 * len(labels) + 0.9), layout="constrained")
+    figure = new_figure(7.5, 0.34 * len(labels) + 0.9)
     axes = figure.subplots()
     rows = np.arange(len(labels))
     for row, c in zip(rows, classes, strict=True):
@@ -122,7 +122,7 @@ def _recall_chart(verdict: Mapping[str, Any]) -> Figure:
         axes.plot(after, row, "o", color=AFTER, markersize=6)
     axes.plot([], [], "o", color=BEFORE, label="champion")
     axes.plot([], [], "o", color=AFTER, label="challenger, with 90% interval of the change")
-    axes.set_yticks(rows, [f"class {label}" for label in labels])
+    axes.set_yticks(rows, [f"class {axis_name(label)}" for label in labels])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.02)
     axes.set_xlabel("recall on test, each model at its operating points")
@@ -132,7 +132,7 @@ def _recall_chart(verdict: Mapping[str, Any]) -> Figure:
 
 
 def _curves_chart(comparison: Comparison, target: str) -> Figure:
-    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    figure = new_figure(5, 3.6)
     axes = figure.subplots()
     for name, matches, points, colour in (
         ("champion", comparison.champion, comparison.champion_points, BEFORE),
@@ -144,15 +144,17 @@ def _curves_chart(comparison: Comparison, target: str) -> Figure:
         if len(kept):
             axes.plot(curve.recall[kept[-1]], curve.precision[kept[-1]], "o", color=colour)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    axes.set_title(f"class {target} on test; the dots are the operating points", fontsize=9)
+    axes.set_title(
+        f"class {axis_name(target)} on test; the dots are the operating points", fontsize=9
+    )
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="lower left")
     return figure
 
 
 def _confusion_chart(comparison: Comparison) -> Figure:
-    names = [*comparison.champion.labels, "background"]
-    figure = Figure(figsize=(9.5, 4.4), layout="constrained")
+    names = [*map(axis_name, comparison.champion.labels), "background"]
+    figure = new_figure(9.5, 4.4)
     for axes, title, matches, points in zip(
         figure.subplots(1, 2),
         ("champion", "challenger"),
@@ -178,7 +180,7 @@ def _confusion_chart(comparison: Comparison) -> Figure:
 
 
 def _errors_chart(comparison: Comparison, target: str) -> Figure:
-    figure = Figure(figsize=(7.5, 2.4), layout="constrained")
+    figure = new_figure(7.5, 2.4)
     axes = figure.subplots(1, 2)
     rows = np.arange(len(KINDS))
     for offset, name, matches, points, colour in (

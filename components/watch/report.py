@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from components.pages import render, svg
+from components.pages import axis_name, new_figure, render, svg
 from components.watch.score import Figures, fallen, sentences
 from components.watch.series import Record
 
@@ -61,7 +61,7 @@ def charted(classes: dict[str, Figures]) -> list[str]:
 
 def _chart(label: str, floor: float | None, records: Sequence[Record]) -> Figure:
     """Recall of one class over time, with its bounds, the versions, and the floor of today."""
-    figure = Figure(figsize=(4, 2.2), layout="constrained")
+    figure = new_figure(4, 2.2)
     axes = figure.subplots()
     points: list[tuple[datetime, Any]] = [
         (datetime.fromisoformat(record["time"]), record["classes"][label])
@@ -96,5 +96,5 @@ def _chart(label: str, floor: float | None, records: Sequence[Record]) -> Figure
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     axes.grid(axis="y", alpha=0.3)
-    axes.set_title(f"class {label}", fontsize=9, loc="left", pad=12)
+    axes.set_title(f"class {axis_name(label)}", fontsize=9, loc="left", pad=12)
     return figure
