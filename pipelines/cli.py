@@ -19,6 +19,7 @@ from components.detectors.backends import ENVIRONMENTS, backend_of
 from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
 from components.progress import without_stderr
 from components.recall_gate.settings import GateSettings
+from components.text import printable, shown
 from pipelines import airflow
 from pipelines.compile import compile_all, compile_config
 from pipelines.config import load_config
@@ -42,7 +43,7 @@ def main() -> int:
     try:
         return int(arguments.command(arguments))
     except ClassLiftError as error:
-        print(f"classlift: {error}", file=sys.stderr)
+        _to_stderr(f"classlift: {error}")
         return error.exit_code
 
 
@@ -257,7 +258,7 @@ def _run(arguments: argparse.Namespace) -> int:
         compiled,
         run_id,
         parameters,
-        show=lambda line: print(line, file=out, flush=True),
+        show=_to_stderr if arguments.json else _say,
         verbose=arguments.verbose,
     )
     if code != EXIT_OK:
@@ -268,7 +269,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(summary.verdict))
     else:
-        print(f"\n{render_times(summary)}\n\n{render(summary)}")
+        _say(f"\n{render_times(summary)}\n\n{render(summary)}")
     return EXIT_OK
 
 
@@ -302,9 +303,9 @@ def _report(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(verdict))
     else:
-        print(f"Verdict on class {verdict['target']}: {verdict['verdict']}")
+        _say(f"Verdict on class {shown(verdict['target'])}: {verdict['verdict']}")
         for reason in verdict["reasons"]:
-            print(f"  {reason}")
+            _say(f"  {reason}")
         print(f"Report: {config.work / 'report.html'}")
     return EXIT_OK
 
@@ -313,7 +314,7 @@ def _push(arguments: argparse.Namespace) -> int:
     from pipelines.override import push_anyway
 
     config = load_config(arguments.config)
-    print(push_anyway(config, arguments.by, arguments.reason, arguments.run))
+    _say(push_anyway(config, arguments.by, arguments.reason, arguments.run))
     return EXIT_OK
 
 
@@ -340,7 +341,7 @@ def _watch(arguments: argparse.Namespace) -> int:
         print(json.dumps({**found.record, **extra}))
         return EXIT_OK
     for sentence in sentences(classes):
-        print(sentence)
+        _say(sentence)
     print(f"page: {found.page}")
     return EXIT_OK
 
@@ -349,7 +350,7 @@ def _lineage(arguments: argparse.Namespace) -> int:
     from pipelines.lineage import render, trace
 
     found = trace(load_config(arguments.config), arguments.version)
-    print(json.dumps(found) if arguments.json else render(found))
+    _say(json.dumps(found) if arguments.json else render(found))
     return EXIT_OK
 
 
@@ -378,7 +379,7 @@ def _validate(arguments: argparse.Namespace) -> int:
         print(json.dumps([vars(finding) for finding in findings]))
     else:
         for finding in findings:
-            print(f"{finding.severity}: {finding.sentence()}")
+            _say(f"{finding.severity}: {finding.sentence()}")
         print(
             f"{snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes, "
             f"{critical} critical findings, {warnings} warnings"
@@ -414,7 +415,7 @@ def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path
     findings = validate(repaired, labels, None, 0, report / "repaired", _to_stderr)
     critical = [finding for finding in findings if finding.severity == "critical"]
     for finding in critical:
-        print(f"still critical: {finding.sentence()}", file=sys.stderr)
+        _to_stderr(f"still critical: {finding.sentence()}")
     print(
         f"repaired copy: {folder / ANNOTATIONS}, {len(changes)} changes listed in "
         f"{folder / CHANGES}, {len(critical)} critical findings left",
@@ -473,9 +474,9 @@ def _diagnose(arguments: argparse.Namespace) -> int:
         print(json.dumps(facts))
         return EXIT_OK
     for sentence in (*facts["sentences"], *facts["reasons"], facts["advice"]):
-        print(sentence)
+        _say(sentence)
     if facts["stop"]:
-        print(facts["stop"])
+        _say(facts["stop"])
     print(f"report: {arguments.report / standalone.PAGE}")
     return EXIT_OK
 
@@ -519,8 +520,13 @@ def _new_model(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _say(text: str) -> None:
+    """Prints text with names of users in it, which a terminal does not obey."""
+    print(printable(text, keep="\n"), flush=True)
+
+
+def _to_stderr(text: str) -> None:
+    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from ml_metadata.metadata_store import MetadataStore
 
 from components.recall_gate.verdict import REPORT, VERDICT, read_verdict
+from components.text import shown
 from pipelines.metadata import (
     connection_to,
     open_store,
@@ -65,10 +66,10 @@ def render(summary: Summary) -> str:
     rows = [("class", "objects", "before", "after", "change", "bound", "status")]
     for label, c in verdict["classes"].items():
         figures = (c["champion_recall"], c["challenger_recall"], c["lift"], c["lower_bound"])
-        shown = ["-" if f is None else f"{f:.3f}" for f in figures[:2]]
-        shown += ["-" if f is None else f"{f:+.3f}" for f in figures[2:]]
+        cells = ["-" if f is None else f"{f:.3f}" for f in figures[:2]]
+        cells += ["-" if f is None else f"{f:+.3f}" for f in figures[2:]]
         mark = " <" if label == target else ""
-        rows.append((label, str(c["objects"]), *shown, c["status"] + mark))
+        rows.append((shown(label), str(c["objects"]), *cells, c["status"] + mark))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -83,7 +84,7 @@ def render(summary: Summary) -> str:
         pushed += f", by {override['by']} against the verdict: {override['reason']}"
     lines += [
         "",
-        f"Class {target}: recall {recall['as_deployed']:.3f} as deployed, "
+        f"Class {shown(target)}: recall {recall['as_deployed']:.3f} as deployed, "
         f"{recall['recalibrated']:.3f} recalibrated, "
         + ("not trained." if recall["trained"] is None else f"{recall['trained']:.3f} trained."),
         "",

@@ -24,6 +24,7 @@ from components.dataset.profile import SIZES, Profile, joined, size_names
 from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Snapshot
 from components.errors import DataError
+from components.text import shown
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # nothing is sent from a user's machine
 
@@ -204,7 +205,8 @@ def _box_rules(labels: Sequence[str], target: str | None, min_target_boxes: int)
                 min_value=min_target_boxes,
                 row_condition=(Column("label") == target) & (Column("split") == split),
                 meta={
-                    "rule": f"class {target} has at least {min_target_boxes} boxes in {split}",
+                    "rule": f"class {shown(target)} has at least {min_target_boxes} boxes in "
+                    f"{split}",
                     "floor": min_target_boxes,
                 },
             )
@@ -338,6 +340,10 @@ def _check_tables(
     return findings
 
 
+def _value(value: Any) -> str:
+    return shown(value) if isinstance(value, str) else str(value)
+
+
 def _finding(result: Any, identity: list[str]) -> Finding:
     """A finding from a failed expectation; one that raised says so (its result is empty)."""
     config = result.expectation_config
@@ -347,10 +353,10 @@ def _finding(result: Any, identity: list[str]) -> Finding:
     rows = result.result.get("partial_unexpected_index_list") or []
     where = []
     for row in rows:
-        shown = {key: value for key, value in row.items() if key not in identity}
-        if "twin_distance" in shown:
-            shown["twin"] = row["twin"]
-        values = ", ".join(f"{key} {value}" for key, value in shown.items())
+        given = {key: value for key, value in row.items() if key not in identity}
+        if "twin_distance" in given:
+            given["twin"] = row["twin"]
+        values = ", ".join(f"{key} {_value(value)}" for key, value in given.items())
         where.append(f"{values} in {row[identity[0]]} ({row['image_id']})")
     if "observed_value" in result.result and not where:
         observed = result.result["observed_value"]

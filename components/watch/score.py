@@ -12,6 +12,7 @@ from components.metrics.statistics import (
     count_by_unit,
     count_detections_by_unit,
 )
+from components.text import shown
 
 Figures = dict[str, Any]
 """Of one class: `objects`, `recall` with its one-sided 95% bounds `lower` and `upper`, and
@@ -97,12 +98,12 @@ def sentences(classes: Mapping[str, Figures]) -> list[str]:
 def _sentence(label: str, figures: Figures) -> str:
     floor, recall, objects = figures["floor"], figures["recall"], figures["objects"]
     if recall is None:
-        return f"Class {label}: the data have no object of it, so nothing can be said."
+        return f"Class {shown(label)}: the data have no object of it, so nothing can be said."
     place = f"below its floor of {floor:.2f}: its recall is {recall:.3f}"
     count = f"{objects} object{'' if objects == 1 else 's'}"
     if figures["fell"]:
-        return f"Class {label} fell {place}, at most {figures['upper']:.3f} ({count})."
+        return f"Class {shown(label)} fell {place}, at most {figures['upper']:.3f} ({count})."
     return (
-        f"Class {label}: can't tell whether it is {place} and may be up to {figures['upper']:.3f} "
-        f"({count}); label more of it."
+        f"Class {shown(label)}: can't tell whether it is {place} and may be up to "
+        f"{figures['upper']:.3f} ({count}); label more of it."
     )
