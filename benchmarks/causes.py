@@ -15,7 +15,6 @@ from scratch on the demo's backbone and neck, and diagnosed. What is wrong with 
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import cv2
 import numpy as np
 
 from benchmarks.comparison import PRECISION, ROOT
+from components import own_folders
 from components.class_diagnoser.causes import (
     ARCHITECTURE,
     CAUSES,
@@ -189,7 +189,7 @@ def run(weakness: Weakness, seed: int, folder: Path) -> None:
     from components.rebalanced_example_gen.rebalance import Rebalancing
     from components.rebalanced_example_gen.write import write_examples
 
-    shutil.rmtree(folder, ignore_errors=True)
+    own_folders.clear(folder, "benchmark")
     for split in ("train", "eval"):
         write_split(weakness, seed, split, folder / split)
     sources = [Source(folder / s / "annotations.json", s) for s in ("train", "eval")]

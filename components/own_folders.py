@@ -20,6 +20,14 @@ MARK = ".classlift"
 NOTE = "ClassLift made this folder and may remove it with all that is in it: keep nothing here."
 _MAKER = "ClassLift"
 
+OUTPUTS, RUNS = "outputs of nodes", "records of runs"
+MEMORY, VALIDATION = "memory of snapshots", "validation report"
+CHECKPOINTS, FEATURES = "checkpoints", "cached features"
+WATCH, DIAGNOSIS = "series of what is served", "diagnosis"
+COMPILED, ALL_COMPILED = "compiled pipeline", "compiled pipelines"
+DEMO_DATA, AIRFLOW = "demo data", "home of Airflow"
+"""For what purposes folders are made."""
+
 
 def mark_of(folder: Path) -> dict[str, str] | None:
     """What the mark of a folder says; None when it has none that is ours."""

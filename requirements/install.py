@@ -91,6 +91,8 @@ def install(uv: Path, name: str) -> None:
     """Makes one environment exactly as its locks say."""
     folder, locks = ROOT / ".venv" / name, locks_of(name)
     named = " and ".join("requirements/" + lock.name for lock in locks)
+    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
+        raise Missing("{}: it is no Python environment; move it away.".format(folder))
     say("installing the {} environment from {}".format(name, named))
     run(
         [uv, "venv", "--quiet", "--clear", "--python", PYTHON, folder],

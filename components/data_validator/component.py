@@ -6,7 +6,7 @@ from pathlib import Path
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 
-from components import artifacts
+from components import artifacts, own_folders
 from components.data_validator.validate import REPORT, require_no_critical, validate
 from components.dataset.label_map import LabelMap
 from components.dataset.profile import Profile
@@ -33,7 +33,7 @@ def DataValidator(
     """
     docs = Path(report_dir)
     profile = served_provenance(Path(serving_dir)).get("profile")
-    shutil.rmtree(docs, ignore_errors=True)
+    own_folders.clear(docs, own_folders.VALIDATION)
     findings = validate(
         Snapshot.read(Path(snapshot.uri)),
         LabelMap.read(Path(label_map)).names,
@@ -47,4 +47,4 @@ def DataValidator(
         say(f"{finding.severity}: {finding.sentence()}")
     require_no_critical(findings, docs)
     say(f"no critical finding; the report is {docs / REPORT}")
-    shutil.copytree(docs, validation.uri, dirs_exist_ok=True)
+    shutil.copytree(docs, validation.uri, dirs_exist_ok=True, ignore=own_folders.ignore_mark)

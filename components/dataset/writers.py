@@ -1,5 +1,6 @@
 """Formats out: a data set of its own, with copies of its images, for other tools and for us."""
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
 
 def require_new(path: Path) -> None:
     """Raises ConfigError when something is there."""
-    if path.exists():
+    if os.path.lexists(path):
         raise ConfigError(f"{path}: something is there already; name a new folder.")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components import own_folders
 from components.dataset.paths import replacing
 from components.detectors.detector import Batch, Detector
 
@@ -197,7 +198,7 @@ def _owned(folder: Path | None, report: Callable[[str], None]) -> Iterator[Path]
     """The folder, for this process alone; a temporary one where there is none or it is taken."""
     with ExitStack() as stack:
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            own_folders.make(folder, own_folders.FEATURES)
             lock = stack.enter_context((folder / "lock").open("w"))
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

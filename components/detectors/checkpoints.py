@@ -2,16 +2,20 @@
 
 import hashlib
 import json
-import shutil
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from components import own_folders
 from components.dataset.paths import replacing
 
 Arrays = dict[str, np.ndarray]
+
+NAMES = re.compile(r"[0-9a-f]{32}\.npz|\.[0-9a-f]{32}\.npz\.[0-9a-f]{32}")
+"""Of our files: a checkpoint, and the draft of one."""
 
 
 class Checkpoints:
@@ -19,18 +23,21 @@ class Checkpoints:
 
     question: all that the run's outcome depends on; checkpoints of another question are removed by
     the first `save`.
+
+    Raises ConfigError, before anything is trained, for a folder with content that is not ours.
     """
 
     def __init__(self, folder: Path, question: Mapping[str, Any]) -> None:
         text = json.dumps(dict(question), sort_keys=True)
-        self._folder = folder
+        self._folder = own_folders.make(folder, own_folders.CHECKPOINTS)
         self._path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
 
     def save(self, step: int, arrays: Arrays, notes: Mapping[str, Any]) -> None:
         """Replaces the checkpoint: whole, or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for other in set(self._folder.iterdir()) - {self._path}:
-            other.unlink()  # of another question, or half-written
+        own_folders.make(self._folder, own_folders.CHECKPOINTS)
+        for other in self._folder.iterdir():
+            if other != self._path and NAMES.fullmatch(other.name):
+                other.unlink()  # of another question, or half-written
         text = json.dumps({**notes, "step": step}).encode()
         with replacing(self._path) as draft, draft.open("wb") as file:
             np.savez(file, **arrays, notes=np.frombuffer(text, np.uint8))
@@ -50,4 +57,4 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes all: the training has ended, and what it made is somewhere else."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        own_folders.remove(self._folder, own_folders.CHECKPOINTS)

@@ -19,7 +19,7 @@ def content_of(folder: Path) -> dict[str, str]:
         if path.is_symlink():
             found[str(path.relative_to(folder))] = f"-> {os.readlink(path)}"
         elif path.is_file():
-            found[str(path.relative_to(folder))] = path.read_text()
+            found[str(path.relative_to(folder))] = path.read_text("latin-1")
     return found
 
 
