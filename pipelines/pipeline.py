@@ -45,6 +45,7 @@ def build_pipeline(
         sources=config.source_records,
         root=str(config.data_root),
         memory=str(config.work / "memory"),
+        serving_dir=str(config.serving),
         beam_options=json.dumps(config.beam),
         fingerprint=values["fingerprint"],
         **code,

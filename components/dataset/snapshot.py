@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.dataset import parts, schema
+from components import own_folders
+from components.dataset import kept_splits, parts, schema
 from components.dataset.duplicates import Bits, hash_bits
 from components.dataset.formats import files_of, home_of, label_shards
 from components.dataset.paths import replacing, state
@@ -35,7 +36,6 @@ IMAGE_PROBLEMS = pa.schema(
 )
 _BOXES_FILE = "boxes.parquet"
 _ROW_GROUP = 20_000  # rows; what a Parquet writer holds in memory
-_SPLITS = pa.schema([(name, pa.string()) for name in ("image_id", "sha256", "split", "group")])
 _BOX_COLUMNS = [name for name in schema.BOXES.names if name != "box_id"]
 
 
@@ -141,35 +141,45 @@ def take_snapshot(
     report: Callable[[str], None] = print,
     memory: Path | None = None,
     beam_options: Sequence[str] = LOCAL_OPTIONS,
+    serving: Path | None = None,
 ) -> Snapshot:
     """Reads all sources, looks at every image, places each in a split, and hashes the content.
 
     memory: a folder kept between snapshots. What has not changed is not read again, and no image
-    moves from one split to another. beam_options: see `components.transforms`.
+    moves from one split to another. beam_options: see `components.transforms`. serving: of versions
+    that carry the splits, for a memory that was lost.
 
     Raises DataError when labels can't be read, two images have one id, or there are none.
     """
     sources = list(sources)
     held = nullcontext(str(memory)) if memory else tempfile.TemporaryDirectory()
     with held as folder:
-        return _take(sources, Path(folder), report, beam_options)
+        return _take(sources, Path(folder), report, beam_options, serving)
 
 
 def _take(
-    sources: list[Source], memory: Path, report: Callable[[str], None], options: Sequence[str]
+    sources: list[Source],
+    memory: Path,
+    report: Callable[[str], None],
+    options: Sequence[str],
+    serving: Path | None,
 ) -> Snapshot:
+    own_folders.make(memory, own_folders.MEMORY)  # so all in it is ours to replace
     folder = memory / "parts"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    if serving and any(source.split is None for source in sources):
+        kept_splits.restore(serving, memory, report)
     keys, changed = _read(sources, folder, report, options)
     name = hashlib.sha256(repr(list(zip(sources, keys, strict=True))).encode()).hexdigest()
     last = memory / "last"
-    if not changed and (last / name).exists():
+    splits = memory / kept_splits.FILE
+    if not changed and (last / name).exists() and splits.exists():
         report("nothing has changed since the last snapshot")
         return Snapshot.read(last)
     draft = memory / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    snapshot = _assemble(sources, keys, folder, memory / "splits.parquet", draft, report)
+    snapshot = _assemble(sources, keys, folder, splits, draft, report)
     parts.keep_only(folder, [key for of_source in keys for key in of_source])
     (draft / name).touch()
     shutil.rmtree(last, ignore_errors=True)
@@ -311,7 +321,7 @@ def _place(
     A split that a source gives stands; one that was given before stays, by the image's id or by
     its content.
     """
-    earlier = pq.read_table(path) if path.exists() else _SPLITS.empty_table()
+    earlier = pq.read_table(path) if path.exists() else kept_splits.SCHEMA.empty_table()
     known = pc.index_in(images["image_id"], value_set=earlier["image_id"])
     content = pc.if_else(pc.equal(images["sha256"], ""), None, images["sha256"])  # "": unreadable
     known = pc.coalesce(known, pc.index_in(content, value_set=earlier["sha256"]))
@@ -336,8 +346,10 @@ def _place(
     else:
         groups = images["group"]
     for name, column in (("split", splits), ("group", groups)):
-        images = images.set_column(images.column_names.index(name), _SPLITS.field(name), column)
-    now = images.select(_SPLITS.names)
+        images = images.set_column(
+            images.column_names.index(name), kept_splits.SCHEMA.field(name), column
+        )
+    now = images.select(kept_splits.SCHEMA.names)
     gone = pc.invert(pc.is_in(earlier["image_id"], value_set=now["image_id"]))
     with replacing(path) as draft:
         kept = pa.concat_tables([earlier.filter(gone), now])

@@ -7,6 +7,7 @@ from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 
 from components import artifacts
+from components.dataset import kept_splits
 from components.dataset.snapshot import Source, take_snapshot
 from components.progress import say
 
@@ -17,6 +18,7 @@ def DatasetSnapshot(
     sources: Parameter[str],
     root: Parameter[str],
     memory: Parameter[str],
+    serving_dir: Parameter[str],
     beam_options: Parameter[str],
     fingerprint: Parameter[str],
     code_version: Parameter[str],
@@ -24,7 +26,8 @@ def DatasetSnapshot(
     """Takes a snapshot of the labelled data.
 
     sources: JSON list of the config's `data.sources`; relative paths are below `root`.
-    memory: folder for what the next snapshot needs to know of this one. beam_options: JSON list.
+    memory: folder for what the next snapshot needs to know of this one. serving_dir: whose versions
+    carry the splits, for a memory that was lost. beam_options: JSON list.
     fingerprint, code_version: not read; the cache is keyed by them.
     """
     taken = take_snapshot(
@@ -32,8 +35,10 @@ def DatasetSnapshot(
         say,
         Path(memory),
         json.loads(beam_options),
+        Path(serving_dir),
     )
     taken.write(Path(snapshot.uri))
+    kept_splits.hand_on(Path(memory), Path(snapshot.uri))
     snapshot.set_string_custom_property("content_hash", taken.content_hash)
     say(
         f"{taken.images.num_rows} images, {taken.boxes.num_rows} boxes, "

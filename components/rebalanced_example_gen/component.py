@@ -8,6 +8,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import artifacts
+from components.dataset import kept_splits
 from components.dataset.label_map import LabelMap
 from components.dataset.profile import Profile
 from components.dataset.schema import SPLITS
@@ -49,6 +50,7 @@ def RebalancedExampleGen(
         "rebalancing": vars(plan),
         "trained_on": summary["boxes_before"],
     }
+    kept_splits.hand_on(Path(snapshot.uri), folder)  # a served model carries them too
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1))
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     before, after = summary["boxes_before"], summary["boxes_after"]

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.bundle import Bundle
+from components.dataset import kept_splits
 from components.detectors.backends import load_detector
 from components.detectors.board import Board
 from components.detectors.bundle import write_bundle
@@ -92,6 +93,7 @@ def run_fn(fn_args: Any) -> None:
         ),
         {**provenance(config, recipe, champion, examples), "training": vars(result)},
     )
+    kept_splits.hand_on(examples, bundle.entry)
     checkpoints.clear()
 
 
@@ -115,6 +117,7 @@ def recalibrate(fn_args: Any, recipe: Recipe) -> None:
         {**champion.operating_points(), config["target"]: points[config["target"]]},
         provenance(config, recipe, champion, examples),
     )
+    kept_splits.hand_on(examples, Bundle(saved_model).entry)
 
 
 def provenance(
