@@ -39,5 +39,11 @@ class EvaluationError(ClassLiftError):
     """The evidence of the gate is missing or corrupted: never a push."""
 
 
+class UnavailableError(ClassLiftError):
+    """What is needed can't be had right now, and may be later: worth a retry."""
+
+    exit_code = EXIT_RETRY
+
+
 class PipelineError(ClassLiftError):
     """A node was started where it must not run."""
