@@ -13,10 +13,15 @@ COMPILED = Path(os.environ.get("CLASSLIFT_COMPILED", ROOT / "build" / "compiled"
 
 
 def compiled_folders() -> list[Path]:
-    """The folders of the compiled configs, by name."""
-    return sorted(path.parent for path in COMPILED.glob("*/topology.json"))
+    """The folders of the compiled configs, by name; not of those that `classlift run` tried."""
+    found = sorted(path.parent for path in COMPILED.glob("*/topology.json"))
+    return [folder for folder in found if _read(folder).get("in_airflow", True)]
 
 
 def read_topologies() -> list[dict[str, Any]]:
     """The topologies of the compiled configs, by name."""
-    return [json.loads((folder / "topology.json").read_text()) for folder in compiled_folders()]
+    return [_read(folder) for folder in compiled_folders()]
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "topology.json").read_text())

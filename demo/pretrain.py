@@ -19,11 +19,13 @@ from components.dataset.label_map import LabelMap
 from components.detectors import augmentation
 from components.detectors.detector import Batch
 from components.detectors.od_api.ssd import SsdDetector
-from components.detectors.od_api.zoo_entry import read_config
+from components.detectors.od_api.zoo_entry import CHECKPOINT, read_config
 from components.detectors.recipe import Recipe
 from components.detectors.training import fit
+from components.errors import ConfigError
 from demo.scenes import CLASSES, OLD, SIZE, WEAK, scene
 
+OWN = Path(__file__).resolve().parent / "model"
 MAX_BOXES = 6
 RARE_CLASS_DRAWS = 8.0
 PHASES = (
@@ -81,6 +83,8 @@ def batches(
 
 def main(folder: Path) -> None:
     """Trains, and writes the zoo entry beside the `pipeline.config` that is there."""
+    if folder.resolve() != OWN and (folder / CHECKPOINT).exists():
+        raise ConfigError(f"{folder / CHECKPOINT}: it would be overwritten; name another folder.")
     tf.random.set_seed(0)
     config_text = (folder / "pipeline.config").read_text()
     detector = SsdDetector(read_config(folder), LabelMap(CLASSES))

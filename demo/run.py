@@ -8,17 +8,22 @@ import json
 import os
 import sys
 import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from components.errors import ClassLiftError
 from demo.scenes import write_demo_data
 from pipelines import airflow
 from pipelines.compile import compile_config
-from pipelines.config import load_config
+from pipelines.config import Config, load_config
+from pipelines.faults import exit_code_of
 from pipelines.run_node import VERBOSE_VARIABLE, read_topology, run_values
+from pipelines.running import HOLDER_VARIABLE, RUNS, running
 from pipelines.summary import render, render_times, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
+LOG = "airflow.log"
 
 
 def main() -> int:
@@ -35,37 +40,43 @@ def main() -> int:
     def show(line: str) -> None:
         print(f"{time.monotonic() - started:6.1f} s  {line}", flush=True)
 
-    try:
-        config = load_config(arguments.config)
-        show("writing scenes of handwritten digits")
-        show("written" if write_demo_data(config.data_root) else "they are there already")
-        show("compiling the pipeline")
-        compiled = compile_config(config)
-        run_values(read_topology(compiled), arguments.parameters)
-        show("preparing Airflow's database")
-        home = config.work / "airflow"
-        airflow.migrate(home)
-        runs = config.work / "runs"
-        before = set(runs.iterdir()) if runs.exists() else set()
-        log = config.work / "airflow.log"
-        code = airflow.run_dag(
-            f"classlift_retrain_{config.name}",
-            json.loads(arguments.parameters),
-            home,
-            log,
-            show,
-            arguments.verbose,
+    return exit_code_of(lambda: _demo(arguments, show))
+
+
+def _demo(arguments: argparse.Namespace, show: Callable[[str], None]) -> int:
+    config = load_config(arguments.config)
+    show("writing scenes of handwritten digits")
+    show("written" if write_demo_data(config.data_root) else "they are there already")
+    show("compiling the pipeline")
+    topology = read_topology(compile_config(config))
+    run_values(topology, arguments.parameters)
+    os.environ[HOLDER_VARIABLE] = holder = f"demo {uuid.uuid4()}"  # Airflow chooses a run's id
+    with running(topology, holder, show):
+        code, run_id = _run(config, json.loads(arguments.parameters), show, arguments.verbose)
+    if code or run_id is None:
+        print(
+            f"\nclasslift: the run failed; Airflow's whole log: {config.work / LOG}",
+            file=sys.stderr,
         )
-        new = set(runs.iterdir()) - before if runs.exists() else set()
-        if code or not new:
-            print(f"\nclasslift: the run failed; Airflow's whole log: {log}", file=sys.stderr)
-            return code or 1
-        summary = summarise(config.work, config.name, new.pop().name)
-    except ClassLiftError as error:
-        print(f"classlift: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"\n{render_times(summary)}\n\n{render(summary)}\n\n{time.monotonic() - started:.0f} s")
+        return code or 1
+    summary = summarise(config.work, config.name, run_id)
+    print(f"\n{render_times(summary)}\n\n{render(summary)}\n")
+    show("done")
     return 0
+
+
+def _run(
+    config: Config, parameters: dict[str, Any], show: Callable[[str], None], verbose: bool
+) -> tuple[int, str | None]:
+    """The exit code of Airflow, and the id that it gave to the run; None if it began none."""
+    show("preparing Airflow's database")
+    home, runs = config.work / "airflow", config.work / RUNS
+    airflow.migrate(home)
+    before = set(runs.iterdir())
+    dag = f"classlift_retrain_{config.name}"
+    code = airflow.run_dag(dag, parameters, home, config.work / LOG, show, verbose)
+    new = [run.name for run in set(runs.iterdir()) - before if run.is_dir()]
+    return code, new[0] if new else None
 
 
 if __name__ == "__main__":

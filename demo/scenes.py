@@ -12,7 +12,7 @@ Digit 8 is the weak class: the pre-trained model saw few scans of it, rarely.
 
 import argparse
 import json
-import shutil
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +22,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from components import own_folders
+from pipelines.faults import exit_code_of
 
 SIZE = 128  # pixels, both sides
 CLASSES = tuple(str(digit) for digit in range(10))
@@ -282,12 +285,13 @@ def write_split(split: Split, folder: Path, count: int | None = None, workers: i
 def write_demo_data(root: Path) -> bool:
     """Writes the demo's four splits under `root`; does nothing when they are there.
 
-    Returns whether anything was written.
+    Returns whether anything was written. Raises ConfigError, and touches nothing, when there is
+    something else.
     """
     stamp = root / "VERSION"
     if stamp.exists() and stamp.read_text() == str(VERSION):
         return False
-    shutil.rmtree(root, ignore_errors=True)
+    own_folders.clear(root, own_folders.DEMO_DATA)
     for split, count in ((OLD, REPLAYED), (NEW, None), (EVAL, None), (TEST, None)):
         write_split(split, root / split.name, count)
     stamp.write_text(str(VERSION))
@@ -297,4 +301,6 @@ def write_demo_data(root: Path) -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Write the demo's data.")
     parser.add_argument("root", type=Path, help="folder to write, e.g. build/demo/data")
-    write_demo_data(parser.parse_args().root)
+    arguments = parser.parse_args()
+
+    sys.exit(exit_code_of(lambda: write_demo_data(arguments.root) and 0))

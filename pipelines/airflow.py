@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from components import own_folders
 from components.errors import EXIT_OK, ConfigError
 from components.progress import MARK
 from pipelines.nodes import LONGEST_RUN_ID
@@ -97,7 +98,10 @@ def migrate(home: Path) -> None:
 
     What the home holds is closed to others first, for an older version left it open.
     """
+    is_ours = not home.exists() or not any(home.iterdir()) or (home / "airflow.cfg").exists()
     make_private(home)
+    if is_ours and not own_folders.is_own(home, own_folders.AIRFLOW):
+        own_folders.write_mark(home, {"what": own_folders.AIRFLOW, "note": own_folders.NOTE})
     _prepare(home, "db", "migrate")
 
 

@@ -11,18 +11,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components import own_folders
 from components.bundle import Bundle
 from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
 from components.dataset.writers import WRITERS, new_folder, require_new
 from components.detectors.backends import ENVIRONMENTS, backend_of
-from components.errors import EXIT_OK, EXIT_PERMANENT, ClassLiftError, ConfigError, DataError
+from components.errors import EXIT_OK, EXIT_PERMANENT, ConfigError, DataError
 from components.progress import without_stderr
 from components.recall_gate.settings import GateSettings
 from components.text import printable, shown
 from pipelines import airflow
+from pipelines.claims import claim
 from pipelines.compile import compile_all, compile_config
-from pipelines.config import load_config
+from pipelines.config import Config, load_config
+from pipelines.faults import exit_code_of
 from pipelines.local_runner import run_pipeline
 from pipelines.parent import PARENT_VARIABLE, die_with_parent
 from pipelines.run_node import VERBOSE_VARIABLE
@@ -40,11 +43,7 @@ def main() -> int:
         die_with_parent()
     if getattr(arguments, "verbose", False):
         os.environ[VERBOSE_VARIABLE] = "1"
-    try:
-        return int(arguments.command(arguments))
-    except ClassLiftError as error:
-        _to_stderr(f"classlift: {error}")
-        return error.exit_code
+    return exit_code_of(lambda: int(arguments.command(arguments)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -247,12 +246,19 @@ def _config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="e.g. configs/digits.yaml")
 
 
+def _claimed(arguments: argparse.Namespace) -> Config:
+    """The config that a command writes for, whose folders are its own."""
+    config = load_config(arguments.config)
+    claim(config.name, config.path, config.work, config.serving, _to_stderr)
+    return config
+
+
 def _run(arguments: argparse.Namespace) -> int:
     parameters = dict(_assignment(text) for text in arguments.set)
     config = load_config(arguments.config)
     out = sys.stderr if arguments.json else sys.stdout
     print("compiling the pipeline", file=out, flush=True)
-    compiled = compile_config(config)
+    compiled = compile_config(config, in_airflow=config.path.parent == ROOT / "configs")
     run_id = datetime.datetime.now(datetime.UTC).strftime("local__%Y%m%dT%H%M%S%f")
     code = run_pipeline(
         compiled,
@@ -313,7 +319,7 @@ def _report(arguments: argparse.Namespace) -> int:
 def _push(arguments: argparse.Namespace) -> int:
     from pipelines.override import push_anyway
 
-    config = load_config(arguments.config)
+    config = _claimed(arguments)
     _say(push_anyway(config, arguments.by, arguments.reason, arguments.run))
     return EXIT_OK
 
@@ -321,7 +327,7 @@ def _push(arguments: argparse.Namespace) -> int:
 def _rollback(arguments: argparse.Namespace) -> int:
     from pipelines.rollback import roll_back
 
-    config = load_config(arguments.config)
+    config = _claimed(arguments)
     destination = roll_back(config, arguments.by, arguments.reason, arguments.to)
     record = Bundle(destination).provenance()["rollback_of"]
     _to_stderr(f"served again: version {record['version']}, in place of {record['replaced']}")
@@ -334,7 +340,7 @@ def _watch(arguments: argparse.Namespace) -> int:
     from pipelines.watch import watch
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    found = watch(load_config(arguments.config), _to_stderr)
+    found = watch(_claimed(arguments), _to_stderr)
     classes = found.record["classes"]
     if arguments.json:
         extra = {"fell": fallen(classes), "is_new": found.is_new, "page": str(found.page)}
@@ -366,10 +372,12 @@ def _data_arrived(arguments: argparse.Namespace) -> int:
 def _validate(arguments: argparse.Namespace) -> int:
     from components.data_validator.validate import REPORT, validate
 
+    own_folders.require_own(arguments.report, own_folders.VALIDATION)  # before the work, not after
     if arguments.fix:
-        require_new(arguments.fix)  # before the work, not after
+        require_new(arguments.fix)
     snapshot, labels = _read(arguments)
     suspicions = _suspicions(arguments.model, snapshot) if arguments.model else []
+    own_folders.make(arguments.report, own_folders.VALIDATION)
     findings = validate(
         snapshot, labels, None, 0, arguments.report, _to_stderr, suspicions=suspicions
     )
@@ -412,6 +420,7 @@ def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path
 
     changes = repair(snapshot, labels, folder.resolve(), _to_stderr)
     repaired = take_snapshot([Source((folder / ANNOTATIONS).resolve())], _to_stderr)
+    own_folders.make(report / "repaired", own_folders.VALIDATION)
     findings = validate(repaired, labels, None, 0, report / "repaired", _to_stderr)
     critical = [finding for finding in findings if finding.severity == "critical"]
     for finding in critical:
@@ -445,6 +454,7 @@ def _diagnose(arguments: argparse.Namespace) -> int:
 
     if not 0 < arguments.precision < 1:
         raise ConfigError(f"--precision {arguments.precision:g}: it must lie between 0 and 1.")
+    own_folders.require_own(arguments.report, own_folders.DIAGNOSIS)
     os.environ.update(ENVIRONMENTS[backend_of(arguments.model) or "od_api"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _to_stderr("loading TensorFlow")
@@ -470,6 +480,8 @@ def _diagnose(arguments: argparse.Namespace) -> int:
         arguments.label_map,
         _to_stderr,
     )
+    note = {"what": own_folders.DIAGNOSIS, "note": own_folders.NOTE}
+    own_folders.write_mark(arguments.report, note)
     if arguments.json:
         print(json.dumps(facts))
         return EXIT_OK

@@ -5,19 +5,25 @@ python -m pipelines.compile configs/digits.yaml
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from components import own_folders
 from components.dataset.label_map import LabelMap
-from components.errors import ClassLiftError, ConfigError
+from components.dataset.paths import replacing
+from components.errors import EXIT_OK, ConfigError
 from components.text import printable
 from pipelines.bindings import RuntimeValues, bind
+from pipelines.claims import claim, claim_compiled, compiled_for, require_compiled_free
 from pipelines.config import METADATA_VARIABLE, Config, load_config
-from pipelines.nodes import IR, NODES, ON_GPU, TOPOLOGY
+from pipelines.faults import exit_code_of
+from pipelines.nodes import IN_AIRFLOW, IR, NODES, ON_GPU, TOPOLOGY
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA, SERVED = "schema.pbtxt", "models.config"
@@ -29,28 +35,37 @@ def main() -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Compile a config to TFX's IR and a topology.")
     parser.add_argument("config", type=Path, help="e.g. configs/digits.yaml")
-    try:
-        write_compiled(load_config(parser.parse_args().config))
-    except ClassLiftError as error:
-        print(f"classlift: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    parser.add_argument("--not-in-airflow", action="store_true", help="no DAG is made of it")
+    arguments = parser.parse_args()
+
+    def compile_it() -> int:
+        write_compiled(load_config(arguments.config), not arguments.not_in_airflow)
+        return EXIT_OK
+
+    return exit_code_of(compile_it)
 
 
-def compile_config(config: Config) -> Path:
+def compile_config(config: Config, in_airflow: bool = True) -> Path:
     """Compiles a config unless its compiled form is current; returns the folder it lies in.
 
-    In a process of its own, for TensorFlow talks while it is imported. Raises ConfigError when
-    that process fails, with what it said.
+    In a process of its own, for TensorFlow talks while it is imported. in_airflow: whether the
+    config gets DAGs; one that has some keeps them.
+
+    Raises ConfigError when another config has its name or one of its folders, see
+    `pipelines.claims`, or when that process fails, with what it said.
     """
-    folder = compiled_folder(config)
+    folder = claim_folders(config)
     topology = folder / TOPOLOGY
-    if topology.exists() and json.loads(topology.read_text())["stamp"] == _stamp(
-        config, _versions(config)
-    ):
-        return folder
+    if topology.exists():
+        now = json.loads(topology.read_text())
+        in_airflow = in_airflow or now.get(IN_AIRFLOW, True)
+        if (now["stamp"], now.get(IN_AIRFLOW)) == (_stamp(config, _versions(config)), in_airflow):
+            return folder
     result = subprocess.run(
-        [sys.executable, "-m", "pipelines.compile", str(config.path)],
+        [
+            *(sys.executable, "-m", "pipelines.compile", str(config.path)),
+            *([] if in_airflow else ["--not-in-airflow"]),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -64,25 +79,83 @@ def compile_config(config: Config) -> Path:
     return folder
 
 
+def claim_folders(config: Config) -> Path:
+    """Makes the folders of a config its own; returns that of its compiled form.
+
+    Raises ConfigError when one is another config's, or the name is.
+    """
+    folder = compiled_folder(config)
+    require_compiled_free(folder, config.name, config.path)  # before anything is made
+    claim(config.name, config.path, config.work, config.serving)
+    claim_compiled(folder, config.name, config.path)
+    return folder
+
+
 def compile_all() -> None:
-    """Compiles every config in configs/, and writes for TF Serving which models they push."""
+    """Compiles every config in configs/, and writes for TF Serving which models they push.
+
+    Compiled forms of other configs, which were removed or tried once, are removed: their DAGs go.
+    """
+    _own_root()
     lines = []
-    for path in sorted((ROOT / "configs").glob("*.yaml")):
-        print(f"compiling {path.relative_to(ROOT)}", flush=True)
-        config = load_config(path)
+    configs = [load_config(path) for path in sorted((ROOT / "configs").glob("*.yaml"))]
+    _require_apart(configs)
+    for folder in compiled_root().glob("*"):
+        owner = compiled_for(folder)
+        if owner is not None and owner not in [config.path for config in configs]:
+            print(f"removing {folder}: {owner} is not in configs/", flush=True)
+            own_folders.remove(folder, own_folders.COMPILED)
+    for config in configs:
+        print(f"compiling {config.path.relative_to(ROOT)}", flush=True)
         compile_config(config)
         name, serving = json.dumps(config.name), json.dumps(str(config.serving))
         lines.append(
             f'  config {{ name: {name} base_path: {serving} model_platform: "tensorflow" }}\n'
         )
-    compiled_root().mkdir(parents=True, exist_ok=True)
     _replace(compiled_root() / SERVED, f"model_config_list {{\n{''.join(lines)}}}\n")
 
 
-def write_compiled(config: Config) -> None:
-    """Writes `pipeline.json`, `topology.json` and `schema.pbtxt`, and makes the metadata store."""
-    folder, versions = compiled_folder(config), _versions(config)
-    folder.mkdir(parents=True, exist_ok=True)
+def _own_root() -> None:
+    """Marks the folder of all compiled forms as ours.
+
+    Raises ConfigError when it has a list for TF Serving and nothing that ClassLift compiled.
+    """
+    root = compiled_root()
+    if own_folders.is_own(root, own_folders.ALL_COMPILED):
+        return
+    if (root / SERVED).exists() and not any(compiled_for(folder) for folder in root.glob("*")):
+        raise ConfigError(
+            f"{root / SERVED}: ClassLift did not write this file, and would overwrite it; move it "
+            "away, or name another folder in CLASSLIFT_COMPILED."
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    note = "ClassLift may remove the folders in here that have a file like this."
+    own_folders.write_mark(root, {"what": own_folders.ALL_COMPILED, "note": note})
+
+
+def _require_apart(configs: Sequence[Config]) -> None:
+    """Raises ConfigError when two configs have one name, or folders that contain one another."""
+    for one, other in itertools.combinations(configs, 2):
+        if one.name == other.name:
+            raise ConfigError(
+                f"{one.path} and {other.path} have the same name ({one.name}); give one of them "
+                "another name."
+            )
+        for key, folder in (("work", one.work), ("serving", one.serving)):
+            for its, place in (("work", other.work), ("serving", other.serving)):
+                if folder.is_relative_to(place) or place.is_relative_to(folder):
+                    raise ConfigError(
+                        f"{key} of {one.path} ({folder}) and {its} of {other.path} ({place}) are "
+                        "the same or contain one another; give each config folders of its own."
+                    )
+
+
+def write_compiled(config: Config, in_airflow: bool = True) -> None:
+    """Writes `pipeline.json`, `topology.json` and `schema.pbtxt`, and makes the metadata store.
+
+    Raises ConfigError as `compile_config` does.
+    """
+    folder, versions = claim_folders(config), _versions(config)
     fixed = {
         "backend": config.backend,
         "code_version": versions["code"],
@@ -94,6 +167,8 @@ def write_compiled(config: Config) -> None:
         "name": config.name,
         "config": str(config.path),
         "work": str(config.work),
+        "serving": str(config.serving),
+        IN_AIRFLOW: in_airflow,
         "fixed": fixed,
         "airflow": config.airflow,
         "parameters": config.parameter_schemas(),
@@ -130,7 +205,8 @@ def _stamp(config: Config, versions: dict[str, str]) -> str:
     """Changes when anything does that the compiled pipeline depends on."""
     pipelines = hash_files(sorted((ROOT / "pipelines").glob("*.py")), ROOT)
     metadata = os.environ.get(METADATA_VARIABLE)
-    parts = [config.path.read_text(), str(ROOT), versions, pipelines, metadata]
+    path = str(config.path)
+    parts = [path, config.path.read_text(), str(ROOT), versions, pipelines, metadata]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -186,9 +262,8 @@ def curated_schema(label_map: LabelMap) -> Any:
 
 def _replace(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(text)
 
 
 if __name__ == "__main__":

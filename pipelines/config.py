@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,8 @@ class Config:
 def load_config(path: Path) -> Config:
     """Reads a config; its relative paths are below the project's root, wherever it is called from.
 
-    Raises ConfigError when the file can't be read, a key is unknown or a value is out of range.
+    Raises ConfigError when the file can't be read, a key is unknown, a value is out of range, or a
+    folder that is written to and another one contain one another.
     """
     raw = read_yaml(path, "the config", MAX_BYTES, ConfigError)
     try:
@@ -246,11 +248,57 @@ def load_config(path: Path) -> Config:
         },
         watch=_watch(raw["watch"], root, label_map, path) if "watch" in raw else None,
     )
+    _require_apart(config)
     try:
         check(config.defaults, config.parameter_schemas())  # what needs the classes of the model
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return config
+
+
+def _require_apart(config: Config) -> None:
+    """Raises ConfigError when a folder that runs write to and another folder contain one another.
+
+    Paths are resolved: what links hide is found too.
+    """
+    read = {"data.root": config.data_root, "model.path": config.model}
+    sources = {f"data.sources.{number}": source for number, source in enumerate(config.sources)}
+    if config.watch:
+        sources["watch.source"] = config.watch.source
+    for name, source in sources.items():
+        is_file = source.path.suffix == ".json" or source.path.is_file()
+        read[f"{name}.path"] = (source.path.parent if is_file else source.path).resolve()
+        if source.images:
+            read[f"{name}.images"] = source.images.resolve()
+    for name, folder, others in (
+        ("work", config.work, {"serving": config.serving, **read}),
+        ("serving", config.serving, read),
+    ):
+        for other, place in others.items():
+            how = _overlap(folder, place)
+            if how:
+                raise ConfigError(
+                    f"{config.path}: {name} ({folder}) {how} {other} ({place}); runs write to "
+                    f"{name}, so name two folders of which neither contains the other."
+                )
+
+
+def _overlap(folder: Path, other: Path) -> str | None:
+    """How a folder and another one contain one another, in words; None when they don't."""
+    if folder == other:
+        return "is the same folder as"
+    if folder.is_relative_to(other):
+        return "lies in"
+    return "contains" if other.is_relative_to(folder) else None
+
+
+def named_in(path: Path, key: str) -> Any:
+    """What a config file says for a key at its top, unchecked; None where it can't be read."""
+    try:
+        raw = read_yaml(path, "the config", MAX_BYTES, ConfigError)
+    except ConfigError:
+        return None
+    return raw.get(key) if isinstance(raw, Mapping) else None
 
 
 def _watch(record: dict[str, Any], root: Path, label_map: LabelMap, path: Path) -> Watch:

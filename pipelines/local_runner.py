@@ -11,7 +11,8 @@ from typing import Any
 
 from components.errors import EXIT_NOTHING_TO_DO, EXIT_OK
 from components.progress import MARK
-from pipelines.run_node import PARAMETERS_VARIABLE, read_topology, run_values
+from pipelines.run_node import PARAMETERS_VARIABLE, read_topology, run_folder, run_values
+from pipelines.running import running
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,14 +27,26 @@ def run_pipeline(
     """Runs all nodes, each in its own process; stops at the first that fails.
 
     Returns the exit code of that node, or 0. What depends on a skipped node is skipped too. The
-    whole output of each node is kept in the run's folder.
+    whole output of each node is kept in the run's folder. Raises as `running` does.
     """
     topology = read_topology(compiled)
     run_values(topology, json.dumps(dict(parameters)))  # refuse wrong values before any work
+    with running(topology, run_id, show):
+        return _run_nodes(compiled, topology, run_id, parameters, show, verbose)
+
+
+def _run_nodes(
+    compiled: Path,
+    topology: dict[str, Any],
+    run_id: str,
+    parameters: Mapping[str, Any],
+    show: Callable[[str], None],
+    verbose: bool,
+) -> int:
     order = TopologicalSorter({n["id"]: n["upstream"] for n in topology["nodes"]}).static_order()
     upstream = {n["id"]: set(n["upstream"]) for n in topology["nodes"]}
-    logs = Path(topology["work"]) / "runs" / run_id
-    logs.mkdir(parents=True, exist_ok=True)
+    logs = run_folder(Path(topology["work"]), run_id)
+    logs.mkdir(exist_ok=True)
     skipped: set[str] = set()
     for node in order:
         if upstream[node] & skipped:

@@ -2,13 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.errors import ConfigError, EvaluationError
+from components.errors import ConfigError, EvaluationError, UnavailableError
 from pipelines.config import METADATA_VARIABLE
 
 ADDRESS = re.compile(
@@ -52,48 +52,79 @@ def connection_to(work: Path) -> pb.ConnectionConfig:
 def initialise(connection: pb.ConnectionConfig) -> None:
     """Creates the tables once: two first connections at the same time can fail.
 
-    Raises ConfigError when a Postgres database can't be opened.
+    Raises ConfigError when a Postgres database can't be opened, else as `open_store`.
     """
     if connection.HasField("sqlite"):
         Path(connection.sqlite.filename_uri).parent.mkdir(parents=True, exist_ok=True)
     try:
         open_store(connection, read_only=False)
-    except RuntimeError as error:
+    except UnavailableError as error:
         if connection.HasField("sqlite"):
             raise
-        raise ConfigError(
-            f"The database that {METADATA_VARIABLE} names can't be opened: does it exist, is its "
-            "server up, is its password in PGPASSWORD or ~/.pgpass?"
-        ) from error
+        raise ConfigError(str(error)) from error
+
+
+def begin_anew(connection: pb.ConnectionConfig, report: Callable[[str], None]) -> None:
+    """Makes SQLite's file where it is gone, and says what was lost with it.
+
+    The compiled pipeline made it, and whoever runs next can't do without. Raises as `open_store`.
+    """
+    if connection.HasField("sqlite") and _is_gone(Path(connection.sqlite.filename_uri)):
+        report(
+            f"{connection.sqlite.filename_uri}: there is no ML Metadata, so they are begun anew. "
+            "Unless you put the old file back, these are lost: the history of runs and pushes, how "
+            "often the test set was used, and what the cache would have answered."
+        )
+        initialise(connection)
+
+
+def _is_gone(database: Path) -> bool:
+    return not database.exists() or database.stat().st_size == 0
 
 
 def open_store(
     connection: pb.ConnectionConfig, read_only: bool = True
 ) -> metadata_store.MetadataStore:
-    """Opens a metadata store; read_only guards SQLite alone."""
+    """Opens a metadata store; read_only guards SQLite alone.
+
+    Raises EvaluationError when SQLite's file can't be read, and UnavailableError when another
+    process writes to it all the time, or a Postgres database can't be opened.
+    """
     config = pb.ConnectionConfig()
     config.CopyFrom(connection)
     if read_only and config.HasField("sqlite"):
         config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
-    return metadata_store.MetadataStore(config)
+    try:
+        return metadata_store.MetadataStore(config)
+    except RuntimeError as error:
+        if not config.HasField("sqlite"):
+            raise UnavailableError(
+                f"The database that {METADATA_VARIABLE} names can't be opened: does it exist, is "
+                "its server up, is its password in PGPASSWORD or ~/.pgpass?"
+            ) from error
+        place, reason = config.sqlite.filename_uri, _reason(str(error))
+        if "locked" in reason:
+            raise UnavailableError(f"{place}: another process writes to it ({reason}).") from None
+        raise EvaluationError(
+            f"{place}: ML Metadata can't be read ({reason}); put it back, or move it away."
+        ) from None
+
+
+def _reason(said: str) -> str:
+    """What SQLite said, without the query that it said it to."""
+    return said.removeprefix("Error when executing query: ").partition(" query:")[0]
 
 
 def open_existing(
     connection: pb.ConnectionConfig, read_only: bool = True
 ) -> metadata_store.MetadataStore:
-    """As `open_store`; raises EvaluationError when there is no store, or it can't be read."""
-    place = METADATA_VARIABLE
-    if connection.HasField("sqlite"):
-        place = connection.sqlite.filename_uri
-        if not Path(place).exists():
-            raise EvaluationError(f"{place}: there is no ML Metadata.")
+    """As `open_store`; raises EvaluationError whatever the reason, also when there is none yet."""
+    if connection.HasField("sqlite") and _is_gone(Path(connection.sqlite.filename_uri)):
+        raise EvaluationError(f"{connection.sqlite.filename_uri}: there is no ML Metadata.")
     try:
         return open_store(connection, read_only)
-    except RuntimeError as error:
-        reason = str(error).partition(" query:")[0]
-        raise EvaluationError(
-            f"{place}: ML Metadata can't be read ({reason}); put it back, or move it away."
-        ) from None
+    except UnavailableError as error:
+        raise EvaluationError(str(error)) from None
 
 
 def nodes_done(store: metadata_store.MetadataStore, pipeline: str, run_id: str) -> set[str]:

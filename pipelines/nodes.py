@@ -7,6 +7,9 @@ LONGEST_RUN_ID = 200
 """Characters, all of one byte: file systems and ML Metadata take names of 255, and before a run id
 Airflow puts words of its own in some."""
 
+IN_AIRFLOW = "in_airflow"
+"""Of a topology: whether DAGs are made of it."""
+
 LIGHT, TENSORFLOW, DETECTOR = "light", "tensorflow", "detector"
 """Profiles: without TensorFlow and Beam (one second, not eight), with, as the backend needs."""
 

@@ -37,9 +37,11 @@ from components.reading import parse_json
 from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
 from components.text import printable
 from pipelines import nodes
-from pipelines.nodes import IR, LONGEST_RUN_ID, TOPOLOGY
+from pipelines.faults import explain
+from pipelines.nodes import IN_AIRFLOW, IR, LONGEST_RUN_ID, TOPOLOGY
 from pipelines.parameters import check
 from pipelines.parent import die_with_parent
+from pipelines.running import RUNS, running
 
 STARTED = time.monotonic()
 PARAMETERS_VARIABLE, VERBOSE_VARIABLE = "CLASSLIFT_PARAMETERS", "CLASSLIFT_VERBOSE"
@@ -66,14 +68,16 @@ def main() -> int:
     begin(arguments.node)
     try:
         topology = read_topology(arguments.compiled)
-        run_folder(Path(topology["work"]), arguments.run_id)
+        folder = run_folder(Path(topology["work"]), arguments.run_id)
         parameters = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))
         node = next((n for n in topology["nodes"] if n["id"] == arguments.node), None)
         if node is None:
             known = ", ".join(n["id"] for n in topology["nodes"])
             raise PipelineError(f"There is no node {arguments.node!r}; there are: {known}.")
         _prepare_imports(node["profile"], topology["fixed"]["backend"])
-        return _run(arguments.compiled, topology, node, arguments.run_id, parameters)
+        with running(topology, arguments.run_id, say, arguments.node):
+            folder.mkdir(exist_ok=True)
+            return _run(arguments.compiled, topology, node, arguments.run_id, parameters)
     except ClassLiftError as error:
         say(f"stopped: {error}")
         return error.exit_code
@@ -81,17 +85,24 @@ def main() -> int:
         say("stopped by SIGTERM; its outputs were removed")
         return EXIT_TERMINATED
     except Exception as error:  # the border of the process: everything else is worth a retry
+        explained = explain(error)
+        if explained:
+            say(f"stopped: {explained[0]}")
+            return explained[1]
         print(printable(traceback.format_exc(), keep="\n"), file=sys.stderr)
         say(f"failed: {type(error).__name__}: {error}")
         return EXIT_RETRY
 
 
 def read_topology(compiled: Path) -> dict[str, Any]:
-    """The topology of a compiled config. Raises ConfigError when it is not there."""
+    """The topology of a compiled config. Raises ConfigError when it is not there, or outdated."""
     path = compiled / TOPOLOGY
     if not path.is_file():
         raise ConfigError(f"{path}: there is no compiled pipeline; run `classlift compile` first.")
-    return json.loads(path.read_text())
+    topology: dict[str, Any] = json.loads(path.read_text())
+    if IN_AIRFLOW not in topology:
+        raise ConfigError(f"{path}: another version compiled it; run `classlift compile` again.")
+    return topology
 
 
 def run_values(topology: dict[str, Any], text: str) -> dict[str, Any]:
@@ -147,6 +158,7 @@ def _run(
     connection = deployment.metadata_connection_config.database_connection_config
     mlmd = metadata.Metadata(connection)
 
+    classlift_metadata.begin_anew(connection, say)
     store = classlift_metadata.open_store(connection)
     missing = set(node["upstream"]) - classlift_metadata.nodes_done(store, topology["name"], run_id)
     if missing:
@@ -160,7 +172,7 @@ def _run(
 
     class NodeLauncher(launcher.Launcher):
         def _run_executor(self, execution_info: Any) -> Any:
-            _clear_outputs(execution_info)
+            _clear_outputs(execution_info, Path(topology["work"]) / "pipeline")
             return super()._run_executor(execution_info)
 
     info = NodeLauncher(
@@ -190,7 +202,6 @@ def _run(
     elif name == "Pusher":
         code = _pushed(artifacts, cached)
     folder = run_folder(Path(topology["work"]), run_id)
-    folder.mkdir(parents=True, exist_ok=True)
     if name == "RecallGate":
         evaluation = next(a for a in artifacts if a.type == "ModelEvaluation")
         _publish(Path(evaluation.uri), folder / EVALUATION)
@@ -214,7 +225,7 @@ def run_folder(work: Path, run_id: str) -> Path:
             f"The run id {run_id[:80]!r}... has {len(run_id)} characters, and names folders and "
             f"records that hold at most {LONGEST_RUN_ID}: start the run with a shorter one."
         )
-    return work / "runs" / run_id
+    return work / RUNS / run_id
 
 
 def _publish(evaluation: Path, folder: Path) -> None:
@@ -231,13 +242,18 @@ def _fingerprint(config: Path) -> str:
     return fingerprint(load_config(config).sources)
 
 
-def _clear_outputs(execution_info: Any) -> None:
-    """Removes what an attempt that was killed left in the output folders, which TFX reuses."""
+def _clear_outputs(execution_info: Any, root: Path) -> None:
+    """Removes what an attempt that was killed left in the output folders, which TFX reuses.
+
+    root: of all outputs, which carries our mark; nothing is removed elsewhere.
+    """
     from tfx.dsl.io import fileio
 
     for artifacts in execution_info.output_dict.values():
         for artifact in artifacts:
             if fileio.exists(artifact.uri):
+                if not Path(artifact.uri).resolve().is_relative_to(root.resolve()):
+                    raise PipelineError(f"{artifact.uri}: an output that is not below {root}.")
                 remove = fileio.rmtree if fileio.isdir(artifact.uri) else fileio.remove
                 remove(artifact.uri)
 

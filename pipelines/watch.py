@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components import own_folders
 from components.bundle import Bundle
 from components.data_validator.validate import REPORT, require_no_critical, validate
 from components.dataset.snapshot import Snapshot, take_snapshot
@@ -84,7 +85,7 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Waits until no other process has the folder: memory and series are for one at a time."""
-    folder.mkdir(parents=True, exist_ok=True)
+    own_folders.make(folder, own_folders.WATCH)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -93,6 +94,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _require_sound(
     snapshot: Snapshot, labels: list[str], folder: Path, report: Callable[[str], None]
 ) -> None:
+    own_folders.make(folder, own_folders.VALIDATION)
     require_no_critical(validate(snapshot, labels, None, 0, folder, report), folder)
 
 

@@ -43,16 +43,24 @@ class Project:
     def compiled(self) -> Path:
         return self.folder / "compiled"
 
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
     def verdict(self) -> dict[str, Any]:
-        return json.loads((self.folder / "verdict.json").read_text())
+        return json.loads((self.work / "verdict.json").read_text())
 
     def versions(self) -> list[str]:
         served = self.folder / "served"
-        return sorted(p.name for p in served.iterdir()) if served.exists() else []
+        return sorted(p.name for p in served.glob("[!.]*"))
+
+    def runs(self) -> list[str]:
+        return sorted(p.name for p in (self.work / "runs").glob("[!.]*"))
 
     def outcomes(self) -> dict[str, str]:
         """What became of each node in the latest run."""
-        latest = max((self.folder / "runs").iterdir(), key=lambda run: run.stat().st_mtime)
+        runs = [self.work / "runs" / name for name in self.runs()]
+        latest = max(runs, key=lambda run: run.stat().st_mtime)
         records = [json.loads(path.read_text()) for path in latest.glob("*.json")]
         return {record["node"]: record["outcome"] for record in records}
 
@@ -66,7 +74,7 @@ def clean_environment() -> dict[str, str]:
 def make_project(folder: Path, name: str) -> Project:
     """The demo's config with its own folders."""
     document = yaml.safe_load((ROOT / "configs" / "digits.yaml").read_text())
-    document |= {"name": name, "work": str(folder), "serving": str(folder / "served")}
+    document |= {"name": name, "work": str(folder / "work"), "serving": str(folder / "served")}
     document["data"]["root"] = str(folder / "data")
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(document))

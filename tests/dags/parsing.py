@@ -58,7 +58,9 @@ print("\\n" + json.dumps(states))
 
 def write_topology(compiled: Path, name: str, **parts: Any) -> None:
     """The topology of the demo's config with another name and, of `Config`, other parts."""
-    config = replace(load_config(ROOT / "configs" / "digits.yaml"), name=name, **parts)
+    folders = {key: compiled.parent / name / key for key in ("work", "serving")}
+    config = load_config(ROOT / "configs" / "digits.yaml")
+    config = replace(config, name=name, **{**folders, **parts})
     before: list[str] = []
     nodes = []
     for node in NODES:  # one after the other

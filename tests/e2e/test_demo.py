@@ -36,13 +36,13 @@ def test_it_says_what_it_does(demo):
         assert re.search(rf"^ *\d+\.\d s  {node}: (done|skipped) in ", result.stdout, re.MULTILINE)
     assert re.search(r"Trainer: step \d+/\d+, .*images/s, \d+ s left", result.stdout)
     assert re.search(r"^8 +\d+ +0\.\d{3} .* lifted <$", result.stdout, re.MULTILINE)
-    assert str(project.folder / "report.html") in result.stdout
+    assert str(project.work / "report.html") in result.stdout
     assert "Traceback" not in result.stdout
 
 
 def test_the_report_needs_no_network(demo):
     project, _ = demo
-    html = (project.folder / "report.html").read_text()
+    html = (project.work / "report.html").read_text()
     assert len(html) < 2_000_000
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert "url(http" not in html
@@ -78,7 +78,7 @@ def test_the_lineage_of_the_pushed_model(demo):
     words = ["pipelines.cli", "lineage", "--config", str(project.config)]
     result = project.command(*words)
     assert result.returncode == 0, result.stdout
-    [run] = [path.name for path in (project.folder / "runs").iterdir()]
+    [run] = project.runs()
     assert re.search(rf"^  run +{re.escape(run)}$", result.stdout, re.MULTILINE)
     assert re.search(r"^  verdict +push$", result.stdout, re.MULTILINE)
     assert project.verdict()["snapshot"] in result.stdout
@@ -115,7 +115,7 @@ def test_a_harmful_recipe_is_refused_and_the_push_skipped(demo):
     assert verdict["pushed"] is None
     assert verdict["test_uses"] == 2
     assert project.versions() == versions
-    database = sqlite3.connect(project.folder / "airflow" / "airflow.db")
+    database = sqlite3.connect(project.work / "airflow" / "airflow.db")
     states = database.execute(
         "select ti.state from task_instance ti join dag_run r on r.run_id = ti.run_id "
         "where ti.task_id = 'Pusher' order by r.id desc limit 1"
@@ -143,7 +143,7 @@ def test_a_person_may_push_it_all_the_same(demo):
     assert (verdict["verdict"], verdict["override"]["verdict"]) == ("refuse", "refuse")
     provenance = json.loads((destination / "assets.extra" / "provenance.json").read_text())
     assert provenance["override"] == verdict["override"]
-    metadata = sqlite3.connect(project.folder / "metadata.db")
+    metadata = sqlite3.connect(project.work / "metadata.db")
     [recorded] = metadata.execute(
         "select p.string_value from ExecutionProperty p join Execution e on e.id = p.execution_id "
         "join Type t on t.id = e.type_id where t.name = 'ClassLiftOverride' and p.name = 'reason'"

@@ -81,6 +81,7 @@ class Runs:
 
     @property
     def store(self) -> MetadataStore:
+        self.config.work.mkdir(exist_ok=True)
         return open_store(connection_to(self.config.work), read_only=False)
 
     def push(self, run_id: str, version: int) -> Path:

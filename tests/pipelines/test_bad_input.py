@@ -68,7 +68,7 @@ def test_damaged_data_stop_the_run_with_one_sentence(small, labels, damage, word
     assert all(word in sentence for word in words), sentence
     assert set(small.outcomes()) == {"DatasetSnapshot"}  # nothing after it was started
     assert small.versions() == []
-    assert (small.folder / "validation" / "findings.json").exists()
+    assert (small.work / "validation" / "findings.json").exists()
 
 
 INJECTIONS = [
@@ -110,7 +110,7 @@ def test_wrong_assignments_are_refused(small, assignment, sentence):
     [
         ('{"stepps": 1}', "no run parameter 'stepps'"),
         ('{"steps": "many"}', "Invalid input for param steps: 'many'"),
-        ("not json", "is not valid JSON"),
+        ("not json", "CLASSLIFT_PARAMETERS: not valid JSON"),
         ("[]", "must be a JSON object"),
         ("[" * 100_000, "is nested too deeply"),
     ],

@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,70 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_a_missing_config_is_named():
     with pytest.raises(ConfigError, match=r"nowhere.yaml: the config can't be read"):
         load_config(Path("nowhere.yaml"))
+
+
+def with_links(folder: Path) -> None:
+    """Folders, and links that hide where they are."""
+    for name in ("data/eval/images", "other", "runs", "elsewhere/jpg"):
+        (folder / name).mkdir(parents=True)
+    (folder / "link to data").symlink_to(folder / "data")
+    (folder / "data" / "link to runs").symlink_to(folder / "runs")
+
+
+APART = {"work": "runs", "serving": "served", "root": "data"}
+
+
+@pytest.mark.parametrize(
+    ("places", "sentence"),
+    [
+        ({"work": "data"}, "work ({0}/data) is the same folder as data.root ({0}/data)"),
+        ({"work": "data/runs"}, "work ({0}/data/runs) lies in data.root ({0}/data)"),
+        ({"root": "runs/data"}, "work ({0}/runs) contains data.root ({0}/runs/data)"),
+        ({"work": "link to data/runs"}, "work ({0}/data/runs) lies in data.root"),
+        ({"root": "."}, "work ({0}/runs) lies in data.root ({0})"),
+        ({"serving": "runs/served"}, "work ({0}/runs) contains serving ({0}/runs/served)"),
+        ({"serving": "runs"}, "work ({0}/runs) is the same folder as serving"),
+        ({"work": "served/runs"}, "work ({0}/served/runs) lies in serving ({0}/served)"),
+        ({"serving": "data/served"}, "serving ({0}/data/served) lies in data.root ({0}/data)"),
+        ({"model": "runs/model"}, "work ({0}/runs) contains model.path ({0}/runs/model)"),
+        ({"model": "served/1"}, "serving ({0}/served) contains model.path ({0}/served/1)"),
+        ({"source": "../runs/eval.json"}, "work ({0}/runs) is the same folder as data.sources.0"),
+        ({"source": "link to runs"}, "work ({0}/runs) is the same folder as data.sources.0.path"),
+        ({"source": "{0}/other/a.json", "work": "other/runs"}, "work ({0}/other/runs) lies in"),
+        ({"images": "{0}/elsewhere/jpg", "serving": "elsewhere"}, "data.sources.0.images ({0}/"),
+        ({"watch": "{0}/fresh", "work": "fresh/runs"}, "lies in watch.source.path ({0}/fresh)"),
+    ],
+)
+def test_folders_that_are_written_to_are_apart_from_all_others(tmp_path, places, sentence):
+    with_links(tmp_path)
+    model = tmp_path / places.get("model", "model")
+    model.mkdir(parents=True)
+    shutil.copy(ROOT / "demo" / "model" / "label_map.pbtxt", model)
+    folders = {**APART, **places}
+    source = {"path": folders.get("source", "eval").format(tmp_path)}
+    if "images" in folders:
+        source["images"] = folders["images"].format(tmp_path)
+    document = {
+        **DIGITS,
+        **{key: str(tmp_path / folders[key]) for key in ("work", "serving")},
+        "model": {"path": str(model)},
+        "data": {"root": str(tmp_path / folders["root"]), "sources": [source]},
+    }
+    if "watch" in folders:
+        document["watch"] = {**WATCH, "source": {"path": folders["watch"].format(tmp_path)}}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert sentence.format(tmp_path) in str(error.value)
+    assert "name two folders of which neither contains the other" in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_folders_beside_one_another_are_apart(tmp_path):
+    document = {**DIGITS, "work": str(tmp_path / "data2"), "serving": str(tmp_path / "dat")}
+    document["data"] = {**DIGITS["data"], "root": str(tmp_path / "data")}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_config(path).work == tmp_path / "data2"

@@ -79,6 +79,6 @@ def test_a_run_on_postgres_leaves_no_password_anywhere(postgres, tmp_path):
     dump = postgres.run("pg_dump", address.rpartition("/")[2])
     assert "DatasetSnapshot" in dump
     assert postgres.password not in dump
-    assert not (tmp_path / "metadata.db").exists()
+    assert not (tmp_path / "work" / "metadata.db").exists()
     files = [path for path in tmp_path.rglob("*") if path.suffix in {".json", ".yaml", ".log"}]
     assert not [path for path in files if postgres.password in path.read_text()]

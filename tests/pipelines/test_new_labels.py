@@ -52,6 +52,7 @@ def test_says_so_when_there_is_no_snapshot(runs, monkeypatch, capsys):
         "name": runs.config.name,
         "work": str(runs.config.work),
         "airflow": {"min_new_objects": 1},
+        "in_airflow": True,
         "parameters": runs.config.parameter_schemas(),
         "defaults": runs.config.defaults,
     }

@@ -1,0 +1,213 @@
+"""Whose a folder is: the `work`, the `serving` and the compiled form of a config are its alone.
+
+The mark of such a folder names the config that made it. Another config that names the same folder
+is refused, wherever it is started. A claim holds while the file that it names is there and still
+names the folder; so a config may be moved or renamed, and the folder goes with it.
+"""
+
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from components import own_folders
+from components.errors import ConfigError
+from pipelines.nodes import NODES, TOPOLOGY
+
+WORK, SERVING, NAME = "work", "serving", "name"
+"""Keys of a config whose values no two configs share."""
+
+METADATA = "metadata.db"
+FILES = (METADATA, "verdict.json", "report.html", "relabel.html", "airflow.log")
+"""What is written directly into `work`."""
+
+_KEEPS = (
+    "Folder of the ClassLift config that is named here, and of no other. What ClassLift may remove "
+    "in it has a file like this of its own; nothing else in it is ever removed."
+)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """How a folder in `work` looks that a version made which did not mark its folders yet.
+
+    purpose: as in its mark. paths: a pattern that each path in it, relative and at most two names
+    long, has to match. needed: what has to be there.
+    """
+
+    purpose: str
+    paths: str
+    needed: tuple[str, ...] = ()
+
+    def made(self, folder: Path) -> bool:
+        """Whether the content proves that ClassLift made it."""
+        found = [*folder.glob("*"), *folder.glob("*/*")]
+        return all(
+            re.fullmatch(self.paths, path.relative_to(folder).as_posix()) for path in found
+        ) and all((folder / name).exists() for name in self.needed)
+
+
+_MEMORY = Earlier(
+    own_folders.MEMORY, r"(parts|last|draft)(/[^/]+)?|\.?splits\.parquet.*", ("parts",)
+)
+_VALIDATION = Earlier(
+    own_folders.VALIDATION,
+    r"report\.html|findings\.json|relabel\.json|data_docs(/[^/]+)?",
+    ("report.html", "findings.json", "data_docs"),
+)
+EARLIER = {
+    "pipeline": Earlier(own_folders.OUTPUTS, rf"({'|'.join(NODES)})(/[^/]+)?"),
+    "memory": _MEMORY,
+    "validation": _VALIDATION,
+    "checkpoints": Earlier(own_folders.CHECKPOINTS, r"\.?[0-9a-f]{32}\.npz(\.[0-9a-f]{32})?"),
+    "features": Earlier(own_folders.FEATURES, r"lock|\.?index\.json.*|[0-9]+\.npy", ("lock",)),
+    "runs": Earlier(own_folders.RUNS, r"[^/]+(/(\w+\.(json|log)|evaluation))?"),
+    "airflow": Earlier(own_folders.AIRFLOW, r"[^/]+(/[^/]+)?", ("airflow.cfg",)),
+    "watch": Earlier(
+        own_folders.WATCH,
+        r"\.lock|\.?series\.jsonl.*|watch\.html|(validation|memory)(/[^/]+)?",
+        (".lock",),
+    ),
+    "watch/validation": _VALIDATION,
+    "watch/memory": _MEMORY,
+}
+"""The folders that runs make in `work`."""
+
+_COMPILED = Earlier(
+    own_folders.COMPILED, r"(pipeline|topology|schema)\.(json|pbtxt|tmp)", (TOPOLOGY,)
+)
+
+
+def claim(
+    name: str, config: Path, work: Path, serving: Path, report: Callable[[str], None] = print
+) -> None:
+    """Makes `work` and `serving` folders of this config, unless they are already.
+
+    name: of the config; config: its file.
+
+    Raises ConfigError, and touches nothing, when one is another config's, or when runs would write
+    to `work` where something is that ClassLift did not make.
+    """
+    _require_free(work, WORK, config)
+    _require_free(serving, SERVING, config)
+    for found, purpose in _earlier(work):
+        own_folders.write_mark(found, {"what": purpose, "note": own_folders.NOTE})
+        report(f"{found}: made by an earlier version; now it is marked")
+    for folder, key in ((work, WORK), (serving, SERVING)):
+        _take(folder, {"what": key, NAME: name, "config": str(config), "note": _KEEPS}, report)
+
+
+def claim_compiled(
+    folder: Path, name: str, config: Path, report: Callable[[str], None] = print
+) -> None:
+    """Makes a folder for compiled pipelines this config's, as `claim` does; its key is the name."""
+    require_compiled_free(folder, name, config)
+    facts = {"what": own_folders.COMPILED, NAME: name, "config": str(config)}
+    _take(folder, {**facts, "note": own_folders.NOTE}, report)
+
+
+def require_compiled_free(folder: Path, name: str, config: Path) -> None:
+    """Raises ConfigError when `claim_compiled` would."""
+    _require_free(folder, NAME, config, name)
+    if not own_folders.is_own(folder, own_folders.COMPILED) and not _COMPILED.made(folder):
+        own_folders.require_own(folder, own_folders.COMPILED)
+
+
+def compiled_for(folder: Path) -> Path | None:
+    """The config that a folder was compiled for; None for one that ClassLift did not make.
+
+    One that an earlier version made is marked.
+    """
+    if own_folders.mark_of(folder) is None and _COMPILED.made(folder):
+        topology = json.loads((folder / TOPOLOGY).read_text())
+        claim_compiled(folder, topology[NAME], Path(topology["config"]), lambda _: None)
+    mark = own_folders.mark_of(folder)
+    return Path(mark["config"]) if mark and mark["what"] == own_folders.COMPILED else None
+
+
+def _require_free(folder: Path, key: str, config: Path, name: str = "") -> None:
+    """Raises ConfigError when a folder is no folder, or another config's."""
+    what = own_folders.COMPILED if key == NAME else key
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ConfigError(f"{config}: {key}: {folder} is no folder; name one.")
+    mark = own_folders.mark_of(folder)
+    if mark is None:
+        return
+    if mark.get("what") != what:
+        raise ConfigError(
+            f"{config}: {key}: {folder} is where ClassLift keeps its {mark.get('what')}; name "
+            "another folder."
+        )
+    other = Path(mark.get("config", ""))
+    if other != config and other.is_file() and _names(other, key, name or folder):
+        raise ConfigError(
+            f"{config} and {other} have the same {key} ({name or folder}), and no two configs "
+            f"share one: give one of them another {key}, or remove the config that is no longer "
+            "in use."
+        )
+
+
+def _names(config: Path, key: str, value: str | Path) -> bool:
+    """Whether a config still names a folder, or has a name; True where it can't be read."""
+    from pipelines.config import ROOT, named_in
+
+    said = named_in(config, key)
+    if not isinstance(said, str):
+        return True
+    return said == value if isinstance(value, str) else (ROOT / said).resolve() == value
+
+
+def _take(folder: Path, facts: dict[str, str], report: Callable[[str], None]) -> None:
+    mark = own_folders.mark_of(folder)
+    if mark and all(mark.get(key) == facts[key] for key in (NAME, "config")):
+        return
+    if mark and mark.get("config") != facts["config"]:
+        report(
+            f"{folder}: was of {mark.get('config')}, which is gone or names another one now; it "
+            f"goes to {facts['config']}"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    own_folders.write_mark(folder, facts)
+
+
+def _earlier(work: Path) -> list[tuple[Path, str]]:
+    """The folders in an unmarked `work` that an earlier version made, with their purposes.
+
+    Raises ConfigError for what we did not make where runs would write.
+    """
+    if not work.is_dir() or own_folders.mark_of(work) is not None:
+        return []
+    found = []
+    for name, earlier in EARLIER.items():
+        folder = work / name
+        if own_folders.mark_of(folder) is not None:
+            continue
+        if folder.is_dir() and any(folder.iterdir()) and earlier.made(folder):
+            found.append((folder, earlier.purpose))
+        else:
+            own_folders.require_own(folder, earlier.purpose)
+    database = work / METADATA
+    if own_folders.OUTPUTS in [purpose for _, purpose in found] or _is_ml_metadata(database):
+        return found
+    strange = [work / name for name in FILES if os.path.lexists(work / name)]
+    if strange:
+        raise ConfigError(
+            f"{strange[0]}: runs write a file of this name, and ClassLift did not make the one "
+            "that is there; nothing was touched. Move it away, or name another `work`."
+        )
+    return found
+
+
+def _is_ml_metadata(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            query = "SELECT 1 FROM sqlite_master WHERE name = 'MLMDEnv'"
+            return database.execute(query).fetchone() is not None
+    except sqlite3.Error:
+        return False

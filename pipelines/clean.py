@@ -1,0 +1,66 @@
+"""`make clean`: removes what runs left in `build/`, and nothing else.
+
+    python -m pipelines.clean
+
+Removed is what carries our mark, see `components.own_folders`. What is served stays, and so does
+whatever else somebody put there; both are named.
+"""
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from components import own_folders
+from components.errors import EXIT_OK
+from components.locks import alone
+from pipelines.claims import FILES, SERVING, WORK
+from pipelines.compile import SERVED
+from pipelines.faults import exit_code_of
+from pipelines.running import LOCK, RUNS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_DIRECT = {WORK: FILES, own_folders.ALL_COMPILED: (SERVED,)}
+"""Folders in which not all is ours, with our files in them."""
+
+
+def clean(build: Path, report: Callable[[str], None] = print) -> None:
+    """Removes what ClassLift made below a folder, but served versions.
+
+    Raises UnavailableError, and removes nothing, when a run of a config goes on there.
+    """
+    purposes = {}
+    for path in build.rglob(own_folders.MARK):
+        mark = own_folders.mark_of(path.parent)
+        if mark is not None:
+            purposes[path.parent] = mark["what"]
+    with ExitStack() as stack:
+        for folder, what in purposes.items():
+            if what == WORK and (folder / RUNS).is_dir():
+                stack.enter_context(alone(folder / RUNS / LOCK, "make clean"))
+        for folder in sorted(purposes, reverse=True):  # what lies in another one comes first
+            what = purposes[folder]
+            if what == SERVING:
+                report(f"kept: {folder}, which is served; remove it to begin with your own model")
+            elif what in _DIRECT:
+                for name in (*_DIRECT[what], own_folders.MARK):
+                    (folder / name).unlink(missing_ok=True)
+            else:
+                own_folders.remove(folder, what)
+    for folder in sorted(build.rglob("*/"), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    for path in sorted(build.glob("*")):
+        if not path.is_dir() or not any(path.rglob(own_folders.MARK)):
+            report(f"kept: {path}, which ClassLift did not make")
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    clean(ROOT / "build")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,95 @@
+"""Faults of the machine as sentences: a full disk, a folder that is read-only, damaged metadata."""
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+
+from components.errors import EXIT_PERMANENT, EXIT_RETRY, ClassLiftError
+from components.text import printable
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+_SAID = {
+    "No space left on device": errno.ENOSPC,
+    "Disk quota exceeded": errno.EDQUOT,
+    "database or disk is full": errno.ENOSPC,
+    "Read-only file system": errno.EROFS,
+    "attempt to write a readonly database": errno.EROFS,
+    "Permission denied": errno.EACCES,
+}
+"""What libraries say that do not pass the number of the fault on."""
+
+
+def exit_code_of(command: Callable[[], int]) -> int:
+    """Runs a command; prints the sentence of what stops it, and returns its exit code.
+
+    Raises what is a fault of the program.
+    """
+    try:
+        return command()
+    except ClassLiftError as error:
+        print(f"classlift: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:  # the border of the process
+        explained = explain(error)
+        if explained is None:
+            raise
+        print(f"classlift: {printable(explained[0])}", file=sys.stderr)
+        return explained[1]
+
+
+def explain(error: BaseException) -> tuple[str, int] | None:
+    """A sentence and an exit code for an error; None for one that is a fault of the program.
+
+    The errors that it came of are looked at too: a runner may have wrapped it.
+    """
+    for cause in _causes(error):
+        number = _number(cause)
+        where = f"{file}: " if (file := _file(cause)) else ""
+        if number in _NO_SPACE:
+            said = os.strerror(number)
+            return f"{where}the disk is full ({said}); make room and try again.", EXIT_RETRY
+        if number in _FORBIDDEN:
+            return (
+                f"{where}this user may not write there ({os.strerror(number)}); check owner and "
+                "mode of the folder, and whether its disk is mounted read-only.",
+                EXIT_PERMANENT,
+            )
+        if _is_of_metadata(cause):
+            return (
+                f"ML Metadata can't be read or written ({cause}); if its database is damaged, put "
+                "it back or move it away.",
+                EXIT_RETRY,
+            )
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    now: BaseException | None = error
+    while now is not None and id(now) not in seen:
+        seen.add(id(now))
+        yield now
+        now = now.__cause__ or (None if now.__suppress_context__ else now.__context__)
+
+
+def _file(error: BaseException) -> str | None:
+    """The file that an error is about; of a copy of many, the first that could not be written."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        return str(error.args[0][0][1])
+    return getattr(error, "filename", None)
+
+
+def _number(error: BaseException) -> int | None:
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        text = str(error)
+        number = next((found for words, found in _SAID.items() if words in text), None)
+    return number
+
+
+def _is_of_metadata(error: BaseException) -> bool:
+    module = sys.modules.get("ml_metadata.errors")
+    return module is not None and isinstance(error, module.StatusError)

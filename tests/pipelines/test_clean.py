@@ -1,0 +1,64 @@
+"""`make clean` removes what carries our mark, and nothing of a user's."""
+
+import json
+
+import pytest
+
+from components import own_folders
+from components.errors import UnavailableError
+from pipelines.clean import clean
+from pipelines.running import running
+from tests.components.test_own_folders import content_of
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def build(tmp_path):
+    """A folder in which a run has been, and a user."""
+    build = tmp_path / "build"
+    config = tmp_path / "a.yaml"
+    folders = {"work": build / "a" / "state", "serving": build / "a" / "serving"}
+    config.write_text(json.dumps({key: str(folder) for key, folder in folders.items()}))
+    topology = {"name": "a", "config": str(config), **{k: str(v) for k, v in folders.items()}}
+    with running(topology, "run 1", node="Trainer"):
+        pass
+    for name in ("state/report.html", "state/pipeline/Trainer/model/1/x", "state/runs/run 1/x.log"):
+        (build / "a" / name).parent.mkdir(parents=True, exist_ok=True)
+        (build / "a" / name).write_text("ours")
+    own_folders.make(build / "a" / "data", own_folders.DEMO_DATA)
+    own_folders.make(build / "compiled" / "a", own_folders.COMPILED)
+    (build / "a" / "serving" / "7").mkdir()
+    (build / "a" / "serving" / "7" / "saved_model.pb").write_text("served")
+    for name in ("a/state/notes.txt", "a/state/mine/labels.json", "photos/1.jpg", "plan.md"):
+        (build / name).parent.mkdir(parents=True, exist_ok=True)
+        (build / name).write_text("a user's")
+    (build / "a" / "data" / "link").symlink_to(build / "photos")
+    return build, topology
+
+
+def test_what_is_ours_goes_and_what_is_a_users_or_served_stays(build):
+    folder, _ = build
+    said: list[str] = []
+    clean(folder, said.append)
+    assert set(content_of(folder)) == {
+        "a/serving/.classlift",
+        "a/serving/7/saved_model.pb",
+        "a/state/notes.txt",
+        "a/state/mine/labels.json",
+        "photos/1.jpg",
+        "plan.md",
+    }
+    assert not (folder / "compiled").exists()
+    assert sorted(line.split(",")[0] for line in said) == [
+        f"kept: {folder / name}" for name in ("a/serving", "photos", "plan.md")
+    ]
+
+
+def test_nothing_is_removed_under_a_run(build):
+    folder, topology = build
+    before = content_of(folder / "a" / "data") | content_of(folder / "a" / "state" / "pipeline")
+    with running(topology, "run 2"), pytest.raises(UnavailableError, match="run run 2 of a"):
+        clean(folder)
+    after = content_of(folder / "a" / "data") | content_of(folder / "a" / "state" / "pipeline")
+    assert after == before
