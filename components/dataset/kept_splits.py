@@ -4,6 +4,7 @@ An image that a served model was trained on must never be among those that judge
 split each image is in stands in `WORK/memory`; where that is lost, the served versions know it.
 """
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,13 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.dataset.checksums import text_of
 from components.dataset.paths import replacing
+from components.errors import DataError
 from components.serving_folder import ENTRY, served_versions
 
 FILE = "splits.parquet"
 """Of the memory, of a snapshot, of examples and, below `assets.extra`, of a served version."""
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("image_id", "sha256", "split", "group")])
+
+_SUM = b"classlift_sha256"
+_ROW_GROUP = 20_000  # rows; what a Parquet writer holds in memory
 
 
 def hand_on(source: Path, folder: Path) -> None:
@@ -53,19 +59,58 @@ def restore(serving: Path, memory: Path, report: Callable[[str], None]) -> None:
         )
         return
     with replacing(memory / FILE) as draft:
-        pq.write_table(found, draft)
+        write(found, draft)
     report(
         f"{memory / FILE}: there is no memory of splits; those of {found.num_rows} images were "
         f"restored from served versions ({_listed(told)})"
     )
 
 
+def write(splits: pa.Table, path: Path) -> None:
+    """Writes splits with a checksum of what they say, which copies of the file carry too."""
+    splits = splits.combine_chunks().replace_schema_metadata({_SUM: _checksum(splits)})
+    pq.write_table(splits, path, row_group_size=_ROW_GROUP)
+
+
+def remembered(path: Path) -> pa.Table:
+    """The splits that images were given before, none where there is no file.
+
+    They are no cache, and never guessed: nothing else knows what no model may be judged by. Raises
+    DataError when they are damaged.
+    """
+    if not path.exists():
+        return SCHEMA.empty_table()
+    found = _read(path)
+    if found is None:
+        raise DataError(
+            f"{path}: the memory of splits is damaged, without which images of train could come to "
+            "test: put a copy of it back, or remove it, and what served versions carry of it "
+            f"({ENTRY}/{FILE}) is taken."
+        )
+    return found
+
+
 def _read(path: Path) -> pa.Table | None:
-    """The splits in a file; None where there is none that can be read."""
+    """The splits in a file; None where there is none, or not what was written."""
     try:
-        return pq.read_table(path).select(SCHEMA.names).cast(SCHEMA)
-    except (OSError, KeyError, pa.ArrowException):
+        table = pq.read_table(path)
+        splits = table.select(SCHEMA.names).cast(SCHEMA)
+        splits.validate(full=True)
+    except (OSError, KeyError, ValueError, pa.ArrowException):
         return None
+    total = (table.schema.metadata or {}).get(_SUM)
+    # Those of earlier versions have none.
+    return splits if total in (None, _checksum(splits)) else None
+
+
+def _checksum(splits: pa.Table) -> bytes:
+    """SHA-256 of the texts of all columns and of their lengths."""
+    digest = hashlib.sha256()
+    for name in SCHEMA.names:
+        texts = splits[name].combine_chunks()
+        digest.update(pc.fill_null(pc.binary_length(texts), -1).to_numpy().tobytes())
+        digest.update(text_of(texts))
+    return digest.hexdigest().encode()
 
 
 def _listed(versions: Sequence[int], shown: int = 5) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.dataset.checksums import checksum, damage, seal, write_checksums
 from components.dataset.formats import FORMATS
 from components.dataset.images import TURNED, UPRIGHT, ImageFacts, Known, probe_all
 from components.dataset.labels import Labels, Shard
@@ -16,7 +17,7 @@ from components.dataset.media import file_of
 from components.dataset.paths import State, replacing, state
 from components.dataset.schema import BOXES
 
-_STATE = [(name, pa.int64()) for name in ("size", "mtime_ns", "inode")]
+_STATE = [(name, pa.int64()) for name in ("size", "mtime_ns", "ctime_ns", "inode")]
 _FACTS = [
     ("sha256", pa.string()),
     ("width", pa.int32()),
@@ -47,6 +48,7 @@ PART_BOXES = pa.schema(
 KNOWN = "known.parquet"
 """The images of all parts of the last snapshot, for shards whose labels have changed."""
 
+_KNOWN_SUMS = "known.sums"
 _KNOWN = pa.schema([("uri", pa.string()), *_STATE, *_FACTS])
 if [name for name, _ in _FACTS] != [field.name for field in fields(ImageFacts)]:
     raise TypeError("the columns of a part are the fields of ImageFacts")
@@ -62,8 +64,17 @@ def read_shard(shard: Shard, folder: Path) -> None:
         for i, (found, facts) in zip(labels.images, looks, strict=True)
     ]
     _write(folder / f"{shard.key}.boxes.parquet", _boxes(labels))
-    # Written last: a part with its images is whole.
     _write(folder / f"{shard.key}.images.parquet", _table(images, PART_IMAGES))
+    # Written last: a part with its checksums is whole.
+    seal(folder, _files(shard.key), _sums(shard.key))
+
+
+def _files(key: str) -> tuple[str, str]:
+    return f"{key}.boxes.parquet", f"{key}.images.parquet"
+
+
+def _sums(key: str) -> str:
+    return f"{key}.sums"
 
 
 def _boxes(labels: Labels) -> pa.Table:
@@ -82,7 +93,8 @@ def _known(path: Path, uris: list[str]) -> Known:
         return {}
     rows = pq.read_table(path, filters=[("uri", "in", uris)], use_threads=False)
     found = zip(*(rows[name].to_pylist() for name in _KNOWN.names), strict=True)
-    return {row[0]: (row[1:4], ImageFacts(*row[4:])) for row in found}
+    end = 1 + len(_STATE)
+    return {row[0]: (row[1:end], ImageFacts(*row[end:])) for row in found}
 
 
 def _write(path: Path, table: pa.Table) -> None:
@@ -90,10 +102,24 @@ def _write(path: Path, table: pa.Table) -> None:
         pq.write_table(table, draft)
 
 
+def forget_damaged(folder: Path, shards: Sequence[Shard]) -> int:
+    """Removes what is no longer what was written; the number of files and parts that were."""
+    count = 0
+    for shard in shards:
+        path = folder / _sums(shard.key)
+        if path.exists() and damage(folder, _files(shard.key), path.name):
+            path.unlink()
+            count += 1
+    if (folder / KNOWN).exists() and damage(folder, [KNOWN], _KNOWN_SUMS):
+        (folder / KNOWN).unlink()
+        count += 1
+    return count
+
+
 def is_current(shard: Shard, folder: Path) -> bool:
     """Whether a shard was read, and none of its image files has changed since."""
     path = folder / f"{shard.key}.images.parquet"
-    if not path.exists():
+    if not (folder / _sums(shard.key)).exists():
         return False
     columns = ["uri", *[name for name, _ in _STATE]]
     images = pq.read_table(path, columns=columns, use_threads=False)
@@ -118,12 +144,16 @@ def read_part(key: str, folder: Path) -> tuple[pa.Table, pa.Table]:
 
 def keep_only(folder: Path, keys: Sequence[str]) -> None:
     """Remembers the images of these parts for the next snapshot, and forgets others."""
-    with replacing(folder / KNOWN) as draft, pq.ParquetWriter(draft, _KNOWN) as writer:
-        for key in keys:
-            path = folder / f"{key}.images.parquet"
-            writer.write_table(pq.read_table(path, columns=_KNOWN.names, use_threads=False))
-    for path in folder.glob("*.*.parquet"):
-        if path.name.split(".")[0] not in keys:
+    with replacing(folder / KNOWN) as draft:
+        with pq.ParquetWriter(draft, _KNOWN) as writer:
+            for key in keys:
+                path = folder / f"{key}.images.parquet"
+                writer.write_table(pq.read_table(path, columns=_KNOWN.names, use_threads=False))
+        # Before the file is there: killed in between, the one that is there is not taken.
+        write_checksums(folder / _KNOWN_SUMS, {KNOWN: [checksum(draft)]})
+    kept = {*keys, KNOWN.partition(".")[0]}
+    for path in folder.iterdir():
+        if path.suffix in (".parquet", ".sums") and path.name.partition(".")[0] not in kept:
             path.unlink()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.errors import DataError
 
-State = tuple[int, int, int]
+State = tuple[int, int, int, int]
 
 
 def inside(root: Path, relative: str, where: str) -> Path:
@@ -39,15 +39,15 @@ def _resolved(root: Path) -> Path:
 
 
 def state(path: str | Path) -> State:
-    """(size, mtime in ns, inode) of a file: while they stay, so does what it holds.
+    """(size, mtime and ctime in ns, inode) of a file: while they stay, so does what it holds.
 
-    All -1 when there is no such file.
+    The mtime can be set back by anyone, the ctime by nobody. All -1 when there is no such file.
     """
     try:
         found = os.stat(path)
     except (OSError, ValueError):
-        return -1, -1, -1
-    return found.st_size, found.st_mtime_ns, found.st_ino
+        return -1, -1, -1, -1
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 @contextmanager

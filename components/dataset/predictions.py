@@ -7,9 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.dataset.checksums import damage, seal
 from components.dataset.schema import BOXES, DETECTIONS
 from components.errors import EvaluationError
 
+_FILES = ("images.parquet", "boxes.parquet", "detections.parquet")
 _IMAGES = pa.schema([("image_id", pa.string())])
 
 
@@ -32,10 +34,17 @@ class Predictions:
         tables = {"images": images, "boxes": self.boxes, "detections": self.detections}
         for name, table in tables.items():
             pq.write_table(table, folder / f"{name}.parquet")
+        seal(folder, _FILES)
 
     @classmethod
     def read(cls, folder: Path) -> "Predictions":
         """Reads what `write` wrote. Raises EvaluationError when it is missing or damaged."""
+        damaged = damage(folder, _FILES)
+        if damaged:
+            raise EvaluationError(
+                f"{folder}: the predictions are damaged: {damaged}; remove the folder and run the "
+                "pipeline again."
+            )
         try:
             images, boxes, detections = (
                 pq.read_table(folder / f"{name}.parquet", schema=schema)

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components import own_folders
-from components.dataset import kept_splits, parts, schema
+from components.dataset import checksums, kept_splits, parts, schema
+from components.dataset.checksums import damage, seal, text_of
 from components.dataset.duplicates import Bits, hash_bits
 from components.dataset.formats import files_of, home_of, label_shards
 from components.dataset.paths import replacing, state
@@ -35,6 +36,7 @@ IMAGE_PROBLEMS = pa.schema(
     [(name, pa.string()) for name in ("image_id", "source", "problem", "severity")]
 )
 _BOXES_FILE = "boxes.parquet"
+_FILES = ("images.parquet", _BOXES_FILE, "image_problems.parquet", "snapshot.json")
 _ROW_GROUP = 20_000  # rows; what a Parquet writer holds in memory
 _BOX_COLUMNS = [name for name in schema.BOXES.names if name != "box_id"]
 
@@ -124,16 +126,27 @@ class Snapshot:
         pq.write_table(self.images, folder / "images.parquet", row_group_size=_ROW_GROUP)
         pq.write_table(self.problems, folder / "image_problems.parquet")
         (folder / "snapshot.json").write_text(json.dumps(self.facts(), indent=1))
+        seal(folder, _FILES)
 
     @classmethod
     def read(cls, folder: Path) -> "Snapshot":
-        """Reads what `write` wrote."""
-        images, boxes, problems = (
-            pq.read_table(folder / f"{name}.parquet")
-            for name in ("images", "boxes", "image_problems")
+        """Reads what `write` wrote. Raises DataError when it is missing or damaged."""
+        # Snapshots of earlier versions have no checksums.
+        damaged = damage(folder, _FILES) if (folder / checksums.FILE).exists() else None
+        if damaged is None:
+            try:
+                images, boxes, problems = (
+                    pq.read_table(folder / f"{name}.parquet")
+                    for name in ("images", "boxes", "image_problems")
+                )
+                facts = json.loads((folder / "snapshot.json").read_text())
+                return cls(images, boxes, problems, facts["content_hash"])
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+                damaged = " ".join(str(error).split())
+        raise DataError(
+            f"{folder}: the snapshot is damaged: {damaged}; remove the folder and run the pipeline "
+            "again."
         )
-        facts = json.loads((folder / "snapshot.json").read_text())
-        return cls(images, boxes, problems, facts["content_hash"])
 
 
 def take_snapshot(
@@ -169,13 +182,16 @@ def _take(
     folder.mkdir(exist_ok=True)
     if serving and any(source.split is None for source in sources):
         kept_splits.restore(serving, memory, report)
+    kept_splits.remembered(memory / kept_splits.FILE)  # before any work
     keys, changed = _read(sources, folder, report, options)
     name = hashlib.sha256(repr(list(zip(sources, keys, strict=True))).encode()).hexdigest()
     last = memory / "last"
     splits = memory / kept_splits.FILE
     if not changed and (last / name).exists() and splits.exists():
-        report("nothing has changed since the last snapshot")
-        return Snapshot.read(last)
+        if not damage(last, _FILES):
+            report("nothing has changed since the last snapshot")
+            return Snapshot.read(last)
+        report(f"{last}: the last snapshot is damaged, so it is made anew")
     draft = memory / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
@@ -196,6 +212,9 @@ def _read(
     """
     shards = [list(label_shards(s.path, s.format, s.images)) for s in sources]
     every = [shard for found in shards for shard in found]
+    damaged = parts.forget_damaged(folder, every)
+    if damaged:
+        report(f"{folder}: {damaged} of what was kept is damaged, and is read anew")
     missing = [shard for shard in every if not parts.is_current(shard, folder)]
     if missing:
         report(f"reading {len(missing)} of {len(every)} shards")
@@ -321,7 +340,7 @@ def _place(
     A split that a source gives stands; one that was given before stays, by the image's id or by
     its content.
     """
-    earlier = pq.read_table(path) if path.exists() else kept_splits.SCHEMA.empty_table()
+    earlier = kept_splits.remembered(path)
     known = pc.index_in(images["image_id"], value_set=earlier["image_id"])
     content = pc.if_else(pc.equal(images["sha256"], ""), None, images["sha256"])  # "": unreadable
     known = pc.coalesce(known, pc.index_in(content, value_set=earlier["sha256"]))
@@ -352,8 +371,7 @@ def _place(
     now = images.select(kept_splits.SCHEMA.names)
     gone = pc.invert(pc.is_in(earlier["image_id"], value_set=now["image_id"]))
     with replacing(path) as draft:
-        kept = pa.concat_tables([earlier.filter(gone), now])
-        pq.write_table(kept, draft, row_group_size=_ROW_GROUP)
+        kept_splits.write(pa.concat_tables([earlier.filter(gone), now]), draft)
     return images
 
 
@@ -368,7 +386,7 @@ def _bits(phashes: pa.ChunkedArray, keys: pa.ChunkedArray) -> Bits:
     unreadable = pc.equal(texts, "")
     own = [hashlib.sha256(k.encode()).hexdigest() for k in keys.filter(unreadable).to_pylist()]
     texts = pc.replace_with_mask(texts, unreadable, pa.array(own, pa.string()))
-    return hash_bits([str(_text_of(texts), "ascii")])
+    return hash_bits([str(text_of(texts), "ascii")])
 
 
 def _counts(images: pa.Table, boxes: pa.Table) -> Any:
@@ -400,16 +418,9 @@ def content_hash(images: pa.Table, boxes: pa.Table) -> str:
                 rows = pc.binary_length(rows) if is_text else rows
                 digest.update(rows.to_numpy(zero_copy_only=False).tobytes())
             for block in blocks if is_text else ():
-                digest.update(_text_of(column.take(block)))
+                digest.update(text_of(column.take(block)))
             release_unused()
     return digest.hexdigest()
-
-
-def _text_of(strings: pa.StringArray) -> memoryview:
-    """The bytes of all strings, one after the other, without an object for each."""
-    _, offsets, data = strings.buffers()
-    ends = np.frombuffer(offsets, np.int32)[[strings.offset, strings.offset + len(strings)]]
-    return memoryview(data or b"")[ends[0] : ends[1]]
 
 
 def fingerprint(sources: Iterable[Source]) -> str:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from components.dataset.predictions import Predictions
@@ -38,3 +39,21 @@ def test_missing_and_damaged_predictions_are_an_error(tmp_path):
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(EvaluationError, match="run the pipeline again"):
         Predictions.read(tmp_path)
+
+
+def test_no_flipped_bit_goes_unnoticed(tmp_path):
+    """Parquet alone reads most of them as other tables."""
+    Predictions.join([one(str(number), "car") for number in range(20)]).write(tmp_path)
+    files = [*tmp_path.iterdir()]
+    assert len(files) == 4
+    rng = np.random.default_rng(1)
+    for file in files:
+        whole = file.read_bytes()
+        for place in rng.integers(len(whole), size=50):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << rng.integers(8)
+            file.write_bytes(damaged)
+            with pytest.raises(EvaluationError, match="the predictions are damaged"):
+                Predictions.read(tmp_path)
+        file.write_bytes(whole)
+    assert len(Predictions.read(tmp_path).image_ids) == 40

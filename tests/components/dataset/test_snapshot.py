@@ -1,11 +1,13 @@
 import json
 import os
+import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
-from components.dataset import images, snapshot
+from components.dataset import images, kept_splits, snapshot
 from components.dataset.media import read_bytes
 from components.dataset.snapshot import Snapshot, Source, fingerprint, take_snapshot
 from components.errors import DataError
@@ -226,3 +228,110 @@ def test_a_broken_run_leaves_the_memory_usable(coco, tmp_path):
         take_snapshot([Source(path)], quiet, memory)
     path.write_text(good)
     assert take_snapshot([Source(path)], quiet, memory).content_hash == first.content_hash
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def remove(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "changed"),
+    [
+        ("last/images.parquet", cut, False),
+        ("last/boxes.parquet", flip, False),
+        ("last/image_problems.parquet", remove, False),
+        ("last/snapshot.json", flip, False),
+        ("last/checksums.json", cut, False),
+        ("parts/*.images.parquet", cut, False),
+        ("parts/*.images.parquet", flip, False),
+        ("parts/*.boxes.parquet", flip, False),
+        ("parts/*.boxes.parquet", remove, True),
+        ("parts/*.sums", flip, False),
+        ("parts/known.parquet", cut, True),
+        ("parts/known.parquet", flip, True),
+        ("parts/known.sums", remove, True),
+    ],
+)
+def test_a_damaged_memory_is_made_anew(coco, tmp_path, file, damage, changed):
+    path, memory = coco(), tmp_path / "memory"
+    take_snapshot([Source(path)], quiet, memory)
+    damage(next(iter(sorted(memory.glob(file)))))
+    if changed:  # another shard, for which what is known of the images is looked up
+        rewrite(path, lambda d: d["annotations"][0].update(bbox=[2, 3, 10, 20]))
+    said = []
+    found = take_snapshot([Source(path)], said.append, memory)
+    expected = take_snapshot([Source(path)], quiet)
+    assert found.content_hash == expected.content_hash
+    assert found.images.equals(expected.images)
+    assert found.boxes.to_pylist() == expected.boxes.to_pylist()
+    asked_for = not changed or "known" in file
+    assert sum(" damaged, " in line for line in said) == asked_for
+    again = []
+    take_snapshot([Source(path)], again.append, memory)
+    assert again == ["nothing has changed since the last snapshot"]
+
+
+@pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b"")])
+def test_damaged_splits_are_never_guessed(coco, tmp_path, damage):
+    """They alone know which images no model may be judged by."""
+    path, memory = coco(), tmp_path / "memory"
+    first = take_snapshot([Source(path)], quiet, memory)
+    kept = (memory / "splits.parquet").read_bytes()
+    damage(memory / "splits.parquet")
+    damaged = (memory / "splits.parquet").read_bytes()
+    for name in ("last", "parts"):
+        shutil.rmtree(memory / name)
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"splits.parquet: the memory of splits is damaged"):
+            take_snapshot([Source(path)], quiet, memory)
+        assert (memory / "splits.parquet").read_bytes() == damaged
+    (memory / "splits.parquet").write_bytes(kept)  # put back
+    assert take_snapshot([Source(path)], quiet, memory).content_hash == first.content_hash
+
+
+def test_no_flipped_bit_gives_other_splits(tmp_path):
+    path = tmp_path / "splits.parquet"
+    rows = [(f"image {i}", f"{i:064x}", ("train", "test")[i % 2], f"g{i}") for i in range(50)]
+    columns = zip(*rows, strict=True)
+    table = pa.table(dict(zip(kept_splits.SCHEMA.names, columns, strict=True)))
+    kept_splits.write(table, path)
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(1), 0
+    for place in rng.integers(len(whole), size=200):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            assert kept_splits.remembered(path).equals(table)  # what says nothing was hit
+        except DataError:
+            refused += 1
+    assert refused > 100
+
+
+def test_labels_that_change_in_place_are_noticed(tmp_path):
+    """The same size, mtime and inode: as a program that sets the times back leaves them."""
+    folder = tmp_path / "data"
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    (folder / "classes.txt").write_text("car\nbike\n")
+    Image.effect_noise((40, 30), 50).convert("RGB").save(folder / "images" / "a.jpg")
+    labels = folder / "labels" / "a.txt"
+    labels.write_text("0 0.5 0.5 0.2 0.2\n")
+    memory, before = tmp_path / "memory", fingerprint([Source(folder)])
+    take_snapshot([Source(folder)], quiet, memory)
+    found = labels.stat()
+    with labels.open("r+") as file:
+        file.write("1")
+    os.utime(labels, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert labels.stat().st_mtime_ns == found.st_mtime_ns
+    assert fingerprint([Source(folder)]) != before
+    assert take_snapshot([Source(folder)], quiet, memory).boxes["label"].to_pylist() == ["bike"]
