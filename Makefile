@@ -66,7 +66,7 @@ lock:  ## compile the locks anew from requirements/*.in
 	@python3 requirements/lock.py
 
 pretrained: environments  ## make the demo's pre-trained model anew (a quarter of an hour)
-	@TF_USE_LEGACY_KERAS=1 PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python $(ML) -m demo.pretrain demo/model
+	@$(ML) -m demo.pretrain demo/model
 
 clean:  ## remove what runs left in build/, but what is served; the environments stay
 	@if [ -x $(ML) ]; then $(ML) -m pipelines.clean; else echo "run make environments first"; exit 1; fi

@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks.comparison import ROOT, Entry, Setting, main
 from components.dataset.snapshot import Source
 from components.detectors import od_api
+from components.environment import restart_with
 
 WORK = ROOT / "build" / "bench-carla"
 TARGET, CLASSES = "bike", ("vehicle", "traffic_light", "bike", "traffic_sign", "motobike")
@@ -76,7 +77,6 @@ def divide(source: Path) -> None:
 
 def train_champion(folder: Path) -> None:
     """Writes a zoo entry: the demo's architecture for wider images and smaller objects."""
-    os.environ.update({**od_api.ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"})
     import tensorflow as tf
 
     from components.dataset.label_map import LabelMap
@@ -133,6 +133,7 @@ SETTING = Setting(
 )
 
 if __name__ == "__main__":
+    restart_with({**od_api.ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"})
     if not (WORK / "data").exists():
         divide(Path(os.environ["DATA"]))
     if not SETTING.model.exists():

@@ -12,6 +12,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from components.detectors import od_api
+from components.environment import restart_with
+
+if __name__ == "__main__":
+    restart_with(od_api.ENVIRONMENT)
+
 import numpy as np
 import tensorflow as tf
 

@@ -71,6 +71,11 @@ def clean_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in ours}
 
 
+def plain_shell() -> dict[str, str]:
+    """The environment of a user who has set nothing."""
+    return {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+
+
 def make_project(folder: Path, name: str) -> Project:
     """The demo's config with its own folders."""
     document = yaml.safe_load((ROOT / "configs" / "digits.yaml").read_text())
