@@ -148,7 +148,9 @@ def stock_loss(detector: SsdDetector, batch: Batch) -> tf.Tensor:
     model = detector._model
     model.provide_groundtruth(
         groundtruth_boxes_list=tf.unstack(batch.boxes),
-        groundtruth_classes_list=tf.unstack(tf.one_hot(batch.labels - 1, len(detector.label_map))),
+        groundtruth_classes_list=tf.unstack(
+            tf.one_hot(batch.labels - 1, detector.label_map.last_id)
+        ),
         groundtruth_weights_list=tf.unstack(batch.weights),
     )
     shapes = detector._shapes(BATCH)

@@ -256,7 +256,7 @@ def curated_schema(label_map: LabelMap) -> Any:
     schema = text_format.Parse(CURATED_SCHEMA.read_text(), schema_pb2.Schema())
     next(d for d in schema.string_domain if d.name == "classes").value.extend(label_map)
     label = next(f for f in schema.feature if f.name == "image/object/class/label")
-    label.int_domain.max = len(label_map)
+    label.int_domain.max = label_map.last_id
     return schema
 
 

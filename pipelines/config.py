@@ -11,11 +11,12 @@ from typing import Any
 import jsonschema
 
 from components.dataset.formats import FORMATS
-from components.dataset.label_map import LabelMap
+from components.dataset.label_map import LabelMap, shown
 from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Source
 from components.detectors.backends import NAMES as BACKENDS
-from components.errors import ConfigError
+from components.detectors.backends import label_map_of, require_model
+from components.errors import ClassLiftError, ConfigError
 from components.patterns import require_pattern
 from components.reading import MEGA, read_yaml
 from components.text import shorten
@@ -181,6 +182,7 @@ class Config:
     source_records: str
     min_target_boxes: int
     label_map: LabelMap
+    label_map_path: Path
     beam: tuple[str, ...]
     airflow: dict[str, Any]
     defaults: dict[str, Any]
@@ -213,14 +215,20 @@ def load_config(path: Path) -> Config:
         said = shorten(error.message, 300)
         raise ConfigError(f"{path}: {shorten(place, 300)}: {said}.") from None
     model = (ROOT / raw["model"]["path"]).resolve()
-    label_map_path = model / "label_map.pbtxt"
-    if not os.path.isfile(label_map_path):
-        raise ConfigError(f"{path}: model.path: {label_map_path} is missing.")
-    label_map = LabelMap.read(label_map_path)
-    if raw["target"] not in label_map:
+    backend = raw["model"].get("backend", "od_api")
+    if not os.path.isdir(model):
+        raise ConfigError(f"{path}: model.path: {model / 'label_map.pbtxt'} is missing.")
+    try:
+        require_model(backend, model)
+        label_map_path = label_map_of(backend, model)
+        label_map = LabelMap.read(label_map_path)
+    except ClassLiftError as error:
+        raise ConfigError(f"{path}: model.path: {error}") from None
+    target = label_map.renamed.get(raw["target"], raw["target"])
+    if target not in label_map:
         raise ConfigError(
-            f"{path}: target: {raw['target']!r} is no class of the model, which has: "
-            f"{', '.join(label_map)}."
+            f"{path}: target: {shown(raw['target'])} is no class of the model, which has: "
+            f"{label_map.instead_of(raw['target'])}."
         )
     data = raw["data"]
     for number, source in enumerate(data["sources"]):
@@ -234,16 +242,17 @@ def load_config(path: Path) -> Config:
         work=(ROOT / raw["work"]).resolve(),
         serving=(ROOT / raw["serving"]).resolve(),
         model=model,
-        backend=raw["model"].get("backend", "od_api"),
+        backend=backend,
         data_root=root,
         sources=tuple(Source.from_dict(record, root) for record in data["sources"]),
         source_records=json.dumps(data["sources"]),
         min_target_boxes=data.get("min_target_boxes", 10),
         label_map=label_map,
+        label_map_path=label_map_path,
         beam=tuple(raw.get("beam", LOCAL_OPTIONS)),
         airflow={name: given.get(name, value) for name, value in AIRFLOW_DEFAULTS.items()},
         defaults={
-            "target": raw["target"],
+            "target": target,
             **{name: given.get(name) for name in PARAMETERS},
         },
         watch=_watch(raw["watch"], root, label_map, path) if "watch" in raw else None,
@@ -307,8 +316,8 @@ def _watch(record: dict[str, Any], root: Path, label_map: LabelMap, path: Path) 
     for label, floor in record["floors"].items():
         if label not in label_map:
             raise ConfigError(
-                f"{path}: watch.floors: {label!r} is no class of the model, which has: "
-                f"{', '.join(label_map)}."
+                f"{path}: watch.floors: {shown(label)} is no class of the model, which has: "
+                f"{label_map.instead_of(label)}."
             )
         if not math.isfinite(floor):
             raise ConfigError(f"{path}: watch.floors.{label}: {floor} is no recall.")

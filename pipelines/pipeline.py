@@ -39,7 +39,7 @@ def build_pipeline(
         for name, value in vars(defaults).items()
     }
     code: dict[str, Any] = {"code_version": versions["code"]}
-    label_map = str(config.model / "label_map.pbtxt")
+    label_map = str(config.label_map_path)
 
     snapshot = DatasetSnapshot(
         sources=config.source_records,
@@ -47,6 +47,7 @@ def build_pipeline(
         memory=str(config.work / "memory"),
         serving_dir=str(config.serving),
         beam_options=json.dumps(config.beam),
+        renamed=json.dumps(dict(config.label_map.renamed)),
         fingerprint=values["fingerprint"],
         **code,
     )

@@ -60,7 +60,11 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
     with _alone(folder):
         records = series.read(folder / SERIES)
         snapshot = take_snapshot(
-            [config.watch.source], report, folder / "memory", beam_options=config.beam
+            [config.watch.source],
+            report,
+            folder / "memory",
+            beam_options=config.beam,
+            renamed=config.label_map.renamed,
         )
         known = series.find(records, versions[-1], snapshot.content_hash)
         if known:

@@ -31,5 +31,5 @@ def resolve_champion(
     if not pretrained.is_dir():
         raise ModelError(f"{pretrained}: there is no such folder; check `model.path`.")
     report("nothing is served yet: the champion is the pre-trained model; exporting it")
-    import_entry(load_detector(backend, pretrained), pretrained, saved_model)
+    import_entry(load_detector(backend, pretrained, report), pretrained, saved_model)
     return champion_name(versions, pretrained)

@@ -17,11 +17,11 @@ from components.class_diagnoser.diagnose import diagnose, labels_to_look_at, rea
 from components.class_diagnoser.recipes import choose_recipe
 from components.class_diagnoser.report import write_page
 from components.data_validator.suspicions import SHOWN, pictures
-from components.dataset.label_map import LabelMap
+from components.dataset.label_map import LabelMap, shown
 from components.dataset.media import read_bytes
 from components.dataset.predictions import Predictions
-from components.dataset.snapshot import Snapshot
-from components.detectors.backends import backend_of, load_detector
+from components.dataset.snapshot import Snapshot, with_names
+from components.detectors.backends import backend_of, label_map_of, load_detector
 from components.detectors.bundle import import_entry
 from components.errors import DataError, ModelError
 from components.metrics.matching import match
@@ -52,8 +52,12 @@ def diagnose_model(
     """
     backend = backend_of(model)
     labels = LabelMap.read(_label_map_of(model, backend, label_map))
+    target = labels.renamed.get(target, target)
+    snapshot = replace(snapshot, boxes=with_names(snapshot.boxes, labels.renamed))
     if target not in labels:
-        raise DataError(f"{model}: no class is called {target!r}; it has: {', '.join(labels)}.")
+        raise DataError(
+            f"{model}: no class is called {shown(target)}; it has: {labels.instead_of(target)}."
+        )
     if target not in _boxes(snapshot, "eval"):
         raise DataError(
             f"The images to judge by show no object of class {target}: label some, or give more "
@@ -93,9 +97,9 @@ def diagnose_model(
         if target in (doubt.label, doubt.detected)
     ]
     uris = dict(zip(*(snapshot.images[c].to_pylist() for c in ("image_id", "uri")), strict=True))
-    shown = pictures(doubts[:SHOWN], lambda image_id: read_bytes(uris[image_id]))
+    faces = pictures(doubts[:SHOWN], lambda image_id: read_bytes(uris[image_id]))
     folder.mkdir(parents=True, exist_ok=True)
-    write_page(folder / PAGE, facts, doubts, shown)
+    write_page(folder / PAGE, facts, doubts, faces)
     (folder / FACTS).write_text(json.dumps(facts, indent=1))
     return facts
 
@@ -116,10 +120,24 @@ def judged_on_the_rest(snapshot: Snapshot) -> Snapshot:
 
 
 def _label_map_of(model: Path, backend: str | None, label_map: Path | None) -> Path:
-    own = model / LABEL_MAP if backend else model / ENTRY / LABEL_MAP
-    if label_map is None and not own.is_file():
+    if label_map is not None:
+        return label_map
+    if backend is not None:
+        return label_map_of(backend, model)
+    own = model / ENTRY / LABEL_MAP
+    if not own.is_file():
         raise ModelError(f"{model}: {own.name} is missing; give its label map.")
-    return label_map or own
+    return own
+
+
+def _with_label_map(model: Path, label_map: Path, folder: Path) -> Path:
+    """A folder with links to a model's files, and another label map."""
+    folder.mkdir()
+    for path in model.iterdir():
+        if path.name != LABEL_MAP:
+            (folder / path.name).symlink_to(path.resolve())
+    shutil.copy(label_map, folder / LABEL_MAP)
+    return folder
 
 
 def _bundle(
@@ -131,7 +149,9 @@ def _bundle(
 ) -> Bundle:
     if backend is not None:
         report(f"loading {model}")
-        return import_entry(load_detector(backend, model), model, saved_model)
+        if label_map is not None:
+            model = _with_label_map(model, label_map, saved_model.with_name("entry"))
+        return import_entry(load_detector(backend, model, report), model, saved_model)
     if label_map is None:
         return Bundle(model)
     shutil.copytree(model, saved_model)

@@ -175,7 +175,7 @@ def write_coco(images: pa.Table, boxes: pa.Table, label_map: LabelMap, path: Pat
             }
             for row in images.to_pylist()
         ],
-        "categories": [{"id": i, "name": name} for i, name in enumerate(label_map, 1)],
+        "categories": [{"id": label_map.id_of(name), "name": name} for name in label_map],
         "annotations": [
             {
                 "id": row["box_id"] + 1,

@@ -155,19 +155,21 @@ def take_snapshot(
     memory: Path | None = None,
     beam_options: Sequence[str] = LOCAL_OPTIONS,
     serving: Path | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> Snapshot:
     """Reads all sources, looks at every image, places each in a split, and hashes the content.
 
     memory: a folder kept between snapshots. What has not changed is not read again, and no image
     moves from one split to another. beam_options: see `components.transforms`. serving: of versions
-    that carry the splits, for a memory that was lost.
+    that carry the splits, for a memory that was lost. renamed: labels, and what the boxes are called
+    instead (`LabelMap.renamed`).
 
     Raises DataError when labels can't be read, two images have one id, or there are none.
     """
     sources = list(sources)
     held = nullcontext(str(memory)) if memory else tempfile.TemporaryDirectory()
     with held as folder:
-        return _take(sources, Path(folder), report, beam_options, serving)
+        return _take(sources, Path(folder), report, beam_options, serving, renamed or {})
 
 
 def _take(
@@ -176,6 +178,7 @@ def _take(
     report: Callable[[str], None],
     options: Sequence[str],
     serving: Path | None,
+    renamed: Mapping[str, str],
 ) -> Snapshot:
     own_folders.make(memory, own_folders.MEMORY)  # so all in it is ours to replace
     folder = memory / "parts"
@@ -184,7 +187,8 @@ def _take(
         kept_splits.restore(serving, memory, report)
     kept_splits.remembered(memory / kept_splits.FILE)  # before any work
     keys, changed = _read(sources, folder, report, options)
-    name = hashlib.sha256(repr(list(zip(sources, keys, strict=True))).encode()).hexdigest()
+    question = [*zip(sources, keys, strict=True), *sorted(renamed.items())]
+    name = hashlib.sha256(repr(question).encode()).hexdigest()
     last = memory / "last"
     splits = memory / kept_splits.FILE
     if not changed and (last / name).exists() and splits.exists():
@@ -195,7 +199,7 @@ def _take(
     draft = memory / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    snapshot = _assemble(sources, keys, folder, splits, draft, report)
+    snapshot = _assemble(sources, keys, folder, splits, draft, report, renamed)
     parts.keep_only(folder, [key for of_source in keys for key in of_source])
     (draft / name).touch()
     shutil.rmtree(last, ignore_errors=True)
@@ -230,6 +234,7 @@ def _assemble(
     splits: Path,
     draft: Path,
     report: Callable[[str], None],
+    renamed: Mapping[str, str],
 ) -> Snapshot:
     """The snapshot from the parts of all sources, written into `draft`.
 
@@ -248,7 +253,8 @@ def _assemble(
                     {"image_id": source.prefix() + row.pop("file_name"), **row} for row in wrong
                 ]
                 images.append(_with_source(part_images, source, groups))
-                out.write(_with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS))
+                part_boxes = _with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS)
+                out.write(with_names(part_boxes, renamed))
                 image_count += part_images.num_rows
             report(f"{source.path}: {image_count} images, {out.rows - before} boxes")
     image_table = pa.concat_tables(images)
@@ -302,6 +308,17 @@ class _BoxWriter:
 def _with_id(table: pa.Table, prefix: str) -> pa.Table:
     image_id = pc.binary_join_element_wise(prefix, table["file_name"], "")
     return table.append_column("image_id", image_id)
+
+
+def with_names(boxes: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
+    """Boxes with other labels; those that are not in `renamed` stay."""
+    if not renamed:
+        return boxes
+    labels = boxes["label"].cast(pa.string())
+    place = pc.index_in(labels, value_set=pa.array(list(renamed), pa.string()))
+    labels = pc.coalesce(pa.array(list(renamed.values()), pa.string()).take(place), labels)
+    column = boxes.schema.get_field_index("label")
+    return boxes.set_column(column, boxes.schema.field("label"), labels.cast(boxes["label"].type))
 
 
 def _with_source(

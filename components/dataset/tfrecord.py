@@ -86,7 +86,7 @@ def _boxes(
             raise DataError(
                 f"{where}: the boxes have class ids but no names; put a label_map.pbtxt beside it."
             )
-        unknown = [i for i in ids if not 1 <= i <= len(label_map)]
+        unknown = sorted(set(ids) - set(label_map.ids))
         if unknown:
             raise DataError(f"{where}: class id {unknown[0]} is not in label_map.pbtxt.")
         texts = [label_map.name_of(class_id) for class_id in ids]

@@ -20,6 +20,7 @@ def DatasetSnapshot(
     memory: Parameter[str],
     serving_dir: Parameter[str],
     beam_options: Parameter[str],
+    renamed: Parameter[str],
     fingerprint: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
@@ -27,7 +28,8 @@ def DatasetSnapshot(
 
     sources: JSON list of the config's `data.sources`; relative paths are below `root`.
     memory: folder for what the next snapshot needs to know of this one. serving_dir: whose versions
-    carry the splits, for a memory that was lost. beam_options: JSON list.
+    carry the splits, for a memory that was lost. beam_options: JSON list. renamed: JSON object of
+    labels and what the boxes are called instead.
     fingerprint, code_version: not read; the cache is keyed by them.
     """
     taken = take_snapshot(
@@ -36,6 +38,7 @@ def DatasetSnapshot(
         Path(memory),
         json.loads(beam_options),
         Path(serving_dir),
+        json.loads(renamed),
     )
     taken.write(Path(snapshot.uri))
     kept_splits.hand_on(Path(memory), Path(snapshot.uri))

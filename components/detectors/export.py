@@ -42,10 +42,7 @@ class Serving(tf.Module):
 
         def find(images: tf.Tensor, taken: tf.Tensor) -> dict[str, tf.Tensor]:
             found = {name: tf.cast(v, tf.float32) for name, v in detector.detect(images).items()}
-            if frame.short_side is not None:
-                found["detection_boxes"] = tf.minimum(
-                    found["detection_boxes"] / taken[:, None], 1.0
-                )
+            found["detection_boxes"] = frame.to_image(found["detection_boxes"], taken[:, None])
             return {name: found[name] for name in OUTPUTS}
 
         def detect_all(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -74,7 +71,9 @@ class Serving(tf.Module):
         def describe(encoded: tf.Tensor, boxes: tf.Tensor) -> dict[str, tf.Tensor]:
             images, taken = tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32))
             images = tf.ensure_shape(images, [None, *frame.size, 3])
-            boxes = boxes * taken[:, None]
+            boxes = frame.to_frame(boxes, taken[:, None])
+            if frame.centred == "crop":
+                boxes = tf.clip_by_value(boxes, 0.0, 1.0)
             ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
             areas = (ymax - ymin) * (xmax - xmin) * frame.height * frame.width
             return {

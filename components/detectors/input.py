@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
@@ -33,14 +34,21 @@ def training_batches(
 
     Crowd boxes are left out of training, as the OD API does.
     """
-    weights = tf.constant([0.0] + [recipe.class_weights.get(name, 1.0) for name in label_map])
+    by_id = np.zeros(label_map.last_id + 1, np.float32)
+    by_id[list(label_map.ids)] = [recipe.class_weights.get(name, 1.0) for name in label_map]
+    weights = tf.constant(by_id)
 
     def load(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_single_example(record, FEATURES)
         image = tf.io.decode_image(parsed[ExampleKeys.ENCODED], 3, expand_animations=False)
         fitted, taken = frame.fit(image)
         boxes, labels = _boxes(parsed)
-        return fitted, boxes * taken, labels
+        boxes = frame.to_frame(boxes, taken)
+        if frame.centred == "crop":
+            boxes = tf.clip_by_value(boxes, 0.0, 1.0)
+            is_seen = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=-1)
+            labels = tf.where(is_seen, labels, 0)
+        return fitted, boxes, labels
 
     def augment(
         index: tf.Tensor, images: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor

@@ -189,11 +189,14 @@ def _detections(
     slots = np.arange(found["detection_scores"].shape[1])
     rows, columns = np.nonzero(slots < found["num_detections"][:, None])
     classes = found["detection_classes"][rows, columns].astype(int)
-    if len(classes) and not 1 <= classes.min() <= classes.max() <= len(label_map):
+    if len(classes) and not 1 <= classes.min() <= classes.max() <= label_map.last_id:
         raise ModelError(
             f"The model answers with class ids from {classes.min()} to {classes.max()}, the "
-            f"label map has 1 to {len(label_map)}: they do not belong together."
+            f"label map has {label_map.ids[0]} to {label_map.last_id}: they do not belong together."
         )
+    # An export of the OD API also answers with ids that the label map leaves out: no class.
+    is_named = np.isin(classes, label_map.ids)
+    rows, columns, classes = rows[is_named], columns[is_named], classes[is_named]
     ymin, xmin, ymax, xmax = found["detection_boxes"][rows, columns].T
     return pa.table(
         {

@@ -1,9 +1,11 @@
 """One step of training: losses, gradients, weights; on one device or on all of them."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -15,11 +17,21 @@ from components.detectors.detector import (
     over_replicas,
     share_of_replica,
 )
+from components.detectors.freeze import part_of
 from components.detectors.recipe import Recipe
 from components.errors import ConfigError, ModelError
 
 GRADIENT_NORM = 10.0  # as in the OD API's own training configs
 FINAL_LEARNING_RATE = 0.02  # share of the first that the cosine ends at
+
+INPUTS = 128
+"""Inputs of a kernel of neck or head that is trained at the recipe's learning rate: those of the
+zoo's separable heads. A kernel with more of them is trained at as much less: a step of Adam moves
+each of its weights by the rate, so its output by as much as it has inputs. Yang et al., "Tensor
+Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer" (2022), table 3.
+
+At one rate for all, the first steps threw a head of 3 x 3 x 256 inputs, as a ResNet FPN's, to a
+class loss of tens of thousands."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,10 @@ class TrainingStep:
         self._detector, self._recipe = detector, recipe
         self._teacher = teacher if recipe.distillation else None
         self._variables = list(trained.values())
+        self._masks = [
+            _column_mask(name, variable, detector.named_columns)
+            for name, variable in trained.items()
+        ]
         self._start = [v.numpy() for v in self._variables] if recipe.l2_to_start else []
         self._strategy = tf.distribute.get_strategy()
         replicas = self._strategy.num_replicas_in_sync
@@ -59,23 +75,31 @@ class TrainingStep:
                 f"A batch of {recipe.batch_size} images can't be split over {replicas} devices: "
                 f"make batch_size a multiple of {replicas}."
             )
+        factors = [rate_factor(name, variable.shape) for name, variable in trained.items()]
+        self._schedule = _schedule(recipe, 1.0)
         # Of Keras 2 for all backends: it works on TensorFlow's own variables, whoever made them.
-        self._schedule = tf_keras.optimizers.schedules.CosineDecay(
-            recipe.learning_rate, recipe.steps, alpha=FINAL_LEARNING_RATE
-        )
-        self._optimizer = tf_keras.optimizers.Adam(self._schedule)
-        # Building first keeps the optimizer's variables out of the step, which is then traced once.
-        self._optimizer.build(self._variables)
+        self._optimizers = {
+            factor: tf_keras.optimizers.Adam(_schedule(recipe, factor))
+            for factor in sorted(set(factors), reverse=True)
+        }
+        self._groups = {
+            factor: [i for i, own in enumerate(factors) if own == factor]
+            for factor in self._optimizers
+        }
+        # Building first keeps the optimizers' variables out of the step, which is then traced once.
+        for factor, optimizer in self._optimizers.items():
+            optimizer.build([self._variables[i] for i in self._groups[factor]])
         self._compiled: Any = None
 
     def optimizer_variables(self) -> list[tf.Variable]:
-        """The optimizer's state, in a stable order."""
-        found = self._optimizer.variables
-        return list(found() if callable(found) else found)
+        """The optimizers' state, in a stable order."""
+        states = [optimizer.variables for optimizer in self._optimizers.values()]
+        return [v for state in states for v in (state() if callable(state) else state)]
 
     def learning_rate(self) -> float:
-        """Of the next step."""
-        return float(self._schedule(self._optimizer.iterations))
+        """The recipe's learning rate at the next step, before `rate_factor`."""
+        optimizer = next(iter(self._optimizers.values()))
+        return float(self._schedule(optimizer.iterations))
 
     def __call__(self, features: Features, batch: Batch) -> Mapping[str, tf.Tensor]:
         """Trains on a batch, from its features where there are some; returns its losses.
@@ -137,10 +161,16 @@ class TrainingStep:
                 losses["l2_to_start"] = share_of_replica(self._distance())
             total = tf.add_n(list(losses.values()))
         gradients = [over_replicas(g) for g in tape.gradient(total, self._variables)]
+        gradients = [
+            gradient if mask is None else gradient * mask
+            for gradient, mask in zip(gradients, self._masks, strict=True)
+        ]
         gradients, _ = tf.clip_by_global_norm(gradients, GRADIENT_NORM)
-        self._optimizer.apply_gradients(
-            zip(gradients, self._variables, strict=True), skip_gradients_aggregation=True
-        )
+        for factor, optimizer in self._optimizers.items():
+            optimizer.apply_gradients(
+                [(gradients[i], self._variables[i]) for i in self._groups[factor]],
+                skip_gradients_aggregation=True,
+            )
         return losses
 
     def _remembered(self, features: Features, batch: Batch) -> Remembered | None:
@@ -157,6 +187,40 @@ class TrainingStep:
             for variable, start in zip(self._variables, self._start, strict=True)
         ]
         return self._recipe.l2_to_start / 2 * tf.add_n(squares)
+
+
+def _schedule(recipe: Recipe, factor: float) -> Any:
+    return tf_keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate * factor, recipe.steps, alpha=FINAL_LEARNING_RATE
+    )
+
+
+def rate_factor(name: str, shape: Sequence[int]) -> float:
+    """The share of the recipe's learning rate at which a variable is trained, from its name and
+    shape: `INPUTS` / inputs for the kernels of neck and heads that have more inputs, else 1.
+
+    >>> rate_factor("head/tower/conv2d_0/kernel", (3, 3, 256, 256))
+    0.05555555555555555
+    >>> rate_factor("head/tower/conv2d_0/bias", (256,))
+    1.0
+    """
+    if part_of(name) == "backbone" or len(shape) not in (2, 4) or "depthwise" in name:
+        return 1.0
+    return min(1.0, INPUTS / math.prod(shape[:-1]))
+
+
+def _column_mask(
+    name: str, variable: tf.Variable, named_columns: Sequence[bool]
+) -> np.ndarray | None:
+    """1 for what training may change, 0 for the columns of the class head that have no name.
+
+    The last axis of the kernels and biases that score the classes counts the columns of each
+    anchor. None where all may change.
+    """
+    columns = len(named_columns)
+    if all(named_columns) or part_of(name) != "class-head" or variable.shape[-1] % columns:
+        return None
+    return np.tile(np.array(named_columns, np.float32), variable.shape[-1] // columns)
 
 
 def _signature(features: int, tensors: tuple[tf.Tensor, ...]) -> list[tf.TensorSpec]:

@@ -122,7 +122,7 @@ class DFineDetector(KerasHubDetector):
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """As in the protocol: the best of all queries and classes, without suppression."""
         found = self._answers(images, training=False)
-        scores = tf.sigmoid(found["logits"])
+        scores = tf.sigmoid(self._of_named(found["logits"]))
         queries, classes = scores.shape[1:]
         count = min(self._model.prediction_decoder.max_detections, queries * classes)
         best, numbers = tf.math.top_k(tf.reshape(scores, [-1, queries * classes]), count)
@@ -131,7 +131,7 @@ class DFineDetector(KerasHubDetector):
         boxes = tf.stack([ymin, xmin, ymax, xmax], axis=-1)
         return {
             "detection_boxes": tf.clip_by_value(boxes, 0.0, 1.0),
-            "detection_classes": numbers % classes + 1,
+            "detection_classes": self._ids(numbers % classes),
             "detection_scores": best,
             "num_detections": tf.fill([tf.shape(best)[0]], count),
         }

@@ -39,14 +39,13 @@ class KerasHubDetector(WithoutBranches, ABC):
     described = "a model of KerasHub"
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:
-        if model.num_classes != len(label_map):
-            raise ModelError(
-                f"The model predicts {model.num_classes} classes, its label map names "
-                f"{len(label_map)}: they must agree."
-            )
+        label_map.require_fit(model.num_classes, MODEL)
         self._model = model
         self.label_map = label_map
-        self.frame = Frame(*input_size(model))
+        self.named_columns = tuple(
+            number in label_map.ids for number in range(1, model.num_classes + 1)
+        )
+        self.frame = frame_of(model)
         model.trainable = True  # what is frozen is for the policy to say, not for the file
         policy = keras.config.dtype_policy()
         for layer in self._layers():
@@ -125,6 +124,14 @@ class KerasHubDetector(WithoutBranches, ABC):
         found = self._model(images, training=training)
         return {name: tf.cast(value, tf.float32) for name, value in found.items()}
 
+    def _of_named(self, scores: tf.Tensor) -> tf.Tensor:
+        """Of scores [..., columns], those of the columns that the label map names."""
+        return tf.gather(scores, [number - 1 for number in self.label_map.ids], axis=-1)
+
+    def _ids(self, classes: tf.Tensor) -> tf.Tensor:
+        """Class ids, from the places in `_of_named`."""
+        return tf.gather(tf.constant(self.label_map.ids), tf.cast(classes, tf.int32))
+
     def _regularization(self) -> tf.Tensor:
         return share_of_replica(tf.add_n([tf.constant(0.0), *self._model.losses]))
 
@@ -144,6 +151,25 @@ def read_model(path: Path) -> keras.Model:
             f"{path}: not a model that Keras {keras.__version__} and KerasHub "
             f"{keras_hub.__version__} can read ({first}); save it with these versions."
         ) from error
+
+
+def frame_of(model: keras.Model) -> Frame:
+    """The frame of a model, with its preprocessor's own way to resize."""
+    size = input_size(model)
+    if model.preprocessor is None:
+        return Frame(*size)
+    converter = model.preprocessor.image_converter
+    ways: dict[str, bool] = {
+        "pad": converter.pad_to_aspect_ratio,
+        "crop": converter.crop_to_aspect_ratio,
+    }
+    centred: Any = next((way for way, is_used in ways.items() if is_used), None)
+    return Frame(
+        *size,
+        centred=centred,
+        interpolation=converter.interpolation,
+        antialias=converter.antialias,
+    )
 
 
 def input_size(model: keras.Model) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import keras_hub
 
-from components.dataset.label_map import LabelMap
+from components.dataset.label_map import LabelMap, coco_label_map
 from components.detectors.keras_hub.detectors import kind_of
 from components.detectors.keras_hub.model_folder import read_model
 from components.errors import ConfigError, ModelError
@@ -26,7 +26,7 @@ STRIDE = 32
 
 def write_new(
     folder: Path,
-    label_map: LabelMap,
+    label_map: LabelMap | None,
     *,
     preset: str | None = None,
     file: Path | None = None,
@@ -36,17 +36,22 @@ def write_new(
 ) -> None:
     """Writes a model for the classes of a label map, from exactly one of three sources.
 
+    label_map: None for the classes of a model trained on COCO.
+
     preset: the name of a preset of KerasHub, downloaded when it is not there yet, or its folder.
     file: a `.keras` file. small: one of `SMALL`, with random weights.
     size: height and width of its images in pixels; by default those of the source, or 128.
 
     What scores the classes is made anew where the source has another number of them. Raises
-    ModelError for a source that can't be read, ConfigError for a bad size.
+    ModelError for a source that can't be read, ConfigError for a bad size and for no label map
+    where the classes are not COCO's.
     """
     if size is not None and (size < STRIDE or size % STRIDE):
         raise ConfigError(f"--size is {size}; it must be a multiple of {STRIDE}.")
     if small is not None:
-        model = SMALL[small](len(label_map), size or 128)
+        if label_map is None:
+            raise ConfigError("--small has no classes yet: name them by --labels.")
+        model = SMALL[small](label_map.last_id, size or 128)
     else:
         if preset is not None:
             report(f"getting the preset {preset}")
@@ -54,7 +59,18 @@ def write_new(
         elif file is not None:
             model = read_model(file)
         kind_of(model, preset or file)
-        model = fitted(model, len(label_map), size)
+        label_map = label_map or coco_label_map(model.num_classes)
+        if label_map is None:
+            raise ConfigError(
+                f"{preset or file}: it has {model.num_classes} classes, and which are not "
+                "COCO's: name them by --labels."
+            )
+        if label_map.last_id != model.num_classes:
+            report(
+                f"what scores the classes is made anew, for {label_map.last_id} classes instead of "
+                f"{model.num_classes}"
+            )
+        model = fitted(model, label_map.last_id, size)
     detector = kind_of(model, folder)(model, label_map)
     detector.save(folder)
     height, width = detector.frame.size

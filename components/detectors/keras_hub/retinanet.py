@@ -65,11 +65,11 @@ class RetinaNetDetector(KerasHubDetector):
         positive = owner >= 0
         box = tf.cast(tf.maximum(owner, 0.0), tf.int32)
         labels = tf.where(positive, tf.gather(batch.labels, box, batch_dims=1), 0)
-        classes = tf.one_hot(labels - 1, len(self.label_map))
+        classes = self._of_named(tf.one_hot(labels - 1, model.num_classes))
         weights = tf.where(positive, tf.gather(batch.weights, box, batch_dims=1), 0.0)
         background = tf.cast(owner == model.label_encoder.background_class, tf.float32)
         count = over_replicas(tf.reduce_sum(tf.cast(positive, tf.float32)))
-        class_losses = self._class_loss(classes, found["cls_logits"])
+        class_losses = self._class_loss(classes, self._of_named(found["cls_logits"]))
         box_losses = keras.losses.Huber(reduction=None)(deltas, found["bbox_regression"])
         return {
             "class": tf.math.divide_no_nan(
@@ -121,7 +121,7 @@ class RetinaNetDetector(KerasHubDetector):
         """
         model = self._model
         found = self._answers(images, training=False)
-        scores = tf.sigmoid(found["cls_logits"])
+        scores = tf.sigmoid(self._of_named(found["cls_logits"]))
         count = min(CANDIDATES, scores.shape[1])
         _, candidates = tf.math.top_k(tf.reduce_max(scores, axis=-1), count)
         boxes = self._decode(images, found["bbox_regression"])
@@ -137,7 +137,7 @@ class RetinaNetDetector(KerasHubDetector):
         )
         return {
             "detection_boxes": kept,
-            "detection_classes": kept_classes + 1,
+            "detection_classes": self._ids(kept_classes),
             "detection_scores": kept_scores,
             "num_detections": number,
         }

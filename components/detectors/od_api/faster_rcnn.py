@@ -13,8 +13,8 @@ from components.detectors.detector import (
     share_of_replica,
 )
 from components.detectors.od_api.api import bfloat16_to_float32_nested, model_builder
+from components.detectors.od_api.outline import CONFIG
 from components.detectors.od_api.zoo_entry import (
-    CONFIG,
     ZooEntry,
     freeze_batch_norm,
     learning_phase,
@@ -43,6 +43,9 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
 
     def _build(self) -> Any:
         model = model_builder.build(self._config.model, is_training=True)
+        if not all(self.named_columns):
+            convert = model._second_stage_score_conversion_fn
+            model._second_stage_score_conversion_fn = lambda scores: self._of_named(convert(scores))
         with learning_phase(False), _inference(model):  # an eager pass makes the variables
             images = model._feature_extractor.preprocess(tf.zeros([1, *self.frame.size, 3]))
             model.predict(images, self._shapes(1))
@@ -109,7 +112,9 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
 
         model.provide_groundtruth(
             groundtruth_boxes_list=by_image(batch.boxes),
-            groundtruth_classes_list=by_image(tf.one_hot(batch.labels - 1, len(self.label_map))),
+            groundtruth_classes_list=by_image(
+                tf.one_hot(batch.labels - 1, self._settings.num_classes)
+            ),
             groundtruth_weights_list=by_image(batch.weights),
         )
         shapes = self._shapes(count)

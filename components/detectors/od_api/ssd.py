@@ -35,9 +35,9 @@ from components.detectors.od_api.extractor import (
     run_neck,
     used_by_neck,
 )
+from components.detectors.od_api.outline import CONFIG
 from components.detectors.od_api.targets import TargetAssigner, Targets
 from components.detectors.od_api.zoo_entry import (
-    CONFIG,
     ZooEntry,
     freeze_batch_norm,
     learning_phase,
@@ -64,6 +64,9 @@ class SsdDetector(ZooEntry):
         require(ssd.box_coder, "box_coder_oneof", "faster_rcnn_box_coder")
         super().__init__(config, label_map)
         self._class_loss = self._model._classification_loss
+        self._convert = self._model._score_conversion_fn
+        if not all(self.named_columns):
+            self._model._score_conversion_fn = lambda scores: self._of_named(self._convert(scores))
         self._branches: dict[str, Branch] = {}
         self._trained: str | None = None
         self.prefix: str | None = None
@@ -147,7 +150,7 @@ class SsdDetector(ZooEntry):
         known = self._branches.get(label)
         if known is None or not parts <= known.parts:
             branch = Branch(self._build(classes=1), "neck" in parts)
-            branch.start_from(self._model, len(self.label_map), self.label_map.id_of(label))
+            branch.start_from(self._model, self._settings.num_classes, self.label_map.id_of(label))
             if known is not None:
                 branch.go_on_from(known)
             self._branches[label] = branch
@@ -288,7 +291,8 @@ class SsdDetector(ZooEntry):
             boxes, scores, targets, targets.classes, self._model.regularization_losses()
         )
         if remembered is not None:
-            found["distillation"] = distillation(boxes, scores, remembered)
+            kept = sorted(set(self.label_map.ids) - remembered.free)
+            found["distillation"] = distillation(boxes, scores, remembered, kept)
         return found
 
     def _branch_losses(
@@ -338,11 +342,10 @@ class SsdDetector(ZooEntry):
     ) -> dict[str, tf.Tensor]:
         """Normalised by the matches of the whole batch, whatever part of it this replica has."""
         model = self._model
-        class_loss = model._classification_loss(
-            scores,
-            classes,
-            weights=tf.repeat(targets.class_weights[..., None], classes.shape[-1], axis=-1),
-        )
+        weights = tf.repeat(targets.class_weights[..., None], classes.shape[-1], axis=-1)
+        if classes.shape[-1] > 1 and self.can_branch and not all(self.named_columns):
+            weights = self._of_named(weights)  # of a softmax, all columns share one weight
+        class_loss = model._classification_loss(scores, classes, weights=weights)
         normalizer = tf.constant(1.0)
         if model._normalize_loss_by_num_matches:
             normalizer = tf.maximum(over_replicas(tf.reduce_sum(targets.box_weights)), 1.0)
@@ -402,7 +405,7 @@ class SsdDetector(ZooEntry):
         decoded, _ = model._batch_decode(boxes, model.anchors.get())
         return single_class(
             decoded,
-            model._score_conversion_fn(scores)[..., 1],
+            self._convert(scores)[..., 1],
             number,
             self._config.model.ssd.post_processing.batch_non_max_suppression,
         )

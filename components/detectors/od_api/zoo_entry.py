@@ -3,21 +3,52 @@
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import tensorflow as tf
 from google.protobuf import text_format
+from google.protobuf.message import DecodeError
 
-from components.dataset.label_map import LabelMap
+from components.dataset.label_map import LabelMap, shown
 from components.detectors.frame import Frame
 from components.detectors.freeze import PARTS
 from components.detectors.od_api.api import FreezableBatchNorm, pipeline_pb2
+from components.detectors.od_api.outline import (
+    CHECKPOINT,
+    CONFIG,
+    INSTEAD,
+    LABEL_MAP,
+    find_checkpoint,
+    malformed,
+    read_label_map,
+    read_outline,
+    read_text,
+    require_fit,
+)
 from components.errors import ModelError
 
-CONFIG, LABEL_MAP, CHECKPOINT = "pipeline.config", "label_map.pbtxt", "checkpoint"
+MODEL = "model"
+"""The one section of a config that says what the model is; the others are for training it."""
+
+MAX_SIDE = 8192
+"""Height and width of a frame, in pixels; the zoo's largest is 1536."""
+
+BUILD_ERRORS = (
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    NotImplementedError,
+    tf.errors.OpError,
+)
+"""What the OD API's builders raise for a config whose values contradict each other."""
+
 BRANCHES = "branches.json"
 """The note beside the config of a model in which classes have heads of their own."""
 
@@ -34,16 +65,24 @@ class ZooEntry(ABC):
 
     def __init__(self, config: pipeline_pb2.TrainEvalPipelineConfig, label_map: LabelMap) -> None:
         settings = getattr(config.model, self.meta_architecture)
-        if settings.num_classes != len(label_map):
-            raise ModelError(
-                f"The model predicts {settings.num_classes} classes, its label map names "
-                f"{len(label_map)}: they must agree."
-            )
+        require_fit(label_map, settings.num_classes, Path(CONFIG))
         self._config = config
         self._settings = settings
         self.label_map = label_map
+        self.named_columns = (
+            True,  # the background
+            *(number in label_map.ids for number in range(1, settings.num_classes + 1)),
+        )
         self.frame = read_frame(settings.image_resizer)
-        self._model = self._build()
+        try:
+            self._model = self._build()
+        except BUILD_ERRORS as error:
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            raise ModelError(
+                f"{CONFIG}: the OD API can't build the model that it describes "
+                f"({shown(reason, quote=False)}); take the config from the same export as the "
+                "checkpoint."
+            ) from error
 
     @abstractmethod
     def _build(self) -> Any:
@@ -61,22 +100,30 @@ class ZooEntry(ABC):
         """Prepares what the note promises the checkpoint to hold."""
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Loads a zoo entry with its weights."""
-        detector = cls(read_config(folder), LabelMap.read(folder / LABEL_MAP))
-        checkpoint = tf.train.latest_checkpoint(str(folder / CHECKPOINT))
-        if checkpoint is None:
-            raise ModelError(f"{folder / CHECKPOINT}: there is no checkpoint (ckpt-0.index, ...).")
+    def load(cls, folder: Path, report: Callable[[str], None] = lambda _: None) -> Self:
+        """Loads a zoo entry with its weights; says what was chosen where there was a choice."""
+        label_map = read_label_map(folder, report)
+        checkpoint = find_checkpoint(folder, report)
+        _require_readable(checkpoint)  # before the model is built, which takes longer
+        detector = cls(read_config(folder), label_map)
         detector._read_note(folder)
         try:
-            status = detector._checkpoint().restore(checkpoint)
+            status = detector._checkpoint().restore(str(checkpoint))
             status.expect_partial().assert_existing_objects_matched()
         except (AssertionError, ValueError) as error:  # objects missing, shapes that differ
             raise ModelError(
                 f"{checkpoint}: the checkpoint does not fit {folder / CONFIG}; "
                 "take both from the same export."
             ) from error
+        except UNREADABLE as error:
+            raise _damaged(checkpoint, error) from error
         return detector
+
+    def _of_named(self, scores: tf.Tensor) -> tf.Tensor:
+        """Scores [..., background and classes], 0 where the label map names no class: NMS keeps
+        what is above its threshold, which is 0 or more.
+        """
+        return scores * tf.constant(self.named_columns, scores.dtype)
 
     def save(self, folder: Path) -> None:
         """Writes the zoo entry, without an exported SavedModel."""
@@ -139,15 +186,82 @@ def read_branches(folder: Path, label_map: LabelMap) -> dict[str, list[str]]:
     return found
 
 
-def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:
-    """Reads `pipeline.config`. Raises ModelError when it is missing or malformed."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise ModelError(f"{folder}: there is no {CONFIG}; is this a TF OD API zoo entry?")
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+"""What each checkpoint of TensorFlow 2 has, and none of TensorFlow 1."""
+
+UNREADABLE = (tf.errors.OpError, IndexError, KeyError, UnicodeDecodeError, DecodeError)
+"""What TensorFlow raises for a checkpoint whose files are damaged."""
+
+
+def _require_readable(checkpoint: Path) -> None:
+    """Reads all of a checkpoint once, which checks its checksums.
+
+    Raises ModelError for a damaged one, and for one of TensorFlow 1.
+    """
     try:
-        return text_format.Parse(path.read_text(), pipeline_pb2.TrainEvalPipelineConfig())
-    except text_format.ParseError as error:
-        raise ModelError(f"{path}: not a pipeline config of the OD API ({error}).") from error
+        reader = tf.train.load_checkpoint(str(checkpoint))
+        names = reader.get_variable_to_shape_map()
+        for name in names:
+            reader.get_tensor(name)
+    except (*UNREADABLE, ValueError, RuntimeError) as error:
+        raise _damaged(checkpoint, error) from error
+    if OBJECT_GRAPH not in names:
+        raise ModelError(
+            f"{checkpoint}: the checkpoint is of TensorFlow 1, which can't be fine-tuned here; "
+            f"{INSTEAD}."
+        )
+
+
+def _damaged(checkpoint: Path, error: Exception) -> ModelError:
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return ModelError(
+        f"{checkpoint}: the checkpoint is damaged ({shown(reason, quote=False)}); copy it again, "
+        "whole."
+    )
+
+
+def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:
+    """Reads `pipeline.config`.
+
+    Its model is read to the letter. The other sections are those of training by the OD API, which
+    nothing here reads: what they have that this OD API does not know is left out.
+
+    Raises ModelError when it is missing or malformed, and for a model that can't be fine-tuned.
+    """
+    read_outline(folder)
+    path, config = folder / CONFIG, pipeline_pb2.TrainEvalPipelineConfig()
+    try:
+        for name, tokens in _sections(read_text(path)):
+            text = f"{name} {{ {' '.join(tokens)} }}"
+            if name == MODEL:
+                text_format.Merge(text, config)
+            elif name not in config.DESCRIPTOR.fields_by_name:
+                raise text_format.ParseError(f"it has no section {name!r}")
+            else:
+                with suppress(text_format.ParseError):
+                    text_format.Merge(text, config, allow_unknown_field=True)
+    except (text_format.ParseError, RecursionError) as error:
+        raise malformed(path, error) from error
+    return config
+
+
+def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
+    """The sections of a config, each with the tokens between its braces."""
+    tokenizer = text_format.Tokenizer(text.splitlines())
+    name, depth = "", 0
+    tokens: list[str] = []
+    while not tokenizer.AtEnd():
+        token = tokenizer.token
+        depth -= token in ("}", ">")
+        if depth:
+            tokens.append(token)
+        elif token in ("}", ">"):
+            yield name, tokens
+            tokens = []
+        elif token not in ("{", "<", ":", ",", ";"):
+            name = token
+        depth += token in ("{", "<")
+        tokenizer.NextToken()
 
 
 def read_frame(resizer: Any) -> Frame:
@@ -160,10 +274,21 @@ def read_frame(resizer: Any) -> Frame:
                 "pad_to_max_dimension: true, and leave per_channel_pad_value out."
             )
         side = range_.max_dimension
+        _require_sides(range_.min_dimension, side)
         return Frame(side, side, range_.min_dimension, pixel_centres=False)
     require(resizer, "image_resizer_oneof", "fixed_shape_resizer")
     fixed = resizer.fixed_shape_resizer
+    _require_sides(fixed.height, fixed.width)
     return Frame(fixed.height, fixed.width, pixel_centres=False)
+
+
+def _require_sides(*sides: int) -> None:
+    """Raises ModelError for images without pixels, or with more than any detector takes."""
+    if not all(1 <= side <= MAX_SIDE for side in sides):
+        raise ModelError(
+            f"{CONFIG}: the image_resizer asks for {' and '.join(map(str, sides))} pixels a side; "
+            f"they must be 1 to {MAX_SIDE}."
+        )
 
 
 def require(message: Any, field: str, expected: str) -> None:
