@@ -10,12 +10,14 @@ import tensorflow as tf
 
 from components.dataset.label_map import LabelMap
 from components.detectors.backends import load_detector
-from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, part_of
+from components.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, frozen_names, part_of
 from components.detectors.keras_hub.model_folder import LABEL_MAP, MODEL
-from components.detectors.keras_hub.new_model import write_new
+from components.detectors.keras_hub.new_model import small_retinanet, write_new
+from components.detectors.recipe import Recipe
+from components.detectors.step import TrainingStep
 from components.errors import ConfigError, ModelError
 from tests.components.conftest import quiet
-from tests.components.detectors.keras_hub.conftest import LABELS
+from tests.components.detectors.keras_hub.conftest import LABELS, batch_of
 
 pytestmark = pytest.mark.pipeline
 
@@ -102,6 +104,54 @@ def test_bad_folders(folders, tmp_path):
     MORE.write(tmp_path / LABEL_MAP)
     with pytest.raises(ModelError, match="predicts 3 classes, its label map names 5"):
         load_detector("keras_hub", tmp_path)
+
+
+@pytest.mark.parametrize(("columns", "person"), [(91, 2), (80, 1)])
+def test_the_classes_of_a_preset_trained_on_coco(columns, person, tmp_path):
+    """Its columns keep their names and their weights; those without a name are never answered."""
+    preset = small_retinanet(columns, 64, widths=(64, 16, 16), depth=1)
+    preset.save(tmp_path / "preset.keras")
+    write_new(tmp_path / "new", None, file=tmp_path / "preset.keras", report=quiet)
+    found = load_detector("keras_hub", tmp_path / "new")
+    assert len(found.label_map) == 80
+    assert found.label_map.id_of("person") == person
+    assert found.label_map.id_of("traffic_light") == found.label_map.id_of("traffic light")
+    for ours, theirs in zip(found._model.weights, preset.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    answer = found.detect(tf.zeros([1, 64, 64, 3]))
+    count = int(answer["num_detections"][0])
+    assert count
+    assert set(answer["detection_classes"][0, :count].numpy()) <= set(found.label_map.ids)
+    other = small_retinanet(7, 64, widths=(64, 16, 16), depth=1)
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(ConfigError, match=r"it has 7 classes, .* name them by --labels"):
+        write_new(tmp_path / "none", None, file=tmp_path / "other.keras", report=quiet)
+
+
+@pytest.mark.parametrize("name", ["retinanet", "d_fine"])
+def test_columns_without_a_name(name, folders, tmp_path):
+    """Are never answered, and training leaves them as they are."""
+    shutil.copytree(folders[name], tmp_path / "model")
+    some = LabelMap(("car", "scooter"), (1, 3))
+    some.write(tmp_path / "model" / LABEL_MAP)
+    found, whole = (load_detector("keras_hub", f) for f in (tmp_path / "model", folders[name]))
+    batch = batch_of([[(0.2, 0.2, 0.7, 0.7, 3, 1.0)]])
+    answers = [detector.detect(batch.images) for detector in (found, whole)]
+    classes = [
+        set(answer["detection_classes"][0, : int(answer["num_detections"][0])].numpy().astype(int))
+        for answer in answers
+    ]
+    assert classes[0] == {1, 3}
+    assert 2 in classes[1]
+    frozen = frozen_names("all-but-class-head", list(found.variables()))
+    trained = found.freeze(frozen)
+    before = {name: variable.numpy() for name, variable in trained.items()}
+    step = TrainingStep(found, trained, Recipe(batch_size=1, steps=5))
+    step((), batch)
+    for name, variable in trained.items():
+        after = variable.numpy().reshape(-1, 3)
+        assert np.array_equal(after[:, 1], before[name].reshape(-1, 3)[:, 1]), name
+    assert any((v.numpy() != before[name]).any() for name, v in trained.items())
 
 
 def test_bad_sources(folders, tmp_path):
