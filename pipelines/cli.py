@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from components.bundle import Bundle
 from components.dataset.formats import FORMATS
 from components.dataset.label_map import LabelMap
 from components.dataset.writers import WRITERS, new_folder, require_new
-from components.detectors.backends import ENVIRONMENTS, backend_of
+from components.detectors.backends import ENVIRONMENTS, backend_of, require_model
+from components.environment import restart_with
 from components.errors import EXIT_OK, EXIT_PERMANENT, ConfigError, DataError
 from components.progress import without_stderr
 from components.recall_gate.settings import GateSettings
@@ -43,7 +44,12 @@ def main() -> int:
         die_with_parent()
     if getattr(arguments, "verbose", False):
         os.environ[VERBOSE_VARIABLE] = "1"
-    return exit_code_of(lambda: int(arguments.command(arguments)))
+
+    def run() -> int:
+        restart_with(arguments.environment(arguments))
+        return int(arguments.command(arguments))
+
+    return exit_code_of(run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,12 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
-        name: str, function: Callable[[argparse.Namespace], int], purpose: str, example: str
+        name: str,
+        function: Callable[[argparse.Namespace], int],
+        purpose: str,
+        example: str,
+        environment: Callable[[argparse.Namespace], Mapping[str, str]] = lambda _: {},
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name, help=purpose, description=purpose, epilog=f"example: classlift {example}"
         )
-        sub.set_defaults(command=function)
+        sub.set_defaults(command=function, environment=environment)
         return sub
 
     run = command(
@@ -163,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         _diagnose,
         "Say why a class is weak and what to do, without training.",
         "diagnose --model models/ssd --data /data/streets --target scooter",
+        lambda arguments: ENVIRONMENTS[backend_of(arguments.model) or "od_api"],
     )
     diagnose.add_argument(
         "--model",
@@ -178,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     diagnose.add_argument("--target", required=True, help="the weak class")
     diagnose.add_argument("--precision", type=float, default=GateSettings.precision)
-    diagnose.add_argument("--label-map", type=Path, help="of a SavedModel that has none")
+    diagnose.add_argument("--label-map", type=Path, help="of a model that has none, or another one")
     diagnose.add_argument(
         "--report",
         type=Path,
@@ -201,10 +212,14 @@ def _parser() -> argparse.ArgumentParser:
         "Make the folder of a KerasHub model (model.backend: keras_hub) for the classes of a "
         "label map: from a preset, a .keras file, or fresh and small.",
         "new-model --preset retinanet_resnet50_fpn_coco --labels label_map.pbtxt models/retinanet",
+        lambda _: ENVIRONMENTS["keras_hub"],
     )
     new_model.add_argument("folder", type=Path, help="the folder to make")
     new_model.add_argument(
-        "--labels", type=Path, required=True, metavar="PBTXT", help="the label map"
+        "--labels",
+        type=Path,
+        metavar="PBTXT",
+        help="the label map; default: a preset's COCO classes",
     )
     source = new_model.add_mutually_exclusive_group(required=True)
     source.add_argument("--preset", help="of KerasHub, downloaded if need be, or its folder")
@@ -405,9 +420,10 @@ def _read(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, ...]]:
 
     images = arguments.images.resolve() if arguments.images else None
     source = Source(arguments.path.resolve(), format=arguments.format, images=images)
-    snapshot = take_snapshot([source], _to_stderr)
     if arguments.label_map:
-        return snapshot, LabelMap.read(arguments.label_map).names
+        label_map = LabelMap.read(arguments.label_map)
+        return take_snapshot([source], _to_stderr, renamed=label_map.renamed), label_map.names
+    snapshot = take_snapshot([source], _to_stderr)
     return snapshot, tuple(sorted(snapshot.boxes["label"].unique().to_pylist()))
 
 
@@ -455,7 +471,9 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     if not 0 < arguments.precision < 1:
         raise ConfigError(f"--precision {arguments.precision:g}: it must lie between 0 and 1.")
     own_folders.require_own(arguments.report, own_folders.DIAGNOSIS)
-    os.environ.update(ENVIRONMENTS[backend_of(arguments.model) or "od_api"])
+    backend = backend_of(arguments.model)
+    if backend is not None and arguments.label_map is None:
+        require_model(backend, arguments.model)  # before TensorFlow is loaded, not after
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _to_stderr("loading TensorFlow")
     with without_stderr():  # what TensorFlow says before its log level counts
@@ -506,14 +524,15 @@ def _convert(arguments: argparse.Namespace) -> int:
     snapshot, labels = _read(arguments)
     _require_sound(snapshot)
     with new_folder(arguments.new.resolve()) as draft:
-        WRITERS[arguments.to](snapshot.images, snapshot.boxes, LabelMap(labels), draft)
+        given = arguments.label_map
+        label_map = LabelMap.read(given) if given else LabelMap(labels)
+        WRITERS[arguments.to](snapshot.images, snapshot.boxes, label_map, draft)
     print(f"{arguments.new}: {snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes")
     return EXIT_OK
 
 
 def _new_model(arguments: argparse.Namespace) -> int:
-    label_map = LabelMap.read(arguments.labels)
-    os.environ.update(ENVIRONMENTS["keras_hub"])
+    label_map = LabelMap.read(arguments.labels) if arguments.labels else None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with new_folder(arguments.folder.resolve()) as draft:
         _to_stderr("loading KerasHub")

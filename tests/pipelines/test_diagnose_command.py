@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo import scenes
+from tests.project import plain_shell
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +20,12 @@ MODEL = ROOT / "demo" / "model"
 def diagnose(*options: str | Path) -> subprocess.CompletedProcess:
     words = ["pipelines.cli", "diagnose", *map(str, options)]
     return subprocess.run(
-        [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *words],
+        cwd=ROOT,
+        env=plain_shell(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
