@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 
 from components.dataset.formats import FORMATS
-from components.dataset.label_map import LabelMap, shown
+from components.dataset.label_map import LabelMap, quoted
 from components.dataset.schema import SPLITS
 from components.dataset.snapshot import Source
 from components.detectors.backends import NAMES as BACKENDS
@@ -227,7 +227,7 @@ def load_config(path: Path) -> Config:
     target = label_map.renamed.get(raw["target"], raw["target"])
     if target not in label_map:
         raise ConfigError(
-            f"{path}: target: {shown(raw['target'])} is no class of the model, which has: "
+            f"{path}: target: {quoted(raw['target'])} is no class of the model, which has: "
             f"{label_map.instead_of(raw['target'])}."
         )
     data = raw["data"]
@@ -316,7 +316,7 @@ def _watch(record: dict[str, Any], root: Path, label_map: LabelMap, path: Path) 
     for label, floor in record["floors"].items():
         if label not in label_map:
             raise ConfigError(
-                f"{path}: watch.floors: {shown(label)} is no class of the model, which has: "
+                f"{path}: watch.floors: {quoted(label)} is no class of the model, which has: "
                 f"{label_map.instead_of(label)}."
             )
         if not math.isfinite(floor):

@@ -17,7 +17,7 @@ from components.class_diagnoser.diagnose import diagnose, labels_to_look_at, rea
 from components.class_diagnoser.recipes import choose_recipe
 from components.class_diagnoser.report import write_page
 from components.data_validator.suspicions import SHOWN, pictures
-from components.dataset.label_map import LabelMap, shown
+from components.dataset.label_map import LabelMap, quoted
 from components.dataset.media import read_bytes
 from components.dataset.predictions import Predictions
 from components.dataset.snapshot import Snapshot, with_names
@@ -56,7 +56,7 @@ def diagnose_model(
     snapshot = replace(snapshot, boxes=with_names(snapshot.boxes, labels.renamed))
     if target not in labels:
         raise DataError(
-            f"{model}: no class is called {shown(target)}; it has: {labels.instead_of(target)}."
+            f"{model}: no class is called {quoted(target)}; it has: {labels.instead_of(target)}."
         )
     if target not in _boxes(snapshot, "eval"):
         raise DataError(

@@ -5,7 +5,6 @@ object_detection/protos/string_int_label_map.proto), so that it is read without 
 whichever implementation of protobuf a process has.
 """
 
-import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,10 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from components.errors import DataError, ModelError
+from components.reading import MEGA, read_text
+from components.text import printable, shorten, shown
 
-MAX_BYTES = 10_000_000
+MAX_BYTES = 10 * MEGA
 """Size of a label map file: 30,000 classes take about 2 MB."""
 
 BACKGROUND = "background"
@@ -67,11 +68,11 @@ class LabelMap:
         for name in (*self.names, *self.other_names):
             if not name or not _is_unicode(name):
                 raise DataError(
-                    f"The label map has a class called {shown(name)}: a name is Unicode text."
+                    f"The label map has a class called {quoted(name)}: a name is Unicode text."
                 )
         if self.ids[0] < 1:
             raise DataError(
-                f"The label map gives {shown(self.names[0])} the id {self.ids[0]}: number classes "
+                f"The label map gives {quoted(self.names[0])} the id {self.ids[0]}: number classes "
                 f"from 1 on; 0 is the {BACKGROUND}'s."
             )
         for before, after in zip(self.ids, self.ids[1:], strict=False):
@@ -86,13 +87,13 @@ class LabelMap:
         for name, count in Counter(self.names).items():
             if count > 1:
                 raise DataError(
-                    f"The label map names {shown(name)} more than once: give each class one id."
+                    f"The label map names {quoted(name)} more than once: give each class one id."
                 )
         places = dict(zip(self.names, self.ids, strict=True))
         for name, class_id in zip(self.other_names, self.ids, strict=True):
             if places.setdefault(name, class_id) != class_id:
                 raise DataError(
-                    f"The label map calls two classes {shown(name)}, those with the ids "
+                    f"The label map calls two classes {quoted(name)}, those with the ids "
                     f"{places[name]} and {class_id}: give each class names of its own."
                 )
 
@@ -132,7 +133,7 @@ class LabelMap:
         if self.last_id > classes:
             raise ModelError(
                 f"{where}: the model predicts {classes} classes, its label map names {len(self)}, "
-                f"up to {shown(self.names[-1])} with the id {self.last_id}: they must agree; take "
+                f"up to {quoted(self.names[-1])} with the id {self.last_id}: they must agree; take "
                 "both from where the model was trained."
             )
 
@@ -141,7 +142,7 @@ class LabelMap:
         found = self._ids_by_name.get(self.renamed.get(name, name))
         if found is None:
             raise DataError(
-                f"Class {shown(name)} is not in the label map, which has: {self.instead_of(name)}."
+                f"Class {quoted(name)} is not in the label map, which has: {self.instead_of(name)}."
             )
         return found
 
@@ -159,17 +160,20 @@ class LabelMap:
         >>> LabelMap(("car", "Scooter")).instead_of("scooter ")
         "car, Scooter; 'Scooter' differs in blanks or capitals alone"
         """
-        more = len(self) - SHOWN
-        found = ", ".join(
-            name
-            if name.isprintable() and name == name.strip() and len(name) < SHOWN_CHARACTERS
-            else shown(name)
-            for name in self.names[:SHOWN]
-        )
-        if more > 0:
-            found += f" and {more} more"
         near = [n for n in self.names if _folded(n) == _folded(name)]
-        return found + (f"; {shown(near[0])} differs in blanks or capitals alone" if near else "")
+        return self.listed() + (
+            f"; {quoted(near[0])} differs in blanks or capitals alone" if near else ""
+        )
+
+    def listed(self) -> str:
+        """The names; of many, the first.
+
+        >>> LabelMap(("car", "bus ")).listed()
+        "car, 'bus '"
+        """
+        more = len(self) - SHOWN
+        found = ", ".join(shown(shorten(name, SHOWN_CHARACTERS)) for name in self.names[:SHOWN])
+        return f"{found} and {more} more" if more > 0 else found
 
     def difference(self, other: "LabelMap", mine: str, theirs: str) -> str:
         """The first id at which two label maps that differ do so.
@@ -187,7 +191,7 @@ class LabelMap:
             ours, others = (names.get(class_id) for names in both)
             if ours != others:
                 words = [
-                    "no class" if n is None else " or ".join(dict.fromkeys(map(shown, n)))
+                    "no class" if n is None else " or ".join(dict.fromkeys(map(quoted, n)))
                     for n in (ours, others)
                 ]
                 return (
@@ -204,9 +208,9 @@ class LabelMap:
         """
         message = _LABEL_MAP()
         try:
-            text_format.Parse(_read_text(path), message)
+            text_format.Parse(read_text(path, "the label map", MAX_BYTES), message)
         except text_format.ParseError as error:
-            reason = shown(str(error).replace("classlift.od_api.", ""), quote=False)
+            reason = printable(shorten(str(error).replace("classlift.od_api.", ""), 300))
             raise DataError(
                 f"{path}: not a label map of the OD API ({reason}); write an "
                 'item { id: 1 name: "..." } for each class.'
@@ -253,15 +257,13 @@ def coco_label_map(columns: int) -> LabelMap | None:
     return None if ids is None else LabelMap(coco.names, ids, other_names)
 
 
-def shown(name: str, quote: bool = True) -> str:
-    """A name as a sentence shows it: in quotes, on one line, with what is not printable escaped.
+def quoted(name: str) -> str:
+    """A name in quotes, on one line, with what is not printable escaped, and not too long.
 
-    >>> shown("car ")
+    >>> quoted("car ")
     "'car '"
     """
-    half = SHOWN_CHARACTERS // 2
-    short = name if len(name) <= SHOWN_CHARACTERS else f"{name[:half]}...{name[-half:]}"
-    return repr(short) if quote else repr(short)[1:-1]
+    return repr(shorten(name, SHOWN_CHARACTERS))
 
 
 def _folded(name: str) -> str:
@@ -288,22 +290,6 @@ def _is_unicode(name: str) -> bool:
 
 def _is_background(item: Any) -> bool:
     return item.HasField("id") and item.id == 0 and BACKGROUND in (item.name, item.display_name)
-
-
-def _read_text(path: Path) -> str:
-    """The text of a regular file of bounded size. Raises DataError for anything else."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path}: the label map is not a regular file.")
-        if status.st_size > MAX_BYTES:
-            raise DataError(
-                f"{path}: the label map has {status.st_size:,} bytes, more than the "
-                f"{MAX_BYTES:,} that are read; is it another file?"
-            )
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the label map can't be read ({error}).") from error
 
 
 def _label_map_class() -> Any:

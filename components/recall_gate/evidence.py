@@ -128,7 +128,8 @@ def common_label_map(champion: LabelMap, challenger: LabelMap) -> LabelMap:
     """That of both. Raises EvaluationError when they differ."""
     if champion != challenger:
         raise EvaluationError(
-            f"The label maps differ: {champion.difference(challenger, 'champion', 'challenger')}; "
+            f"The label maps differ: the champion has {champion.listed()}, the challenger "
+            f"{challenger.listed()} ({champion.difference(challenger, 'champion', 'challenger')}); "
             "nothing can be compared. Give both models one label map."
         )
     return champion

@@ -13,12 +13,14 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
-from components.dataset.label_map import COCO, COCO_CLASSES, LabelMap, shown
+from components.dataset.label_map import COCO, COCO_CLASSES, LabelMap, quoted
 from components.errors import DataError, ModelError
+from components.reading import MEGA, read_text
+from components.text import printable, shorten
 
 CONFIG, LABEL_MAP, CHECKPOINT = "pipeline.config", "label_map.pbtxt", "checkpoint"
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = MEGA
 """Size of a pipeline.config: those of the zoo have up to 9 KB."""
 
 MAX_CLASSES = 100_000
@@ -72,20 +74,12 @@ class Outline:
     extractor: str
 
 
-def read_text(path: Path) -> str:
-    """The text of a config. Raises ModelError when it is none that can be read."""
-    if not path.is_file():
-        raise ModelError(f"{path.parent}: there is no {path.name}; is this a TF OD API zoo entry?")
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelError(
-                f"{path}: it has {size:,} bytes, more than the {MAX_BYTES:,} that are read; is it "
-                "another file?"
-            )
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: not a pipeline config of the OD API ({error}).") from error
+def read_config_text(folder: Path) -> str:
+    """The text of the config in a folder. Raises ModelError when there is none that can be read."""
+    path = folder / CONFIG
+    if not path.exists():
+        raise ModelError(f"{folder}: there is no {CONFIG}; is this a TF OD API zoo entry?")
+    return read_text(path, "the pipeline config of the OD API", MAX_BYTES, ModelError)
 
 
 def read_outline(folder: Path) -> Outline:
@@ -96,7 +90,7 @@ def read_outline(folder: Path) -> Outline:
     path = folder / CONFIG
     config = _CONFIG()
     try:
-        text_format.Parse(read_text(path), config, allow_unknown_field=True)
+        text_format.Parse(read_config_text(folder), config, allow_unknown_field=True)
     except (text_format.ParseError, RecursionError) as error:
         raise malformed(path, error) from None
     found = config.model.WhichOneof("model")
@@ -114,7 +108,7 @@ def read_outline(folder: Path) -> Outline:
     if extractor not in EXTRACTORS[found]:
         tf1 = f"{extractor}_keras" in EXTRACTORS[found] or not extractor.endswith("_keras")
         raise ModelError(
-            f"{path}: the feature extractor {shown(extractor)} of {found} "
+            f"{path}: the feature extractor {quoted(extractor)} of {found} "
             + ("is not one of TensorFlow 2" if tf1 else "is unknown")
             + f"; {INSTEAD}."
         )
@@ -134,7 +128,7 @@ def read_outline(folder: Path) -> Outline:
 
 def malformed(path: Path, error: Exception) -> ModelError:
     """Of a config that protobuf can't parse."""
-    reason = shown(str(error), quote=False)
+    reason = printable(shorten(str(error), 300))
     return ModelError(f"{path}: not a pipeline config of the OD API ({reason}).")
 
 

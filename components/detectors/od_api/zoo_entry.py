@@ -12,7 +12,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-from components.dataset.label_map import LabelMap, shown
+from components.dataset.label_map import LabelMap
 from components.detectors.frame import Frame
 from components.detectors.freeze import PARTS
 from components.detectors.od_api.api import FreezableBatchNorm, pipeline_pb2
@@ -23,12 +23,13 @@ from components.detectors.od_api.outline import (
     LABEL_MAP,
     find_checkpoint,
     malformed,
+    read_config_text,
     read_label_map,
     read_outline,
-    read_text,
     require_fit,
 )
 from components.errors import ModelError
+from components.text import printable, shorten
 
 MODEL = "model"
 """The one section of a config that says what the model is; the others are for training it."""
@@ -80,7 +81,7 @@ class ZooEntry(ABC):
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise ModelError(
                 f"{CONFIG}: the OD API can't build the model that it describes "
-                f"({shown(reason, quote=False)}); take the config from the same export as the "
+                f"({printable(shorten(reason, 300))}); take the config from the same export as the "
                 "checkpoint."
             ) from error
 
@@ -215,8 +216,8 @@ def _require_readable(checkpoint: Path) -> None:
 def _damaged(checkpoint: Path, error: Exception) -> ModelError:
     reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     return ModelError(
-        f"{checkpoint}: the checkpoint is damaged ({shown(reason, quote=False)}); copy it again, "
-        "whole."
+        f"{checkpoint}: the checkpoint is damaged ({printable(shorten(reason, 300))}); copy it "
+        "again, whole."
     )
 
 
@@ -231,7 +232,7 @@ def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:
     read_outline(folder)
     path, config = folder / CONFIG, pipeline_pb2.TrainEvalPipelineConfig()
     try:
-        for name, tokens in _sections(read_text(path)):
+        for name, tokens in _sections(read_config_text(folder)):
             text = f"{name} {{ {' '.join(tokens)} }}"
             if name == MODEL:
                 text_format.Merge(text, config)

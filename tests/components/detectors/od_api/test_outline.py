@@ -73,8 +73,8 @@ model: <
         ("model { ssd {", "not a pipeline config"),
         ("model {" * 100_000, "not a pipeline config"),
         ("a: {" * 100_000, "not a pipeline config"),
-        (b"model { ssd { \xff } }", "not a pipeline config .*utf-8"),
-        (b"\x00" * 2_000_000, "more than the 1,000,000"),
+        (b"model { ssd { \xff } }", "pipeline config of the OD API is not a text file in UTF-8"),
+        (b"\x00" * 2_000_000, "larger than 1 MB"),
     ],
 )
 def test_what_cannot_be_fine_tuned_is_one_sentence(tmp_path, text, sentence):
