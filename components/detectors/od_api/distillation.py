@@ -1,16 +1,12 @@
 """Distillation: the answers of the champion, which training should keep."""
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
 from components.detectors.detector import Remembered, over_replicas
 
 
-def distillation(
-    boxes: tf.Tensor, scores: tf.Tensor, remembered: Remembered, kept: Sequence[int]
-) -> tf.Tensor:
-    """How far the answers are from the champion's, for the classes with the ids `kept`.
+def distillation(boxes: tf.Tensor, scores: tf.Tensor, remembered: Remembered) -> tf.Tensor:
+    """How far the answers are from the champion's, for all classes but those left free.
 
     Squared differences of the scores after the sigmoid, and of the box encodings where the champion
     sees an object of such a class, weighted by its score; each anchor counts by the champion's
@@ -21,6 +17,8 @@ def distillation(
     boxes: [batch, anchors, 4]; scores: [batch, anchors, classes + 1], before the sigmoid.
     """
     old_boxes, old_scores = remembered.outputs
+    classes = scores.shape[-1]
+    kept = tf.constant([c for c in range(1, classes) if c not in remembered.free])
     before = tf.sigmoid(tf.gather(old_scores, kept, axis=-1))
     after = tf.sigmoid(tf.gather(scores, kept, axis=-1))
     object_weight = tf.reduce_max(before, axis=-1)

@@ -1,6 +1,7 @@
 """A detector of the SSD family of the OD API's model zoo as a `Detector`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -291,8 +292,9 @@ class SsdDetector(ZooEntry):
             boxes, scores, targets, targets.classes, self._model.regularization_losses()
         )
         if remembered is not None:
-            kept = sorted(set(self.label_map.ids) - remembered.free)
-            found["distillation"] = distillation(boxes, scores, remembered, kept)
+            unnamed = {i for i, is_named in enumerate(self.named_columns) if not is_named}
+            remembered = replace(remembered, free=remembered.free | unnamed)
+            found["distillation"] = distillation(boxes, scores, remembered)
         return found
 
     def _branch_losses(
