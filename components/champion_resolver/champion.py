@@ -4,10 +4,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from components.detectors.backends import load_detector
+from components.bundle import LABEL_MAP, Bundle
+from components.dataset.label_map import LabelMap
+from components.detectors.backends import label_map_of, load_detector
 from components.detectors.bundle import import_entry
 from components.errors import ModelError
-from components.serving_folder import champion_name, served_versions
+from components.serving_folder import ENTRY, champion_name, served_versions
 
 
 def resolve_champion(
@@ -26,6 +28,7 @@ def resolve_champion(
     versions = served_versions(serving_dir)
     if versions:
         report(f"the champion is version {versions[-1]}, which is served now")
+        _require_same_classes(serving_dir / str(versions[-1]), pretrained, backend)
         shutil.copytree(serving_dir / str(versions[-1]), saved_model)
         return champion_name(versions, pretrained)
     if not pretrained.is_dir():
@@ -33,3 +36,20 @@ def resolve_champion(
     report("nothing is served yet: the champion is the pre-trained model; exporting it")
     import_entry(load_detector(backend, pretrained, report), pretrained, saved_model)
     return champion_name(versions, pretrained)
+
+
+def _require_same_classes(served: Path, pretrained: Path, backend: str) -> None:
+    """Raises ModelError when the served version has other classes than the model of the config, or
+    other ids for them: examples are written with the ids of the latter.
+    """
+    if not (served / ENTRY / LABEL_MAP).is_file() or not pretrained.is_dir():
+        return  # a version that somebody else exported brings none
+    path = label_map_of(backend, pretrained)
+    ours, theirs = LabelMap.read(path), Bundle(served).label_map()
+    if (ours.names, ours.ids) != (theirs.names, theirs.ids):
+        found = ours.difference(theirs, "model.path", f"version {served.name}")
+        raise ModelError(
+            f"{path}: {found}, which is served: classes would be trained on the boxes of others. "
+            "Give model.path the label map that is served, or let another model be served from a "
+            "folder of its own."
+        )

@@ -180,23 +180,16 @@ class LabelMap:
 
         mine, theirs: whose they are.
 
-        >>> LabelMap(("car", "bus")).difference(LabelMap(("bus", "car")), "champion", "challenger")
-        "id 1 is 'car' in the champion's and 'bus' in the challenger's"
+        >>> LabelMap(("car", "bus")).difference(LabelMap(("bus", "car")), "one", "the other")
+        "id 1 is 'car' in one and 'bus' in the other"
         """
-        both = [
-            {i: (n, o) for i, n, o in zip(m.ids, m.names, m.other_names, strict=True)}
-            for m in (self, other)
-        ]
-        for class_id in sorted(both[0] | both[1]):
-            ours, others = (names.get(class_id) for names in both)
-            if ours != others:
-                words = [
-                    "no class" if n is None else " or ".join(dict.fromkeys(map(quoted, n)))
-                    for n in (ours, others)
-                ]
-                return (
-                    f"id {class_id} is {words[0]} in the {mine}'s and {words[1]} in the {theirs}'s"
-                )
+        for names in ("names", "other_names"):
+            ours, others = (dict(zip(m.ids, getattr(m, names), strict=True)) for m in (self, other))
+            for class_id in sorted(ours | others):
+                pair = ours.get(class_id), others.get(class_id)
+                if pair[0] != pair[1]:
+                    words = ["no class" if name is None else quoted(name) for name in pair]
+                    return f"id {class_id} is {words[0]} in {mine} and {words[1]} in {theirs}"
         return "they are the same"
 
     @classmethod

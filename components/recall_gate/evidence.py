@@ -129,7 +129,7 @@ def common_label_map(champion: LabelMap, challenger: LabelMap) -> LabelMap:
     if champion != challenger:
         raise EvaluationError(
             f"The label maps differ: the champion has {champion.listed()}, the challenger "
-            f"{challenger.listed()} ({champion.difference(challenger, 'champion', 'challenger')}); "
+            f"{challenger.listed()} ({champion.difference(challenger, 'the one', 'the other')}); "
             "nothing can be compared. Give both models one label map."
         )
     return champion

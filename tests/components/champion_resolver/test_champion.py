@@ -1,6 +1,7 @@
 import pytest
 
 from components.champion_resolver.champion import resolve_champion
+from components.dataset.label_map import LabelMap
 from components.errors import ModelError
 from components.serving_folder import served_versions
 
@@ -37,3 +38,26 @@ def test_a_missing_pre_trained_model_is_named(tmp_path):
         resolve_champion(
             tmp_path / "served", tmp_path / "none", "od_api", tmp_path / "out", lambda _: None
         )
+
+
+@pytest.mark.parametrize(
+    ("names", "ids", "sentence"),
+    [
+        (("bus", "car"), (1, 2), "id 1 is 'bus' in model.path and 'car' in version 10, which is"),
+        (("car", "bus"), (1, 3), "id 2 is no class in model.path and 'bus' in version 10"),
+        (("car", "bus", "tram"), (1, 2, 3), "id 3 is 'tram' in model.path and no class in version"),
+    ],
+)
+def test_other_classes_than_those_served_are_refused(tmp_path, names, ids, sentence):
+    serve(tmp_path / "served", "10")
+    own = tmp_path / "served" / "10" / "assets.extra"
+    for folder in (own, tmp_path / "model"):
+        folder.mkdir()
+    LabelMap(("car", "bus")).write(own / "label_map.pbtxt")
+    arguments = tmp_path / "served", tmp_path / "model", "od_api", tmp_path / "out", lambda _: None
+    LabelMap(names, ids).write(tmp_path / "model" / "label_map.pbtxt")
+    with pytest.raises(ModelError, match=sentence):
+        resolve_champion(*arguments)
+    assert not (tmp_path / "out").exists()
+    LabelMap(("car", "bus"), (1, 2), ("c", "b")).write(tmp_path / "model" / "label_map.pbtxt")
+    assert resolve_champion(*arguments) == "version 10"
