@@ -78,10 +78,9 @@ class ZooEntry(ABC):
         try:
             self._model = self._build()
         except BUILD_ERRORS as error:
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise ModelError(
                 f"{CONFIG}: the OD API can't build the model that it describes "
-                f"({printable(shorten(reason, 300))}); take the config from the same export as the "
+                f"({_reason(error)}); take the config from the same export as the "
                 "checkpoint."
             ) from error
 
@@ -214,11 +213,17 @@ def _require_readable(checkpoint: Path) -> None:
 
 
 def _damaged(checkpoint: Path, error: Exception) -> ModelError:
-    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     return ModelError(
-        f"{checkpoint}: the checkpoint is damaged ({printable(shorten(reason, 300))}); copy it "
-        "again, whole."
+        f"{checkpoint}: the checkpoint is damaged ({_reason(error)}); copy it again, whole."
     )
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error's message, after the one in which Keras names the layer."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        del lines[0]
+    return printable(shorten(lines[0] if lines else type(error).__name__, 300))
 
 
 def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:
