@@ -137,6 +137,15 @@ def test_nothing_heavy_is_imported_for_it(tmp_path):
     assert result.stdout.endswith("set()\n")
 
 
+def test_a_node_chooses_protobufs_implementation_before_anything_imports_it():
+    code = "import sys, pipelines.run_node; print('google.protobuf' in sys.modules)"
+    words = [sys.executable, "-c", code]
+    found = subprocess.run(
+        words, cwd=ROOT, env=plain_shell(), capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "False\n"
+
+
 def entry(folder: Path, text: str = ssd("ssd_mobilenet_v2_keras"), *names: str) -> Path:
     """A folder as the zoo's archives have them: files of a checkpoint, no label map."""
     (folder / "checkpoint").mkdir(parents=True)
