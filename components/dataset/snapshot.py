@@ -161,8 +161,8 @@ def take_snapshot(
 
     memory: a folder kept between snapshots. What has not changed is not read again, and no image
     moves from one split to another. beam_options: see `components.transforms`. serving: of versions
-    that carry the splits, for a memory that was lost. renamed: labels, and what the boxes are called
-    instead (`LabelMap.renamed`).
+    that carry the splits, for a memory that was lost. renamed: labels, and what the boxes are
+    called instead (`LabelMap.renamed`).
 
     Raises DataError when labels can't be read, two images have one id, or there are none.
     """
