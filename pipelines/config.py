@@ -219,7 +219,8 @@ def load_config(path: Path) -> Config:
     if not os.path.isdir(model):
         raise ConfigError(f"{path}: model.path: {model / 'label_map.pbtxt'} is missing.")
     try:
-        require_model(backend, model)
+        if (model / "pipeline.config").exists():  # else the model's own node says what is missing
+            require_model(backend, model)
         label_map_path = label_map_of(backend, model)
         label_map = LabelMap.read(label_map_path)
     except ClassLiftError as error:
