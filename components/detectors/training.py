@@ -113,14 +113,15 @@ def fit(
     count = sum(int(np.prod(v.shape)) for v in trained.values())
     report(f"training {count:,} parameters, freeze policy {recipe.freeze_policy}")
     with ExitStack() as stack:
-        inputs: Iterator[tuple[Features, Batch]]
+        inputs: Iterator[tuple[Features, Batch]] | None = None
         if can_cache(recipe, detector.prefix):
             key = f"{version} {_key(detector, frozen)}"
             cache = stack.enter_context(
                 cached(detector, batches(0), recipe.cached_batches, report, features, key)
             )
-            inputs = cache.draw(recipe.batch_size, recipe.seed, progress.step)
-        else:
+            if len(cache):
+                inputs = cache.draw(recipe.batch_size, recipe.seed, progress.step)
+        if inputs is None:
             inputs = (((), batch) for batch in batches(progress.step))
         loop = _Loop(step, changing, recipe, report, judge, checkpoints, board, progress)
         loop.run(inputs)

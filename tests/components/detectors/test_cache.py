@@ -1,6 +1,8 @@
 """Training from cached features is training: the same losses and gradients on the same views."""
 
 import itertools
+import os
+import resource
 from functools import partial
 
 import numpy as np
@@ -168,6 +170,63 @@ def test_a_killed_run_leaves_nothing_false(detector, frozen, batches, tmp_path):
     views(detector, batches, tmp_path)
     (tmp_path / "index.json").unlink()
     assert views(detector, batches, tmp_path)[1] == 3
+
+
+def flip(path, place):
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * place)] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "computed", "words"),
+    [
+        (lambda folder: os.truncate(folder / "0.npy", 1000), 3, "0.npy is not as large as it was"),
+        (lambda folder: os.truncate(folder / "1.npy", 0), 3, "1.npy is not as large as it was"),
+        (lambda folder: (folder / "0.npy").unlink(), 3, "0.npy is not as large as it was"),
+        (lambda folder: flip(folder / "0.npy", 0.1), 3, "checksums differ"),
+        (lambda folder: flip(folder / "1.npy", 0.5), 2, "checksums differ"),
+        (lambda folder: flip(folder / "index.json", 0.5), 3, "index.json is damaged"),
+        (lambda folder: os.truncate(folder / "index.json", 50), 3, "index.json is damaged"),
+        (lambda folder: os.truncate(folder / "index.json", 0), 3, "index.json is damaged"),
+        (lambda folder: (folder / "index.json").write_text("[" * 9999), 3, "index.json is damaged"),
+    ],
+)
+def test_what_is_damaged_is_made_anew(detector, frozen, batches, tmp_path, damage, computed, words):
+    """From the first damaged batch on, with one line."""
+    first, _, _ = views(detector, batches, tmp_path)
+    damage(tmp_path)
+    said = []
+    counted = Counted(detector)
+    with cached(counted, iter(batches), 3, said.append, tmp_path, "weights") as cache:
+        features, labels = cache.read(np.arange(len(cache)))
+    assert counted.batches == computed
+    assert [line for line in said if "made anew" in line] == [
+        f"cached features in {tmp_path} are made anew: {words}"
+    ]
+    again = [*features, labels.boxes, labels.weights]
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert views(detector, batches, tmp_path)[1] == 0
+
+
+def test_a_full_disk_is_a_sentence(detector, train_files, tmp_path):
+    """Nothing is cached then, and training goes on with the images."""
+    said = []
+    recipe = Recipe(steps=4, batch_size=2, cached_batches=3, freeze_policy="backbone")
+    found = partial(training_batches, train_files, detector.frame, detector.label_map, recipe)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as a quota does
+    try:
+        result = fit(detector, found, recipe, said.append, features=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        detector.freeze(frozenset())
+    assert result.steps == 4
+    assert [line for line in said if "full" in line] == [
+        f"no features are cached, for the disk of {tmp_path} is full: each step computes them, "
+        "which takes longer"
+    ]
+    assert not list(tmp_path.glob("*.npy"))
 
 
 def test_two_runs_at_once_do_not_share(detector, frozen, batches, tmp_path):
