@@ -24,6 +24,7 @@ from components.reading import MEGA, read_bytes
 ANNOTATIONS = ("Annotations", "annotations")
 IMAGES = ("JPEGImages", "images", "Images", ".")
 
+_ONCE = {"name", "bndbox", "xmin", "ymin", "xmax", "ymax", "difficult"}
 MAX_BYTES = 100 * MEGA
 """Of one XML file, which describes one image."""
 
@@ -98,6 +99,20 @@ def _children(element: Any) -> dict[str, Element]:
     return {child.tag: child for child in reversed(element)}
 
 
+def _parts(element: Any, where: str, path: str) -> dict[str, Element]:
+    """The children of an object or of its box by tag.
+
+    Raises DataError where one repeats that an object has once, or where text stands between them:
+    two objects were cut and glued, and the second would be lost without a word.
+    """
+    seen: set[str] = set()
+    for child in element:
+        if (child.tag in _ONCE and child.tag in seen) or (child.tail or "").strip():
+            raise DataError(f"{path}: {where} has more than one {child.tag}, or text after it.")
+        seen.add(child.tag)
+    return _children(element)
+
+
 def _text(element: Element | None) -> str:
     return "" if element is None else (element.text or "").strip()
 
@@ -122,8 +137,8 @@ def _size(size: dict[str, Element], side: str, path: str) -> int | None:
 
 
 def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:
-    parts = _children(found)
-    sides = _children(parts.get("bndbox", ()))
+    parts = _parts(found, where, path)
+    sides = _parts(parts.get("bndbox", ()), where, path)
     try:
         xmin, ymin, xmax, ymax = (
             number_of(_text(sides.get(side))) for side in ("xmin", "ymin", "xmax", "ymax")

@@ -1,6 +1,7 @@
 """YOLO: a folder with `images/`, `labels/` and the names of the classes."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,14 +132,16 @@ def _boxes(
     names: tuple[str, ...],
     folder: Path,
 ) -> list[LabelledBox]:
-    lines = read_text(path, "the labels of an image", MAX_LABEL_BYTES).splitlines()
+    # Lines end as they do in files; `splitlines` also knows separators that only damage writes.
+    text = read_text(path, "the labels of an image", MAX_LABEL_BYTES)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     found = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        if not line.strip(" \t"):
             continue
         where = f"{folder.name}/{relative} line {number}"
         try:
-            class_text, *numbers = line.split()
+            class_text, *numbers = re.split("[ \t]+", line.strip(" \t"))
             class_id = whole_number_of(class_text)
             x, y, w, h = map(number_of, numbers)
         except ValueError:

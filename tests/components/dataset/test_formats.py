@@ -113,6 +113,9 @@ FILE_ENTITY = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
         ({"name": "../../a.jpg"}, "leaves the data folder"),
         ({"name": "/etc/passwd"}, "leaves the data folder"),
         ({"inner": "<size><width>wide</width></size>"}, None),  # the first size counts
+        ({"inner": OBJECT.replace("<xmin>", "<xmin>0</xmin><xmin>")}, "more than one xmin"),
+        ({"inner": OBJECT.replace("</object>", "<name>bus</name></object>")}, "more than one name"),
+        ({"inner": OBJECT.replace("</bndbox>", "</bndbox>>")}, "bndbox, or text after it"),
         ({"inner": OBJECT.replace("11.5", "1_1")}, "needs a bndbox with four numbers"),
         ({"size": "<size><width>3000000000</width></size>"}, "are no width or height"),
         ({"size": f"<size><width>{'9' * 5000}</width></size>"}, "is no whole number"),
@@ -137,9 +140,10 @@ def yolo(folder: Path, line: str = "1 0.5 0.5 0.25 0.2", names: str = "names: [c
     return folder
 
 
+@pytest.mark.parametrize("line", ["1 0.5 0.5 0.25 0.2", " \t1  0.5\t0.5 0.25 .2 \r"])
 @pytest.mark.parametrize("names", ["names: [car, bike]", "names: {0: car, 1: bike}"])
-def test_yolo(tmp_path, names):
-    labels = read_labels(yolo(tmp_path / "data", names=names))
+def test_yolo(tmp_path, names, line):
+    labels = read_labels(yolo(tmp_path / "data", line=line, names=names))
     assert [image.file_name for image in labels.images] == [
         "images/train/a.jpg",
         "images/train/empty.jpg",
@@ -165,6 +169,9 @@ def test_yolo(tmp_path, names):
         ({"names": "names: [car]\nnames: [car, bike]"}, "the key 'names' stands twice"),
         ({"names": "names: {0: car, 0: bike}"}, "the key '0' stands twice"),
         ({"line": "1 0.5 0.5 0.25 0.2_1"}, "line 1 must be"),
+        ({"line": "1 0.5 0.5 0.25 0.2\u20281 0.5 0.5 0.2 0.2"}, "line 1 must be"),
+        ({"line": "1 0.5 0.5 0.25 0.2\f1 0.5 0.5 0.2 0.2"}, "line 1 must be"),
+        ({"line": "\u2028"}, "line 1 must be"),
         ({"line": "\u0661 0.5 0.5 0.25 0.2"}, "line 1 must be"),
     ],
 )
