@@ -202,9 +202,29 @@ def _take(
     snapshot = _assemble(sources, keys, folder, splits, draft, report, renamed)
     parts.keep_only(folder, [key for of_source in keys for key in of_source])
     (draft / name).touch()
+    if last.exists() and not damage(last, _FILES):
+        _report_fewer(pq.read_table(last / _BOXES_FILE, columns=["image_id"]), snapshot, report)
     shutil.rmtree(last, ignore_errors=True)
     draft.rename(last)
     return snapshot
+
+
+def _report_fewer(before: pa.Table, now: Snapshot, report: Callable[[str], None]) -> None:
+    """Says where images have fewer boxes than before: a file cut between two lines is whole."""
+    then, found = (table["image_id"].value_counts() for table in (before, now.boxes))
+    names, counts = then.field("values"), then.field("counts")
+    left = found.field("counts").take(pc.index_in(names, value_set=found.field("values")))
+    left = pc.fill_null(left, 0)
+    there = pc.is_in(names, value_set=now.images["image_id"].combine_chunks())
+    fewer = pc.and_(there, pc.less(left, counts))
+    if not pc.any(fewer).as_py():
+        return
+    first = fewer.index(True).as_py()
+    report(
+        f"{pc.sum(fewer).as_py()} images have fewer boxes than in the last snapshot (the first: "
+        f"{names[first]}, {left[first]} instead of {counts[first]}): if nobody removed them, label "
+        "files were cut"
+    )
 
 
 def _read(

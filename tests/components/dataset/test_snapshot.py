@@ -317,6 +317,27 @@ def test_no_flipped_bit_gives_other_splits(tmp_path):
     assert refused > 100
 
 
+def test_labels_that_were_cut_between_two_lines_are_said(tmp_path):
+    """No reader can tell: what is left is whole."""
+    folder, memory, said = tmp_path / "data", tmp_path / "memory", []
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    (folder / "classes.txt").write_text("car")
+    for name in ("a", "b", "c"):
+        Image.effect_noise((40, 30), 50).convert("RGB").save(folder / "images" / f"{name}.jpg")
+        (folder / "labels" / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n" * 2)
+    take_snapshot([Source(folder)], said.append, memory)
+    assert not any("fewer boxes" in line for line in said)
+    for name in ("a", "b"):
+        cut(folder / "labels" / f"{name}.txt")
+    (folder / "labels" / "c.txt").write_text("0 0.5 0.5 0.2 0.2\n" * 3)
+    take_snapshot([Source(folder)], said.append, memory)
+    assert said[-1] == (
+        "2 images have fewer boxes than in the last snapshot (the first: data/images/a.jpg, 1 "
+        "instead of 2): if nobody removed them, label files were cut"
+    )
+
+
 def test_labels_that_change_in_place_are_noticed(tmp_path):
     """The same size, mtime and inode: as a program that sets the times back leaves them."""
     folder = tmp_path / "data"
