@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from components.dataset.copies import Copy, Picture, find_copies
 from components.dataset.duplicates import hash_bits, nearest
 from components.dataset.schema import SPLITS
 from components.metrics.iou import iou_matrix
@@ -46,3 +47,16 @@ def train_twins(images: pd.DataFrame) -> dict[int, Twin]:
         int(row): Twin(int(distance), str(name))
         for row, distance, name in zip(held, distances, names, strict=True)
     }
+
+
+def train_copies(images: pd.DataFrame) -> list[Copy]:
+    """The images of eval and test that are images of train saved anew, mirrored or cropped."""
+    pictures = [
+        Picture(row.image_id, row.uri, row.sha256, row.width, row.height, row.phash)
+        for row in images.itertuples()
+    ]
+    in_train = (images["split"] == SPLITS[0]).tolist()
+    return find_copies(
+        [picture for picture, trained in zip(pictures, in_train, strict=True) if not trained],
+        [picture for picture, trained in zip(pictures, in_train, strict=True) if trained],
+    )

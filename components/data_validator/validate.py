@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from components.data_validator.data_docs import make_offline
-from components.data_validator.measures import repeated_iou, train_twins
+from components.data_validator.measures import repeated_iou, train_copies, train_twins
 from components.data_validator.report import write_report
 from components.data_validator.suspicions import Suspicion
+from components.dataset.copies import MAX_DIFFERENCE
 from components.dataset.duplicates import NEAR_DISTANCE
 from components.dataset.profile import SIZES, Profile, joined, size_names
 from components.dataset.schema import SPLITS
@@ -79,8 +80,9 @@ def validate(
     An expectation that could not be evaluated is a critical finding too.
     """
     boxes, images = _frames(snapshot)
+    report("looking for images of train among those of eval and test")
+    findings = [*_image_findings(snapshot), *_copied_images(images)]
     report("loading Great Expectations")
-    findings = _image_findings(snapshot)
     box_rules = _box_rules(labels, target, min_target_boxes)
     if baseline:
         box_rules += _drift_rules(baseline, labels)
@@ -114,6 +116,24 @@ def _image_findings(snapshot: Snapshot) -> list[Finding]:
         Finding(rule, severity, len(where), where[:EXAMPLES_SHOWN])
         for (rule, severity), where in places.items()
     ]
+
+
+def _copied_images(images: pd.DataFrame) -> list[Finding]:
+    """Images of eval and test that training has seen: what is measured on them proves nothing."""
+    copies = train_copies(images)
+    if not copies:
+        return []
+    rule = (
+        "no image of eval or test is one of train, saved anew, mirrored or cropped (laid over each "
+        f"other, they differ nowhere by more than {MAX_DIFFERENCE:g}%); remove one of the two, or "
+        "give both the same split (where none is given: the same `group`)"
+    )
+    where = [
+        f"{copy.image.uri} ({copy.image.name}) is {copy.original.name}, {copy.how}: they differ by "
+        f"at most {copy.difference:.1f}%"
+        for copy in copies[:EXAMPLES_SHOWN]
+    ]
+    return [Finding(rule, "critical", len(copies), where)]
 
 
 def _frames(snapshot: Snapshot) -> tuple[pd.DataFrame, pd.DataFrame]:

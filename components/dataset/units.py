@@ -125,7 +125,7 @@ def _sequences(names: Sequence[str], bits: Bits) -> Indices:
     pictures by one fixed camera, all pairs are alike, and that neighbours are says nothing.
     """
     pairs = np.array(list(_neighbours(names)), np.int64).reshape(-1, 2)
-    order = np.array(sorted(range(len(names)), key=lambda row: _place(names[row])), np.int64)
+    order = np.array(sorted(range(len(names)), key=lambda row: place_of(names[row])), np.int64)
     steps = [step for step in range(len(names) // 2 - 2, len(names) // 2 + 3) if step > 1]
     if not len(pairs) or not steps:
         return pairs[:0]
@@ -145,10 +145,10 @@ def _distances(bits: Bits, pairs: Indices) -> Indices:
     return np.asarray(differing.sum(axis=1, dtype=np.int64), np.int64)
 
 
-def _place(name: str) -> tuple[str, int]:
+def place_of(name: str) -> tuple[str, int]:
     """What a file's name says of its place: all but its last number, and that number.
 
-    >>> _place("2026/cam1_000123.png")
+    >>> place_of("2026/cam1_000123.png")
     ('2026/cam1_#.png', 123)
     """
     path = PurePath(name)
@@ -161,7 +161,7 @@ def _place(name: str) -> tuple[str, int]:
 
 def _neighbours(names: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Pairs of images whose names are alike but for their last number, by which they follow."""
-    places = [_place(name) for name in names]
+    places = [place_of(name) for name in names]
     numbered = sorted((place, row) for row, place in enumerate(places) if place[1] >= 0)
     for (before, row), (after, other) in pairwise(numbered):
         if before[0] == after[0]:

@@ -3,11 +3,15 @@ import dataclasses
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import skimage.data
 from lxml import html
+from PIL import Image
 
 from components.data_validator.validate import require_no_critical, validate
 from components.dataset import schema
 from components.dataset.profile import SIZES, Profile
+from components.dataset.schema import SPLITS
+from components.dataset.snapshot import Source, take_snapshot
 from components.errors import DataError
 from tests.components.conftest import quiet
 
@@ -181,3 +185,17 @@ def test_data_docs_and_report_load_nothing_from_elsewhere(snapshot, tmp_path):
     report = html.fromstring((tmp_path / "report.html").read_bytes())
     assert "1 critical finding" in report.text_content()
     assert report.xpath("//figure/img")  # the box that breaks the rule, outlined
+
+
+def test_an_image_of_train_that_was_saved_anew_for_test_is_critical(coco, tmp_path):
+    sources = [Source(coco(split), split) for split in SPLITS]
+    photograph = Image.fromarray(skimage.data.astronaut()[:300, :400])
+    photograph.resize((40, 30)).save(tmp_path / "train/images/1.jpg")
+    mirrored = photograph.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    mirrored.resize((40, 30)).save(tmp_path / "test/images/2.jpg", quality=60)
+    findings = validate(take_snapshot(sources, quiet), LABELS, "scooter", 1, tmp_path / "d", quiet)
+    (found,) = [f for f in findings if "saved anew, mirrored or cropped" in f.rule]
+    assert (found.severity, found.count) == ("critical", 1)
+    assert "(test/images/2.jpg) is train/images/1.jpg, mirrored" in found.where[0]
+    with pytest.raises(DataError, match="remove one of the two"):
+        require_no_critical(findings, tmp_path)

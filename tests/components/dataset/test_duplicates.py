@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.dataset.duplicates import NEAR_DISTANCE, hash_bits, near_components, nearest
+from components.dataset.duplicates import (
+    NEAR_DISTANCE,
+    hash_bits,
+    mirrored,
+    near_components,
+    nearest,
+)
 from components.dataset.images import perceptual_hashes, probe
 
 pytestmark = pytest.mark.unit
@@ -47,6 +53,10 @@ def test_components_equal_the_plain_way():
             row[bit // 8] ^= 1 << (bit % 8)
     hashes = rows.view(np.uint64)
     distances = np.array([[int(np.bitwise_count(a ^ b).sum()) for b in hashes] for a in hashes])
+    flipped = mirrored(hashes)
+    distances = np.minimum(
+        distances, [[int(np.bitwise_count(a ^ b).sum()) for b in flipped] for a in hashes]
+    )
     expected = np.arange(len(hashes))
     while True:  # the smallest number of a neighbour, until nothing changes
         spread = np.where(distances <= NEAR_DISTANCE, expected[None], len(hashes)).min(axis=1)
