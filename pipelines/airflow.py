@@ -96,11 +96,13 @@ def passwords_file(home: Path) -> Path:
 def migrate(home: Path) -> None:
     """Makes or updates Airflow's database; quick when it is current.
 
-    What the home holds is closed to others first, for an older version left it open.
+    What the home holds is closed to others first, for an older version left it open. Raises
+    ConfigError, and touches nothing, for a folder with content that is no home of Airflow.
     """
-    is_ours = not home.exists() or not any(home.iterdir()) or (home / "airflow.cfg").exists()
+    if not (home / "airflow.cfg").exists():  # which earlier versions left there
+        own_folders.require_own(home, own_folders.AIRFLOW)
     make_private(home)
-    if is_ours and not own_folders.is_own(home, own_folders.AIRFLOW):
+    if not own_folders.is_own(home, own_folders.AIRFLOW):
         own_folders.write_mark(home, {"what": own_folders.AIRFLOW, "note": own_folders.NOTE})
     _prepare(home, "db", "migrate")
 

@@ -1,8 +1,6 @@
 """What is served is scored on freshly labelled data, and the series is kept in `WORK/watch`."""
 
-import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +10,7 @@ from components.bundle import Bundle
 from components.data_validator.validate import REPORT, require_no_critical, validate
 from components.dataset.snapshot import Snapshot, take_snapshot
 from components.errors import ConfigError
+from components.locks import alone
 from components.progress import without_stderr
 from components.serving_folder import served_versions, version_folder
 from components.watch import series
@@ -57,7 +56,8 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
             f"{config.path}: watch.floors: version {versions[-1]} has no class {strange[0]!r}."
         )
     folder = config.work / "watch"
-    with _alone(folder):
+    own_folders.make(folder, own_folders.WATCH)
+    with alone(folder / ".lock", f"the watch of {config.name}", wait=True, report=report):
         records = series.read(folder / SERIES)
         snapshot = take_snapshot(
             [config.watch.source],
@@ -84,15 +84,6 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
         page = folder / PAGE
         write_report(page, config.name, records, record, folder / VALIDATION / REPORT)
     return Scoring(record, not known, page)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Waits until no other process has the folder: memory and series are for one at a time."""
-    own_folders.make(folder, own_folders.WATCH)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _require_sound(

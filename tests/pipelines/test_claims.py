@@ -11,6 +11,7 @@ import yaml
 
 from components import own_folders
 from components.errors import ConfigError
+from pipelines import airflow
 from pipelines.claims import claim, claim_compiled, compiled_for
 from tests.components.test_own_folders import content_of
 
@@ -232,3 +233,12 @@ def test_a_compiled_form_of_an_earlier_version_is_known(owner):
     (folder / "topology.json").write_text(json.dumps(topology))
     (folder / "pipeline.json").write_text("{}")
     assert compiled_for(folder) == owner.path
+
+
+def test_a_users_folder_is_no_home_of_airflow(tmp_path):
+    (tmp_path / "airflow").mkdir(mode=0o755)
+    (tmp_path / "airflow" / "notes.txt").write_text("a user's")
+    with pytest.raises(ConfigError, match="ClassLift keeps its home of Airflow there"):
+        airflow.migrate(tmp_path / "airflow")
+    assert (tmp_path / "airflow").stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in (tmp_path / "airflow").iterdir()] == ["notes.txt"]
