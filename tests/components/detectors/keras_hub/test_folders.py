@@ -135,18 +135,23 @@ def test_columns_without_a_name(name, folders, tmp_path):
     some = LabelMap(("car", "scooter"), (1, 3))
     some.write(tmp_path / "model" / LABEL_MAP)
     found, whole = (load_detector("keras_hub", f) for f in (tmp_path / "model", folders[name]))
-    batch = batch_of([[(0.2, 0.2, 0.7, 0.7, 3, 1.0)]])
+    for detector in (found, whole):  # the class without a name is what both see everywhere
+        for name, variable in detector.variables().items():
+            if name.startswith("class-head/") and name.endswith("bias"):
+                variable.assign(np.tile([-2.0, 2.0, -2.0], variable.shape[-1] // 3))
+    batch = batch_of([[(0.2, 0.2, 0.7, 0.7, 3, 1.0)]] * 2)
     answers = [detector.detect(batch.images) for detector in (found, whole)]
     classes = [
         set(answer["detection_classes"][0, : int(answer["num_detections"][0])].numpy().astype(int))
         for answer in answers
     ]
-    assert classes[0] == {1, 3}
+    assert classes[0] <= {1, 3}
+    assert classes[0]
     assert 2 in classes[1]
     frozen = frozen_names("all-but-class-head", list(found.variables()))
     trained = found.freeze(frozen)
     before = {name: variable.numpy() for name, variable in trained.items()}
-    step = TrainingStep(found, trained, Recipe(batch_size=1, steps=5))
+    step = TrainingStep(found, trained, Recipe(batch_size=2, steps=5))
     step((), batch)
     for name, variable in trained.items():
         after = variable.numpy().reshape(-1, 3)
