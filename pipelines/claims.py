@@ -16,6 +16,7 @@ from pathlib import Path
 
 from components import own_folders
 from components.errors import ConfigError
+from pipelines.faults import explain
 from pipelines.nodes import NODES, TOPOLOGY
 
 WORK, SERVING, NAME = "work", "serving", "name"
@@ -132,7 +133,7 @@ def compiled_for(folder: Path) -> Path | None:
 def _require_free(folder: Path, key: str, config: Path, name: str = "") -> None:
     """Raises ConfigError when a folder is no folder, or another config's."""
     what = own_folders.COMPILED if key == NAME else key
-    if os.path.lexists(folder) and not folder.is_dir():
+    if os.path.lexists(folder) and not os.path.isdir(folder):
         raise ConfigError(f"{config}: {key}: {folder} is no folder; name one.")
     mark = own_folders.mark_of(folder)
     if mark is None:
@@ -158,7 +159,7 @@ def _names(config: Path, key: str, value: str | Path) -> bool:
     said = named_in(config, key)
     if not isinstance(said, str):
         return True
-    return said == value if isinstance(value, str) else (ROOT / said).resolve() == value
+    return said == value if isinstance(value, str) else os.path.realpath(ROOT / said) == str(value)
 
 
 def _take(folder: Path, facts: dict[str, str], report: Callable[[str], None]) -> None:
@@ -170,7 +171,14 @@ def _take(folder: Path, facts: dict[str, str], report: Callable[[str], None]) ->
             f"{folder}: was of {mark.get('config')}, which is gone or names another one now; it "
             f"goes to {facts['config']}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if explain(error):
+            raise
+        raise ConfigError(
+            f"{facts['config']}: {folder} can't be made ({error.strerror}); name another folder."
+        ) from None
     own_folders.write_mark(folder, facts)
 
 
@@ -179,7 +187,7 @@ def _earlier(work: Path) -> list[tuple[Path, str]]:
 
     Raises ConfigError for what we did not make where runs would write.
     """
-    if not work.is_dir() or own_folders.mark_of(work) is not None:
+    if not os.path.isdir(work) or own_folders.mark_of(work) is not None:
         return []
     found = []
     for name, earlier in EARLIER.items():

@@ -86,9 +86,13 @@ def claim_folders(config: Config) -> Path:
     """
     folder = compiled_folder(config)
     require_compiled_free(folder, config.name, config.path)  # before anything is made
-    claim(config.name, config.path, config.work, config.serving)
-    claim_compiled(folder, config.name, config.path)
+    claim(config.name, config.path, config.work, config.serving, _to_stderr)
+    claim_compiled(folder, config.name, config.path, _to_stderr)
     return folder
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def compile_all() -> None:

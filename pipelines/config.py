@@ -214,7 +214,7 @@ def load_config(path: Path) -> Config:
         place = ".".join(map(str, error.absolute_path)) or "the file"
         said = shorten(error.message, 300)
         raise ConfigError(f"{path}: {shorten(place, 300)}: {said}.") from None
-    model = (ROOT / raw["model"]["path"]).resolve()
+    model = _place(raw["model"]["path"], f"{path}: model.path")
     backend = raw["model"].get("backend", "od_api")
     if not os.path.isdir(model):
         raise ConfigError(f"{path}: model.path: {model / 'label_map.pbtxt'} is missing.")
@@ -234,14 +234,14 @@ def load_config(path: Path) -> Config:
     data = raw["data"]
     for number, source in enumerate(data["sources"]):
         _require_pattern(source, f"{path}: data.sources.{number}")
-    root = (ROOT / data["root"]).resolve()
+    root = _place(data["root"], f"{path}: data.root")
     sections = ("recipe", "rebalancing", "gate", "airflow")
     given = {name: value for section in sections for name, value in raw.get(section, {}).items()}
     config = Config(
         name=raw["name"],
         path=path.resolve(),
-        work=(ROOT / raw["work"]).resolve(),
-        serving=(ROOT / raw["serving"]).resolve(),
+        work=_place(raw["work"], f"{path}: work"),
+        serving=_place(raw["serving"], f"{path}: serving"),
         model=model,
         backend=backend,
         data_root=root,
@@ -266,6 +266,14 @@ def load_config(path: Path) -> Config:
     return config
 
 
+def _place(text: str, where: str) -> Path:
+    """The path that a config names, without links; links in a circle stay as they are."""
+    try:
+        return Path(os.path.realpath(ROOT / text))
+    except (OSError, ValueError) as error:  # a NUL character
+        raise ConfigError(f"{where}: {quoted(text)} is no path ({error}).") from None
+
+
 def _require_apart(config: Config) -> None:
     """Raises ConfigError when a folder that runs write to and another folder contain one another.
 
@@ -277,9 +285,10 @@ def _require_apart(config: Config) -> None:
         sources["watch.source"] = config.watch.source
     for name, source in sources.items():
         is_file = source.path.suffix == ".json" or source.path.is_file()
-        read[f"{name}.path"] = (source.path.parent if is_file else source.path).resolve()
+        home = source.path.parent if is_file else source.path
+        read[f"{name}.path"] = _place(str(home), f"{config.path}: {name}.path")
         if source.images:
-            read[f"{name}.images"] = source.images.resolve()
+            read[f"{name}.images"] = _place(str(source.images), f"{config.path}: {name}.images")
     for name, folder, others in (
         ("work", config.work, {"serving": config.serving, **read}),
         ("serving", config.serving, read),

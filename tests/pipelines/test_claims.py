@@ -145,6 +145,14 @@ def test_a_work_folder_with_a_users_files_where_runs_write_is_refused(owner, pre
     assert content_of(owner.path.parent) == before
 
 
+def test_a_folder_that_can_not_be_made_is_a_sentence(owner):
+    (owner.path.parent / "a file").write_text("")
+    (owner.path.parent / "circle").symlink_to("circle")
+    for name in ("a file/work", "circle/work", "x" * 300):
+        with pytest.raises(ConfigError, match=r"can't be made \(.*\); name another folder"):
+            another(owner, path=owner.path, work=owner.path.parent / name).claim()
+
+
 def test_what_runs_do_not_write_may_lie_in_work(owner):
     (owner.work / "photos").mkdir(parents=True)
     (owner.work / "photos" / "1.jpg").write_text("a photo")
