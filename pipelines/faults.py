@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from components.errors import EXIT_PERMANENT, EXIT_RETRY, ClassLiftError
-from components.text import printable
+from components.text import printable, shorten
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -36,7 +36,7 @@ def exit_code_of(command: Callable[[], int]) -> int:
         explained = explain(error)
         if explained is None:
             raise
-        print(f"classlift: {printable(explained[0])}", file=sys.stderr)
+        print(f"classlift: {shorten(printable(explained[0]))}", file=sys.stderr)
         return explained[1]
 
 
@@ -57,6 +57,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
                 "mode of the folder, and whether its disk is mounted read-only.",
                 EXIT_PERMANENT,
             )
+        if number == errno.ENAMETOOLONG:
+            return f"{where}no file can have a name as long; use a shorter one.", EXIT_PERMANENT
         if _is_of_metadata(cause):
             return (
                 f"ML Metadata can't be read or written ({cause}); if its database is damaged, put "

@@ -1,5 +1,6 @@
 """The formats of labels, told by looking at the path. A new one is a module and a line here."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def label_shards(
         raise ConfigError(
             f"{path}: the format {name} says itself where its images are; leave `images` out."
         )
-    if not images_folder.is_dir():
+    if not os.path.isdir(images_folder):
         raise ConfigError(f"{images_folder}: there is no such folder; check `images` of {path}.")
     return FORMATS[name].shards(path, images_folder)
 
@@ -80,7 +81,7 @@ def read_labels(path: Path, format_name: str | None = None) -> Labels:
 
 def detect_format(path: Path) -> str:
     """The format of what lies at a path. Raises DataError when it is none that can be read."""
-    if path.is_dir():
+    if os.path.isdir(path):
         if is_parquet(path):
             return "parquet"
         if find_annotations(path) is not None:
@@ -102,13 +103,13 @@ def detect_format(path: Path) -> str:
 
 def home_of(path: Path) -> Path:
     """What holds the images of a source: the path itself, or the folder that a .json lies in."""
-    return path if path.is_dir() or is_record(path) else path.parent
+    return path if os.path.isdir(path) or is_record(path) else path.parent
 
 
 def files_of(path: Path, images_folder: Path | None = None) -> Iterator[Path]:
     """All files that a source may be made of."""
     home = home_of(path)
-    if not home.is_dir():
+    if not os.path.isdir(home):
         yield from (home, home.with_name("label_map.pbtxt"))
         return
     for folder in filter(None, (home, images_folder)):

@@ -1,5 +1,6 @@
 """Where an image's bytes are: a file, or an Example inside a TFRecord file."""
 
+import os
 import re
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def is_record(path: Path) -> bool:
 
 def record_files(path: Path) -> list[Path]:
     """The TFRecord files at a path: itself, or those directly in the folder, by name."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return [path]
     return sorted(file for file in path.iterdir() if is_record(file) and file.is_file())
 

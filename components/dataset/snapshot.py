@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -467,7 +468,7 @@ def fingerprint(sources: Iterable[Source]) -> str:
     """
     digest = hashlib.sha256()
     for source in sources:
-        if not source.path.exists():
+        if not os.path.exists(source.path):
             raise DataError(f"{source.path}: there is no such file; check `data.sources`.")
         digest.update(repr((source.split, source.tag, source.format, source.group)).encode())
         for path in files_of(source.path, source.images):

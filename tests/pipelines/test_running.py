@@ -193,6 +193,7 @@ def wrapped(error: Exception) -> Exception:
         ),
         (OSError(errno.EROFS, "Read-only", "/w"), "/w: this user may not write", EXIT_PERMANENT),
         (PermissionError(errno.EACCES, "denied", "/w"), "check owner and mode", EXIT_PERMANENT),
+        (OSError(errno.ENAMETOOLONG, "too long", "/w/x"), "/w/x: no file can have", EXIT_PERMANENT),
     ],
 )
 def test_faults_of_the_machine_are_sentences(error, words, code):

@@ -315,7 +315,7 @@ def test_files_are_told_by_their_name(tmp_path, name, found):
     assert detect_format(tmp_path / name) == found
 
 
-@pytest.mark.parametrize("name", ["labels.csv", "nothing", "."])
+@pytest.mark.parametrize("name", ["labels.csv", "nothing", ".", "a" * 300, "a\0b"])
 def test_what_is_no_format_is_refused(tmp_path, name):
     with pytest.raises(DataError, match="no labels that can be read"):
         detect_format(tmp_path / name)
