@@ -8,6 +8,7 @@ on two cores.
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,9 @@ from components.detectors.od_api.ssd import SsdDetector
 from components.detectors.od_api.zoo_entry import CHECKPOINT, read_config
 from components.detectors.recipe import Recipe
 from components.detectors.training import fit
-from components.errors import ConfigError
+from components.errors import EXIT_OK, ConfigError
 from demo.scenes import CLASSES, OLD, SIZE, WEAK, scene
+from pipelines.faults import exit_code_of
 
 OWN = Path(__file__).resolve().parent / "model"
 MAX_BOXES = 6
@@ -87,8 +89,11 @@ def batches(
         )
 
 
-def main(folder: Path) -> None:
-    """Trains, and writes the zoo entry beside the `pipeline.config` that is there."""
+def main(folder: Path) -> int:
+    """Trains, and writes the zoo entry beside the `pipeline.config` that is there.
+
+    Raises ConfigError when there is a checkpoint already and the folder is not the demo's own.
+    """
     if folder.resolve() != OWN and (folder / CHECKPOINT).exists():
         raise ConfigError(f"{folder / CHECKPOINT}: it would be overwritten; name another folder.")
     tf.random.set_seed(0)
@@ -99,9 +104,11 @@ def main(folder: Path) -> None:
         fit(detector, partial(batches, *data, draws, recipe), recipe)
     detector.save(folder)
     (folder / "pipeline.config").write_text(config_text)  # with its comments
+    return EXIT_OK
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train the demo's pre-trained model.")
     parser.add_argument("folder", type=Path, help="holds pipeline.config, gets the weights")
-    main(parser.parse_args().folder)
+    arguments = parser.parse_args()
+    sys.exit(exit_code_of(lambda: main(arguments.folder)))

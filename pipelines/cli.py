@@ -521,6 +521,7 @@ def _require_sound(snapshot: "Snapshot") -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
+    require_new(arguments.new)  # before the work, not after
     snapshot, labels = _read(arguments)
     _require_sound(snapshot)
     with new_folder(arguments.new.resolve()) as draft:
