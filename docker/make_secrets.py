@@ -21,7 +21,9 @@ MAKERS = {
     "JWT_SECRET": lambda: secrets.token_hex(64),  # Airflow signs with HS512: 64 bytes or more
     "API_SECRET_KEY": lambda: secrets.token_hex(32),
     "ADMIN_PASSWORD": lambda: secrets.token_urlsafe(16),
-    "COMPOSE_PROFILES": lambda: "cpu",  # no secret: `gpu` on a host that has one
+    # no secrets:
+    "COMPOSE_PROFILES": lambda: "cpu",  # `gpu` on a host that has one
+    "WORKER_MEMORY": lambda: "8g",  # the most that a worker with its nodes takes, and TF Serving
 }
 
 

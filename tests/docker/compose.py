@@ -10,6 +10,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / ".tools" / "compose" / "compose" / "docker-compose"
+PLAIN = {"COMPOSE_PROFILES", "WORKER_MEMORY"}
+"""What `.env` holds beside the secrets."""
+
 MAKERS = runpy.run_path(str(ROOT / "docker" / "make_secrets.py"))["MAKERS"]
 
 

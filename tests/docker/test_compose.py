@@ -6,9 +6,11 @@ import tomllib
 
 import pytest
 
-from tests.docker.compose import COMPOSE, MAKERS, ROOT, all_services, compose
+from pipelines.airflow import RUN_IDS
+from tests.docker.compose import COMPOSE, MAKERS, PLAIN, ROOT, all_services, compose
 
-SECRETS = {name: f"secret-{name}" for name in MAKERS if name != "COMPOSE_PROFILES"}
+SECRETS = {name: f"secret-{name}" for name in MAKERS if name not in PLAIN}
+VALUES = {**SECRETS, "WORKER_MEMORY": "8g"}
 pytestmark = [
     pytest.mark.unit,
     pytest.mark.skipif(not COMPOSE.exists(), reason="`make test` installs Compose"),
@@ -17,21 +19,21 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory):
-    return all_services(tmp_path_factory.mktemp("compose"), SECRETS)
+    return all_services(tmp_path_factory.mktemp("compose"), VALUES)
 
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 def test_compose_takes_the_file(tmp_path, profile):
-    result = compose(tmp_path, {**SECRETS, "COMPOSE_PROFILES": profile}, "config", "--services")
+    result = compose(tmp_path, {**VALUES, "COMPOSE_PROFILES": profile}, "config", "--services")
     assert result.returncode == 0, result.stderr
     found = set(result.stdout.split())
     assert {"worker", "api-server", f"{profile}-worker"} <= found
     assert len(found & {"cpu-worker", "gpu-worker"}) == 1
 
 
-@pytest.mark.parametrize("name", sorted(SECRETS))
+@pytest.mark.parametrize("name", sorted(VALUES))
 def test_no_secret_has_a_default(tmp_path, name):
-    result = compose(tmp_path, {k: v for k, v in SECRETS.items() if k != name}, "config", "-q")
+    result = compose(tmp_path, {k: v for k, v in VALUES.items() if k != name}, "config", "-q")
     assert result.returncode != 0
     assert f"{name} is missing a value: run make secrets" in result.stderr
 
@@ -49,6 +51,67 @@ def test_every_secret_comes_from_the_env_file(services):
                 assert any(s in value for s in SECRETS.values()), f"{name}: {variable}"
         rest = {key: value for key, value in service.items() if key != "environment"}
         assert "secret-" not in json.dumps(rest), name  # an argument is for all to see
+
+
+WORKERS = {"worker", "cpu-worker", "gpu-worker"}
+CONTROL = {"api-server", "scheduler", "dag-processor", "triggerer", "migrate", "pool", "admin"}
+
+
+def test_a_service_has_the_secrets_that_it_needs_and_no_other(services):
+    holders = {
+        secret: {name for name, s in services.items() if value in json.dumps(s)}
+        for secret, value in SECRETS.items()
+    }
+    assert holders == {
+        "AIRFLOW_DB_PASSWORD": {"airflow-db"} | CONTROL,
+        "FERNET_KEY": {"api-server", "scheduler", "dag-processor", "triggerer"},
+        "JWT_SECRET": {"api-server", "scheduler"},
+        "API_SECRET_KEY": {"api-server"},
+        "ADMIN_PASSWORD": {"admin"},
+        "REDIS_PASSWORD": {"redis", "scheduler"} | WORKERS,
+        "METADATA_DB_PASSWORD": {"metadata-db", "compile"} | WORKERS,
+    }
+
+
+def test_a_service_reaches_what_it_needs_and_no_other(services):
+    members = {}
+    for name, service in services.items():
+        for network in service["networks"]:
+            members.setdefault(network, set()).add(name)
+    assert members == {
+        "airflow-db": {"airflow-db"} | CONTROL,
+        "metadata-db": {"metadata-db", "compile"} | WORKERS,
+        "queue": {"redis", "scheduler"} | WORKERS,
+        "api": {"api-server", "dag-processor"} | WORKERS,
+        "serving": {"serving"},
+        "tensorboard": {"tensorboard"},
+    }
+
+
+def test_databases_reach_nothing_outside(tmp_path):
+    result = compose(tmp_path, VALUES, "config", "--format", "json")
+    networks = json.loads(result.stdout)["networks"]
+    internal = {name for name, network in networks.items() if network.get("internal")}
+    assert internal == {"airflow-db", "metadata-db", "queue"}
+
+
+def test_nothing_can_be_written_but_volumes_and_memory_and_all_is_limited(services):
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert "/tmp" in service["tmpfs"], name
+        assert int(service["mem_limit"]) <= 8 * 2**30, name
+        assert 0 < service["pids_limit"] <= 8192, name
+        temporary = {place.partition(":")[0] for place in service["tmpfs"]}
+        if service["image"].startswith("classlift/"):  # what runs there writes below its HOME
+            assert "/home/classlift" in temporary, name
+            airflow = [place for place in service["tmpfs"] if place.startswith("/opt/airflow:")]
+            assert airflow == ["/opt/airflow:uid=50000,gid=0,mode=0700"] or name == "tensorboard"
+
+
+def test_run_ids_are_limited_as_by_make_airflow(services):
+    for name in (*WORKERS, *CONTROL):
+        pattern = services[name]["environment"]["AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN"]
+        assert pattern == RUN_IDS, name
 
 
 def test_ports_are_open_to_this_host_alone(services):
