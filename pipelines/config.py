@@ -126,6 +126,15 @@ SCHEMA: dict[str, Any] = {
         "recipe": _group_schema(RECIPE),
         "rebalancing": _group_schema(DATA),
         "gate": _group_schema(GATE),
+        "retention": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "runs": {"type": "integer", "minimum": 1},
+                "days": {"type": "integer", "minimum": 0, "maximum": 36500},
+                "versions": {"type": "integer", "minimum": 2},
+            },
+        },
         "watch": {
             "type": "object",
             "additionalProperties": False,
@@ -162,13 +171,26 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """What `classlift prune` keeps.
+
+    runs: the newest. days: all that are younger. versions: the newest of those that were served,
+    None for all.
+    """
+
+    runs: int = 10
+    days: int = 0
+    versions: int | None = None
+
+
+@dataclass(frozen=True)
 class Config:
     """A checked config, with absolute paths.
 
     work: everything a run leaves behind. serving: the TF Serving folder.
     sources: as in the YAML, for the snapshot. beam: options of Beam's pipelines. airflow: when runs
     start and who hears of them, see `AIRFLOW_DEFAULTS`. defaults: of the run parameters. watch:
-    None when the config says nothing of it.
+    None when the config says nothing of it. retention: what is kept of old runs.
     """
 
     name: str
@@ -187,6 +209,7 @@ class Config:
     airflow: dict[str, Any]
     defaults: dict[str, Any]
     watch: Watch | None
+    retention: Retention
 
     def parameter_schemas(self) -> dict[str, dict[str, Any]]:
         """JSON schema of each run parameter of this config, in the order of the form."""
@@ -257,6 +280,7 @@ def load_config(path: Path) -> Config:
             **{name: given.get(name) for name in PARAMETERS},
         },
         watch=_watch(raw["watch"], root, label_map, path) if "watch" in raw else None,
+        retention=Retention(**raw.get("retention", {})),
     )
     _require_apart(config)
     try:

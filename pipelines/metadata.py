@@ -2,7 +2,9 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ml_metadata import metadata_store
@@ -15,6 +17,7 @@ ADDRESS = re.compile(
     r"postgresql://(?P<user>[\w.-]+)@(?P<host>[\w.-]+)(:(?P<port>\d+))?/(?P<dbname>[\w.-]+)"
 )
 DONE = (pb.Execution.COMPLETE, pb.Execution.CACHED)
+GOING_ON = (pb.Execution.NEW, pb.Execution.RUNNING)
 
 OVERRIDE, ROLLBACK = "ClassLiftOverride", "ClassLiftRollback"
 """Types of the executions that record what a person had served."""
@@ -299,3 +302,72 @@ def _executions(store: metadata_store.MetadataStore, run_id: str) -> list[pb.Exe
     context = store.get_context_by_type_and_name("pipeline_run", run_id)
     found = store.get_executions_by_context(context.id) if context else []
     return sorted(found, key=lambda execution: execution.id)
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What ML Metadata know of a run of a config.
+
+    began: when its first node did. artifacts: ids of all that its nodes read or put out, also from
+    the cache. evaluations: those of its gate. pushed: the versions that came of it, by the Pusher
+    or a person. is_going_on: whether a node has neither ended nor failed.
+    """
+
+    id: str
+    began: datetime
+    artifacts: frozenset[int]
+    evaluations: frozenset[int]
+    pushed: frozenset[int]
+    reached_gate: bool
+    is_going_on: bool
+
+
+def recorded_runs(store: metadata_store.MetadataStore, pipeline: str) -> list[RecordedRun]:
+    """The runs of a config, the latest first; a store may hold those of other configs too."""
+    nodes = {
+        context.name.removeprefix(f"{pipeline}."): context.id
+        for context in store.get_contexts_by_type("node")
+        if context.name.startswith(f"{pipeline}.")
+    }
+    executions = {
+        execution.id: (node, execution)
+        for node, context in nodes.items()
+        for execution in store.get_executions_by_context(context)
+    }
+    found = []
+    runs = store.get_contexts_by_type("pipeline_run")
+    for run in sorted(runs, key=lambda run: run.id, reverse=True):
+        in_run = store.get_executions_by_context(run.id)
+        of_nodes = [executions[e.id] for e in in_run if e.id in executions]
+        if not of_nodes:
+            continue
+        events = store.get_events_by_execution_ids([e.id for e in in_run])  # a push by hand too
+        ids = frozenset(event.artifact_id for event in events)
+        artifacts = store.get_artifacts_by_id(sorted(ids))
+        found.append(
+            RecordedRun(
+                run.name,
+                datetime.fromtimestamp(run.create_time_since_epoch / 1000, UTC),
+                ids,
+                frozenset(a.id for a in artifacts if a.type == "ModelEvaluation"),
+                frozenset(_pushed_versions(artifacts)),
+                any(n == "RecallGate" and e.last_known_state in DONE for n, e in of_nodes),
+                any(e.last_known_state in GOING_ON for _, e in of_nodes),
+            )
+        )
+    return found
+
+
+def _pushed_versions(artifacts: Iterable[pb.Artifact]) -> Iterator[int]:
+    for artifact in artifacts:
+        version = artifact.custom_properties["pushed_version"].string_value
+        if artifact.type == PUSHED_MODEL and version.isdecimal():
+            yield int(version)
+
+
+def mark_deleted(store: metadata_store.MetadataStore, ids: Collection[int]) -> None:
+    """Records that the files of artifacts are gone; that they were made stays known."""
+    artifacts = store.get_artifacts_by_id(sorted(ids))
+    for artifact in artifacts:
+        artifact.state = pb.Artifact.DELETED
+    store.put_artifacts(artifacts)

@@ -178,6 +178,24 @@ def test_what_was_served_before_is_served_again(demo):
     assert f"serves    version {before} again, in place of {replaced}" in result.stdout
 
 
+def test_old_runs_can_go_and_what_is_served_and_known_of_it_stays(demo):
+    project, _ = demo
+    words = ["pipelines.cli", "lineage", "--config", str(project.config), "--json"]
+    versions, known = project.versions(), json.loads(project.command(*words).stdout)
+    prune = ["pipelines.cli", "prune", "--config", str(project.config), "--runs", "1"]
+    trainings = project.folder / "pipeline" / "Trainer" / "model"
+    before = len(list(trainings.iterdir()))
+    result = project.command(*prune)
+    assert result.returncode == 0, result.stdout
+    assert "nothing is removed yet" in result.stdout
+    assert len(list(trainings.iterdir())) == before
+    result = project.command(*prune, "--remove")
+    assert result.returncode == 0, result.stdout
+    assert len(list(trainings.iterdir())) < before
+    assert project.versions() == versions
+    assert json.loads(project.command(*words).stdout) == known
+
+
 @pytest.mark.parametrize("node", ["Trainer", "RecallGate", "Pusher"])
 def test_a_node_does_not_run_before_what_it_needs(demo, node):
     """A Pusher without its gate would push an unvalidated model."""

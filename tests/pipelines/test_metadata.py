@@ -6,8 +6,9 @@ import pytest
 
 from components.errors import ConfigError
 from demo import scenes
-from pipelines.config import METADATA_VARIABLE
-from pipelines.metadata import connection_to, initialise
+from pipelines.config import METADATA_VARIABLE, load_config
+from pipelines.metadata import connection_to, initialise, open_existing, output_artifact
+from pipelines.prune import ARTIFACT, Leftover, Plan, remove
 from tests.project import make_project
 
 
@@ -52,7 +53,7 @@ def test_another_address_is_refused_and_not_repeated(monkeypatch, address):
 
 
 @pytest.mark.pipeline
-def test_a_run_on_postgres_leaves_no_password_anywhere(postgres, tmp_path):
+def test_a_run_on_postgres_leaves_no_password_anywhere(postgres, monkeypatch, tmp_path):
     project = make_project(tmp_path, "postgres_test")
     for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
         scenes.write_split(split, tmp_path / "data" / split.name, 60)
@@ -72,6 +73,22 @@ def test_a_run_on_postgres_leaves_no_password_anywhere(postgres, tmp_path):
 
     node = ["pipelines.run_node", "--compiled", str(compiled), "--node", "DatasetSnapshot"]
     for run_id, outcome in (("one", "done"), ("two", "cached")):
+        result = project.command(*node, "--run-id", run_id, **secret)
+        assert result.returncode == 0, result.stdout
+        assert project.outcomes() == {"DatasetSnapshot": outcome}
+
+    # what was pruned is made anew, and then answers again
+    monkeypatch.setenv(METADATA_VARIABLE, address)
+    monkeypatch.setenv("PGPASSWORD", postgres.password)
+    config = load_config(project.config)
+    store = open_existing(connection_to(config.work))
+    snapshot = output_artifact(
+        store, "postgres_test", "two", "DatasetSnapshot", "ClassLiftSnapshot"
+    )
+    left = Leftover(ARTIFACT, Path(snapshot.uri), config.work / "pipeline", 0, snapshot.id)
+    remove(config, Plan((left,), (), ()), print)
+    assert not left.path.exists()
+    for run_id, outcome in (("three", "done"), ("four", "cached")):
         result = project.command(*node, "--run-id", run_id, **secret)
         assert result.returncode == 0, result.stdout
         assert project.outcomes() == {"DatasetSnapshot": outcome}
