@@ -4,6 +4,8 @@ ML := .venv/ml/bin/python
 UV = $(shell command -v uv || echo .tools/bin/uv)
 COMPOSE := .tools/compose/compose/docker-compose
 DATA ?= ../shared/data/carla
+# Names in labels are Unicode, whatever the user's locale is.
+export PYTHONUTF8 := 1
 
 .PHONY: demo test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-gate bench-causes bench-deployment pretrained clean environments help
 

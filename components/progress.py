@@ -1,6 +1,7 @@
 """Progress for people: lines that the runners pick out of a node's output."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,12 @@ def begin(node: str) -> None:
 def say(message: str) -> None:
     """One line of progress; names in it can't begin another, or colour a terminal."""
     print(f"{MARK}{_node}{printable(message)}", flush=True)
+
+
+def escape_what_is_not_printable() -> None:
+    """Lets both outputs of this process write as escapes what the encoding of the shell lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 @contextmanager

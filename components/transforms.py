@@ -42,12 +42,14 @@ def map_shards(
 
     work = folder / ".shards"  # Beam's own elements are numbers: it would compress larger ones
     shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
-    work.mkdir(parents=True)
+    work.mkdir(parents=True, mode=0o755)  # what is unpickled, nobody else may write
     call = _Call(function, str(folder))
     try:
         count = 0
         for shard in shards:
-            _order(work, count).write_bytes(pickle.dumps((shard, context)))
+            order = _order(work, count)
+            order.touch(mode=0o644)
+            order.write_bytes(pickle.dumps((shard, context)))
             count += 1
         with (
             _progress(work, count, report),

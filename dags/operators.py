@@ -95,6 +95,7 @@ class ProcessOperator(BaseOperator):
         environment |= {
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
+            "PYTHONUTF8": "1",
             "CLASSLIFT_PARENT": str(os.getpid()),  # it ends when this process does
         }
         with _umask_of_user():

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components.progress import escape_what_is_not_printable
 from demo.scenes import write_demo_data
 from pipelines import airflow
 from pipelines.compile import compile_config
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--parameters", default="{}", help="JSON object of run parameters")
     parser.add_argument("--verbose", action="store_true", help="show all logs")
     arguments = parser.parse_args()
+    escape_what_is_not_printable()
     if arguments.verbose:
         os.environ[VERBOSE_VARIABLE] = "1"
     started = time.monotonic()

@@ -27,7 +27,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Of the user's own settings of Airflow: another database than SQLite, who may log in, whom to tell.
 _KEPT = ("AIRFLOW__DATABASE__", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_", "AIRFLOW_CONN_")
 PORT = "8080"
-RUN_IDS = rf"^[A-Za-z0-9_~:+-][A-Za-z0-9_.~:+-]{{0,{LONGEST_RUN_ID - 1}}}$"
+RUN_IDS = rf"^[A-Za-z0-9_~:+-][A-Za-z0-9_.~:+-]{{0,{LONGEST_RUN_ID - 1}}}\Z"
 """As Airflow's own, but for a dot at the beginning and the length: what can't name the folder of a
 run is refused when it is asked for."""
 STOP_AFTER = 30  # seconds between SIGTERM and SIGKILL
@@ -70,6 +70,7 @@ def airflow_environment(home: Path) -> dict[str, str]:
         "AIRFLOW__API__PORT": os.environ.get("AIRFLOW__API__PORT", PORT),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout={SQLITE_WAIT}",
         **kept,
+        "PYTHONUTF8": "1",  # whatever the user's locale is
         "PATH": f"{BIN}:{os.environ.get('PATH', '')}",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),

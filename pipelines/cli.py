@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from components.dataset.writers import WRITERS, new_folder, require_new
 from components.detectors.backends import ENVIRONMENTS, backend_of, require_model
 from components.environment import restart_with
 from components.errors import EXIT_OK, EXIT_PERMANENT, ConfigError, DataError
-from components.progress import without_stderr
+from components.progress import escape_what_is_not_printable, without_stderr
 from components.recall_gate.settings import GateSettings
 from components.text import printable, shown
 from pipelines import airflow
@@ -39,6 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> int:
     """Runs one command; returns its exit code."""
+    escape_what_is_not_printable()
     arguments = _parser().parse_args()
     if PARENT_VARIABLE in os.environ:  # started by Airflow, not by a person
         die_with_parent()
@@ -228,6 +230,25 @@ def _parser() -> argparse.ArgumentParser:
     new_model.add_argument(
         "--size", type=int, help="of its images in pixels, a multiple of 32; default: the source's"
     )
+    prune = command(
+        "prune",
+        _prune,
+        "Show what old runs left behind and nothing needs, and remove it when asked to.",
+        "prune --config configs/digits.yaml --runs 5",
+    )
+    _config_option(prune)
+    for name, least, text in (
+        ("runs", 1, "so many of the newest runs"),
+        ("days", 0, "all runs that are younger than so many days"),
+        ("versions", 2, "so many of the newest served versions"),
+    ):
+        prune.add_argument(
+            f"--{name}",
+            type=_at_least(least),
+            metavar="N",
+            help=f"keep {text}, with all that they need; default: `retention` in the config",
+        )
+    prune.add_argument("--remove", action="store_true", help="remove it; without, it is only shown")
     arrived = command(
         "data-arrived",
         _data_arrived,
@@ -372,6 +393,44 @@ def _lineage(arguments: argparse.Namespace) -> int:
 
     found = trace(load_config(arguments.config), arguments.version)
     _say(json.dumps(found) if arguments.json else render(found))
+    return EXIT_OK
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """Reads a number of an option that must not be smaller."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= 36500:
+            raise argparse.ArgumentTypeError(f"it must be a number from {least} to 36500")
+        return int(text)
+
+    return number
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from pipelines import prune
+
+    config = _claimed(arguments) if arguments.remove else load_config(arguments.config)
+    given = {name: getattr(arguments, name) for name in ("runs", "days", "versions")}
+    given = {name: value for name, value in given.items() if value is not None}
+    retention = replace(config.retention, **given)
+    if arguments.remove:
+        with prune.alone_with(config):
+            found = prune.plan(config, retention)
+            prune.remove(config, found, print)
+    else:
+        found = prune.plan(config, retention)
+        for left in found.leftovers:
+            print(f"{prune.readable(left.size):>10}  {left.path}")
+    counts = ", ".join(
+        f"{found.count(kind)} {kind}{'' if found.count(kind) == 1 else 's'} "
+        f"({prune.readable(found.size(kind))})"
+        for kind in (prune.ARTIFACT, prune.RUN, prune.VERSION)
+    )
+    print(f"kept: {len(found.kept_runs)} runs, {len(found.kept_versions)} served versions")
+    print(f"{'removed' if arguments.remove else 'would go'}: {counts}")
+    if found.leftovers and not arguments.remove:
+        print("nothing is removed yet: run it again with --remove")
     return EXIT_OK
 
 

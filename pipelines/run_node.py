@@ -32,7 +32,7 @@ from components.errors import (
     DataError,
     PipelineError,
 )
-from components.progress import begin, say
+from components.progress import begin, escape_what_is_not_printable, say
 from components.reading import parse_json
 from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
 from components.text import printable
@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("--run-id", required=True)
     arguments = parser.parse_args()
     die_with_parent()
+    escape_what_is_not_printable()
     begin(arguments.node)
     try:
         topology = read_topology(arguments.compiled)
@@ -229,10 +230,20 @@ def run_folder(work: Path, run_id: str) -> Path:
 
 
 def _publish(evaluation: Path, folder: Path) -> None:
-    """Copies verdict and report to where the UI and those who approve find them."""
+    """Links verdict and report to where the UI and those who approve find them: a run from the
+    cache takes no room of its own, and what is linked outlives its other name.
+    """
     read_verdict(evaluation)  # never a damaged one
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(evaluation, folder)
+    shutil.copytree(evaluation, folder, copy_function=_link)
+
+
+def _link(source: str, destination: str) -> None:
+    """Gives a file a second name, or copies it where the file system knows no links."""
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copy2(source, destination)
 
 
 def _fingerprint(config: Path) -> str:

@@ -166,7 +166,7 @@ def test_rest_refuses_wrong_values_before_any_run(world, conf, words):
 
 
 def test_rest_refuses_a_run_id_that_can_not_name_its_folders(world):
-    for run in ("x" * 201, ".lock"):
+    for run in ("x" * 201, ".lock", "x\n"):
         body = {"logical_date": None, "dag_run_id": run}
         status, answer = world.server.ask("POST", f"dags/{DAG}/dagRuns", body)
         assert status == 400, answer

@@ -1,0 +1,237 @@
+"""What README.md and `--help` tell a user to type: the shell reads it, the parsers take it, and
+what it names is there or is plainly an example.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from components.dataset.label_map import LabelMap
+from pipelines import cli
+from pipelines.config import load_config
+from pipelines.parameters import PARAMETERS
+
+pytestmark = pytest.mark.unit
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+PROGRAMS = ("./classlift", "make", "docker", ".venv/ml/bin/python", ".venv/ml/bin/tensorboard")
+EXAMPLES = {
+    "scooters", "ssd", "retinanet", "mine", "fresh", "label_map", "eval", "train", "streets_coco",
+}  # fmt: skip
+"""Words in the names of the user's own files, configs, models and data."""
+
+_STUB = """#!/bin/sh
+printf '%s\\0' "$0" "$@" >> "$CALLS"
+printf '\\n\\0' >> "$CALLS"
+"""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What a block of commands does in a real shell: the calls, and the variables it sets."""
+
+    calls: list[list[str]]
+    variables: dict[str, str]
+
+
+def run_block(block: str, folder: Path) -> Shell:
+    """Lets sh read a block, with programs that write down how they were called."""
+    for name in PROGRAMS:
+        path = folder / (name if "/" in name else f"bin/{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_STUB)
+        path.chmod(0o755)
+    calls = folder / "calls"
+    calls.unlink(missing_ok=True)
+    result = subprocess.run(
+        ["/bin/sh", "-eu", "-c", f"{block}\nenv -0"],
+        cwd=folder,
+        env={"PATH": f"{folder}/bin:{os.environ['PATH']}", "CALLS": str(calls)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"{block}\n{result.stderr}"
+    said = calls.read_text() if calls.exists() else ""
+    lines = [call.rstrip("\0").split("\0") for call in said.split("\n\0") if call]
+    named = [[_named(words[0]), *words[1:]] for words in lines]
+    return Shell(named, dict(v.split("=", 1) for v in result.stdout.split("\0") if "=" in v))
+
+
+def _named(program: str) -> str:
+    return next(name for name in PROGRAMS if program.endswith(name.removeprefix("./")))
+
+
+def blocks() -> list[str]:
+    """The indented blocks of commands, and commands in running text."""
+    text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE)
+    begins = tuple(f"{name} " for name in (*PROGRAMS, "export"))
+    inline = [code for code in re.findall(r"`([^`\n]+)`", text) if code.startswith(begins)]
+    stripped = [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in found]
+    return [block for block in (*stripped, *inline) if block.startswith(begins)]
+
+
+def subcommands() -> dict[str, argparse.ArgumentParser]:
+    parser = cli._parser()
+    [action] = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    return action.choices
+
+
+def require_known(words: list[str]) -> None:
+    """Fails when a command is not there, or takes no such argument."""
+    program, *rest = words
+    if program == "./classlift":
+        parsed = cli._parser().parse_args(rest)
+        for value in vars(parsed).values():
+            if isinstance(value, Path) and not value.is_absolute() and not (ROOT / value).exists():
+                parts = set(re.split(r"[/.]", str(value)))
+                # what is read by its own, or is made by the command
+                assert parts & (EXAMPLES | {"validation", "diagnosis"}) or value.suffix, words
+    elif program == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert next(word for word in rest if "=" not in word) in targets, words
+    elif program == "docker":
+        assert rest[0] == "compose", words
+        services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+        named = [word for word in rest[2:] if not word.startswith("-")]
+        assert rest[1] in ("up", "exec"), words
+        assert set(named[:1]) <= set(services), words
+        if rest[1] == "exec":
+            require_known(rest[rest.index(named[1]) :])
+    elif program.endswith("python"):
+        assert rest[0] == "-m", words
+        assert find_spec(rest[1]), words
+        if "--parameters" in rest:
+            parameters = json.loads(rest[rest.index("--parameters") + 1])
+            assert parameters.keys() <= PARAMETERS.keys(), words
+
+
+def test_every_command_of_the_readme_is_one(tmp_path):
+    seen = []
+    for block in blocks():
+        shell = run_block(block, tmp_path)
+        for words in shell.calls:
+            require_known(words)
+            seen.append(words[:2])
+        for name, value in shell.variables.items():
+            if name.startswith("AIRFLOW_CONN_"):
+                assert json.loads(value)["conn_type"], name
+    used = {words[1] for words in seen if words[0] == "./classlift"}
+    assert used >= subcommands().keys() - {"compile", "report", "airflow"}
+    assert ["make", "demo"] in seen
+    assert ["docker", "compose"] in seen
+
+
+@pytest.mark.parametrize("name", sorted(subcommands()))
+def test_the_example_of_each_subcommand_is_one(name, tmp_path):
+    parser = subcommands()[name]
+    assert parser.description
+    example = re.fullmatch(r"example: (classlift .+)", parser.epilog, re.DOTALL)[1]
+    [words] = run_block(f"./{example}", tmp_path).calls
+    assert words[1] == name
+    require_known(words)
+    named = [word for word in words if word.startswith("configs/")]
+    assert all((ROOT / config).is_file() for config in named)
+    assert example in " ".join(parser.format_help().split())  # wrapped, not cut
+
+
+def test_every_target_of_make_is_explained_in_its_help():
+    text = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z-]+):(?!=)(.*)", text, re.MULTILINE)
+    assert len(targets) > 10
+    assert [n for n, rest in targets if "## " not in rest] == ["environments"]  # of all others
+    phony = re.search(r"^\.PHONY: (.*)", text, re.MULTILINE)[1].split()
+    assert {name for name, _ in targets} == set(phony)
+
+
+def fragments() -> list[str]:
+    """The YAML blocks, and where one shows a key several times, each of them."""
+    found = []
+    for block in re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL):
+        keys = re.findall(r"^(\w+):", block, re.MULTILINE)
+        if len(keys) == len(set(keys)):
+            found.append(block)
+        else:
+            found += re.split(rf"^(?={keys[0]}:)", block, flags=re.MULTILINE)[1:]
+    return found
+
+
+def test_every_piece_of_config_in_the_readme_is_valid(tmp_path):
+    [whole] = [text for text in fragments() if text.startswith("name:")]
+    LabelMap(("scooter", "bike")).write(tmp_path / "label_map.pbtxt")
+    document = yaml.safe_load(whole)
+    document["model"]["path"] = str(tmp_path)
+    seen = set(document)
+    for text in ("", *fragments()):
+        part = yaml.safe_load(text) or {}
+        if "name" in part:
+            continue
+        seen |= part.keys()
+        path = tmp_path / "scooters.yaml"
+        path.write_text(yaml.safe_dump({**document, **part}))
+        load_config(path)
+    assert seen >= {"recipe", "rebalancing", "beam", "airflow", "watch", "retention", "gate"}
+
+
+@pytest.fixture
+def labels(tmp_path) -> Path:
+    """One image, and a class whose name is in no encoding but Unicode's."""
+    Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / "bild_ä.png")
+    document = {
+        "images": [{"id": 1, "file_name": "bild_ä.png", "width": 64, "height": 64}],
+        "categories": [{"id": 1, "name": "Straßenbahn 電車"}],
+        "annotations": [{"id": i, "image_id": 1, "category_id": 1, "bbox": [2, 2, 30, 30]}
+                        for i in (1, 2)],
+    }  # fmt: skip
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    return tmp_path / "annotations.json"
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [
+        {},
+        {
+            "LC_ALL": "C",
+            "PYTHONCOERCECLOCALE": "0",
+            "PYTHONIOENCODING": "ascii",
+            "PYTHONUTF8": "0",
+            "PYTHONPATH": "/nowhere",
+            "KERAS_BACKEND": "torch",
+        },
+    ],
+    ids=["plain", "odd"],
+)
+def test_commands_run_from_any_folder_in_any_shell(labels, tmp_path, shell):
+    """Without HOME, without a locale, through a link, from another folder."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "classlift").symlink_to(ROOT / "classlift")
+    for words, code, said in (
+        (["convert", "../annotations.json", "--to", "coco", "copy"], 0, "2 boxes"),
+        (["report", "--config", "wo_ist_電車.yaml"], 78, "classlift: wo_ist_"),
+    ):
+        result = subprocess.run(
+            ["../classlift", *words],
+            cwd=elsewhere,
+            env={"PATH": os.environ["PATH"], **shell},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert result.returncode == code, result.stderr
+        assert said in result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+    copied = json.loads((elsewhere / "copy" / "annotations.json").read_text("utf-8"))
+    assert copied["categories"][0]["name"] == "Straßenbahn 電車"
