@@ -115,9 +115,10 @@ def _result_path(setting: Setting, entry: Entry, seed: int) -> Path:
 
 def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     """Trains one recipe with one seed and compares it with the champion, as the gate does."""
+    from components.bundle import Bundle
     from components.class_diagnoser.weighting import with_class_weights
     from components.detectors.backends import load_detector
-    from components.detectors.bundle import write_bundle
+    from components.detectors.bundle import import_entry, write_bundle
     from components.detectors.devices import make_reproducible
     from components.detectors.examples import example_files
     from components.detectors.export import Serving
@@ -126,7 +127,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     from components.detectors.predict import load_signature
     from components.detectors.recipe import Recipe
     from components.detectors.training import fit
-    from components.recall_gate.evidence import ModelMatches, compare, weigh
+    from components.recall_gate.evidence import compare
     from components.recall_gate.rules import judge
     from components.recall_gate.settings import GateSettings
     from components.trainer.run_fn import prepare
@@ -143,7 +144,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     with _alone(setting):
         if not champion_path.exists():
             champion = load_detector("od_api", setting.model)
-            write_bundle(champion, Serving(champion), champion_path)
+            import_entry(champion, setting.model, champion_path)
     detector, teacher = prepare("od_api", setting.model, target, recipe)
     labels = detector.label_map
     train_files = example_files(examples, "train")
@@ -164,16 +165,13 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     serves = [load_signature(path) for path in (champion_path, saved)]
     predictions = [_predictions(serve, examples, labels) for serve in serves]
     gate = GateSettings(precision=PRECISION)
-    settings = (labels.names, target, gate, dict.fromkeys(labels, 0.5))
-    comparison = compare(*predictions, *settings)
+    deployed = Bundle(champion_path).operating_points()
+    comparison = compare(*predictions, labels.names, target, gate, deployed)
     verdict = judge(comparison.evidence, target, gate)
-    raised = next(e for e in comparison.evidence if e.label == target)
+    raised = comparison.of(target)
     others = [e for e in comparison.evidence if e.label != target]
     worst = min(others, key=lambda e: e.recall.change)
-    # Eval's operating points miss the precision on test by a few points, each model's by others;
-    # those of test itself don't.
-    on_test = [ModelMatches(m, m) for m in (comparison.champion, comparison.challenger)]
-    equal = next(e.recall for e in weigh(*on_test, *settings).evidence if e.label == target)
+    equal = comparison.on_test.change
     found = {
         "lift": raised.recall.change,
         "lift_lower": raised.recall.lower_bound,

@@ -61,6 +61,7 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
             {
                 "target": values["target"],
                 "precision": float(gate.precision),
+                "thresholds": gate.thresholds,
                 "score_threshold": gate.score_threshold,
                 **fixed,
             }

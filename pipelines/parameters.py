@@ -17,6 +17,7 @@ from components.detectors.freeze import MAX_LENGTH, PATTERN, POLICIES
 from components.detectors.recipe import DEVICES
 from components.errors import ConfigError
 from components.rebalanced_example_gen.rebalance import METHODS
+from components.recall_gate.settings import THRESHOLDS
 from components.text import shorten
 
 # The groups travel to different nodes, so that a change runs again only what depends on it.
@@ -158,6 +159,15 @@ PARAMETERS: dict[str, RunParameter] = {
             "How far the precision on test may fall below it.",
             minimum=0,
             maximum=1,
+        ),
+    ),
+    "thresholds": RunParameter(
+        GATE,
+        _choice(
+            "Thresholds of the other classes",
+            "keep: those in production, or, where training changed a class, the lowest that is as "
+            "precise; matched: the lowest with the precision asked for.",
+            THRESHOLDS,
         ),
     ),
     "score_threshold": RunParameter(

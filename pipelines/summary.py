@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,14 +71,8 @@ def render(summary: Summary) -> str:
         cells += ["-" if f is None else f"{f:+.3f}" for f in figures[2:]]
         mark = " <" if label == target else ""
         rows.append((shown(label), str(c["objects"]), *cells, c["status"] + mark))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i in (0, 6) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    lines = _table(rows)
+    lines += ["", *_as_served(verdict["classes"], target)]
     recall, override = verdict["recall"], verdict.get("override")
     pushed = verdict["pushed"] or "nothing; the version served stays"
     if override:
@@ -95,6 +90,36 @@ def render(summary: Summary) -> str:
         f"Report:  {summary.report}",
     ]
     return "\n".join(lines)
+
+
+def _as_served(classes: Mapping[str, Any], target: str) -> list[str]:
+    """What production sees of each class on test before a push and after it, as a table."""
+    rows = [("as production sees it", "threshold", "", "recall", "", "false alarms", "", "")]
+    totals = [0, 0]
+    for label, found in classes.items():
+        served, cells = found["served"], []
+        for name, digits in (("threshold", 3), ("recall", 3), ("false_alarms", 0)):
+            cells += [
+                "-" if served[name][when] is None else f"{served[name][when]:.{digits}f}"
+                for when in ("before", "after")
+            ]
+        alarms = served["false_alarms"]
+        totals = [totals[0] + alarms["before"], totals[1] + alarms["after"]]
+        rows.append((shown(label), *cells, "<" if label == target else ""))
+    rows.append(("all", "", "", "", "", *map(str, totals), ""))
+    return _table(rows)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines of a table: the first and the last column to the left, numbers to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i in (0, len(row) - 1) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def render_times(summary: Summary) -> str:

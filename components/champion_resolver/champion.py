@@ -4,7 +4,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from components.bundle import LABEL_MAP, Bundle
+from components.bundle import (
+    LABEL_MAP,
+    OPERATING_POINTS,
+    THRESHOLDS_UNKNOWN,
+    Bundle,
+    read_operating_points,
+)
 from components.dataset.label_map import LabelMap
 from components.detectors.backends import label_map_of, load_detector
 from components.detectors.bundle import import_entry
@@ -23,19 +29,36 @@ def resolve_champion(
 
     The champion is what is served: the newest version in the serving folder; before the first
     push, the pre-trained model, exported here so that both models of a comparison went through
-    the same export.
+    the same export. Its score thresholds in production are read here, before any work rests on
+    them, and where it brings none that is reported.
+
+    Raises ModelError when the pre-trained model is missing, and when the thresholds are wrong.
     """
     versions = served_versions(serving_dir)
     if versions:
         report(f"the champion is version {versions[-1]}, which is served now")
         _require_same_classes(serving_dir / str(versions[-1]), pretrained, backend)
+        _require_thresholds(Bundle(serving_dir / str(versions[-1])), report)
         shutil.copytree(serving_dir / str(versions[-1]), saved_model)
         return champion_name(versions, pretrained)
     if not pretrained.is_dir():
         raise ModelError(f"{pretrained}: there is no such folder; check `model.path`.")
+    if (pretrained / OPERATING_POINTS).exists():  # before a minute goes into the export
+        labels = LabelMap.read(label_map_of(backend, pretrained))
+        read_operating_points(pretrained / OPERATING_POINTS, labels)
     report("nothing is served yet: the champion is the pre-trained model; exporting it")
-    import_entry(load_detector(backend, pretrained, report), pretrained, saved_model)
+    _require_thresholds(
+        import_entry(load_detector(backend, pretrained, report), pretrained, saved_model), report
+    )
     return champion_name(versions, pretrained)
+
+
+def _require_thresholds(champion: Bundle, report: Callable[[str], None]) -> None:
+    """Reads a champion's score thresholds; says so where they have to be assumed."""
+    if champion.brings_operating_points():
+        champion.operating_points()
+    else:
+        report(THRESHOLDS_UNKNOWN)
 
 
 def _require_same_classes(served: Path, pretrained: Path, backend: str) -> None:

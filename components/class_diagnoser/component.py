@@ -10,7 +10,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import artifacts
-from components.bundle import Bundle
+from components.bundle import THRESHOLDS_UNKNOWN, Bundle
 from components.class_diagnoser.diagnose import (
     diagnose,
     labels_to_look_at,
@@ -81,6 +81,8 @@ def ClassDiagnoser(
     )
     changes = with_class_weights(changes, target, boxes)
     chosen = choice.recipe.override(changes)
+    if not bundle.brings_operating_points():
+        say(THRESHOLDS_UNKNOWN)
     for sentence in (*found.sentences(), *choice.reasons, choice.advice):
         say(sentence)
     if changes:

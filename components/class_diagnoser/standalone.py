@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from components.bulk_detect.detect import detect
-from components.bundle import LABEL_MAP, Bundle
+from components.bundle import LABEL_MAP, THRESHOLDS_UNKNOWN, Bundle
 from components.class_diagnoser.diagnose import diagnose, labels_to_look_at, read_objects
 from components.class_diagnoser.recipes import choose_recipe
 from components.class_diagnoser.report import write_page
@@ -65,6 +65,8 @@ def diagnose_model(
         )
     with TemporaryDirectory(prefix="classlift-") as work:
         bundle = _bundle(model, backend, label_map, Path(work) / "model", report)
+        if not bundle.brings_operating_points():
+            report(THRESHOLDS_UNKNOWN)
         examples, found = Path(work) / "examples", Path(work) / "found"
         write_examples(snapshot, labels, Rebalancing(method="none"), examples, report)
         detect(bundle.saved_model, examples, ("eval",), found, report=report, study=True)

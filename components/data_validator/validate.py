@@ -83,6 +83,8 @@ def validate(
     report("looking for images of train among those of eval and test")
     findings = [*_image_findings(snapshot), *_copied_images(images)]
     report("loading Great Expectations")
+    if target is not None:
+        findings += _unseen_classes(boxes, labels, target)
     box_rules = _box_rules(labels, target, min_target_boxes)
     if baseline:
         box_rules += _drift_rules(baseline, labels)
@@ -134,6 +136,31 @@ def _copied_images(images: pd.DataFrame) -> list[Finding]:
         for copy in copies[:EXAMPLES_SHOWN]
     ]
     return [Finding(rule, "critical", len(copies), where)]
+
+
+def _unseen_classes(boxes: pd.DataFrame, labels: Sequence[str], target: str) -> list[Finding]:
+    """Classes of which eval or test has no object: the gate can't read them.
+
+    The target has a rule of its own, with a least number. Boxes of crowds are no objects.
+    """
+    findings = []
+    for split in ("eval", "test"):
+        seen = set(boxes["label"][(boxes["split"] == split) & ~boxes["is_crowd"].astype(bool)])
+        unseen = [label for label in labels if label != target and label not in seen]
+        if unseen:
+            findings.append(
+                Finding(
+                    f"{split} has an object of each class (one without can't be read by the gate: "
+                    "where training may have changed it, nothing is pushed)",
+                    "warning",
+                    len(unseen),
+                    [
+                        f"{split} has no object of class {label}"
+                        for label in unseen[:EXAMPLES_SHOWN]
+                    ],
+                )
+            )
+    return findings
 
 
 def _frames(snapshot: Snapshot) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from components.dataset.checksums import damage, seal
 from components.dataset.schema import BOXES, DETECTIONS
 from components.errors import EvaluationError
+from components.metrics.coco_eval import require_scores
 
 _FILES = ("images.parquet", "boxes.parquet", "detections.parquet")
 _IMAGES = pa.schema([("image_id", pa.string())])
@@ -28,7 +29,11 @@ class Predictions:
     detections: pa.Table
 
     def write(self, folder: Path) -> None:
-        """Writes `images.parquet`, `boxes.parquet` and `detections.parquet`."""
+        """Writes `images.parquet`, `boxes.parquet` and `detections.parquet`.
+
+        Raises EvaluationError as `coco_eval.require_scores`; nothing is written then.
+        """
+        require_scores(self.detections.to_pandas())
         folder.mkdir(parents=True, exist_ok=True)
         images = pa.table({"image_id": list(self.image_ids)}, _IMAGES)
         tables = {"images": images, "boxes": self.boxes, "detections": self.detections}
@@ -38,7 +43,10 @@ class Predictions:
 
     @classmethod
     def read(cls, folder: Path) -> "Predictions":
-        """Reads what `write` wrote. Raises EvaluationError when it is missing or damaged."""
+        """Reads what `write` wrote.
+
+        Raises EvaluationError when it is missing or damaged, and as `coco_eval.require_scores`.
+        """
         damaged = damage(folder, _FILES)
         if damaged:
             raise EvaluationError(
@@ -58,6 +66,7 @@ class Predictions:
             raise EvaluationError(
                 f"{folder}: the predictions can't be read ({error}); run the pipeline again."
             ) from None
+        require_scores(detections.to_pandas())
         return cls(tuple(images["image_id"].to_pylist()), boxes, detections)
 
     @classmethod

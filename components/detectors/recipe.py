@@ -96,6 +96,11 @@ class Recipe:
                 "are; choose another freeze policy, or no distillation."
             )
 
+    @property
+    def leaves_other_classes(self) -> bool:
+        """Whether it can't change a class but the target: a branch is trained, or nothing."""
+        return self.recalibrate or self.freeze_policy in BRANCH_PARTS
+
     def override(self, values: Mapping[str, Any]) -> "Recipe":
         """The recipe with some parts replaced. Raises ConfigError for a part there isn't.
 

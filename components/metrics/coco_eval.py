@@ -45,8 +45,8 @@ def evaluate(
     areas: from and to, of boxes in pixels²; others count neither for nor against.
     max_detections: of one class in one image; those with the highest scores stay.
 
-    Raises EvaluationError for numbers that are not finite, and for labels or images that are not
-    among those given.
+    Raises EvaluationError as `require_scores`, and for labels or images that are not among those
+    given.
     """
     truth, found = boxes.to_pandas(), detections.to_pandas()
     truth["label"] = truth["label"].astype(str)
@@ -91,12 +91,24 @@ def _require_judgeable(
                     f"A {what} names the {column} {sorted(strange)[0]!r}, which is not in the "
                     "set to judge: labels and predictions must be of the same data and label map."
                 )
-    numbers = found[["score", "xmin", "ymin", "xmax", "ymax"]].to_numpy()
-    if not np.isfinite(numbers).all():
-        row = found.iloc[int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])]
+    require_scores(found)
+
+
+def require_scores(detections: pd.DataFrame) -> None:
+    """Raises EvaluationError for a score that is not from 0 to 1, and a side that is not finite.
+
+    detections: with the columns of `schema.DETECTIONS`.
+    """
+    scores = detections["score"].to_numpy()
+    sides = detections[["xmin", "ymin", "xmax", "ymax"]].to_numpy()
+    is_sound = (scores >= 0) & (scores <= 1) & np.isfinite(sides).all(axis=1)  # NaN is neither
+    if not is_sound.all():
+        row = detections.iloc[int(np.flatnonzero(~is_sound)[0])]
+        box = ", ".join(f"{row[side]:g}" for side in ("xmin", "ymin", "xmax", "ymax"))
         raise EvaluationError(
             f"Image {row['image_id']}: a detection of class {row['label']} has the score "
-            f"{row['score']}; a model that answers so can't be judged."
+            f"{row['score']} and the box {box}; a score is from 0 to 1 and a box is of finite "
+            "numbers. A model that answers so can't be judged: check it, or how it was exported."
         )
 
 

@@ -8,8 +8,11 @@ import numpy.typing as npt
 
 from components.metrics.matching import Matches
 
-NEVER = 1.0
-"""The operating point of a class that never reaches the precision: above every score."""
+NEVER = float("inf")
+"""The operating point of a class that never reaches the precision: above every score.
+
+It stands for "there is none" and is never served: see `recall_gate.thresholds`.
+"""
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,21 @@ def operating_points(
     """
     if score_threshold is not None:
         return dict.fromkeys(matches.labels, score_threshold)
-    points = {}
-    for label in matches.labels:
-        curve = precision_recall_curve(matches, label)
-        enough = np.flatnonzero(curve.precision >= precision)
-        points[label] = float(curve.scores[enough[-1]]) if len(enough) else NEVER
-    return points
+    return {label: operating_point(matches, label, precision) for label in matches.labels}
+
+
+def operating_point(matches: Matches, label: str, precision: float) -> float:
+    """The lowest score threshold at which a class has the precision, or `NEVER`."""
+    curve = precision_recall_curve(matches, label)
+    enough = np.flatnonzero(curve.precision >= precision)
+    return float(curve.scores[enough[-1]]) if len(enough) else NEVER
+
+
+def precision_at(matches: Matches, label: str, threshold: float) -> float:
+    """Precision of a class at a score threshold; NaN where it has no detection there."""
+    of_class = matches.detections["label"] == label
+    kept = matches.detections[of_class & (matches.detections["score"] >= threshold)]
+    return float(kept["is_match"].mean()) if len(kept) else float("nan")
 
 
 def recall_at(matches: Matches, thresholds: Mapping[str, float]) -> dict[str, float]:

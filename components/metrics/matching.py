@@ -96,8 +96,8 @@ def match(
     By faster-coco-eval. Because the match is greedy by score, it holds at every score threshold at
     once.
 
-    Raises EvaluationError for scores that are not finite, and for labels or images that are not
-    among those given.
+    Raises EvaluationError for scores that are not from 0 to 1, boxes that are not finite, and
+    labels or images that are not among those given.
     """
     found = evaluate(
         boxes, detections, image_ids, labels, [IOU_THRESHOLD], _ANY_SIZE, MAX_DETECTIONS

@@ -5,7 +5,7 @@ are too narrow: in simulations of equal models with 50 to 300 objects a class, 1
 called lifted instead of 5% (`benchmarks/gate.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -21,7 +21,10 @@ Weights = npt.NDArray[np.uint8]
 
 
 def resampled_recalls(
-    models: Sequence[tuple[Matches, Matches]], precision: float, seed: int = 0
+    models: Sequence[tuple[Matches, Matches]],
+    precision: float,
+    seed: int = 0,
+    labels: Sequence[str] | None = None,
 ) -> npt.NDArray[np.float64]:
     """[models, RESAMPLES, classes]: each model's recall on test at its own operating points.
 
@@ -30,6 +33,8 @@ def resampled_recalls(
     models; on those of eval the operating points are chosen anew (`curves.operating_points`), on
     those of test the recalls are read. Where a model's matches are the same object twice, they are
     one split, and drawn once. NaN where a resample has no object of a class.
+
+    labels: the classes; all by default.
     """
     on_eval, on_test = _draw([matches.unit_count for matches in models[0]], seed)
     if models[0][0] is models[0][1]:
@@ -37,17 +42,9 @@ def resampled_recalls(
     recalls = []
     known: dict[tuple[bytes, ...], npt.NDArray[np.float64]] = {}  # of a class alike in both models
     for chosen_on, read_on in models:
-        eval_units = chosen_on.units_of(chosen_on.detections)
-        test_units = read_on.units_of(read_on.objects)
-        eval_scores, test_scores = (
-            table["score"].to_numpy(np.float64) for table in (chosen_on.detections, read_on.objects)
-        )
-        is_match = chosen_on.detections["is_match"].to_numpy(bool)
         by_class = []
-        for label in read_on.labels:
-            rows, objects = chosen_on.ranked_detections[label], read_on.ranked_objects[label]
-            choosing = (eval_scores[rows], is_match[rows], eval_units[rows])
-            reading = (test_scores[objects], test_units[objects])
+        for label in labels if labels is not None else read_on.labels:
+            choosing, reading = _choosing(chosen_on, label), _reading(read_on, label)
             asked = tuple(column.tobytes() for column in (*choosing, *reading))
             if asked not in known:
                 points = _thresholds(*choosing, on_eval, precision)
@@ -55,6 +52,62 @@ def resampled_recalls(
             by_class.append(known[asked])
         recalls.append(np.stack(by_class, axis=1))
     return np.stack(recalls)
+
+
+def resampled_at_deployed_precision(
+    champion: tuple[Matches, Matches],
+    challenger: tuple[Matches, Matches],
+    deployed: Mapping[str, float],
+    seed: int = 0,
+) -> npt.NDArray[np.float64]:
+    """[2, RESAMPLES, classes]: recall on test of both models where the challenger is as precise as
+    the champion is in production.
+
+    champion, challenger: each one's matches on eval and on test. deployed: the champion's
+    thresholds; the classes are those that it names, in its order. In each resample, drawn as in
+    `resampled_recalls`, the champion's precision on eval is counted anew and the challenger's
+    threshold chosen by it.
+    """
+    on_eval, on_test = _draw([matches.unit_count for matches in champion], seed)
+    both = []
+    for label, threshold in deployed.items():
+        scores, is_match, units = _choosing(champion[0], label)
+        kept = scores >= threshold
+        count, found = (
+            np.bincount(units[rows], minlength=len(on_eval)) @ on_eval.astype(np.int64)
+            for rows in (kept, kept & is_match)
+        )
+        points = _thresholds(*_choosing(challenger[0], label), on_eval, (found, count))
+        points[found == 0] = np.inf
+        as_deployed = np.full(len(points), threshold)
+        both.append(
+            [
+                _recalls(*_reading(champion[1], label), on_test, as_deployed),
+                _recalls(*_reading(challenger[1], label), on_test, points),
+            ]
+        )
+    recalls = np.array(both).reshape(len(deployed), 2, -1)
+    return np.moveaxis(recalls, 0, 2)
+
+
+def _choosing(
+    matches: Matches, label: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Of the detections of a class, by falling score: scores, whether they match, units."""
+    rows = matches.ranked_detections[label]
+    table = matches.detections
+    return (
+        table["score"].to_numpy(np.float64)[rows],
+        table["is_match"].to_numpy(bool)[rows],
+        matches.units_of(table.iloc[rows]),
+    )
+
+
+def _reading(matches: Matches, label: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Of the objects of a class, by falling score: scores and units."""
+    rows = matches.ranked_objects[label]
+    table = matches.objects
+    return table["score"].to_numpy(np.float64)[rows], matches.units_of(table.iloc[rows])
 
 
 def _draw(counts: Sequence[int], seed: int) -> list[Weights]:
@@ -74,25 +127,31 @@ def _thresholds(
     is_match: npt.NDArray[np.bool_],
     units: npt.NDArray[np.int64],
     weights: Weights,
-    precision: float,
+    precision: float | tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
 ) -> npt.NDArray[np.float64]:
     """The lowest score of each resample with the precision; infinite where there is none.
+
+    precision: one for all resamples, or numerator and denominator of each one's own.
 
     scores, is_match, units: of the detections of one class, by falling score. Goes through them
     once, for all resamples together, and keeps `found - precision * count` in whole numbers, so
     that a precision that is met exactly is met.
     """
-    wanted = Fraction(precision).limit_denominator(1_000_000)
-    gains = np.where(is_match, wanted.denominator, 0) - wanted.numerator
+    if isinstance(precision, tuple):
+        numerator, denominator = precision
+    else:
+        wanted = Fraction(precision).limit_denominator(1_000_000)
+        numerator, denominator = np.array([wanted.numerator]), np.array([wanted.denominator])
+    right, wrong = denominator - numerator, -numerator  # what a detection adds to the margin
     is_last = np.append(np.diff(scores) != 0, True)[: len(scores)]  # of those with its score
     margin = np.zeros(weights.shape[1], np.int64)
     is_drawn = np.zeros(weights.shape[1], bool)
     points = np.full(weights.shape[1], np.inf)
-    for unit, gain, score, last in zip(
-        units.tolist(), gains.tolist(), scores.tolist(), is_last.tolist(), strict=True
+    for unit, match, score, last in zip(
+        units.tolist(), is_match.tolist(), scores.tolist(), is_last.tolist(), strict=True
     ):
         drawn = weights[unit]
-        margin += np.multiply(drawn, gain, dtype=np.int64)
+        margin += np.multiply(drawn, right if match else wrong, dtype=np.int64)
         is_drawn |= drawn > 0
         if last:
             np.copyto(points, score, where=is_drawn & (margin >= 0))

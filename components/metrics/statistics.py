@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from components.metrics.matching import Matches
 
@@ -18,6 +18,7 @@ CONFIDENCE = 0.95
 """Of each bound, one-sided, on a test set that is used for the first time."""
 
 POWER = 0.80
+MOST_GROWTH = 100.0  # of data that somebody may be asked to label
 RESAMPLES = 2000
 _RESAMPLES_AT_ONCE = 250  # bounds the memory: this many rows of one weight a unit
 
@@ -216,17 +217,57 @@ def clustered_share_bounds(
 
 def _exact_bounds(wholes: Counts, parts: Counts, standard_error: float) -> tuple[float, float]:
     """Those of Korn and Graubard, for one class: objects and those found in each unit."""
-    objects, units = int(wholes.sum()), int((wholes > 0).sum())
-    share = float(parts.sum() / objects)
-    # Units that all say the same show no spread to tell how alike their objects are: then the
-    # objects of a unit count as one.
-    worth = min(objects, share * (1 - share) / standard_error**2) if 0 < share < 1 else units
-    of_objects, of_units = stats.t.ppf(CONFIDENCE, [max(objects - 1, 1), max(units - 1, 1)])
-    worth *= (of_objects / of_units) ** 2
+    worth = _worth(wholes, parts, standard_error, float(wholes.sum()))
+    share = float(parts.sum() / wholes.sum())
     found, missed = share * worth, (1 - share) * worth
     lower = stats.beta.ppf(1 - CONFIDENCE, found, missed + 1) if found else 0.0
     upper = stats.beta.ppf(CONFIDENCE, found + 1, missed) if missed else 1.0
     return float(lower), float(upper)
+
+
+def _worth(wholes: Counts, parts: Counts, standard_error: float, objects: float) -> float:
+    """As many independent objects as the units of one class are worth (Korn and Graubard).
+
+    objects: that there are, which is the most.
+    """
+    units = int((wholes > 0).sum())
+    share = float(parts.sum() / wholes.sum())
+    # Units that all say the same show no spread to tell how alike their objects are: then the
+    # objects of a unit count as one.
+    worth = min(objects, share * (1 - share) / standard_error**2) if 0 < share < 1 else units
+    of_objects, of_units = stats.t.ppf(CONFIDENCE, [max(objects - 1, 1), max(units - 1, 1)])
+    return float(worth * (of_objects / of_units) ** 2)
+
+
+def held_share(
+    shares: Shares, column: int, least: float, confidence: float
+) -> tuple[float, int | None]:
+    """The exact lower bound of a class's share, and how many more wholes would take it to `least`.
+
+    column: of the class. The bound is that of Korn and Graubard (`clustered_share_bounds`); what
+    several images of one unit show counts once. The number assumes that the share stays as it is,
+    and that further ones are as much alike in a unit; None when none is needed, and when
+    `MOST_GROWTH` times as many would not do: the share is itself hardly above `least`, or below it.
+    NaN and None where there is nothing to count.
+    """
+    wholes, parts = shares.wholes[:, column], shares.parts[:, column]
+    total, distinct = float(wholes.sum()), float(_distinct(shares)[column])
+    if not total:
+        return float("nan"), None
+    share, residuals = (values[..., column] for values in _linearised(shares))
+    units = int((wholes > 0).sum())
+    error = np.sqrt(float((residuals**2).sum()) * units / max(units - 1, 1))
+    worth = _worth(wholes, parts, max(error, 1 / distinct), distinct)
+
+    def lower(growth: float) -> float:
+        found, missed = share * worth * growth, (1 - share) * worth * growth
+        return float(stats.beta.ppf(1 - confidence, found, missed + 1)) if found else 0.0
+
+    bound = lower(1.0)
+    if bound >= least or lower(MOST_GROWTH) <= least:
+        return bound, None
+    growth = float(optimize.brentq(lambda growth: lower(growth) - least, 1.0, MOST_GROWTH))
+    return bound, max(int(np.ceil(total * (growth - 1))), 1)
 
 
 def bootstrap_shares(wholes: Counts, parts: Counts, seed: int) -> Counts:

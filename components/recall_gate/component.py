@@ -1,7 +1,6 @@
 """The TFX shell of the gate."""
 
 import json
-import math
 import os
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components import artifacts
-from components.bundle import Bundle
+from components.bundle import THRESHOLDS_UNKNOWN, Bundle
 from components.dataset.predictions import Predictions
 from components.dataset.snapshot import Snapshot
 from components.dataset.units import find_units
-from components.errors import EvaluationError
 from components.metrics.summary import summarize
 from components.progress import say
 from components.recall_gate.evidence import (
@@ -38,9 +36,6 @@ from components.recall_gate.uses import (
     recorded_uses,
 )
 from components.recall_gate.verdict import PUSH, REPORT, RUN_VARIABLE, VERDICT
-
-POINT_TOLERANCE = 1e-4
-"""Of scores between the trainer's process and this one: kernels may sum in another order."""
 
 
 @component
@@ -83,6 +78,8 @@ def RecallGate(
     test_set = id_of_test_set(predictions[0].test.image_ids)
     test_images = TestImages.of(sets.filter(pc.equal(sets["split"], "test"))["sha256"].to_pylist())
     use = recorded_uses(metadata, test_set, test_images) + 1
+    # A branch can't have changed another class; where it seems so, that is judged, not its recipe.
+    kept = set(label_map) - {target} if bundles[1].leaves_other_classes() else None
     comparison = compare(
         *predictions,
         label_map.names,
@@ -92,14 +89,16 @@ def RecallGate(
         recalibrated,
         units.of_image,
         confidence_of_use(use),
+        points[1],
+        kept,
     )
-    if not _same_points(comparison.challenger_points, points[1]):
-        raise EvaluationError(
-            "The challenger carries other operating points than the eval split or the score "
-            "threshold gives: it was not trained on this data with these settings; run the trainer "
-            "again."
-        )
-    judgement = judge(comparison.evidence, target, gate, _place(comparison, target, recalibrated))
+    judgement = judge(
+        comparison.evidence,
+        target,
+        gate,
+        _place(comparison, target, recalibrated),
+        _notes(bundles[0], gate),
+    )
     verdict = to_json(
         judgement,
         comparison.evidence,
@@ -109,6 +108,13 @@ def RecallGate(
             "units": {split: units.sentence(split) for split in ("eval", "test")},
             "recalibrated": recalibrated is not None,
             "recall": _recalls(comparison, target, recalibrated is not None),
+            "at_equal_precision": {
+                "champion": comparison.on_test.before,
+                "challenger": comparison.on_test.after,
+                "change": comparison.on_test.change.change,
+                "lower_bound": comparison.on_test.change.lower_bound,
+            },
+            "thresholds_known": bundles[0].brings_operating_points(),
             "champion": champion.get_string_custom_property("champion"),
             "snapshot": snapshot.get_string_custom_property("content_hash"),
             "code_version": code_version,
@@ -154,18 +160,25 @@ def _place(
     return f"by moving its threshold from {before:.3f} to {after:.3f}"
 
 
+def _notes(champion: Bundle, gate: GateSettings) -> list[str]:
+    """What stands beside the verdict: whether the champion's thresholds in production are known."""
+    if gate.score_threshold is not None:
+        carried = champion.operating_points() if champion.brings_operating_points() else {}
+        others = sum(point != gate.score_threshold for point in carried.values())
+        if not others:
+            return []
+        return [
+            f"Production is taken to cut at {gate.score_threshold:g} for every class, as "
+            f"score_threshold says; the champion carries another threshold for {others} of them."
+        ]
+    return [] if champion.brings_operating_points() else [THRESHOLDS_UNKNOWN]
+
+
 def _recalls(comparison: Comparison, target: str, recalibrated: bool) -> dict[str, float | None]:
     """The target's: as deployed, with another threshold, after training."""
-    own = next(e for e in comparison.evidence if e.label == target)
+    own = comparison.of(target)
     return {
-        "as_deployed": comparison.deployed_recall,
+        "as_deployed": own.served.recall.before,
         "recalibrated": own.challenger_recall if recalibrated else own.champion_recall,
         "trained": None if recalibrated else own.challenger_recall,
     }
-
-
-def _same_points(chosen: dict[str, float], shipped: dict[str, float]) -> bool:
-    """Whether the operating points that the gate chose are those the model would be served with."""
-    return chosen.keys() == shipped.keys() and all(
-        math.isclose(chosen[k], shipped[k], abs_tol=POINT_TOLERANCE) for k in chosen
-    )

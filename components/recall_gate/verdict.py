@@ -12,7 +12,7 @@ VERDICT, REPORT = "verdict.json", "report.html"
 RUN_VARIABLE = "CLASSLIFT_RUN_ID"
 """Names the run in the environment of its nodes."""
 
-VERSION = 1
+VERSION = 2
 PUSH, REFUSE, INCONCLUSIVE = "push", "refuse", "inconclusive"
 _FIELDS = {"target": str, "champion": str, "reasons": list, "classes": dict, "recall": dict}
 

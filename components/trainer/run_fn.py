@@ -9,6 +9,7 @@ from typing import Any
 
 from components.bundle import Bundle
 from components.dataset import kept_splits
+from components.dataset.predictions import Predictions
 from components.detectors.backends import load_detector
 from components.detectors.board import Board
 from components.detectors.bundle import write_bundle
@@ -24,18 +25,21 @@ from components.detectors.predict import load_signature, predict
 from components.detectors.recipe import Recipe
 from components.detectors.step import Teacher
 from components.detectors.training import fit
-from components.metrics.curves import operating_points
-from components.metrics.matching import match
+from components.metrics.matching import Matches, match
 from components.progress import say
 from components.rebalanced_example_gen.write import DATA, SUMMARY
+from components.recall_gate.evidence import same_bits
+from components.recall_gate.settings import GateSettings
+from components.recall_gate.thresholds import choose
 
 
 def run_fn(fn_args: Any) -> None:
-    """Load, freeze, train, export, choose the operating points.
+    """Load, freeze, train, export, choose the score thresholds to serve.
 
     fn_args: TFX's; `hyperparameters` is the recipe, `base_model` the champion, and
-    `custom_config` has `backend`, `precision`, `score_threshold`, `target`, `code_version`, and the
-    folder `work`, where checkpoints lie until training has ended, and features for the next one.
+    `custom_config` has `backend`, `target`, `code_version`, the gate's `precision`, `thresholds`
+    and `score_threshold`, and the folder `work`, where checkpoints lie until training has ended,
+    and features for the next one.
 
     Weights are chosen at matched precision also where the score threshold is fixed: at that, the
     checkpoint that shouts most would win.
@@ -88,9 +92,7 @@ def run_fn(fn_args: Any) -> None:
         serving = Serving(detector)
     bundle = write_bundle(detector, serving, Path(fn_args.serving_model_dir))
     bundle.write_notes(
-        operating_points(
-            judge_of(serving).matches(say), config["precision"], config["score_threshold"]
-        ),
+        thresholds_to_serve(champion, bundle, eval_files, recipe, config),
         {**provenance(config, recipe, champion, examples), "training": vars(result)},
     )
     kept_splits.hand_on(examples, bundle.entry)
@@ -103,21 +105,47 @@ def recalibrate(fn_args: Any, recipe: Recipe) -> None:
     champion = Bundle(Path(fn_args.base_model))
     examples = Path(fn_args.train_files[0]).parent.parent
     say(f"nothing is trained: choosing the threshold of class {config['target']} on eval")
-    found = predict(
-        load_signature(champion.saved_model),
-        example_files(examples, "eval"),
-        champion.label_map(),
-        say,
+    points = thresholds_to_serve(
+        champion, champion, example_files(examples, "eval"), recipe, config
     )
-    labels = champion.label_map().names
-    matches = match(found.boxes, found.detections, found.image_ids, labels)
-    points = operating_points(matches, config["precision"])
     shutil.copytree(champion.saved_model, saved_model)
-    Bundle(saved_model).write_notes(
-        {**champion.operating_points(), config["target"]: points[config["target"]]},
-        provenance(config, recipe, champion, examples),
-    )
+    Bundle(saved_model).write_notes(points, provenance(config, recipe, champion, examples))
     kept_splits.hand_on(examples, Bundle(saved_model).entry)
+
+
+def thresholds_to_serve(
+    champion: Bundle, challenger: Bundle, eval_files: list[str], recipe: Recipe, config: Any
+) -> dict[str, float]:
+    """The challenger's score thresholds, chosen on eval as the gate asks for them.
+
+    What the recipe can't have changed keeps its threshold; where it may have, both models are asked
+    as they are served, for the gate does the same.
+    """
+    labels, target = champion.label_map(), config["target"]
+    # Recalibration moves the target's alone, whatever the settings do to those of other classes.
+    asked = ("precision",) if recipe.recalibrate else ("precision", "thresholds", "score_threshold")
+    settings = GateSettings(**{name: config[name] for name in asked})
+
+    def predicted(bundle: Bundle) -> Predictions:
+        return predict(load_signature(bundle.saved_model), eval_files, labels, say)
+
+    def matched(found: Predictions) -> Matches:
+        return match(found.boxes, found.detections, found.image_ids, labels.names)
+
+    after, before = predicted(challenger), None
+    kept = set(labels) - {target}
+    if not recipe.leaves_other_classes:
+        before = predicted(champion)
+        kept = {c for c in kept if same_bits(before.detections, after.detections, c)}
+    chosen = choose(
+        settings,
+        target,
+        champion.operating_points(),
+        matched(after),
+        None if before is None else matched(before),
+        kept,
+    )
+    return {label: choice.threshold for label, choice in chosen.items()}
 
 
 def provenance(

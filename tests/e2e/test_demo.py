@@ -9,8 +9,12 @@ import sqlite3
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 
+from tests.project import ROOT
+
+SCHEMA = ROOT / "docs" / "reference" / "verdict.schema.json"
 pytestmark = pytest.mark.e2e
 
 
@@ -24,10 +28,19 @@ def test_the_demo_ends_with_a_push(demo):
     assert target["lift"] >= 0.25
     assert target["lower_bound"] > 0.18
     assert {c["status"] for c in verdict["classes"].values()} == {"lifted", "unchanged"}
+    jsonschema.validate(verdict, json.loads(SCHEMA.read_text()))
+    for label, found in verdict["classes"].items():  # as production sees them
+        served = found["served"]
+        moved = [name for name, pair in served.items() if pair["before"] != pair["after"]]
+        assert bool(moved) == (label == "8"), (label, served)
     recall = verdict["recall"]
     assert recall["as_deployed"] < recall["recalibrated"] < recall["trained"]
     assert len(project.versions()) == 1
-    assert verdict["pushed"] == str(project.folder / "served" / project.versions()[0])
+    version = project.folder / "served" / project.versions()[0]
+    assert verdict["pushed"] == str(version)
+    before = json.loads((ROOT / "demo" / "model" / "operating_points.json").read_text())
+    after = json.loads((version / "assets.extra" / "operating_points.json").read_text())
+    assert {c for c in before if before[c] != after[c]} == {"8"}
 
 
 def test_it_says_what_it_does(demo):
@@ -36,6 +49,7 @@ def test_it_says_what_it_does(demo):
         assert re.search(rf"^ *\d+\.\d s  {node}: (done|skipped) in ", result.stdout, re.MULTILINE)
     assert re.search(r"Trainer: step \d+/\d+, .*images/s, \d+ s left", result.stdout)
     assert re.search(r"^8 +\d+ +0\.\d{3} .* lifted <$", result.stdout, re.MULTILINE)
+    assert re.search(r"^all +\d+ +\d+$", result.stdout, re.MULTILINE)  # false alarms
     assert str(project.work / "report.html") in result.stdout
     assert "Traceback" not in result.stdout
 
@@ -46,7 +60,14 @@ def test_the_report_needs_no_network(demo):
     assert len(html) < 2_000_000
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert "url(http" not in html
-    for part in ("found now", "lost now", "Confusion", "Precision and recall", "Kinds of error"):
+    for part in (
+        "What production sees",
+        "found now",
+        "lost now",
+        "Confusion",
+        "Precision and recall",
+        "Kinds of error",
+    ):
         assert part.lower() in html.lower()
 
 

@@ -17,7 +17,7 @@ from pipelines.metadata import connection_to, open_store
 from tests.project import make_project
 
 VERDICT = {
-    "version": 1,
+    "version": 2,
     "verdict": "refuse",
     "target": "8",
     "reasons": ["Class 3 regressed."],

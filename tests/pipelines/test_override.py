@@ -118,7 +118,7 @@ def another_version(runs: Runs, _: Path) -> None:
         (gone("verdict.json"), EvaluationError, "verdict.json: it can't be read"),
         (gone("report.html"), EvaluationError, "report.html: it is missing"),
         (not_json, EvaluationError, "verdict.json: it is damaged"),
-        (changed(version=2), EvaluationError, "no verdict of version 1"),
+        (changed(version=1), EvaluationError, "no verdict of version 2"),
         (changed(verdict="pushed"), EvaluationError, "`verdict` is 'pushed'"),
         (changed(champion=None), EvaluationError, "`champion` is missing"),
         (changed(classes=["8"]), EvaluationError, "`classes` is missing or of the wrong type"),

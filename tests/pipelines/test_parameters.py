@@ -101,6 +101,15 @@ def test_a_fixed_score_threshold_reaches_trainer_and_gate():
     assert json.loads(plain.trainer_config)["score_threshold"] is None
 
 
+def test_what_becomes_of_thresholds_reaches_trainer_and_gate():
+    for given, expected in ((None, "keep"), ("keep", "keep"), ("matched", "matched")):
+        bound = bind({"target": "8", "thresholds": given}, FIXED)
+        assert json.loads(bound.trainer_config)["thresholds"] == expected
+        assert json.loads(bound.gate)["thresholds"] == expected
+    with pytest.raises(ConfigError, match="param thresholds: 'best' is not one of"):
+        check({"thresholds": "best"}, SCHEMAS)
+
+
 def test_seed_reaches_data_and_recipe():
     bound = bind({"target": "8", "seed": 7}, FIXED)
     assert json.loads(bound.overrides) == {"seed": 7}

@@ -33,6 +33,32 @@ def test_the_champion_is_what_is_served(tmp_path):
     assert (tmp_path / "out" / "saved_model.pb").read_text() == "10"
 
 
+def test_thresholds_that_are_not_known_are_said(tmp_path):
+    serve(tmp_path / "served", "9")
+    said = []
+    resolve_champion(
+        tmp_path / "served", tmp_path / "none", "od_api", tmp_path / "out", said.append
+    )
+    assert any("thresholds are not known" in s and "0.5 is assumed" in s for s in said)
+
+
+@pytest.mark.parametrize("where", ["served", "pretrained"])
+def test_wrong_thresholds_stop_before_any_work(tmp_path, where):
+    """Before the pre-trained model, which is none here, would be loaded."""
+    entry = tmp_path / "pretrained"
+    if where == "served":
+        serve(tmp_path / "served", "9")
+        entry = tmp_path / "served" / "9" / "assets.extra"
+    entry.mkdir(parents=True)
+    (entry / "label_map.pbtxt").write_text('item { id: 1 name: "car" }')
+    (entry / "operating_points.json").write_text('{"car": NaN}')
+    with pytest.raises(ModelError, match=r"operating_points.json: the score threshold of class"):
+        resolve_champion(
+            tmp_path / "served", tmp_path / "pretrained", "od_api", tmp_path / "out", lambda _: None
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_missing_pre_trained_model_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"none: there is no such folder; check `model.path`"):
         resolve_champion(

@@ -199,3 +199,23 @@ def test_an_image_of_train_that_was_saved_anew_for_test_is_critical(coco, tmp_pa
     assert "(test/images/2.jpg) is train/images/1.jpg, mirrored" in found.where[0]
     with pytest.raises(DataError, match="remove one of the two"):
         require_no_critical(findings, tmp_path)
+
+
+@pytest.mark.parametrize("split", ["eval", "test"])
+def test_a_class_without_an_object_to_judge_by_is_a_warning(snapshot, tmp_path, split):
+    """Before training, for the gate could not read it. A crowd is no object."""
+    images = snapshot.images.filter(pc.equal(snapshot.images["split"], split))["image_id"]
+    for crowd in (False, True):
+        rows = [
+            {**row, "is_crowd": True} if crowd else row
+            for row in snapshot.boxes.to_pylist()
+            if crowd or not (row["image_id"] in images.to_pylist() and row["label"] == "car")
+        ]
+        bare = dataclasses.replace(snapshot, boxes=pa.Table.from_pylist(rows, schema.BOXES))
+        found = [
+            f for f in validate(bare, LABELS, "scooter", 1, tmp_path, quiet) if "gate" in f.rule
+        ]
+        assert f"{split} has no object of class car" in " ".join(f.sentence() for f in found)
+        assert {f.severity for f in found} == {"warning"}
+    judged_alone = validate(bare, LABELS, None, 1, tmp_path, quiet)  # data that are no training set
+    assert not [f for f in judged_alone if "gate" in f.rule]

@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from components.dataset.checksums import seal
 from components.dataset.predictions import Predictions
 from components.errors import EvaluationError
 from tests.components.conftest import boxes_table, detections_table
@@ -57,3 +61,25 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path):
                 Predictions.read(tmp_path)
         file.write_bytes(whole)
     assert len(Predictions.read(tmp_path).image_ids) == 40
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.5, 8.0, float("nan"), float("inf"), 1e30])
+def test_scores_that_are_none_are_refused_where_they_are_read_and_written(tmp_path, score):
+    sound = one("a", "car")
+    rows = [("a", "car", 0.5, 0, 0, 1, 1), ("a", "tram", score, 0, 0, 1, 1)]
+    broken = replace(sound, detections=detections_table(rows))
+    words = r"Image a: a detection of class tram has the score .* a score is from 0 to 1"
+    with pytest.raises(EvaluationError, match=words):
+        broken.write(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    sound.write(tmp_path / "old")
+    pq.write_table(broken.detections, tmp_path / "old" / "detections.parquet")
+    seal(tmp_path / "old", [path.name for path in (tmp_path / "old").glob("*.parquet")])
+    with pytest.raises(EvaluationError, match=words):
+        Predictions.read(tmp_path / "old")
+
+
+def test_the_ends_of_the_range_are_scores(tmp_path):
+    rows = [("a", "car", score, 0, 0, 1, 1) for score in (0.0, 1.0)]
+    replace(one("a", "car"), detections=detections_table(rows)).write(tmp_path)
+    assert Predictions.read(tmp_path).detections["score"].to_pylist() == [0.0, 1.0]

@@ -5,9 +5,15 @@ import pandas as pd
 import pytest
 
 from components.metrics import resampling
-from components.metrics.curves import operating_points, recall_at
+from components.metrics.curves import (
+    NEVER,
+    operating_point,
+    operating_points,
+    precision_at,
+    recall_at,
+)
 from components.metrics.matching import Matches, match
-from components.metrics.resampling import resampled_recalls
+from components.metrics.resampling import resampled_at_deployed_precision, resampled_recalls
 from components.metrics.statistics import count_by_unit, count_detections_by_unit
 from tests.components.metrics.test_matching import LABELS, random_case
 
@@ -101,3 +107,40 @@ def test_counts_of_units_are_sums_over_their_images():
             of_scene = [table[scene::4].sum(axis=0) for table in (*single[:2], single.wholes > 0)]
             for ours, expected in zip(scenes, of_scene, strict=True):
                 np.testing.assert_array_equal(ours[scene], expected)
+
+
+def test_some_classes_alone_are_the_same():
+    cases = [match(*random_case(seed), LABELS) for seed in (1, 2)]
+    every = resampled_recalls([tuple(cases)], PRECISION)
+    [some] = resampled_recalls([tuple(cases)], PRECISION, labels=LABELS[1:])
+    np.testing.assert_array_equal(some[:, 0], every[0][:, 1])
+
+
+def test_the_precision_in_production_equals_the_plain_way(monkeypatch):
+    """Each resample by hand: the champion's precision, the challenger's threshold, the recalls."""
+    monkeypatch.setattr(resampling, "RESAMPLES", 20)
+    champion, challenger = (
+        tuple(match(*random_case(seed), LABELS) for seed in seeds) for seeds in ((1, 2), (3, 4))
+    )
+    deployed = {LABELS[1]: 0.55, LABELS[0]: 0.985}  # the latter leaves some resamples nothing
+    found = resampled_at_deployed_precision(champion, challenger, deployed, seed=3)
+    assert found.shape == (2, 20, 2)
+    rng = np.random.default_rng(3)
+    count = len(champion[0].image_ids)
+    on_eval, on_test = (
+        rng.multinomial(count, np.full(count, 1 / count), size=20) for _ in range(2)
+    )
+    for number in range(20):
+        points = [dict(deployed), {}]
+        for label, threshold in deployed.items():
+            wanted = precision_at(drawn(champion[0], on_eval[number]), label, threshold)
+            points[1][label] = NEVER
+            if wanted > 0:
+                points[1][label] = operating_point(
+                    drawn(challenger[0], on_eval[number]), label, wanted
+                )
+        for model, (_, test) in enumerate((champion, challenger)):
+            expected = recall_at(drawn(test, on_test[number]), points[model])
+            assert found[model, number] == pytest.approx(
+                [expected[label] for label in deployed], nan_ok=True
+            )

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from components.errors import EvaluationError
+from components.metrics.paired import Measure
 from components.metrics.statistics import Change
-from components.recall_gate.rules import ClassEvidence, judge, to_json
+from components.recall_gate.rules import ClassEvidence, Pair, Served, judge, to_json
 from components.recall_gate.settings import GateSettings
 
 pytestmark = pytest.mark.unit
@@ -26,15 +27,29 @@ def evidence(label="other", change=0.0, lower=-0.02, p_worse=0.5, **parts):
         "precision_lower": 0.76,
         "precision_upper": 0.84,
         "precision_change": None,
+        "detections_needed": None,
         "champion_ap50": 0.7,
         "challenger_ap50": 0.8,
+        "ap50": steady(0.1),
+        "boxes": Measure(0.8, 0.8, replace(steady(0.0), lower_bound=-0.01)),
+        "gained": 40,
+        "lost": 0,
+        "read_at": Pair(0.4, 0.4),
+        "served": Served(Pair(0.4, 0.4), Pair(0.6, 0.6 + change), Pair(20, 20)),
         **parts,
     }
     return ClassEvidence(**values)
 
 
+def steady(change: float) -> Change:
+    """A change that is known well and is no fall."""
+    return Change(change, change - 0.02, change + 0.02, 0.01, 0.5, 0.03)
+
+
 LIFTED = evidence("target", change=0.3, lower=0.25, p_worse=1.0)
 UNCERTAIN = {"change": 0.01, "lower": -0.2}
+FELL = Change(-0.1, -0.13, -0.08, 0.01, 1e-4, 0.03)
+HOLE = "eval has no object of class other"
 
 
 @pytest.mark.parametrize(
@@ -58,8 +73,12 @@ UNCERTAIN = {"change": 0.01, "lower": -0.2}
         (LIFTED, [evidence(**UNCERTAIN)], "inconclusive", "more labelled objects"),
         # its drop is already too large, though not proven: more labels won't settle it
         (LIFTED, [evidence(change=-0.06, lower=-0.2)], "inconclusive", "itself that large"),
-        # no object at all
-        (LIFTED, [evidence(objects=0, **UNCERTAIN)], "inconclusive", "no object of it"),
+        # no object of a class in a split: a hole, which is named
+        (LIFTED, [evidence(hole=HOLE)], "inconclusive", "not read, for eval has no object"),
+        # which does no harm where nothing changed
+        (LIFTED, [evidence(hole=HOLE, unchanged=True)], "push", "unchanged"),
+        # and hides no fall of AP50
+        (LIFTED, [evidence(hole=HOLE, ap50=FELL)], "refuse", "its AP50 fell from 0.700 to 0.800"),
         # precision lost, provably
         (
             LIFTED,
@@ -75,7 +94,14 @@ UNCERTAIN = {"change": 0.01, "lower": -0.2}
             "may have lost",
         ),
         # precision within the tolerance
-        (LIFTED, [evidence(precision=0.72, precision_lower=0.67)], "push", "not worse"),
+        (LIFTED, [evidence(precision=0.77, precision_lower=0.72)], "push", "not worse"),
+        # measured within the tolerance, but its bound is not: more detections would tell
+        (
+            LIFTED,
+            [evidence(precision=0.75, precision_lower=0.67, detections_needed=90)],
+            "inconclusive",
+            "about 90 more detections of it on test would tell",
+        ),
         # an unchanged class answers for the champion's precision, not for the challenger's
         (
             LIFTED,
@@ -101,7 +127,13 @@ def test_verdict(target, others, verdict, words):
 def compared(change=0.0, lower=-0.02, p_worse=0.5, **parts):
     """A class whose precision is compared too; its recall is the same in both models."""
     change_of_precision = Change(change, lower, change + 0.02, 0.01, p_worse, 0.03)
-    values = {"precision": 0.8 + change, "precision_change": change_of_precision, **parts}
+    values = {
+        "precision": 0.8 + change,
+        "precision_lower": 0.76 + change,
+        "precision_upper": 0.84 + change,
+        "precision_change": change_of_precision,
+        **parts,
+    }
     return evidence(**values)
 
 
@@ -140,7 +172,7 @@ LOW = {"precision": 0.6, "precision_lower": 0.55, "precision_upper": 0.65}
         (LIFTED, [compared(NAN, NAN, NAN)], "push", "not worse"),
         # the target answers for the precision asked for
         (
-            compared(-0.2, -0.25, 1e-4, label="target", recall=LIFTED.recall),
+            compared(-0.1, -0.15, 1e-4, label="target", recall=LIFTED.recall),
             [compared()],
             "inconclusive",
             "may have lost its precision",
@@ -184,10 +216,10 @@ def test_holm_counts_every_test():
         ([evidence(unchanged=True)], {"other": 0.9}, "push", "as before, for it is unchanged"),
         # nothing is known of it, with or without a floor
         (
-            [evidence(objects=0, challenger_recall=float("nan"), **UNCERTAIN)],
+            [evidence(objects=0, challenger_recall=float("nan"), hole=HOLE)],
             {"other": 0.5},
             "inconclusive",
-            "no object of it",
+            "not read",
         ),
     ],
 )
@@ -213,10 +245,12 @@ def test_a_target_without_evidence_is_an_error(present):
 
 def test_json_has_no_nan():
     nan = float("nan")
-    empty = evidence(objects=0, precision=nan, champion_recall=nan, **UNCERTAIN)
+    empty = evidence(
+        objects=0, precision=nan, champion_recall=nan, hole=HOLE, read_at=Pair(0.4, float("inf"))
+    )
     classes = [LIFTED, empty]
     document = to_json(judge(classes, "target", SETTINGS), classes, "target", {"extra": nan})
     text = json.dumps(document, allow_nan=False)
     assert json.loads(text)["classes"]["other"]["champion_recall"] is None
-    assert document["version"] == 1
+    assert document["version"] == 2
     assert document["pushed"] is None

@@ -10,7 +10,7 @@ from components.dataset.examples import example_files
 from components.detectors.bundle import import_entry
 from components.detectors.recipe import Recipe
 from components.rebalanced_example_gen.write import DATA, SUMMARY
-from components.trainer.run_fn import run_fn
+from components.trainer.run_fn import run_fn, thresholds_to_serve
 from tests.components.detectors.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
@@ -24,7 +24,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     run_fn(
         SimpleNamespace(
             hyperparameters=Recipe(recalibrate=True).to_dict(),
-            custom_config={"target": "8", "precision": 0.8, "code_version": "c"},
+            custom_config={"target": "9", "precision": 0.8, "code_version": "c"},
             base_model=str(champion.saved_model),
             serving_model_dir=str(tmp_path / "challenger"),
             train_files=example_files(tmp_path / "examples", "train"),
@@ -32,7 +32,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     )
     challenger = Bundle(tmp_path / "challenger")
     before, after = champion.operating_points(), challenger.operating_points()
-    assert {label for label in before if before[label] != after[label]} == {"8"}
+    assert {label for label in before if before[label] != after[label]} == {"9"}
     assert challenger.is_recalibrated()
     assert challenger.provenance()["snapshot"] == SNAPSHOT
     assert not champion.is_recalibrated()
@@ -45,3 +45,16 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     )
     assert {name.rpartition("/")[2] for name in different} <= {"operating_points.json"}
     assert missing == []
+
+    # Of a training that changed nothing, the other classes keep their thresholds too; and so does
+    # the target where eval, as here of 8, has no object of it.
+    eval_files = example_files(tmp_path / "examples", "eval")
+    for policy, target, fixed, expected in (
+        ("target-branch", "9", None, after),
+        ("none", "9", None, after),
+        ("target-branch", "8", None, before),
+        ("none", "9", 0.3, dict.fromkeys(before, 0.3)),
+    ):
+        asked = {"precision": 0.8, "thresholds": "keep", "score_threshold": fixed, "target": target}
+        recipe = Recipe(freeze_policy=policy)
+        assert thresholds_to_serve(champion, champion, eval_files, recipe, asked) == expected
