@@ -220,11 +220,11 @@ def _report_fewer(before: pa.Table, now: Snapshot, report: Callable[[str], None]
     fewer = pc.and_(there, pc.less(left, counts))
     if not pc.any(fewer).as_py():
         return
-    first = fewer.index(True).as_py()
+    first, count = fewer.index(True).as_py(), pc.sum(fewer).as_py()
     report(
-        f"{pc.sum(fewer).as_py()} images have fewer boxes than in the last snapshot (the first: "
-        f"{names[first]}, {left[first]} instead of {counts[first]}): if nobody removed them, label "
-        "files were cut"
+        f"{count} image{' has' if count == 1 else 's have'} fewer boxes than in the last snapshot "
+        f"(the first: {names[first]}, {left[first]} instead of {counts[first]}): if nobody removed "
+        "them, label files were cut"
     )
 
 
