@@ -70,5 +70,5 @@ lock:  ## compile the locks anew from requirements/*.in
 pretrained: environments  ## make the demo's pre-trained model anew (a quarter of an hour)
 	@$(ML) -m demo.pretrain demo/model
 
-clean:  ## remove what runs left in build/, but what is served; the environments stay
+clean:  ## remove what runs left in build/, but what is served or remembered; the environments stay
 	@if [ -x $(ML) ]; then $(ML) -m pipelines.clean; else echo "run make environments first"; exit 1; fi

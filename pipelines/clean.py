@@ -1,9 +1,9 @@
-"""`make clean`: removes what runs left in `build/`, and nothing else.
+"""`make clean`: removes what runs left in `build/` and can make anew, and nothing else.
 
     python -m pipelines.clean
 
 Removed is what carries our mark, see `components.own_folders`. What is served stays, and so does
-whatever else somebody put there; both are named.
+what is remembered, for no run can make it anew, and whatever else somebody put there; all is named.
 """
 
 import sys
@@ -14,19 +14,31 @@ from pathlib import Path
 from components import own_folders
 from components.errors import EXIT_OK
 from components.locks import alone
-from pipelines.claims import FILES, SERVING, WORK
+from pipelines.claims import FILES, METADATA, SERVING, WORK
 from pipelines.compile import SERVED
 from pipelines.faults import exit_code_of
 from pipelines.running import LOCK, RUNS
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_DIRECT = {WORK: FILES, own_folders.ALL_COMPILED: (SERVED,)}
+_KEPT = {
+    SERVING: "what is served; remove it to begin with your own model",
+    own_folders.MEMORY: "the split of each image; without it, test images may come into train",
+    own_folders.WATCH: "the series of what is watched",
+}
+"""Folders of ours that stay, and why."""
+
+_REMEMBERED = "the history of runs and pushes, and how often the test set was used"
+
+_DIRECT = {
+    WORK: tuple(name for name in FILES if name != METADATA),
+    own_folders.ALL_COMPILED: (SERVED,),
+}
 """Folders in which not all is ours, with our files in them."""
 
 
 def clean(build: Path, report: Callable[[str], None] = print) -> None:
-    """Removes what ClassLift made below a folder, but served versions.
+    """Removes what ClassLift made below a folder, but what is served or remembered.
 
     Raises UnavailableError, and removes nothing, when a run of a config goes on there.
     """
@@ -41,11 +53,15 @@ def clean(build: Path, report: Callable[[str], None] = print) -> None:
                 stack.enter_context(alone(folder / RUNS / LOCK, "make clean"))
         for folder in sorted(purposes, reverse=True):  # what lies in another one comes first
             what = purposes[folder]
-            if what == SERVING:
-                report(f"kept: {folder}, which is served; remove it to begin with your own model")
+            if what in _KEPT:
+                report(f"kept: {folder}, {_KEPT[what]}")
             elif what in _DIRECT:
-                for name in (*_DIRECT[what], own_folders.MARK):
+                for name in _DIRECT[what]:
                     (folder / name).unlink(missing_ok=True)
+                if (folder / METADATA).exists():
+                    report(f"kept: {folder / METADATA}, {_REMEMBERED}")
+                elif not any(folder.glob(f"*/{own_folders.MARK}")):
+                    (folder / own_folders.MARK).unlink()
             else:
                 own_folders.remove(folder, what)
     for folder in sorted(build.rglob("*/"), reverse=True):

@@ -11,6 +11,7 @@ from pipelines.running import running
 from tests.components.test_own_folders import content_of
 
 pytestmark = pytest.mark.unit
+MARKED = (".classlift", "kept")
 
 
 @pytest.fixture
@@ -28,6 +29,9 @@ def build(tmp_path):
         (build / "a" / name).write_text("ours")
     own_folders.make(build / "a" / "data", own_folders.DEMO_DATA)
     own_folders.make(build / "compiled" / "a", own_folders.COMPILED)
+    for name, what in (("memory", own_folders.MEMORY), ("watch", own_folders.WATCH)):
+        (own_folders.make(build / "a" / "state" / name, what) / "kept").write_text("remembered")
+    (build / "a" / "state" / "metadata.db").write_text("remembered")
     (build / "a" / "serving" / "7").mkdir()
     (build / "a" / "serving" / "7" / "saved_model.pb").write_text("served")
     for name in ("a/state/notes.txt", "a/state/mine/labels.json", "photos/1.jpg", "plan.md"):
@@ -44,6 +48,9 @@ def test_what_is_ours_goes_and_what_is_a_users_or_served_stays(build):
     assert set(content_of(folder)) == {
         "a/serving/.classlift",
         "a/serving/7/saved_model.pb",
+        *(f"a/state/{name}/{file}" for name in ("memory", "watch") for file in MARKED),
+        "a/state/.classlift",
+        "a/state/metadata.db",
         "a/state/notes.txt",
         "a/state/mine/labels.json",
         "photos/1.jpg",
@@ -51,8 +58,20 @@ def test_what_is_ours_goes_and_what_is_a_users_or_served_stays(build):
     }
     assert not (folder / "compiled").exists()
     assert sorted(line.split(",")[0] for line in said) == [
-        f"kept: {folder / name}" for name in ("a/serving", "photos", "plan.md")
-    ]
+        f"kept: {folder / name}"
+        for name in ("a/serving", "a/state/memory", "a/state/metadata.db", "a/state/watch",
+                     "photos", "plan.md")
+    ]  # fmt: skip
+
+
+def test_a_work_folder_that_remembers_nothing_goes_with_its_mark(build):
+    folder, _ = build
+    for name in ("memory", "watch"):
+        own_folders.remove(folder / "a" / "state" / name, own_folders.mark_of(
+            folder / "a" / "state" / name)["what"])  # fmt: skip
+    (folder / "a" / "state" / "metadata.db").unlink()
+    clean(folder, lambda _: None)
+    assert not (folder / "a" / "state" / own_folders.MARK).exists()
 
 
 def test_nothing_is_removed_under_a_run(build):
