@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 
 from components.class_diagnoser.weighting import WEIGHTINGS
-from components.detectors.freeze import MAX_LENGTH, PATTERN, POLICIES
+from components.detectors.freeze import MAX_LENGTH, PATTERN, POLICIES, check_policy
 from components.detectors.recipe import DEVICES
 from components.errors import ConfigError
 from components.rebalanced_example_gen.rebalance import METHODS
@@ -289,6 +289,8 @@ def check(values: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]) -
                 raise jsonschema.ValidationError(f"{json.dumps(value)} is no finite number")
             jsonschema.validate(value, schemas[name])
             json.dumps(value, ensure_ascii=False).encode()  # half characters can't be kept
+            if name == "freeze_policy" and value is not None:
+                check_policy(value)  # before any node has worked for a pattern that is none
         except jsonschema.ValidationError as error:
             # Airflow's own words, which the form and the REST API say before a run starts.
             said = shorten(error.message, 300)

@@ -59,8 +59,11 @@ def write_parquet_folder(
     images: pa.Table, boxes: pa.Table, label_map: LabelMap, folder: Path
 ) -> None:
     """`images.parquet` and `boxes.parquet`, the images beside them, and the label map."""
-    pq.write_table(copy_images(images, folder), folder / parquet.IMAGES)
-    pq.write_table(boxes, folder / parquet.BOXES)
+    for table, name in (
+        (copy_images(images, folder), parquet.IMAGES),
+        (boxes, parquet.BOXES),
+    ):
+        pq.write_table(table, folder / name, write_page_checksum=True)
     label_map.write(folder / "label_map.pbtxt")
 
 

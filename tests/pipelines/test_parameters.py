@@ -64,6 +64,7 @@ def test_good_values_pass(values):
         ({"replay_share": 1.0}, "param replay_share: 1.0 is greater than"),
         ({"class_weight": 0}, "param class_weight: 0 is less than or equal to"),
         ({"freeze_policy": "regex:" + "a" * 2000}, "is too long"),
+        ({"freeze_policy": "regex:("}, "freeze_policy: no regular expression: '('"),
         ({"freeze_policy": "regex:\ud800"}, "param freeze_policy: it is nested too deeply, or no"),
         ({"recall_floors": {"8": NESTED}}, "param recall_floors: "),
         ({"steps": 10**4000}, "param steps: "),
