@@ -24,11 +24,12 @@ from components.errors import ConfigError, ModelError
 GRADIENT_NORM = 10.0  # as in the OD API's own training configs
 FINAL_LEARNING_RATE = 0.02  # share of the first that the cosine ends at
 
-INPUTS = 128
+INPUTS = 64
 """Inputs of a kernel of neck or head that is trained at the recipe's learning rate: those of the
-zoo's separable heads. A kernel with more of them is trained at as much less: a step of Adam moves
-each of its weights by the rate, so its output by as much as it has inputs. Yang et al., "Tensor
-Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer" (2022), table 3.
+demo's head, for which it was chosen. A kernel with more of them is trained at as much less: a step
+of Adam moves each of its weights by the rate, so its output by as much as it has inputs. Yang et
+al., "Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer" (2022),
+table 3.
 
 At one rate for all, the first steps threw a head of 3 x 3 x 256 inputs, as a ResNet FPN's, to a
 class loss of tens of thousands."""
@@ -200,7 +201,7 @@ def rate_factor(name: str, shape: Sequence[int]) -> float:
     shape: `INPUTS` / inputs for the kernels of neck and heads that have more inputs, else 1.
 
     >>> rate_factor("head/tower/conv2d_0/kernel", (3, 3, 256, 256))
-    0.05555555555555555
+    0.027777777777777776
     >>> rate_factor("head/tower/conv2d_0/bias", (256,))
     1.0
     """
