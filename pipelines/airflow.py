@@ -105,6 +105,7 @@ def migrate(home: Path) -> None:
     make_private(home)
     if not own_folders.is_own(home, own_folders.AIRFLOW):
         own_folders.write_mark(home, {"what": own_folders.AIRFLOW, "note": own_folders.NOTE})
+        (home / own_folders.MARK).chmod(0o600)
     _prepare(home, "db", "migrate")
 
 

@@ -12,6 +12,7 @@ from pipelines.airflow import (
     airflow_environment,
     make_passwords,
     make_private,
+    migrate,
     passwords_file,
 )
 
@@ -38,6 +39,13 @@ def test_a_home_that_is_there_is_closed_and_links_are_not_followed(tmp_path):
     del found["link"]
     assert found == {"logs": 0o700, "airflow.db": 0o600, "logs/api-server.log": 0o600,
                      "run.sh": 0o700}  # fmt: skip
+
+
+def test_what_is_written_before_airflow_starts_is_closed_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.airflow._prepare", lambda *_: None)
+    migrate(tmp_path / "home")
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+    assert set(modes(tmp_path / "home").values()) == {0o600}
 
 
 def test_a_home_of_somebody_else_is_named(tmp_path, monkeypatch):
