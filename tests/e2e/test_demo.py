@@ -204,7 +204,7 @@ def test_old_runs_can_go_and_what_is_served_and_known_of_it_stays(demo):
     words = ["pipelines.cli", "lineage", "--config", str(project.config), "--json"]
     versions, known = project.versions(), json.loads(project.command(*words).stdout)
     prune = ["pipelines.cli", "prune", "--config", str(project.config), "--runs", "1"]
-    trainings = project.folder / "pipeline" / "Trainer" / "model"
+    trainings = project.work / "pipeline" / "Trainer" / "model"
     before = len(list(trainings.iterdir()))
     result = project.command(*prune)
     assert result.returncode == 0, result.stdout
