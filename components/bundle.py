@@ -15,7 +15,10 @@ from typing import Any
 from components.dataset.label_map import LabelMap
 from components.detectors.freeze import BRANCH_PARTS
 from components.errors import ModelError
-from components.serving_folder import ENTRY, PROVENANCE
+
+SAVED_MODEL = "saved_model.pb"
+ENTRY, PROVENANCE = "assets.extra", "provenance.json"
+"""The folder of the model as its backend saves it, and a file in it."""
 
 OPERATING_POINTS, LABEL_MAP = "operating_points.json", "label_map.pbtxt"
 ABILITIES = "abilities.json"
@@ -118,9 +121,12 @@ class Bundle:
         """
         path = self.entry / PROVENANCE
         try:
-            return json.loads(path.read_text()) if path.exists() else {}
-        except ValueError as error:
+            found = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{path}: it is damaged ({error}); put it back.") from None
+        if not isinstance(found, dict):
+            raise ModelError(f"{path}: it is damaged (no JSON object); put it back.")
+        return found
 
     def write_provenance(self, provenance: Mapping[str, Any]) -> None:
         """Writes where the model comes from."""

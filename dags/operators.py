@@ -176,9 +176,22 @@ class PushOperator(NodeOperator):
         answer = context["ti"].xcom_pull(task_ids=APPROVAL)
         if not answer or read_verdict(self.work, context["run_id"])["verdict"] == "push":
             return super().words(context)
-        by, reason = answer["responded_by_user"]["name"], answer["params_input"]["reason"]
+        by, reason = self._signature(answer)
         words = ["pipelines.cli", "push", "--config", self.config, f"--run={context['run_id']}"]
         return [*words, f"--by={by}", f"--reason={reason}"]
+
+    def variables(self, context: Any) -> dict[str, str]:
+        """For the node also who approved of a push that the gate blessed, to be recorded."""
+        answer = context["ti"].xcom_pull(task_ids=APPROVAL)
+        if not answer:
+            return super().variables(context)
+        by, reason = self._signature(answer)
+        approval = json.dumps({"by": by, "reason": reason})
+        return {**super().variables(context), "CLASSLIFT_APPROVAL": approval}
+
+    def _signature(self, answer: dict[str, Any]) -> tuple[str, str]:
+        """Name and reason of the person who answered."""
+        return answer["responded_by_user"]["name"], answer["params_input"]["reason"]
 
 
 def read_verdict(work: str, run_id: str) -> dict[str, Any]:

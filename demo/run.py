@@ -61,7 +61,7 @@ def _demo(arguments: argparse.Namespace, show: Callable[[str], None]) -> int:
             file=sys.stderr,
         )
         return code or 1
-    summary = summarise(config.work, config.name, run_id)
+    summary = summarise(config, run_id)
     print(f"\n{render_times(summary)}\n\n{render(summary)}\n")
     show("done")
     return 0

@@ -29,7 +29,7 @@ from pipelines.compile import compile_all, compile_config
 from pipelines.config import Config, load_config
 from pipelines.faults import exit_code_of
 from pipelines.local_runner import run_pipeline
-from pipelines.parent import PARENT_VARIABLE, die_with_parent
+from pipelines.parent import PARENT_VARIABLE, die_with_parent, raise_on_sigterm
 from pipelines.run_node import VERBOSE_VARIABLE
 
 if TYPE_CHECKING:
@@ -307,7 +307,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return code
     from pipelines.summary import render, render_times, summarise
 
-    summary = summarise(config.work, config.name, run_id)
+    summary = summarise(config, run_id)
     if arguments.json:
         print(json.dumps(summary.verdict))
     else:
@@ -356,7 +356,8 @@ def _push(arguments: argparse.Namespace) -> int:
     from pipelines.override import push_anyway
 
     config = _claimed(arguments)
-    _say(push_anyway(config, arguments.by, arguments.reason, arguments.run))
+    raise_on_sigterm()
+    _say(push_anyway(config, arguments.by, arguments.reason, arguments.run, _to_stderr))
     return EXIT_OK
 
 
@@ -364,7 +365,8 @@ def _rollback(arguments: argparse.Namespace) -> int:
     from pipelines.rollback import roll_back
 
     config = _claimed(arguments)
-    destination = roll_back(config, arguments.by, arguments.reason, arguments.to)
+    raise_on_sigterm()
+    destination = roll_back(config, arguments.by, arguments.reason, arguments.to, _to_stderr)
     record = Bundle(destination).provenance()["rollback_of"]
     _to_stderr(f"served again: version {record['version']}, in place of {record['replaced']}")
     print(destination)

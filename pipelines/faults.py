@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from components.errors import EXIT_PERMANENT, EXIT_RETRY, ClassLiftError
 from components.text import printable, shorten
+from pipelines.parent import EXIT_TERMINATED, Terminated
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -32,6 +33,9 @@ def exit_code_of(command: Callable[[], int]) -> int:
     except ClassLiftError as error:
         print(f"classlift: {error}", file=sys.stderr)
         return error.exit_code
+    except Terminated:
+        print("classlift: stopped by SIGTERM", file=sys.stderr)
+        return EXIT_TERMINATED
     except Exception as error:  # the border of the process
         explained = explain(error)
         if explained is None:

@@ -12,11 +12,12 @@ from ml_metadata.metadata_store import MetadataStore
 from components.bundle import Bundle
 from components.errors import ConfigError, EvaluationError, ModelError
 from components.recall_gate.verdict import read_verdict
-from components.serving_folder import served_versions, version_folder, version_of
+from components.serving_folder import damage, served_versions, version_folder, version_of
 from pipelines.config import Config
 from pipelines.metadata import (
     OVERRIDE,
     ROLLBACK,
+    approval_of,
     connection_to,
     maker_of,
     open_existing,
@@ -47,8 +48,9 @@ def trace(config: Config, version: int | None = None) -> dict[str, Any]:
       the `sources` of the snapshot;
     - in the version itself: `target`, `recipe`, `rebalancing`, `snapshot` (`content_hash`, number
       of `images` and `boxes`), `code_version`;
-    - in both: `override`, when a person pushed it against the verdict; `rollback`, when it serves
-      another `version` again, which then has the rest.
+    - in both: `override`, when a person pushed it against the verdict; `approval`, when one was
+      asked before the gate's push; `rollback`, when it serves another `version` again, which then
+      has the rest.
 
     Raises ConfigError when there is no such version, ModelError when one is damaged.
     """
@@ -57,7 +59,7 @@ def trace(config: Config, version: int | None = None) -> dict[str, Any]:
         raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
     number: int | None = served[-1] if version is None else version
     provenance = Bundle(version_folder(config.serving, number)).provenance()
-    versions = []
+    versions: list[dict[str, Any]] = []
     while number is not None or provenance:
         if number is not None and number in [known["version"] for known in versions]:
             raise ModelError(
@@ -76,6 +78,7 @@ def _describe(config: Config, number: int | None, provenance: Mapping[str, Any])
         **dict.fromkeys(RECORDED),
         **{name: provenance.get(name) for name in CARRIED},
         "override": provenance.get("override"),
+        "approval": provenance.get("approval"),
         "rollback": provenance.get("rollback_of"),
         "lost": None,
     }
@@ -84,8 +87,12 @@ def _describe(config: Config, number: int | None, provenance: Mapping[str, Any])
         _add_records(known, store, config.name)
     except EvaluationError as error:
         known["lost"] = f"{error} This is what is known without it."
+    if number in served_versions(config.serving):
+        found = damage(config.serving / str(number))
+        if found:
+            known["lost"] = f"{known['lost'] or ''} It is damaged: {found}.".strip()
     if known["rollback"]:  # the copy carries them too, but they tell of what it is a copy of
-        known |= dict.fromkeys((*CARRIED, "override"))
+        known |= dict.fromkeys((*CARRIED, "override", "approval"))
     return known
 
 
@@ -102,6 +109,7 @@ def _add_records(known: dict[str, Any], store: MetadataStore, pipeline: str) -> 
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     known["pushed"] = moment.isoformat(timespec="seconds")
     known["override"] = properties_of(maker) if maker.type == OVERRIDE else None
+    known["approval"] = approval_of(pushed)
     known["rollback"] = properties_of(maker) if maker.type == ROLLBACK else None
     if known["rollback"]:
         return
@@ -125,14 +133,21 @@ def _previous(
         number = (
             version_of(known["champion"]) if known["champion"] else _carrying(config, inherited)
         )
-    own = Bundle(config.serving / str(number)).provenance()
-    return number, own or inherited
+    return number, _own(config, number) or inherited
+
+
+def _own(config: Config, number: int | None) -> dict[str, Any]:
+    """The provenance in a version; empty where it is gone or can't be read."""
+    try:
+        return Bundle(config.serving / str(number)).provenance()
+    except ModelError:
+        return {}
 
 
 def _carrying(config: Config, provenance: Mapping[str, Any]) -> int | None:
     """The served version that carries a provenance."""
     for number in served_versions(config.serving) if provenance else []:
-        if Bundle(config.serving / str(number)).provenance() == provenance:
+        if _own(config, number) == provenance:
             return number
     return None
 
@@ -159,10 +174,12 @@ def _rollback_rows(known: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _rows(known: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    override, snapshot = known["override"], known["snapshot"] or {}
+    override, approval = known["override"], known["approval"]
+    snapshot = known["snapshot"] or {}
     return [
         ("pushed", known["pushed"]),
         ("by", override and f"{override['by']} against the verdict: {override['reason']}"),
+        ("approved", approval and f"{approval['by']}: {approval['reason']}"),
         ("run", known["run"]),
         ("verdict", known["verdict"]),
         *(("", reason) for reason in known["reasons"] or []),

@@ -230,11 +230,16 @@ def record_push(
 
 
 def pushed_model(store: metadata_store.MetadataStore, version: int) -> pb.Artifact | None:
-    """What was recorded when a version was pushed, by the Pusher or a person; None if nothing."""
-    for artifact in store.get_artifacts_by_type(PUSHED_MODEL):  # those of refusals too
-        if artifact.custom_properties["pushed_version"].string_value == str(version):
-            return artifact
-    return None
+    """What was recorded when a version was pushed, by the Pusher or a person; None if nothing.
+
+    The last record: a push that was recorded and then failed leaves its number to another.
+    """
+    found = [
+        artifact
+        for artifact in store.get_artifacts_by_type(PUSHED_MODEL)  # those of refusals too
+        if artifact.custom_properties["pushed_version"].string_value == str(version)
+    ]
+    return max(found, key=lambda artifact: artifact.id, default=None)
 
 
 def maker_of(store: metadata_store.MetadataStore, artifact: pb.Artifact) -> pb.Execution:
@@ -261,6 +266,13 @@ def run_of(store: metadata_store.MetadataStore, execution: pb.Execution) -> str:
 def properties_of(execution: pb.Execution) -> dict[str, str]:
     """What `record_push` recorded."""
     return {name: value.string_value for name, value in execution.properties.items()}
+
+
+def approval_of(pushed: pb.Artifact) -> dict[str, str] | None:
+    """Who approved of a push that the gate blessed, and why; None where nobody was asked."""
+    names = {"by": "approval_by", "reason": "approval_reason"}
+    found = {key: pushed.custom_properties[name].string_value for key, name in names.items()}
+    return found if found["by"] else None
 
 
 def override_of(

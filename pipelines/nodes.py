@@ -10,6 +10,9 @@ Airflow puts words of its own in some."""
 IN_AIRFLOW = "in_airflow"
 """Of a topology: whether DAGs are made of it."""
 
+EVALUATION = "evaluation"
+"""Of a run's folder: its verdict and report."""
+
 LIGHT, TENSORFLOW, DETECTOR = "light", "tensorflow", "detector"
 """Profiles: without TensorFlow and Beam (one second, not eight), with, as the backend needs."""
 
@@ -48,7 +51,7 @@ NODES: dict[str, tuple[str, str, str]] = {
         "Compares both models class by class and gives the verdict: push, refuse or inconclusive.",
     ),
     "ServingCheck": (LIGHT, "gate", "Loads the export in a clean process and asks it for answers."),
-    "Pusher": (LIGHT, "push", "Copies the blessed model to the TF Serving folder."),
+    "Pusher": (LIGHT, "push", "Serves the blessed model: a checked copy, whole or not at all."),
 }
 """Profile, phase, and what the UI says of it, by node id, in the order of the pipeline."""
 

@@ -1,12 +1,31 @@
-"""A process that Airflow starts ends when its task does, however that ends."""
+"""How processes end: with the task of Airflow that started them, and cleanly on SIGTERM."""
 
 import ctypes
 import os
 import signal
 import sys
+from typing import NoReturn
 
 PARENT_VARIABLE = "CLASSLIFT_PARENT"
 """Id of the process that starts ours; `dags/operators.py` sets it."""
+
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+class Terminated(Exception):
+    """SIGTERM, as an Exception: what is half done is removed on its way, and TFX's launcher records
+    the failure.
+    """
+
+
+def raise_on_sigterm() -> None:
+    """From now on the first SIGTERM raises Terminated in the main thread."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _on_sigterm(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
 
 
 def die_with_parent() -> None:

@@ -13,6 +13,7 @@ from components.champion_resolver.component import ChampionResolver
 from components.class_diagnoser.component import ClassDiagnoser
 from components.data_validator.component import DataValidator
 from components.dataset_snapshot.component import DatasetSnapshot
+from components.pusher.component import Pusher
 from components.rebalanced_example_gen.component import RebalancedExampleGen
 from components.recall_gate.component import RecallGate
 from components.serving_check.component import ServingCheck
@@ -124,13 +125,15 @@ def build_pipeline(
     serving_check = ServingCheck(
         model=trainer.outputs["model"], snapshot=snapshot.outputs["snapshot"], **code
     )
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=gate.outputs["blessing"],
         infra_blessing=serving_check.outputs["blessing"],
+        evaluation=gate.outputs["evaluation"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(config.serving))
         ),
+        pretrained=str(config.model),
     )
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,

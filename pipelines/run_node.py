@@ -15,12 +15,11 @@ import json
 import os
 import re
 import shutil
-import signal
 import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from components.detectors.backends import ENVIRONMENTS
 from components.errors import (
@@ -35,24 +34,17 @@ from components.errors import (
 from components.progress import begin, escape_what_is_not_printable, say
 from components.reading import parse_json
 from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
+from components.serving_folder import describe_served, newest_version
 from components.text import printable
 from pipelines import nodes
 from pipelines.faults import explain
-from pipelines.nodes import IN_AIRFLOW, IR, LONGEST_RUN_ID, TOPOLOGY
+from pipelines.nodes import EVALUATION, IN_AIRFLOW, IR, LONGEST_RUN_ID, TOPOLOGY
 from pipelines.parameters import check
-from pipelines.parent import die_with_parent
+from pipelines.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
 from pipelines.running import RUNS, running
 
 STARTED = time.monotonic()
 PARAMETERS_VARIABLE, VERBOSE_VARIABLE = "CLASSLIFT_PARAMETERS", "CLASSLIFT_VERBOSE"
-EVALUATION = "evaluation"
-"""Of a run's folder: its verdict and report."""
-
-EXIT_TERMINATED = 128 + signal.SIGTERM
-
-
-class Terminated(Exception):
-    """SIGTERM as an Exception: TFX's launcher then records the failure and removes the outputs."""
 
 
 def main() -> int:
@@ -169,7 +161,7 @@ def _run(
         )
     imported = time.monotonic()
     os.environ[RUN_VARIABLE] = run_id  # no parameter: the cache would never answer
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    raise_on_sigterm()
 
     class NodeLauncher(launcher.Launcher):
         def _run_executor(self, execution_info: Any) -> Any:
@@ -203,6 +195,10 @@ def _run(
     elif name == "Pusher":
         code = _pushed(artifacts, cached)
     folder = run_folder(Path(topology["work"]), run_id)
+    if name == "Pusher":
+        from pipelines.summary import note_result
+
+        note_result(store, topology["name"], run_id, folder / EVALUATION)
     if name == "RecallGate":
         evaluation = next(a for a in artifacts if a.type == "ModelEvaluation")
         _publish(Path(evaluation.uri), folder / EVALUATION)
@@ -297,13 +293,20 @@ def _pushed(artifacts: list[Any], cached: bool) -> int:
         say("nothing is pushed, for the gate did not bless the challenger")
         return EXIT_NOTHING_TO_DO
     destination = Path(model["pushed_destination"].string_value)
+    served = newest_version(destination.parent)
+    if cached and served is not None and served > int(destination.name):
+        say(
+            f"its model was pushed earlier, as version {destination.name}, and nothing is pushed "
+            f"twice; served now is {describe_served(destination.parent)}"
+        )
+        return EXIT_NOTHING_TO_DO
     if not destination.is_dir():
         raise PipelineError(
             f"{destination} was pushed by an earlier run of this very data and recipe, and is "
             "gone; put it back, or change the data or the recipe to train anew."
         )
     if cached:
-        say(f"{destination} was pushed before; nothing is pushed twice")
+        say(f"{destination} was pushed before, and is served; nothing is pushed twice")
     else:
         say(f"pushed {destination}")
     return EXIT_OK
@@ -313,11 +316,6 @@ def _quiet_logs() -> None:
     from absl import logging
 
     logging.set_verbosity(logging.INFO if os.environ.get(VERBOSE_VARIABLE) else logging.ERROR)
-
-
-def _on_sigterm(*_: object) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated
 
 
 if __name__ == "__main__":

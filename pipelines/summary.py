@@ -10,55 +10,88 @@ from typing import Any
 from ml_metadata.metadata_store import MetadataStore
 
 from components.recall_gate.verdict import REPORT, VERDICT, read_verdict
+from components.serving_folder import describe_served
 from components.text import shown
+from pipelines.config import Config
 from pipelines.metadata import (
+    approval_of,
     connection_to,
+    maker_of,
     open_store,
     output_artifact,
     output_artifacts,
     override_of,
+    run_of,
 )
+from pipelines.nodes import EVALUATION
 
 
 @dataclass(frozen=True)
 class Summary:
     """The result of one run.
 
-    verdict: as in `verdict.json`, `pushed` filled in, and `override` when a person pushed.
+    verdict: as in `verdict.json`, and what became of it, see `read_result`; `served` says in words
+    which version is served now, and since when. run: its id.
     """
 
+    run: str
     verdict: dict[str, Any]
     report: Path
     nodes: list[dict[str, Any]]
 
 
-def summarise(work: Path, pipeline: str, run_id: str) -> Summary:
+def summarise(config: Config, run_id: str) -> Summary:
     """Collects the result of a run; copies `verdict.json` and `report.html` to the work folder.
 
     Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.
     """
-    verdict, folder = read_result(open_store(connection_to(work)), pipeline, run_id)
+    work = config.work
+    store = open_store(connection_to(work))
+    verdict, folder = read_result(store, config.name, run_id)
+    verdict["served"] = describe_served(config.serving)
     (work / VERDICT).write_text(json.dumps(verdict, indent=1))
     shutil.copy(folder / REPORT, work / REPORT)
-    records = [json.loads(p.read_text()) for p in (work / "runs" / run_id).glob("*.json")]
-    return Summary(verdict, work / REPORT, records)
+    run = work / "runs" / run_id
+    note_result(store, config.name, run_id, run / EVALUATION)
+    records = [json.loads(path.read_text()) for path in run.glob("*.json")]
+    return Summary(run_id, verdict, work / REPORT, records)
 
 
 def read_result(store: MetadataStore, pipeline: str, run_id: str) -> tuple[dict[str, Any], Path]:
     """The verdict of a run with what became of it, and the folder of its evaluation.
 
+    `pushed` is the folder that its model was pushed to, by this run or, where all came from the
+    cache, by an earlier one: `pushed_by_run`; both are None when it was not pushed. `approval` says
+    who approved of that, where somebody was asked, `override` who pushed against the verdict.
+
     Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.
     """
     evaluation = output_artifact(store, pipeline, run_id, "RecallGate", "ModelEvaluation")
-    verdict = {**read_verdict(Path(evaluation.uri)), "pushed": None}
+    verdict = {**read_verdict(Path(evaluation.uri)), "pushed": None, "pushed_by_run": None}
     for model in output_artifacts(store, pipeline, run_id, "Pusher"):
         if model.custom_properties["pushed"].int_value:
             verdict["pushed"] = model.custom_properties["pushed_destination"].string_value
+            verdict["pushed_by_run"] = run_of(store, maker_of(store, model))
+            approval = approval_of(model)
+            if approval:
+                verdict["approval"] = approval
     override = override_of(store, evaluation)
     if override:
         verdict["pushed"] = override.pop("pushed")
+        verdict["pushed_by_run"] = override["run"]
         verdict["override"] = override
     return verdict, Path(evaluation.uri)
+
+
+def note_result(store: MetadataStore, pipeline: str, run_id: str, folder: Path) -> None:
+    """Adds what became of a run to its own copy of the verdict, in `folder`, where there is one."""
+    path = folder / VERDICT
+    if not path.exists():
+        return
+    verdict, _ = read_result(store, pipeline, run_id)
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(verdict, indent=1))
+    draft.replace(path)
 
 
 def render(summary: Summary) -> str:
@@ -73,10 +106,7 @@ def render(summary: Summary) -> str:
         rows.append((shown(label), str(c["objects"]), *cells, c["status"] + mark))
     lines = _table(rows)
     lines += ["", *_as_served(verdict["classes"], target)]
-    recall, override = verdict["recall"], verdict.get("override")
-    pushed = verdict["pushed"] or "nothing; the version served stays"
-    if override:
-        pushed += f", by {override['by']} against the verdict: {override['reason']}"
+    recall = verdict["recall"]
     lines += [
         "",
         f"Class {shown(target)}: recall {recall['as_deployed']:.3f} as deployed, "
@@ -86,7 +116,8 @@ def render(summary: Summary) -> str:
         f"Verdict: {verdict['verdict']}",
         *(f"  {reason}" for reason in verdict["reasons"]),
         "",
-        f"Pushed:  {pushed}",
+        f"Pushed:  {_pushed(summary)}",
+        f"Served:  {verdict['served']}",
         f"Report:  {summary.report}",
     ]
     return "\n".join(lines)
@@ -120,6 +151,22 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _pushed(summary: Summary) -> str:
+    verdict = summary.verdict
+    if verdict["pushed"] is None:
+        return "nothing; the version served stays"
+    override, approval = verdict.get("override"), verdict.get("approval")
+    words = verdict["pushed"]
+    if verdict["pushed_by_run"] != summary.run:
+        version = Path(words).name
+        words = f"nothing; run {verdict['pushed_by_run']} pushed this model, as version {version}"
+    if override:
+        words += f", by {override['by']} against the verdict: {override['reason']}"
+    if approval:
+        words += f", approved by {approval['by']}: {approval['reason']}"
+    return words
 
 
 def render_times(summary: Summary) -> str:

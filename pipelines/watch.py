@@ -12,7 +12,7 @@ from components.dataset.snapshot import Snapshot, take_snapshot
 from components.errors import ConfigError
 from components.locks import alone
 from components.progress import without_stderr
-from components.serving_folder import served_versions, version_folder
+from components.serving_folder import served_versions, whole_folder
 from components.watch import series
 from components.watch.report import write_report
 from components.watch.score import judged, score
@@ -48,7 +48,7 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
     versions = served_versions(config.serving)
     if not versions:
         raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
-    bundle = Bundle(version_folder(config.serving, versions[-1]))
+    bundle = Bundle(whole_folder(config.serving, versions[-1], report))
     points = bundle.operating_points()
     strange = [label for label in config.watch.floors if label not in points]
     if strange:

@@ -2,7 +2,10 @@
 
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +36,47 @@ def each_metadata_database(request: pytest.FixtureRequest, monkeypatch: pytest.M
         server = request.getfixturevalue("postgres")
         monkeypatch.setenv("CLASSLIFT_METADATA", server.new_database())
         monkeypatch.setenv("PGPASSWORD", server.password)
+
+
+SAVE = """
+import sys
+import tensorflow as tf
+
+class Model(tf.Module):
+    def __init__(self):
+        self.corners = tf.Variable([[[0.0, 0.0, 1.0, 1.0]]])
+
+    def find(self, images):
+        ones = tf.ones([images, 1])
+        boxes = tf.tile(self.corners, [images, 1, 1])
+        return {
+            "detection_boxes": boxes, "detection_classes": ones, "detection_scores": ones / 2,
+            "num_detections": tf.ones([images]),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)], autograph=False)
+    def default(self, images):
+        return self.find(tf.shape(images)[0])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def encoded(self, encoded):
+        return self.find(tf.shape(encoded)[0])
+
+model = Model()
+signatures = {"serving_default": model.default, "serving_encoded": model.encoded}
+tf.saved_model.save(model, sys.argv[1], signatures=signatures)
+"""
+
+
+@pytest.fixture(scope="session")
+def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel of 24 KB with the signatures that are served; it finds one box everywhere.
+
+    Made by another process: the tests that push it need no TensorFlow of their own.
+    """
+    folder = tmp_path_factory.mktemp("saved_model")
+    subprocess.run([sys.executable, "-c", SAVE, str(folder)], check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,7 @@ def make_project(folder: Path, name: str) -> Project:
     document = yaml.safe_load((ROOT / "configs" / "digits.yaml").read_text())
     document |= {"name": name, "work": str(folder / "work"), "serving": str(folder / "served")}
     document["data"]["root"] = str(folder / "data")
+    folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(document))
     return Project(folder, config)

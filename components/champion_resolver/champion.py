@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from components.bundle import (
+    ENTRY,
     LABEL_MAP,
     OPERATING_POINTS,
     THRESHOLDS_UNKNOWN,
@@ -15,7 +16,7 @@ from components.dataset.label_map import LabelMap
 from components.detectors.backends import label_map_of, load_detector
 from components.detectors.bundle import import_entry
 from components.errors import ModelError
-from components.serving_folder import ENTRY, champion_name, served_versions
+from components.serving_folder import champion_name, served_versions, whole_folder
 
 
 def resolve_champion(
@@ -32,14 +33,17 @@ def resolve_champion(
     the same export. Its score thresholds in production are read here, before any work rests on
     them, and where it brings none that is reported.
 
-    Raises ModelError when the pre-trained model is missing, and when the thresholds are wrong.
+    Raises ModelError when the pre-trained model is missing, when the version is damaged, with the
+    way out, when its classes are not those of the pre-trained model, and when its thresholds are
+    wrong.
     """
     versions = served_versions(serving_dir)
     if versions:
         report(f"the champion is version {versions[-1]}, which is served now")
-        _require_same_classes(serving_dir / str(versions[-1]), pretrained, backend)
-        _require_thresholds(Bundle(serving_dir / str(versions[-1])), report)
-        shutil.copytree(serving_dir / str(versions[-1]), saved_model)
+        folder = whole_folder(serving_dir, versions[-1], report)
+        _require_same_classes(folder, pretrained, backend)
+        _require_thresholds(Bundle(folder), report)
+        shutil.copytree(folder, saved_model)
         return champion_name(versions, pretrained)
     if not pretrained.is_dir():
         raise ModelError(f"{pretrained}: there is no such folder; check `model.path`.")

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from components.bulk_detect.detect import detect
-from components.bundle import LABEL_MAP, THRESHOLDS_UNKNOWN, Bundle
+from components.bundle import ENTRY, LABEL_MAP, THRESHOLDS_UNKNOWN, Bundle
 from components.class_diagnoser.diagnose import diagnose, labels_to_look_at, read_objects
 from components.class_diagnoser.recipes import choose_recipe
 from components.class_diagnoser.report import write_page
@@ -27,7 +27,6 @@ from components.errors import DataError, ModelError
 from components.metrics.matching import match
 from components.rebalanced_example_gen.rebalance import Rebalancing
 from components.rebalanced_example_gen.write import write_examples
-from components.serving_folder import ENTRY
 
 FACTS, PAGE = "diagnosis.json", "diagnosis.html"
 

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.bundle import ENTRY
 from components.dataset.checksums import text_of
 from components.dataset.paths import replacing
 from components.errors import DataError
-from components.serving_folder import ENTRY, served_versions
+from components.serving_folder import served_versions
 
 FILE = "splits.parquet"
 """Of the memory, of a snapshot, of examples and, below `assets.extra`, of a served version."""

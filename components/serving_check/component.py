@@ -12,6 +12,7 @@ from tfx.utils import path_utils
 from components import artifacts
 from components.dataset.media import read_bytes
 from components.dataset.snapshot import Snapshot
+from components.manifest import EXPORT_PROPERTY, Manifest
 from components.progress import say
 from components.serving_check.check import check_export
 
@@ -30,8 +31,11 @@ def ServingCheck(
     uris = images.filter(pc.equal(images["split"], "eval"))["uri"].to_pylist()
     say(f"asking the export about {min(REQUESTS, len(uris))} images, together and one by one")
     requests = [read_bytes(uri) for uri in islice(uris, REQUESTS)]
-    answers = check_export(Path(path_utils.serving_model_path(model.uri)), requests)
+    export = Path(path_utils.serving_model_path(model.uri))
+    digest = Manifest.of(export).digest()
+    answers = check_export(export, requests)
     Path(blessing.uri).mkdir(parents=True, exist_ok=True)
     Path(blessing.uri, "INFRA_BLESSED").touch()
     blessing.set_int_custom_property("blessed", 1)
+    blessing.set_string_custom_property(EXPORT_PROPERTY, digest)
     say(f"it answers; {answers['milliseconds']:.0f} ms for one image")

@@ -68,3 +68,57 @@ def test_a_task_that_takes_too_long_ends_its_process_and_the_children(tmp_path):
     assert secret is None  # what a process sees of the worker's environment is listed
     assert f"{umask:o}" == environment[UMASK_VARIABLE]  # not Airflow's: others read what is served
     wait("the end of both", lambda: not alive(process) and not alive(child), 30)
+
+
+ASKED = """
+import json, sys
+from pathlib import Path
+from types import SimpleNamespace
+work, answer, verdict = sys.argv[1:4]
+sys.path.insert(0, sys.argv[4])
+from operators import PushOperator
+
+folder = Path(work, "runs", "one", "evaluation")
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "verdict.json").write_text(json.dumps({"verdict": verdict}))
+context = {
+    "run_id": "one",
+    "params": {"steps": 5},
+    "dag_run": SimpleNamespace(conf={}),
+    "ti": SimpleNamespace(xcom_pull=lambda task_ids: json.loads(answer)),
+}
+operator = PushOperator(
+    task_id="Pusher", node="Pusher", compiled="compiled", config="x.yaml", work=work
+)
+print(json.dumps([operator.words(context), operator.variables(context)]))
+"""
+ANSWER = {
+    "responded_by_user": {"name": "Ada"},
+    "params_input": {"reason": "--run=two $(touch pwned)"},
+}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer", "module", "approval"),
+    [
+        ("push", None, "pipelines.run_node", None),  # nobody was asked
+        ("push", ANSWER, "pipelines.run_node", {"by": "Ada", "reason": "--run=two $(touch pwned)"}),
+        ("inconclusive", ANSWER, "pipelines.cli", None),
+    ],
+)
+def test_who_approved_is_passed_on(tmp_path, verdict, answer, module, approval):
+    result = subprocess.run(
+        [BIN / "python", "-c", ASKED, tmp_path, json.dumps(answer), verdict, ROOT / "dags"],
+        env=airflow_environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    words, variables = json.loads(result.stdout.splitlines()[-1])
+    assert words[0] == module
+    if module == "pipelines.cli":  # its command line says who
+        assert words[-2:] == ["--by=Ada", "--reason=--run=two $(touch pwned)"]
+    else:
+        assert json.loads(variables.get("CLASSLIFT_APPROVAL", "null")) == approval
+        assert json.loads(variables["CLASSLIFT_PARAMETERS"]) == {"steps": 5}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.bundle import Bundle
+from components.manifest import Manifest
 from components.serving_folder import champion_name, served_provenance, served_versions
 from pipelines.config import Config, load_config
-from pipelines.metadata import connection_to, open_store
+from pipelines.metadata import connection_to, open_store, output_artifact
 from tests.project import make_project
 
 VERDICT = {
@@ -22,19 +24,24 @@ VERDICT = {
     "target": "8",
     "reasons": ["Class 3 regressed."],
     "classes": {},
-    "recall": {},
+    "recall": {"as_deployed": 0.1, "recalibrated": 0.2, "trained": 0.3},
     "champion": "pre-trained model",
     "test_uses": 1,
 }
 SOURCES = [{"path": "new/annotations.json", "split": "train"}]
 NODES = {
-    "DatasetSnapshot": ([], "ClassLiftSnapshot"),
-    "Trainer": ([], "Model"),
-    "RecallGate": (["Trainer"], "ModelEvaluation"),
-    "ServingCheck": (["Trainer"], "InfraBlessing"),
-    "Pusher": ([], "PushedModel"),
+    "DatasetSnapshot": ([], {"snapshot": "ClassLiftSnapshot"}),
+    "Trainer": ([], {"model": "Model"}),
+    "RecallGate": (["Model"], {"blessing": "ModelBlessing", "evaluation": "ModelEvaluation"}),
+    "ServingCheck": (["Model"], {"blessing": "InfraBlessing"}),
+    "Pusher": ([], {"pushed_model": "PushedModel"}),
 }
-"""What each node reads, and what it puts out."""
+"""What each node reads, and what it puts out, by key of the output: types of artifacts."""
+
+JUDGED = ("DatasetSnapshot", "Trainer", "RecallGate", "ServingCheck")
+"""The nodes of a run that has come to its push."""
+
+BASE_TYPES = {"Model": pb.ArtifactType.MODEL, "PushedModel": pb.ArtifactType.MODEL}
 
 
 def provenance_of(run_id: str, champion: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -49,11 +56,20 @@ def provenance_of(run_id: str, champion: dict[str, Any] | None = None) -> dict[s
     }
 
 
+def run_of(version: Path) -> str:
+    """The run that trained the model of a version."""
+    return Bundle(version).provenance()["snapshot"]["content_hash"].removeprefix("hash of ")
+
+
 @dataclass
 class Runs:
-    """A config whose metadata store a test fills run by run."""
+    """A config whose metadata store a test fills run by run, as far as TFX can go on from there.
+
+    model: a SavedModel; what is trained is a copy.
+    """
 
     config: Config
+    model: Path
 
     def add(self, run_id: str, verdict: str = "refuse", **failed: pb.Execution.State) -> Path:
         """A run whose nodes came to their end; `failed` says which did not. Its evaluation.
@@ -61,17 +77,19 @@ class Runs:
         Its challenger was compared with what is served.
         """
         outputs: dict[str, pb.Artifact] = {}
-        for node in ("DatasetSnapshot", "Trainer", "RecallGate", "ServingCheck"):
-            self._execute(run_id, node, outputs, failed.get(node, pb.Execution.COMPLETE))
-        folder = Path(outputs["RecallGate"].uri)
+        for node in JUDGED:
+            state = failed.get(node, pb.Execution.COMPLETE)
+            blessed = pb.Value(int_value=int(node != "RecallGate" or verdict == "push"))
+            self._execute(run_id, node, outputs, state, blessed=blessed)
+        folder = Path(outputs["ModelEvaluation"].uri)
         folder.mkdir(parents=True)
         champion = champion_name(served_versions(self.config.serving), self.config.model)
         judged = {**VERDICT, "verdict": verdict, "champion": champion}
         (folder / "verdict.json").write_text(json.dumps(judged))
         (folder / "report.html").write_text(run_id)
-        bundle = Bundle(Path(outputs["Trainer"].uri) / "Format-Serving")
-        bundle.entry.mkdir(parents=True)
-        (bundle.saved_model / "saved_model.pb").write_text(run_id)
+        bundle = Bundle(Path(outputs["Model"].uri) / "Format-Serving")
+        shutil.copytree(self.model, bundle.saved_model)
+        bundle.entry.mkdir()
         shutil.copy(self.config.model / "label_map.pbtxt", bundle.entry)
         bundle.write_notes(
             {str(digit): digit / 10 for digit in range(10)},
@@ -88,7 +106,9 @@ class Runs:
         """A run that the gate blessed, its Pusher's version, and a later run from the cache."""
         self.add(run_id, "push")
         destination = self.config.serving / str(version)
-        shutil.copytree(self.config.work / run_id / "Model" / "Format-Serving", destination)
+        export = self.config.work / run_id / "Model" / "Format-Serving"
+        shutil.copytree(export, destination)
+        Manifest.of(destination, Manifest.of(export).digest()).write(destination)
         outputs: dict[str, pb.Artifact] = {}
         self._execute(
             run_id,
@@ -100,6 +120,16 @@ class Runs:
         )
         self._execute(f"{run_id} again", "Pusher", outputs, pb.Execution.CACHED)
         return destination
+
+    def add_from_cache(self, run_id: str, earlier: str) -> None:
+        """A run whose nodes put out again what those of an earlier run did, up to its Pusher."""
+        outputs = {
+            kind: output_artifact(self.store, self.config.name, earlier, node, kind)
+            for node in JUDGED
+            for kind in NODES[node][1].values()
+        }
+        for node in JUDGED:
+            self._execute(run_id, node, outputs, pb.Execution.CACHED)
 
     def train_again(self, run_id: str) -> None:
         self._execute(run_id, "Trainer", {})
@@ -114,10 +144,11 @@ class Runs:
     ) -> None:
         """Adds what a node puts out to `outputs`, unless it is there: then it is put out again."""
         store = self.store
-        reads, kind = NODES[node]
+        reads, puts_out = NODES[node]
         contexts = [
             pb.Context(type_id=store.put_context_type(pb.ContextType(name=kind)), name=name)
             for kind, name in (
+                ("pipeline", self.config.name),
                 ("pipeline_run", run_id),
                 ("node", f"{self.config.name}.{node}"),
             )
@@ -127,19 +158,35 @@ class Runs:
             last_known_state=state,
             custom_properties={"sources": pb.Value(string_value=json.dumps(SOURCES))},
         )
-        artifact = outputs.get(node) or pb.Artifact(
-            type_id=store.put_artifact_type(pb.ArtifactType(name=kind)),
-            uri=str(self.config.work / run_id / kind),
-            custom_properties={"blessed": pb.Value(int_value=1), **properties},
-        )
-        events = [(outputs[name], pb.Event(type=pb.Event.INPUT)) for name in reads]
-        events.append((artifact, pb.Event(type=pb.Event.OUTPUT)))
+        events = [(outputs[kind], pb.Event(type=pb.Event.INPUT)) for kind in reads]
+        for key, kind in puts_out.items():
+            kept = pb.ArtifactType(name=kind, base_type=BASE_TYPES.get(kind))
+            artifact = outputs.get(kind) or pb.Artifact(
+                type_id=store.put_artifact_type(kept),
+                uri=str(self.config.work / run_id / kind),
+                state=pb.Artifact.LIVE,
+                custom_properties={"tfx_version": pb.Value(string_value="1.21.0"), **properties},
+            )
+            path = pb.Event.Path(steps=[{"key": key}, {"index": 0}])
+            events.append((artifact, pb.Event(type=pb.Event.OUTPUT, path=path)))
         _, artifact_ids, _ = store.put_execution(
             execution, events, contexts, reuse_context_if_already_exist=True
         )
-        outputs[node] = store.get_artifacts_by_id(artifact_ids[-1:])[0]
+        made = store.get_artifacts_by_id(artifact_ids[len(reads) :])
+        outputs |= {artifact.type: artifact for artifact in made}
+
+
+@pytest.fixture(scope="module")
+def unloaded() -> Iterator[None]:
+    """What is pushed in this process is not loaded, which takes five seconds each time.
+
+    That it is loaded, and what becomes of what can't be, is shown in `test_push.py`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.pusher.publish.require_answers", lambda *_: None)
+        yield
 
 
 @pytest.fixture
-def runs(tmp_path) -> Runs:
-    return Runs(load_config(make_project(tmp_path, "runs_test").config))
+def runs(tmp_path, saved_model) -> Runs:
+    return Runs(load_config(make_project(tmp_path, "runs_test").config), saved_model)

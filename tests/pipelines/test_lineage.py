@@ -3,29 +3,44 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
 from components.errors import ConfigError, ModelError
 from pipelines import cli
+from pipelines.config import load_config
 from pipelines.lineage import render, trace
 from pipelines.override import push_anyway
 from pipelines.rollback import roll_back
 from tests.pipelines.conftest import SOURCES, Runs, provenance_of
+from tests.project import make_project
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("unloaded")]
 BY = "Ada Lovelace"
 
 
-@pytest.fixture
-def story(runs) -> tuple[Runs, list[int]]:
-    """A push, an override, a rollback to the push, a push on top; the versions, newest first."""
+@pytest.fixture(scope="module")
+def told(tmp_path_factory, saved_model, unloaded) -> tuple[Runs, list[int], Path]:
+    """The story as it happened once, and a copy of all that it left."""
+    folder = tmp_path_factory.mktemp("story")
+    runs = Runs(load_config(make_project(folder / "x", "runs_test").config), saved_model)
     runs.push("one", 5)
     runs.add("two")
     override = push_anyway(runs.config, BY, "The 3 is not used.")
     rollback = roll_back(runs.config, BY, "It is used after all.")
     last = runs.push("three", int(rollback.name) + 1)
-    return runs, [int(last.name), int(rollback.name), int(override.name), 5]
+    shutil.copytree(folder / "x", folder / "as it was")
+    return runs, [int(last.name), int(rollback.name), int(override.name), 5], folder
+
+
+@pytest.fixture
+def story(told) -> tuple[Runs, list[int]]:
+    """A push, an override, a rollback to the push, a push on top; the versions, newest first."""
+    runs, versions, folder = told
+    shutil.rmtree(folder / "x")
+    shutil.copytree(folder / "as it was", folder / "x")
+    return runs, versions
 
 
 def test_a_version_goes_back_to_the_pre_trained_model(story):
@@ -57,6 +72,7 @@ def test_a_version_goes_back_to_the_pre_trained_model(story):
         "test_uses": 1,
         "sources": SOURCES,
         "override": None,
+        "approval": None,
         "rollback": None,
         "lost": None,
     }
@@ -142,6 +158,20 @@ def test_a_version_that_was_copied_by_hand_is_no_secret(story):
     [known] = trace(runs.config)["versions"]
     assert known["lost"].startswith(f"ML Metadata knows nothing of version {last + 9}. This is")
     assert known["snapshot"]["content_hash"] == "hash of one"
+
+
+def test_a_damaged_version_is_named(story):
+    runs, (last, rollback, _, first) = story
+    for version in (last, first):
+        (runs.config.serving / str(version) / "assets.extra" / "provenance.json").write_text("{")
+    with pytest.raises(
+        ModelError, match=f"version {last} is damaged .*roll back to version {rollback}"
+    ):
+        trace(runs.config)
+    known, before = trace(runs.config, rollback)["versions"]
+    assert (known["lost"], before["version"]) == (None, first)
+    assert before["lost"].startswith("It is damaged: assets.extra/provenance.json has 1 bytes of ")
+    assert before["snapshot"]["content_hash"] == "hash of one"  # the copy has it too
 
 
 def test_a_version_that_claims_to_come_from_itself_is_named(story):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,14 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.bundle import Bundle
 from components.errors import ConfigError, EvaluationError, ModelError
-from components.serving_folder import champion_name, served_provenance, served_versions
+from components.serving_folder import champion_name, damage, served_provenance, served_versions
 from pipelines.config import load_config
 from pipelines.metadata import OVERRIDE
 from pipelines.override import NEEDED, push_anyway
-from tests.pipelines.conftest import VERDICT, Runs, provenance_of
+from tests.pipelines.conftest import VERDICT, Runs, provenance_of, run_of
 from tests.project import make_project
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("unloaded")]
 BY, REASON = "Ada Lovelace", "All errors that are left are errors of the labels."
 
 
@@ -30,7 +31,10 @@ def test_a_push_is_served_and_recorded(runs):
     assert [destination.name] == [str(version) for version in served_versions(config.serving)]
     assert served_provenance(config.serving) == {**provenance_of("one"), "override": record}
     assert Bundle(destination).operating_points()["3"] == 0.3
-    assert (destination / "saved_model.pb").read_text() == "one"
+    assert (destination / "saved_model.pb").read_bytes() == (
+        runs.model / "saved_model.pb"
+    ).read_bytes()
+    assert damage(destination) is None
     name = champion_name(served_versions(config.serving), config.model)
     assert name == f"version {destination.name}"
 
@@ -51,12 +55,13 @@ def test_a_push_is_served_and_recorded(runs):
 
 
 @pytest.mark.usefixtures("each_metadata_database")
-def test_configs_may_share_a_database_and_the_names_of_runs(tmp_path):
+def test_configs_may_share_a_database_and_the_names_of_runs(tmp_path, saved_model):
     """As two schedules do, which name their runs by the hour."""
     for name in ("mine", "other"):
         (tmp_path / name).mkdir()
     mine, other = (
-        Runs(load_config(make_project(tmp_path / name, name).config)) for name in ("mine", "other")
+        Runs(load_config(make_project(tmp_path / name, name).config), saved_model)
+        for name in ("mine", "other")
     )
     mine.add("one", "inconclusive")
     other.add("one")
@@ -70,14 +75,14 @@ def test_the_latest_run_that_reached_its_gate_is_meant(runs):
     runs.add("one")
     runs.add("two", "inconclusive")
     runs.add("three", RecallGate=pb.Execution.FAILED)
-    assert (push_anyway(runs.config, BY, REASON) / "saved_model.pb").read_text() == "two"
+    assert run_of(push_anyway(runs.config, BY, REASON)) == "two"
 
 
 def test_a_run_can_be_named(runs):
     runs.add("one")
     runs.add("two")
     pushed = push_anyway(runs.config, BY, REASON, "one")
-    assert (pushed / "saved_model.pb").read_text() == "one"
+    assert run_of(pushed) == "one"
     assert (runs.config.work / "report.html").read_text() == "one"
 
 
@@ -100,6 +105,13 @@ def not_blessed(runs: Runs, _: Path) -> None:
     store = runs.store
     [blessing] = store.get_artifacts_by_type("InfraBlessing")
     blessing.custom_properties["blessed"].int_value = 0
+    store.put_artifacts([blessing])
+
+
+def of_other_bytes(runs: Runs, _: Path) -> None:
+    store = runs.store
+    [blessing] = store.get_artifacts_by_type("InfraBlessing")
+    blessing.custom_properties["export"].string_value = "0" * 64
     store.put_artifacts([blessing])
 
 
@@ -127,6 +139,7 @@ def another_version(runs: Runs, _: Path) -> None:
         (another_version, EvaluationError, "and now version 7 is served"),
         (lambda runs, _: runs.train_again("one"), EvaluationError, "another model was trained"),
         (not_blessed, ModelError, "did not pass the serving check"),
+        (of_other_bytes, EvaluationError, "has other bytes than when it passed its serving check"),
         # the model's files are gone
         (
             lambda runs, _: shutil.rmtree(runs.config.work / "one" / "Model"),
@@ -189,4 +202,14 @@ def test_a_push_that_can_not_be_recorded_serves_nothing(runs, monkeypatch):
     monkeypatch.setattr("pipelines.override.record_push", fail)
     with pytest.raises(RuntimeError):
         push_anyway(runs.config, BY, REASON)
-    assert list(runs.config.serving.iterdir()) == []
+    assert list(runs.config.serving.glob("[!.]*")) == []
+
+
+def test_of_two_pushes_of_a_run_at_once_one_is_served(runs):
+    runs.add("one")
+    with ThreadPoolExecutor(2) as pool:
+        found = set(pool.map(lambda by: push_anyway(runs.config, by, REASON), (BY, "Bob")))
+    assert [folder.name for folder in found] == [
+        str(v) for v in served_versions(runs.config.serving)
+    ]
+    assert len(runs.store.get_executions_by_type(OVERRIDE)) == 1

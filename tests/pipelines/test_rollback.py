@@ -9,14 +9,21 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.bundle import Bundle
 from components.errors import ConfigError, EvaluationError, ModelError
-from components.serving_folder import champion_name, served_provenance, served_versions
+from components.manifest import MANIFEST, Manifest
+from components.serving_folder import (
+    champion_name,
+    damage,
+    newest_version,
+    served_provenance,
+    served_versions,
+)
 from pipelines import cli
 from pipelines.metadata import ROLLBACK, connection_to, open_store, properties_of
 from pipelines.override import push_anyway
 from pipelines.rollback import roll_back
-from tests.pipelines.conftest import Runs, provenance_of
+from tests.pipelines.conftest import Runs, provenance_of, run_of
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("unloaded")]
 BY, REASON = "Ada Lovelace", "It misses all bikes."
 
 
@@ -29,9 +36,8 @@ def two(runs) -> Runs:
 
 
 def model_of(runs: Runs) -> str:
-    """The model that is served."""
-    newest = served_versions(runs.config.serving)[-1]
-    return (runs.config.serving / str(newest) / "saved_model.pb").read_text()
+    """The run that trained the model that is served."""
+    return run_of(runs.config.serving / str(newest_version(runs.config.serving)))
 
 
 def test_the_version_before_the_newest_is_served_again(two):
@@ -45,6 +51,7 @@ def test_the_version_before_the_newest_is_served_again(two):
     assert champion_name(versions, config.model) == f"version {destination.name}"
     assert served_provenance(config.serving) == {**provenance_of("one"), "rollback_of": record}
     assert Bundle(destination).operating_points()["3"] == 0.3
+    assert damage(destination) is None
     assert "rollback_of" not in Bundle(config.serving / "5").provenance()
 
     store = open_store(connection_to(config.work))
@@ -83,6 +90,25 @@ def test_what_a_person_pushed_can_be_served_again(two):
     assert provenance["rollback_of"]["version"] == pushed.name
 
 
+def test_a_version_from_before_there_were_manifests_is_served_again(two):
+    (two.config.serving / "5" / MANIFEST).unlink()
+    said = []
+    copy = roll_back(two.config, BY, REASON, report=said.append)
+    assert model_of(two) == "one"
+    assert Manifest.read(copy) == Manifest.of(copy)
+    assert said[0].startswith("version 5 was pushed before versions had a manifest")
+
+
+def test_the_last_whole_version_before_the_newest_is_meant(two):
+    two.push("three", 7)
+    cut("variables/variables.data-00000-of-00001", 6)(two)
+    cut("saved_model.pb", 7)(two)  # the newest is damaged too: that is why somebody rolls back
+    said = []
+    roll_back(two.config, BY, REASON, report=said.append)
+    assert model_of(two) == "one"
+    assert said[0] == "version 6 is damaged, so version 5 is served again"
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_version_that_is_not_in_the_metadata_is_served_again(two, lost):
     database = two.config.work / "metadata.db"
@@ -111,6 +137,34 @@ def without(part: str):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     return damage
+
+
+def cut(name: str, version: int = 5):
+    def damage(runs: Runs) -> None:
+        path = runs.config.serving / str(version) / name
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    return damage
+
+
+def one_bit_of(name: str):
+    def damage(runs: Runs) -> None:
+        path = runs.config.serving / "5" / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+    return damage
+
+
+def older(damage):
+    """The same to a version that has no manifest."""
+
+    def damage_both(runs: Runs) -> None:
+        damage(runs)
+        (runs.config.serving / "5" / MANIFEST).unlink()
+
+    return damage_both
 
 
 def only(*versions: int):
@@ -143,9 +197,25 @@ def nothing(_: Runs) -> None:
         (nothing, 6, ConfigError, "version 6 is the one that is served now"),
         (nothing, 4, ConfigError, "there is no version 4; there are: 5, 6."),
         (nothing, -5, ConfigError, "there is no version -5"),
-        (half_a_provenance, 5, ModelError, "provenance.json: it is damaged"),
-        (without("saved_model.pb"), 5, ModelError, "5: this version is damaged.* saved_model.pb"),
-        (without("assets.extra"), None, ModelError, "5: this version is damaged.* assets.extra"),
+        (half_a_provenance, 5, ModelError, "version 5 is damaged .*provenance.json has 2"),
+        (
+            older(half_a_provenance),
+            5,
+            ModelError,
+            r"version 5 is damaged \(.*/5/assets.extra/provenance.json: it is damaged",
+        ),
+        (without("saved_model.pb"), 5, ModelError, r"5 is damaged \(saved_model.pb is missing\)"),
+        (without("assets.extra"), None, ModelError, r"5 is damaged \(it has no assets.extra\)"),
+        (without("variables"), 5, ModelError, r"damaged \(variables/.* is missing\); put it back"),
+        (cut("saved_model.pb"), 5, ModelError, r"damaged \(saved_model.pb has [\d,]+ bytes of"),
+        (one_bit_of("variables/variables.data-00000-of-00001"), 5, ModelError, "has other bytes"),
+        (cut("assets.extra/manifest.json"), 5, ModelError, "manifest.json is damaged"),
+        (
+            older(cut("variables/variables.data-00000-of-00001")),
+            5,
+            ModelError,
+            "damaged .it does not answer in a clean process.*; put it back, or name another",
+        ),
         (
             no_metadata,
             None,
@@ -179,7 +249,7 @@ def test_a_rollback_that_can_not_be_recorded_serves_nothing(two, monkeypatch):
     monkeypatch.setattr("pipelines.rollback.record_push", fail)
     with pytest.raises(RuntimeError):
         roll_back(two.config, BY, REASON)
-    assert sorted(path.name for path in two.config.serving.iterdir()) == ["5", "6"]
+    assert sorted(path.name for path in two.config.serving.glob("[!.]*")) == ["5", "6"]
 
 
 def test_the_command_says_what_is_served_again(two, monkeypatch, capsys):
@@ -190,6 +260,6 @@ def test_the_command_says_what_is_served_again(two, monkeypatch, capsys):
     assert out.strip() == str(
         max(two.config.serving.glob("[!.]*"), key=lambda path: int(path.name))
     )
-    assert err.strip() == "served again: version 5, in place of 6"
+    assert err.splitlines()[-1] == "served again: version 5, in place of 6"
     monkeypatch.setattr(sys, "argv", ["classlift", *words, "--to", "4"])
     assert cli.main() == 78

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.errors import ConfigError, DataError
+from components.errors import ConfigError, DataError, ModelError
+from components.manifest import Manifest
 from pipelines import cli
 from pipelines.config import load_config
 from pipelines.watch import watch
@@ -49,11 +50,22 @@ def test_what_can_not_be_watched(runs: Runs, is_watching, is_served, error, word
 
 @pytest.mark.unit
 def test_a_floor_of_a_class_that_is_not_served(runs: Runs):
-    entry = runs.push("one", 5) / "assets.extra"
+    version = runs.push("one", 5)
+    entry = version / "assets.extra"
     (entry / "label_map.pbtxt").write_text("item { id: 1 name: 'car' }")
     (entry / "operating_points.json").write_text('{"car": 0.5}')
+    Manifest.of(version).write(version)
     path = watching(Project(runs.config.work, runs.config.path))
     with pytest.raises(ConfigError, match=r"watch.floors: version 5 has no class '0'\."):
+        watch(load_config(path), quiet)
+
+
+@pytest.mark.unit
+def test_a_damaged_version_is_named(runs: Runs):
+    runs.push("one", 5)
+    (runs.push("two", 6) / "saved_model.pb").unlink()
+    path = watching(Project(runs.config.work, runs.config.path))
+    with pytest.raises(ModelError, match=r"version 6 is damaged .*; roll back to version 5 "):
         watch(load_config(path), quiet)
 
 

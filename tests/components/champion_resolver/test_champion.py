@@ -1,23 +1,27 @@
+"""Which model is the champion, and what stops a run that has none that is whole."""
+
+import shutil
+from pathlib import Path
+
 import pytest
 
 from components.champion_resolver.champion import resolve_champion
 from components.dataset.label_map import LabelMap
 from components.errors import ModelError
+from components.manifest import MANIFEST, Manifest
 from components.serving_folder import served_versions
+from tests.components.test_serving_folder import serve
 
 pytestmark = pytest.mark.pipeline  # it imports TensorFlow
+LABELS = "item { id: 1 name: 'car' }"
 
 
-def serve(folder, *versions):
-    for version in versions:
-        (folder / version).mkdir(parents=True)
-        (folder / version / "saved_model.pb").write_text(version)
-
-
-def test_versions_are_ordered_as_numbers(tmp_path):
-    serve(tmp_path, "9", "10", "tmp")
-    (tmp_path / "11").mkdir()  # a copy that has not finished
-    assert served_versions(tmp_path) == [9, 10]
+def resolve(folder: Path, labels: str = LABELS) -> str:
+    (folder / "model").mkdir(exist_ok=True)
+    (folder / "model" / "label_map.pbtxt").write_text(labels)
+    return resolve_champion(
+        folder / "served", folder / "model", "od_api", folder / "out", lambda _: None
+    )
 
 
 def test_nothing_is_served_yet(tmp_path):
@@ -25,16 +29,17 @@ def test_nothing_is_served_yet(tmp_path):
 
 
 def test_the_champion_is_what_is_served(tmp_path):
-    serve(tmp_path / "served", "9", "10")
-    name = resolve_champion(
-        tmp_path / "served", tmp_path / "none", "od_api", tmp_path / "out", lambda _: None
-    )
-    assert name == "version 10"
-    assert (tmp_path / "out" / "saved_model.pb").read_text() == "10"
+    serve(tmp_path / "served", 9, 10, "0000200", "tmp")
+    (tmp_path / "served" / "11").mkdir()  # a copy that has not finished
+    assert resolve(tmp_path) == "version 10"
+    assert (tmp_path / "out" / "saved_model.pb").read_text() == "model 10"
 
 
 def test_thresholds_that_are_not_known_are_said(tmp_path):
     serve(tmp_path / "served", "9")
+    version = tmp_path / "served" / "9"
+    (version / "assets.extra" / "operating_points.json").unlink()
+    Manifest.of(version).write(version)
     said = []
     resolve_champion(
         tmp_path / "served", tmp_path / "none", "od_api", tmp_path / "out", said.append
@@ -49,9 +54,11 @@ def test_wrong_thresholds_stop_before_any_work(tmp_path, where):
     if where == "served":
         serve(tmp_path / "served", "9")
         entry = tmp_path / "served" / "9" / "assets.extra"
-    entry.mkdir(parents=True)
+    entry.mkdir(parents=True, exist_ok=True)
     (entry / "label_map.pbtxt").write_text('item { id: 1 name: "car" }')
     (entry / "operating_points.json").write_text('{"car": NaN}')
+    if where == "served":  # it was pushed like this
+        Manifest.of(entry.parent).write(entry.parent)
     with pytest.raises(ModelError, match=r"operating_points.json: the score threshold of class"):
         resolve_champion(
             tmp_path / "served", tmp_path / "pretrained", "od_api", tmp_path / "out", lambda _: None
@@ -75,11 +82,12 @@ def test_a_missing_pre_trained_model_is_named(tmp_path):
     ],
 )
 def test_other_classes_than_those_served_are_refused(tmp_path, names, ids, sentence):
-    serve(tmp_path / "served", "10")
-    own = tmp_path / "served" / "10" / "assets.extra"
-    for folder in (own, tmp_path / "model"):
-        folder.mkdir()
-    LabelMap(("car", "bus")).write(own / "label_map.pbtxt")
+    serve(tmp_path / "served", 10)
+    version = tmp_path / "served" / "10"
+    LabelMap(("car", "bus")).write(version / "assets.extra" / "label_map.pbtxt")
+    (version / "assets.extra" / "operating_points.json").write_text('{"car": 0.5, "bus": 0.5}')
+    Manifest.of(version).write(version)
+    (tmp_path / "model").mkdir()
     arguments = tmp_path / "served", tmp_path / "model", "od_api", tmp_path / "out", lambda _: None
     LabelMap(names, ids).write(tmp_path / "model" / "label_map.pbtxt")
     with pytest.raises(ModelError, match=sentence):
@@ -87,3 +95,53 @@ def test_other_classes_than_those_served_are_refused(tmp_path, names, ids, sente
     assert not (tmp_path / "out").exists()
     LabelMap(("car", "bus"), (1, 2), ("c", "b")).write(tmp_path / "model" / "label_map.pbtxt")
     assert resolve_champion(*arguments) == "version 10"
+
+
+def cut(name: str):
+    def harm(folder: Path) -> None:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+
+    return harm
+
+
+@pytest.mark.parametrize("with_manifest", [True, False])
+@pytest.mark.parametrize(
+    ("harm", "found"),
+    [
+        (cut("saved_model.pb"), r"saved_model.pb has .* bytes of|Cannot parse file"),
+        (
+            cut("variables/variables.data-00000-of-00001"),
+            r"variables.data.*bytes of|Read less bytes",
+        ),
+        (
+            lambda folder: shutil.rmtree(folder / "variables"),
+            r"is missing|Failed to find any matching files",
+        ),
+    ],
+)
+def test_a_damaged_champion_is_named_with_the_way_out(
+    tmp_path, saved_model, harm, found, with_manifest
+):
+    """As a push leaves it that an earlier release could not finish; or a disk, later."""
+    serve(tmp_path / "served", 9)
+    version = tmp_path / "served" / "10"
+    shutil.copytree(saved_model, version)
+    shutil.copytree(tmp_path / "served" / "9" / "assets.extra", version / "assets.extra")
+    (version / MANIFEST).unlink()
+    if with_manifest:
+        Manifest.of(version).write(version)
+    harm(version)
+    words = (
+        rf"served: version 10 is damaged \(.*(?:{found}).*\); roll back to version 9 \(`classlift"
+    )
+    with pytest.raises(ModelError, match=words):
+        resolve(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_version_from_before_there_were_manifests_is_loaded(tmp_path, saved_model):
+    serve(tmp_path / "served", 9)
+    shutil.copytree(saved_model, tmp_path / "served" / "9", dirs_exist_ok=True)
+    (tmp_path / "served" / "9" / MANIFEST).unlink()
+    assert resolve(tmp_path) == "version 9"
