@@ -531,7 +531,8 @@ def _moved_thresholds(own: ClassEvidence, others: Sequence[ClassEvidence]) -> li
         for e in moved[:SHOWN]
     )
     rest = f"; and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
-    return [f"A push moves these score thresholds: {shown}{rest}; every other one stays."]
+    stay = "; every other one stays" if len(moved) <= len(others) else ""
+    return [f"A push moves these score thresholds: {shown}{rest}{stay}."]
 
 
 def to_json(
