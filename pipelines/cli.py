@@ -357,7 +357,7 @@ def _push(arguments: argparse.Namespace) -> int:
 
     config = _claimed(arguments)
     raise_on_sigterm()
-    _say(push_anyway(config, arguments.by, arguments.reason, arguments.run, _to_stderr))
+    _say(str(push_anyway(config, arguments.by, arguments.reason, arguments.run, _to_stderr)))
     return EXIT_OK
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from components.bundle import Bundle
 from components.errors import ConfigError, EvaluationError, ModelError
 from components.serving_folder import champion_name, damage, served_provenance, served_versions
+from pipelines import cli
 from pipelines.config import load_config
 from pipelines.metadata import OVERRIDE
 from pipelines.override import NEEDED, push_anyway
@@ -52,6 +54,15 @@ def test_a_push_is_served_and_recorded(runs):
         "PushedModel": pb.Event.OUTPUT,
     }
     assert [c.name for c in store.get_contexts_by_execution(execution.id)] == ["one"]
+
+
+def test_the_command_prints_where_the_version_lies(runs, monkeypatch, capsys):
+    runs.add("one")
+    words = ["classlift", "push", "--config", str(runs.config.path), "--by", BY, "--reason", REASON]
+    monkeypatch.setattr(sys, "argv", words)
+    assert cli.main() == 0
+    [version] = served_versions(runs.config.serving)
+    assert capsys.readouterr().out.splitlines()[-1] == str(runs.config.serving / str(version))
 
 
 @pytest.mark.usefixtures("each_metadata_database")
