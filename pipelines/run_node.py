@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from components.detectors.backends import ENVIRONMENTS
+from components.environment import restart_with
 from components.errors import (
     EXIT_NOTHING_TO_DO,
     EXIT_OK,
@@ -117,7 +118,7 @@ def _prepare_imports(profile: str, backend: str) -> None:
         # TFX's optional imports of both fall back; the process starts in a second, not in eight.
         sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # type: ignore[assignment]
     elif profile == nodes.DETECTOR:
-        os.environ.update(ENVIRONMENTS[backend])
+        restart_with(ENVIRONMENTS[backend])
 
 
 def _run(

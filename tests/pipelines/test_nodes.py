@@ -11,6 +11,7 @@ from components.errors import ConfigError
 from pipelines.nodes import LIGHT, NODES
 from pipelines.parent import PARENT_VARIABLE
 from pipelines.run_node import run_folder
+from tests.project import clean_environment
 
 pytestmark = pytest.mark.unit
 
@@ -67,3 +68,23 @@ def test_what_airflow_starts_ends_when_its_task_is_gone_before_it_began(module):
     assert result.stderr.splitlines()[-1] == (
         "classlift: the task that started this process is gone"
     )
+
+
+def test_a_node_of_a_detector_has_its_environment_before_any_import():
+    """Also where Airflow starts it, whose tasks have none of these variables."""
+    script = (
+        "from pipelines.run_node import _prepare_imports; from pipelines.nodes import DETECTOR;"
+        "_prepare_imports(DETECTOR, 'od_api');"
+        "from google.protobuf.internal import api_implementation;"
+        "import object_detection.protos.anchor_generator_pb2;"
+        "print(api_implementation.Type())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "python"
