@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from components.detectors.backends import ENVIRONMENTS
-from components.environment import restart_with
 from components.errors import (
     EXIT_NOTHING_TO_DO,
     EXIT_OK,
@@ -35,7 +34,6 @@ from components.errors import (
 from components.progress import begin, escape_what_is_not_printable, say
 from components.reading import parse_json
 from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
-from components.serving_folder import describe_served, newest_version
 from components.text import printable
 from pipelines import nodes
 from pipelines.faults import explain
@@ -118,7 +116,7 @@ def _prepare_imports(profile: str, backend: str) -> None:
         # TFX's optional imports of both fall back; the process starts in a second, not in eight.
         sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # type: ignore[assignment]
     elif profile == nodes.DETECTOR:
-        restart_with(ENVIRONMENTS[backend])
+        os.environ.update(ENVIRONMENTS[backend])
 
 
 def _run(
@@ -293,6 +291,9 @@ def _pushed(artifacts: list[Any], cached: bool) -> int:
     if not model["pushed"].int_value:
         say("nothing is pushed, for the gate did not bless the challenger")
         return EXIT_NOTHING_TO_DO
+    # Imported here, for it imports protobuf, whose implementation a detector's node chooses first.
+    from components.serving_folder import describe_served, newest_version
+
     destination = Path(model["pushed_destination"].string_value)
     served = newest_version(destination.parent)
     if cached and served is not None and served > int(destination.name):
