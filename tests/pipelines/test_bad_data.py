@@ -307,8 +307,8 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ("coco: no images", "coco", raw(b'{"categories": []}'), "no list 'images'"),
     ("coco: a string for a list", "coco", edit(lambda d: d.update(images="x")), "no list 'images'"),
     ("coco: nested too deeply", "coco", raw(b"[" * 100_000), "nested too deeply"),
-    ("coco: UTF-16", "coco", raw('{"images": []}'.encode("utf-16")), "not valid JSON"),
-    ("coco: Latin-1", "coco", raw('{"é": []}'.encode("latin-1")), "not valid JSON"),
+    ("coco: UTF-16", "coco", raw('{"images": []}'.encode("utf-16")), "not a text file in UTF-8"),
+    ("coco: Latin-1", "coco", raw('{"é": []}'.encode("latin-1")), "not a text file in UTF-8"),
     (
         "coco: a byte order mark is legal",
         "coco",
@@ -357,12 +357,12 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ("path: link out", "coco", link_out("images/1.jpg"), "leaves the data folder"),
     ("path: a NUL", "coco", image(file_name="a\0b.jpg"), "is no path"),
     ("path: is not there", "coco", image(file_name="images/gone.jpg"), "there is no such file"),
-    ("path: a folder", "coco", image(file_name="images"), "there is no such file"),
+    ("path: a folder", "coco", image(file_name="images"), "it is no regular file"),
     (
         "path: a pipe",
         "coco",
         lambda p: ((p.parent / "images/1.jpg").unlink(), os.mkfifo(p.parent / "images/1.jpg")),
-        "there is no such file",
+        "it is no regular file",
     ),
     # Pascal VOC
     ("voc: entity bomb", "voc", xml("<annotation>", ENTITY_BOMB), "document type or entities"),
@@ -566,12 +566,16 @@ WARNINGS = {
     "yolo: no labels are legal": "info: an image has boxes",
 }
 LABEL_MAPS = [
-    ("gap", 'item { id: 1 name: "car" }\nitem { id: 3 name: "bike" }', r"class ids are \[1, 3\]"),
-    ("repeated id", 'item { id: 1 name: "car" }\nitem { id: 1 name: "bike" }', "each once"),
+    ("half an item", 'item { id: 1 name: "car" ', "not a label map of the OD API"),
+    (
+        "repeated id",
+        'item { id: 1 name: "car" }\nitem { id: 1 name: "bike" }',
+        "the id 1 more than once",
+    ),
     ("repeated name", 'item { id: 1 name: "a" }\nitem { id: 2 name: "a" }', "'a' more than once"),
     ("no id", 'item { name: "car" }', "item 1 needs both"),
-    ("no item", "nothing", "has no item"),
-    ("not text", "\udcff\udcfe", "can't be read"),
+    ("no item", "# nothing", "has no item"),
+    ("not text", "\udcff\udcfe", "not a text file in UTF-8"),
 ]
 
 

@@ -79,7 +79,8 @@ def test_a_served_version_is_watched(tmp_path, detector):
     import_entry(detector, DEMO_MODEL, tmp_path / "served" / "7")
     fresh = tmp_path / "data" / "fresh"
     scenes.write_split(scenes.TEST, fresh, 60)
-    series, page = tmp_path / "watch" / "series.jsonl", tmp_path / "watch" / "watch.html"
+    watch = tmp_path / "work" / "watch"
+    series, page = watch / "series.jsonl", watch / "watch.html"
 
     def run() -> tuple[int, str]:
         result = project.command("pipelines.cli", "watch", f"--config={config}", "--json")
