@@ -3,12 +3,18 @@
 A sentence says what was wrong, where (file, record, class) and what to do about it.
 """
 
+import errno
+
 from components.text import printable, shorten
 
 EXIT_OK = 0
 EXIT_RETRY = 1
 EXIT_PERMANENT = 78  # EX_CONFIG of BSD's sysexits.h: a retry can't mend it
 EXIT_NOTHING_TO_DO = 99  # Airflow's default skip_on_exit_code
+
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when a disk, a quota or a file system takes no more."""
 
 
 class ClassLiftError(Exception):

@@ -8,10 +8,10 @@ its own. A folder that is there without a mark is somebody else's: nothing in it
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from components.dataset.paths import replacing
 from components.errors import ConfigError
 
 MARK = ".classlift"
@@ -78,12 +78,8 @@ def require_own(folder: Path, what: str) -> None:
 def write_mark(folder: Path, facts: Mapping[str, str]) -> None:
     """Writes the mark of a folder, whole or not at all."""
     text = json.dumps({"made_by": _MAKER, **facts}, indent=1)
-    draft = folder / f"{MARK}.{uuid.uuid4().hex}"
-    try:
+    with replacing(folder / MARK) as draft:
         draft.write_text(text + "\n", "utf-8")
-        draft.replace(folder / MARK)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def clear(folder: Path, what: str) -> Path:
@@ -113,12 +109,6 @@ def remove(folder: Path, what: str) -> None:
     (folder / MARK).unlink()
     if not folder.is_symlink():  # a user may have put the folder elsewhere by a link
         folder.rmdir()
-
-
-def put_in_place(draft: Path, folder: Path, what: str) -> None:
-    """Moves a folder that `make` made to where nothing is, or a folder of ours of this purpose."""
-    remove(folder, what)
-    draft.rename(folder)
 
 
 def ignore_mark(_: str, names: list[str]) -> set[str]:

@@ -23,6 +23,11 @@ def say(message: str) -> None:
     print(f"{MARK}{_node}{printable(message)}", flush=True)
 
 
+def to_stderr(text: str) -> None:
+    """Prints text with names of users in it beside a command's result; a terminal obeys none."""
+    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
+
+
 def escape_what_is_not_printable() -> None:
     """Lets both outputs of this process write as escapes what the encoding of the shell lacks."""
     for stream in (sys.stdout, sys.stderr):

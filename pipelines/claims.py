@@ -17,7 +17,7 @@ from pathlib import Path
 from components import own_folders
 from components.errors import ConfigError
 from pipelines.faults import explain
-from pipelines.nodes import NODES, TOPOLOGY
+from pipelines.nodes import NODES, PIPELINE_ROOT, TOPOLOGY
 
 WORK, SERVING, NAME = "work", "serving", "name"
 """Keys of a config whose values no two configs share."""
@@ -61,7 +61,7 @@ _VALIDATION = Earlier(
     ("report.html", "findings.json", "data_docs"),
 )
 EARLIER = {
-    "pipeline": Earlier(own_folders.OUTPUTS, rf"({'|'.join(NODES)})(/[^/]+)?"),
+    PIPELINE_ROOT: Earlier(own_folders.OUTPUTS, rf"({'|'.join(NODES)})(/[^/]+)?"),
     "memory": _MEMORY,
     "validation": _VALIDATION,
     "checkpoints": Earlier(own_folders.CHECKPOINTS, r"\.?[0-9a-f]{32}\.npz(\.[0-9a-f]{32})?"),

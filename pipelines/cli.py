@@ -20,7 +20,7 @@ from components.dataset.writers import WRITERS, new_folder, require_new
 from components.detectors.backends import ENVIRONMENTS, backend_of, require_model
 from components.environment import restart_with
 from components.errors import EXIT_OK, EXIT_PERMANENT, ConfigError, DataError
-from components.progress import escape_what_is_not_printable, without_stderr
+from components.progress import escape_what_is_not_printable, to_stderr, without_stderr
 from components.recall_gate.settings import GateSettings
 from components.text import printable, shown
 from pipelines import airflow
@@ -285,7 +285,7 @@ def _config_option(parser: argparse.ArgumentParser) -> None:
 def _claimed(arguments: argparse.Namespace) -> Config:
     """The config that a command writes for, whose folders are its own."""
     config = load_config(arguments.config)
-    claim(config.name, config.path, config.work, config.serving, _to_stderr)
+    claim(config.name, config.path, config.work, config.serving, to_stderr)
     return config
 
 
@@ -300,7 +300,7 @@ def _run(arguments: argparse.Namespace) -> int:
         compiled,
         run_id,
         parameters,
-        show=_to_stderr if arguments.json else _say,
+        show=to_stderr if arguments.json else _say,
         verbose=arguments.verbose,
     )
     if code != EXIT_OK:
@@ -357,7 +357,7 @@ def _push(arguments: argparse.Namespace) -> int:
 
     config = _claimed(arguments)
     raise_on_sigterm()
-    _say(str(push_anyway(config, arguments.by, arguments.reason, arguments.run, _to_stderr)))
+    _say(str(push_anyway(config, arguments.by, arguments.reason, arguments.run, to_stderr)))
     return EXIT_OK
 
 
@@ -366,9 +366,9 @@ def _rollback(arguments: argparse.Namespace) -> int:
 
     config = _claimed(arguments)
     raise_on_sigterm()
-    destination = roll_back(config, arguments.by, arguments.reason, arguments.to, _to_stderr)
+    destination = roll_back(config, arguments.by, arguments.reason, arguments.to, to_stderr)
     record = Bundle(destination).provenance()["rollback_of"]
-    _to_stderr(f"served again: version {record['version']}, in place of {record['replaced']}")
+    to_stderr(f"served again: version {record['version']}, in place of {record['replaced']}")
     print(destination)
     return EXIT_OK
 
@@ -378,7 +378,7 @@ def _watch(arguments: argparse.Namespace) -> int:
     from pipelines.watch import watch
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    found = watch(_claimed(arguments), _to_stderr)
+    found = watch(_claimed(arguments), to_stderr)
     classes = found.record["classes"]
     if arguments.json:
         extra = {"fell": fallen(classes), "is_new": found.is_new, "page": str(found.page)}
@@ -455,7 +455,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     suspicions = _suspicions(arguments.model, snapshot) if arguments.model else []
     own_folders.make(arguments.report, own_folders.VALIDATION)
     findings = validate(
-        snapshot, labels, None, 0, arguments.report, _to_stderr, suspicions=suspicions
+        snapshot, labels, None, 0, arguments.report, to_stderr, suspicions=suspicions
     )
     critical = sum(finding.severity == "critical" for finding in findings)
     warnings = sum(finding.severity == "warning" for finding in findings)
@@ -483,8 +483,8 @@ def _read(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, ...]]:
     source = Source(arguments.path.resolve(), format=arguments.format, images=images)
     if arguments.label_map:
         label_map = LabelMap.read(arguments.label_map)
-        return take_snapshot([source], _to_stderr, renamed=label_map.renamed), label_map.names
-    snapshot = take_snapshot([source], _to_stderr)
+        return take_snapshot([source], to_stderr, renamed=label_map.renamed), label_map.names
+    snapshot = take_snapshot([source], to_stderr)
     return snapshot, tuple(sorted(snapshot.boxes["label"].unique().to_pylist()))
 
 
@@ -495,13 +495,13 @@ def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path
     from components.dataset.coco import ANNOTATIONS
     from components.dataset.snapshot import Source, take_snapshot
 
-    changes = repair(snapshot, labels, folder.resolve(), _to_stderr)
-    repaired = take_snapshot([Source((folder / ANNOTATIONS).resolve())], _to_stderr)
+    changes = repair(snapshot, labels, folder.resolve(), to_stderr)
+    repaired = take_snapshot([Source((folder / ANNOTATIONS).resolve())], to_stderr)
     own_folders.make(report / "repaired", own_folders.VALIDATION)
-    findings = validate(repaired, labels, None, 0, report / "repaired", _to_stderr)
+    findings = validate(repaired, labels, None, 0, report / "repaired", to_stderr)
     critical = [finding for finding in findings if finding.severity == "critical"]
     for finding in critical:
-        _to_stderr(f"still critical: {finding.sentence()}")
+        to_stderr(f"still critical: {finding.sentence()}")
     print(
         f"repaired copy: {folder / ANNOTATIONS}, {len(changes)} changes listed in "
         f"{folder / CHANGES}, {len(critical)} critical findings left",
@@ -517,12 +517,12 @@ def _suspicions(saved_model: Path, snapshot: "Snapshot") -> list[Any]:
     with without_stderr():  # what TensorFlow says before its log level counts
         from components.detectors.predict import load_signature, predict_images
 
-    _to_stderr("predicting all images with the model")
+    to_stderr("predicting all images with the model")
     bundle = Bundle(saved_model)
     import pyarrow.compute as pc
 
     readable = snapshot.images.filter(pc.not_equal(snapshot.images["phash"], ""))
-    found = predict_images(load_signature(saved_model), readable, bundle.label_map(), _to_stderr)
+    found = predict_images(load_signature(saved_model), readable, bundle.label_map(), to_stderr)
     return suspicions(snapshot.boxes, found)
 
 
@@ -536,7 +536,7 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     if backend is not None and arguments.label_map is None:
         require_model(backend, arguments.model)  # before TensorFlow is loaded, not after
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    _to_stderr("loading TensorFlow")
+    to_stderr("loading TensorFlow")
     with without_stderr():  # what TensorFlow says before its log level counts
         import tensorflow as tf
 
@@ -546,9 +546,9 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     data = arguments.data.resolve()
     if arguments.train:
         sources = [Source(arguments.train.resolve(), "train"), Source(data, "eval")]
-        snapshot = take_snapshot(sources, _to_stderr)
+        snapshot = take_snapshot(sources, to_stderr)
     else:
-        snapshot = standalone.judged_on_the_rest(take_snapshot([Source(data)], _to_stderr))
+        snapshot = standalone.judged_on_the_rest(take_snapshot([Source(data)], to_stderr))
     _require_sound(snapshot)
     facts = standalone.diagnose_model(
         arguments.model.resolve(),
@@ -557,7 +557,7 @@ def _diagnose(arguments: argparse.Namespace) -> int:
         arguments.precision,
         arguments.report,
         arguments.label_map,
-        _to_stderr,
+        to_stderr,
     )
     note = {"what": own_folders.DIAGNOSIS, "note": own_folders.NOTE}
     own_folders.write_mark(arguments.report, note)
@@ -597,7 +597,7 @@ def _new_model(arguments: argparse.Namespace) -> int:
     label_map = LabelMap.read(arguments.labels) if arguments.labels else None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with new_folder(arguments.folder.resolve()) as draft:
-        _to_stderr("loading KerasHub")
+        to_stderr("loading KerasHub")
         with without_stderr():  # what TensorFlow says before its log level counts
             from components.detectors.keras_hub.new_model import write_new
         write_new(
@@ -607,7 +607,7 @@ def _new_model(arguments: argparse.Namespace) -> int:
             file=arguments.keras,
             small=arguments.small,
             size=arguments.size,
-            report=_to_stderr,
+            report=to_stderr,
         )
     print(arguments.folder)
     return EXIT_OK
@@ -616,10 +616,6 @@ def _new_model(arguments: argparse.Namespace) -> int:
 def _say(text: str) -> None:
     """Prints text with names of users in it, which a terminal does not obey."""
     print(printable(text, keep="\n"), flush=True)
-
-
-def _to_stderr(text: str) -> None:
-    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from components import own_folders
 from components.dataset.label_map import LabelMap
 from components.dataset.paths import replacing
 from components.errors import EXIT_OK, ConfigError
+from components.progress import to_stderr
 from components.text import printable
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.claims import claim, claim_compiled, compiled_for, require_compiled_free
@@ -86,13 +87,9 @@ def claim_folders(config: Config) -> Path:
     """
     folder = compiled_folder(config)
     require_compiled_free(folder, config.name, config.path)  # before anything is made
-    claim(config.name, config.path, config.work, config.serving, _to_stderr)
-    claim_compiled(folder, config.name, config.path, _to_stderr)
+    claim(config.name, config.path, config.work, config.serving, to_stderr)
+    claim_compiled(folder, config.name, config.path, to_stderr)
     return folder
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def compile_all() -> None:

@@ -6,11 +6,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 
-from components.errors import EXIT_PERMANENT, EXIT_RETRY, ClassLiftError
+from components.errors import DISK_FULL, EXIT_PERMANENT, EXIT_RETRY, ClassLiftError
 from components.text import printable, shorten
 from pipelines.parent import EXIT_TERMINATED, Terminated
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 _SAID = {
     "No space left on device": errno.ENOSPC,
@@ -52,7 +51,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     for cause in _causes(error):
         number = _number(cause)
         where = f"{file}: " if (file := _file(cause)) else ""
-        if number in _NO_SPACE:
+        if number in DISK_FULL:
             said = os.strerror(number)
             return f"{where}the disk is full ({said}); make room and try again.", EXIT_RETRY
         if number in _FORBIDDEN:

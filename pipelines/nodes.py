@@ -1,5 +1,8 @@
 """What the runners need to know of each node beyond TFX's IR: what to import, and its phase."""
 
+PIPELINE_ROOT = "pipeline"
+"""The folder in `work` where TFX puts what nodes make."""
+
 IR, TOPOLOGY = "pipeline.json", "topology.json"
 """The files of a compiled pipeline."""
 

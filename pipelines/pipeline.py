@@ -19,6 +19,7 @@ from components.recall_gate.component import RecallGate
 from components.serving_check.component import ServingCheck
 from pipelines.bindings import RuntimeValues
 from pipelines.config import Config
+from pipelines.nodes import PIPELINE_ROOT
 
 
 def build_pipeline(
@@ -137,7 +138,7 @@ def build_pipeline(
     )
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
-        pipeline_root=str(config.work / "pipeline"),
+        pipeline_root=str(config.work / PIPELINE_ROOT),
         components=[
             snapshot,
             validator,

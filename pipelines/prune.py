@@ -36,10 +36,8 @@ from pipelines.metadata import (
     open_existing,
     recorded_runs,
 )
+from pipelines.nodes import PIPELINE_ROOT
 from pipelines.running import LOCK, RUNS
-
-OUTPUTS = "pipeline"
-"""The folder in `work` where TFX puts what nodes make."""
 
 ASIDE, WHAT = ".pruned", "pruned folders"
 """The folder into which things are moved before they are removed, and what its mark says."""
@@ -92,7 +90,7 @@ def plan(config: Config, retention: Retention, now: datetime | None = None) -> P
     needed |= {artifact for run in runs if run.pushed for artifact in run.evaluations}
     versions = _kept_versions(config.serving, retention, [r for r in runs if r.id in kept])
     found = [
-        *_artifacts(store, config.work / OUTPUTS, runs, needed),
+        *_artifacts(store, config.work / PIPELINE_ROOT, runs, needed),
         *_run_folders(config.work / RUNS, [r for r in runs if r.id not in kept and not r.pushed]),
         *_versions(config.serving, versions),
     ]
@@ -119,7 +117,7 @@ def remove(config: Config, found: Plan, report: Callable[[str], None]) -> None:
     Raises ConfigError when a folder can't be moved, or the one that it lies in does not carry our
     mark; what was removed before is gone then, and the rest is as it was.
     """
-    outputs, runs = config.work / OUTPUTS, config.work / RUNS
+    outputs, runs = config.work / PIPELINE_ROOT, config.work / RUNS
     own_folders.require_own(outputs, own_folders.OUTPUTS)
     own_folders.require_own(runs, own_folders.RUNS)
     roots = [root for root in (outputs, runs, config.serving) if root.is_dir()]

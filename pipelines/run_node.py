@@ -37,7 +37,7 @@ from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
 from components.text import printable
 from pipelines import nodes
 from pipelines.faults import explain
-from pipelines.nodes import EVALUATION, IN_AIRFLOW, IR, LONGEST_RUN_ID, TOPOLOGY
+from pipelines.nodes import EVALUATION, IN_AIRFLOW, IR, LONGEST_RUN_ID, PIPELINE_ROOT, TOPOLOGY
 from pipelines.parameters import check
 from pipelines.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
 from pipelines.running import RUNS, running
@@ -164,7 +164,7 @@ def _run(
 
     class NodeLauncher(launcher.Launcher):
         def _run_executor(self, execution_info: Any) -> Any:
-            _clear_outputs(execution_info, Path(topology["work"]) / "pipeline")
+            _clear_outputs(execution_info, Path(topology["work"]) / PIPELINE_ROOT)
             return super()._run_executor(execution_info)
 
     info = NodeLauncher(

@@ -9,6 +9,7 @@ from typing import Any
 from components import own_folders
 from components.locks import alone, sharing
 from pipelines.claims import claim
+from pipelines.nodes import PIPELINE_ROOT
 from pipelines.parent import PARENT_VARIABLE
 
 HOLDER_VARIABLE = "CLASSLIFT_HOLDER"
@@ -36,7 +37,7 @@ def running(
     work = Path(topology["work"])
     claim(topology["name"], Path(topology["config"]), work, Path(topology["serving"]), report)
     runs = own_folders.make(work / RUNS, own_folders.RUNS)
-    own_folders.make(work / "pipeline", own_folders.OUTPUTS)
+    own_folders.make(work / PIPELINE_ROOT, own_folders.OUTPUTS)
     key, wait = os.environ.get(HOLDER_VARIABLE) or run_id, PARENT_VARIABLE in os.environ
     with ExitStack() as stack:
         doing = f"run {run_id} of {topology['name']}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_metadata.metadata_store import MetadataStore
 
+from components.dataset.paths import replacing
 from components.recall_gate.verdict import REPORT, VERDICT, read_verdict
 from components.serving_folder import describe_served
 from components.text import shown
@@ -24,6 +25,7 @@ from pipelines.metadata import (
     run_of,
 )
 from pipelines.nodes import EVALUATION
+from pipelines.running import RUNS
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def summarise(config: Config, run_id: str) -> Summary:
     verdict["served"] = describe_served(config.serving)
     (work / VERDICT).write_text(json.dumps(verdict, indent=1))
     shutil.copy(folder / REPORT, work / REPORT)
-    run = work / "runs" / run_id
+    run = work / RUNS / run_id
     note_result(store, config.name, run_id, run / EVALUATION)
     records = [json.loads(path.read_text()) for path in run.glob("*.json")]
     return Summary(run_id, verdict, work / REPORT, records)
@@ -89,9 +91,8 @@ def note_result(store: MetadataStore, pipeline: str, run_id: str, folder: Path) 
     if not path.exists():
         return
     verdict, _ = read_result(store, pipeline, run_id)
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(verdict, indent=1))
-    draft.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(verdict, indent=1))
 
 
 def render(summary: Summary) -> str:

@@ -4,7 +4,6 @@ Where backbone and neck are frozen, most of a training step would compute the sa
 would the next run, where only other parts of the recipe have changed.
 """
 
-import errno
 import fcntl
 import hashlib
 import itertools
@@ -24,14 +23,13 @@ import tensorflow as tf
 from components import own_folders
 from components.dataset.paths import replacing
 from components.detectors.detector import Batch, Detector
+from components.errors import DISK_FULL
 
 MAX_BYTES = 4_000_000_000
 """On disk; there are fewer views where they would take more."""
 
 INDEX = "index.json"
 BATCHES_PER_FLUSH = 50
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says when a disk, a quota or a file system takes no more."""
 
 Features = tuple[tf.Tensor, ...]
 
@@ -112,7 +110,7 @@ class FeatureCache:
     def add(self, features: Features, batch: Batch, name: str = "") -> bool:
         """Adds the next batch; False when it no longer fits, and nothing is added.
 
-        Raises OSError with one of `FULL` when the disk is full, before anything is written.
+        Raises OSError with one of `DISK_FULL` when the disk is full, before anything is written.
         """
         count = int(batch.images.shape[0])
         if not self._maps:
@@ -224,7 +222,7 @@ def cached(
         try:
             cache = _filled(detector, batches, count, report, own, key)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in DISK_FULL:
                 raise
             FeatureCache(own, 0).clear()
             report(

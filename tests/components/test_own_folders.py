@@ -75,9 +75,6 @@ OF_OTHERS = [
         lambda folder: own_folders.make(folder, WHAT),
         lambda folder: own_folders.clear(folder, WHAT),
         lambda folder: own_folders.remove(folder, WHAT),
-        lambda folder: own_folders.put_in_place(
-            own_folders.make(folder.with_name("draft"), WHAT), folder, WHAT
-        ),
     ],
 )
 def test_what_is_not_ours_is_named_and_not_touched(tmp_path, prepare, act):
@@ -127,12 +124,3 @@ def test_a_folder_that_a_user_put_elsewhere_by_a_link_stays_linked(tmp_path):
     own_folders.remove(folder, WHAT)
     assert folder.is_symlink()
     assert not list((tmp_path / "big disk").iterdir())
-
-
-def test_a_folder_is_replaced_whole(tmp_path):
-    old, new = (own_folders.make(tmp_path / name, WHAT) for name in ("old", "new"))
-    (old / "a").write_text("old")
-    (new / "b").write_text("new")
-    own_folders.put_in_place(new, old, WHAT)
-    assert set(content_of(old)) == {"b", own_folders.MARK}
-    assert not new.exists()
