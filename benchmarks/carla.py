@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.comparison import ROOT, Entry, Setting, main
-from components.dataset.snapshot import Source
-from components.detectors import od_api
-from components.environment import restart_with
+from classlift.data.snapshot import Source
+from classlift.detectors import od_api
+from classlift.environment import restart_with
 
 WORK = ROOT / "build" / "bench-carla"
 TARGET, CLASSES = "bike", ("vehicle", "traffic_light", "bike", "traffic_sign", "motobike")
@@ -79,16 +79,16 @@ def train_champion(folder: Path) -> None:
     """Writes a zoo entry: the demo's architecture for wider images and smaller objects."""
     import tensorflow as tf
 
-    from components.dataset.label_map import LabelMap
-    from components.dataset.snapshot import take_snapshot
-    from components.detectors.examples import example_files
-    from components.detectors.input import training_batches
-    from components.detectors.od_api.ssd import SsdDetector
-    from components.detectors.od_api.zoo_entry import read_config
-    from components.detectors.recipe import Recipe
-    from components.detectors.training import fit
-    from components.rebalanced_example_gen.rebalance import Rebalancing
-    from components.rebalanced_example_gen.write import write_examples
+    from classlift.data.label_map import LabelMap
+    from classlift.data.snapshot import take_snapshot
+    from classlift.detectors.examples import example_files
+    from classlift.detectors.od_api.ssd import SsdDetector
+    from classlift.detectors.od_api.zoo_entry import read_config
+    from classlift.examples.rebalance import Rebalancing
+    from classlift.examples.write import write_examples
+    from classlift.training.input import training_batches
+    from classlift.training.loop import fit
+    from classlift.training.recipe import Recipe
 
     tf.keras.utils.set_random_seed(0)
     labels = LabelMap(CLASSES)

@@ -26,17 +26,10 @@ import cv2
 import numpy as np
 
 from benchmarks.comparison import PRECISION, ROOT
-from components import own_folders
-from components.class_diagnoser.causes import (
-    ARCHITECTURE,
-    CAUSES,
-    FEW,
-    IMBALANCE,
-    LABELS,
-    OVERLAP,
-)
-from components.class_diagnoser.standalone import FACTS
-from components.detectors import od_api
+from classlift import own_folders
+from classlift.detectors import od_api
+from classlift.diagnosis.causes import ARCHITECTURE, CAUSES, FEW, IMBALANCE, LABELS, OVERLAP
+from classlift.diagnosis.standalone import FACTS
 from demo.scenes import (
     CLASSES,
     JPEG_QUALITY,
@@ -149,13 +142,13 @@ def train_champion(examples: Path, seed: int, folder: Path) -> None:
     """Writes a zoo entry: the demo's backbone and neck, and a head from scratch."""
     import tensorflow as tf
 
-    from components.dataset.label_map import LabelMap
-    from components.detectors.examples import example_files
-    from components.detectors.input import training_batches
-    from components.detectors.od_api.ssd import SsdDetector
-    from components.detectors.od_api.zoo_entry import read_config
-    from components.detectors.recipe import Recipe
-    from components.detectors.training import fit
+    from classlift.data.label_map import LabelMap
+    from classlift.detectors.examples import example_files
+    from classlift.detectors.od_api.ssd import SsdDetector
+    from classlift.detectors.od_api.zoo_entry import read_config
+    from classlift.training.input import training_batches
+    from classlift.training.loop import fit
+    from classlift.training.recipe import Recipe
 
     tf.keras.utils.set_random_seed(seed)
     labels = LabelMap(tuple(CLASSES[d] for d in DIGITS))
@@ -183,11 +176,11 @@ def train_champion(examples: Path, seed: int, folder: Path) -> None:
 
 def run(weakness: Weakness, seed: int, folder: Path) -> None:
     """Makes a data set and a champion, and diagnoses it as `classlift diagnose` does."""
-    from components.class_diagnoser.standalone import diagnose_model
-    from components.dataset.label_map import LabelMap
-    from components.dataset.snapshot import Source, take_snapshot
-    from components.rebalanced_example_gen.rebalance import Rebalancing
-    from components.rebalanced_example_gen.write import write_examples
+    from classlift.data.label_map import LabelMap
+    from classlift.data.snapshot import Source, take_snapshot
+    from classlift.diagnosis.standalone import diagnose_model
+    from classlift.examples.rebalance import Rebalancing
+    from classlift.examples.write import write_examples
 
     own_folders.clear(folder, "benchmark")
     for split in ("train", "eval"):

@@ -23,8 +23,8 @@ from shutil import rmtree
 from statistics import mean
 from typing import Any
 
-from components.dataset.snapshot import Source
-from components.detectors import od_api
+from classlift.data.snapshot import Source
+from classlift.detectors import od_api
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (0, 1, 2)
@@ -115,22 +115,22 @@ def _result_path(setting: Setting, entry: Entry, seed: int) -> Path:
 
 def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     """Trains one recipe with one seed and compares it with the champion, as the gate does."""
-    from components.bundle import Bundle
-    from components.class_diagnoser.weighting import with_class_weights
-    from components.detectors.backends import load_detector
-    from components.detectors.bundle import import_entry, write_bundle
-    from components.detectors.devices import make_reproducible
-    from components.detectors.examples import example_files
-    from components.detectors.export import Serving
-    from components.detectors.input import training_batches
-    from components.detectors.judge import Judge
-    from components.detectors.predict import load_signature
-    from components.detectors.recipe import Recipe
-    from components.detectors.training import fit
-    from components.recall_gate.evidence import compare
-    from components.recall_gate.rules import judge
-    from components.recall_gate.settings import GateSettings
-    from components.trainer.run_fn import prepare
+    from classlift.detectors.backends import load_detector
+    from classlift.detectors.examples import example_files
+    from classlift.detectors.export import Serving
+    from classlift.detectors.predict import load_signature
+    from classlift.diagnosis.weighting import with_class_weights
+    from classlift.gate.evidence import compare
+    from classlift.gate.rules import judge
+    from classlift.gate.settings import GateSettings
+    from classlift.serving.bundle import Bundle
+    from classlift.serving.write import import_entry, write_bundle
+    from classlift.training.devices import make_reproducible
+    from classlift.training.input import training_batches
+    from classlift.training.judge import Judge
+    from classlift.training.loop import fit
+    from classlift.training.recipe import Recipe
+    from components.trainer import prepare
 
     def quiet(_: str) -> None:
         return
@@ -204,10 +204,10 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
 
 def examples_for(setting: Setting, entry: Entry, seed: int) -> Path:
     """The Examples that RebalancedExampleGen would write; made once for all that ask alike."""
-    from components.dataset.label_map import LabelMap
-    from components.dataset.snapshot import take_snapshot
-    from components.rebalanced_example_gen.rebalance import Rebalancing
-    from components.rebalanced_example_gen.write import write_examples
+    from classlift.data.label_map import LabelMap
+    from classlift.data.snapshot import take_snapshot
+    from classlift.examples.rebalance import Rebalancing
+    from classlift.examples.write import write_examples
 
     name = "-".join(f"{key}={value}" for key, value in sorted(entry.data.items())) or "default"
     folder = setting.work / f"examples-{name}-{seed}"
@@ -232,9 +232,9 @@ def _alone(setting: Setting) -> Iterator[None]:
 
 
 def _predictions(serve: Any, examples: Path, labels: Any) -> Any:
-    from components.detectors.examples import example_files
-    from components.detectors.predict import predict
-    from components.recall_gate.evidence import ModelPredictions
+    from classlift.detectors.examples import example_files
+    from classlift.detectors.predict import predict
+    from classlift.gate.evidence import ModelPredictions
 
     return ModelPredictions(
         *(
@@ -248,8 +248,8 @@ def inference_ratio(serves: list[Any], examples: Path) -> float:
     """Median time of the challenger on a batch over that of the champion, called in turn."""
     from statistics import median
 
-    from components.dataset.schema import ExampleKeys
-    from components.detectors.examples import example_files, read_examples
+    from classlift.data.schema import ExampleKeys
+    from classlift.detectors.examples import example_files, read_examples
 
     encoded = next(read_examples(example_files(examples, "test"), BATCH))[ExampleKeys.ENCODED]
     times: list[list[float]] = [[], []]

@@ -56,11 +56,11 @@ def multiply(source: Path, copies: int, folder: Path) -> int:
 
 def ours(data: Path, out: Path, options: Sequence[str] = ()) -> float:
     """Seconds of snapshot and Examples; what is in `out/memory` is known from before."""
-    from components.dataset.label_map import LabelMap
-    from components.dataset.snapshot import Source, take_snapshot
-    from components.rebalanced_example_gen.rebalance import Rebalancing
-    from components.rebalanced_example_gen.write import write_examples
-    from components.transforms import LOCAL_OPTIONS
+    from classlift.data.label_map import LabelMap
+    from classlift.data.snapshot import Source, take_snapshot
+    from classlift.examples.rebalance import Rebalancing
+    from classlift.examples.write import write_examples
+    from classlift.transforms import LOCAL_OPTIONS
 
     options = [*LOCAL_OPTIONS, *options]
     started = time.perf_counter()
@@ -83,7 +83,7 @@ def stock(data: Path, out: Path) -> float:
     """Seconds of ImportExampleGen on the records in `out/ready`."""
     from tfx import v1 as tfx
 
-    from components.transforms import LOCAL_OPTIONS
+    from classlift.transforms import LOCAL_OPTIONS
 
     started = time.perf_counter()
     pipeline = tfx.dsl.Pipeline(

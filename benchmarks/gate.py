@@ -12,7 +12,7 @@ size that changes recall at matched precision by so much on 100,000 images.
 In rows with scenes, the images are frames: each scene shows the same things in all of its frames,
 with a little noise of each frame, and the scene is the gate's unit. In rows with uses, a trial is a
 test set on which so many challengers are judged, one after the other, each look charged as
-`components.recall_gate.uses` does; it counts as pushed when at least one was.
+`classlift.gate.uses` does; it counts as pushed when at least one was.
 
 The verdicts are those of the product's own functions, from operating points to reasons. Beside
 them, on the same samples: to compare recalls at matched precision and push when the target's is
@@ -40,12 +40,12 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from components.metrics.curves import average_precision, operating_points, recall_at
-from components.metrics.matching import Matches
-from components.recall_gate.evidence import ModelMatches, weigh
-from components.recall_gate.rules import NOT_LIFTED, PUSH, REFUSE, judge
-from components.recall_gate.settings import GateSettings
-from components.recall_gate.uses import confidence_of_use
+from classlift.gate.evidence import ModelMatches, weigh
+from classlift.gate.rules import NOT_LIFTED, PUSH, REFUSE, judge
+from classlift.gate.settings import GateSettings
+from classlift.gate.uses import confidence_of_use
+from classlift.metrics.curves import average_precision, operating_points, recall_at
+from classlift.metrics.matching import Matches
 
 LABELS = tuple("abcdefghij")
 TARGET, LOSER = LABELS[0], LABELS[1]
@@ -319,7 +319,7 @@ def share(count: int, total: int) -> str:
 def code_version() -> str:
     """A hash of the code that the figures depend on."""
     root = Path(__file__).parents[1]
-    folders = (root / "components/metrics", root / "components/recall_gate")
+    folders = (root / "classlift/metrics", root / "classlift/gate")
     files = [Path(__file__), *(path for folder in folders for path in folder.glob("*.py"))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()[:12]
 

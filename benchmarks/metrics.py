@@ -24,14 +24,14 @@ import pyarrow as pa
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from components.dataset import schema
-from components.metrics.confusion import confusion_matrix
-from components.metrics.curves import precision_recall_curve
-from components.metrics.matching import match
-from components.metrics.summary import summarize
-from components.metrics.taxonomy import classify, costs, counts_at
-from components.recall_gate.evidence import ModelMatches, weigh
-from components.recall_gate.settings import GateSettings
+from classlift.data import schema
+from classlift.gate.evidence import ModelMatches, weigh
+from classlift.gate.settings import GateSettings
+from classlift.metrics.confusion import confusion_matrix
+from classlift.metrics.curves import precision_recall_curve
+from classlift.metrics.matching import match
+from classlift.metrics.summary import summarize
+from classlift.metrics.taxonomy import classify, costs, counts_at
 
 IMAGES, OBJECTS_AN_IMAGE, CLASSES, ROUNDS = 5000, 20, 80, 3
 SIDE = 640  # px

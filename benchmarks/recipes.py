@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.comparison import ROOT, Entry, Setting, main
-from components.dataset.snapshot import Source
+from classlift.data.snapshot import Source
 
 REFERENCE = "full, balanced replay"
 FULL = {"freeze_policy": "none", "learning_rate": 1e-3, "steps": 800}

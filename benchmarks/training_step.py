@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from components.detectors import od_api
+from classlift.detectors import od_api
 
 os.environ.update(od_api.ENVIRONMENT)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,13 +24,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from components.dataset.label_map import LabelMap
-from components.detectors.detector import Batch
-from components.detectors.freeze import BRANCH_PARTS, POLICIES, frozen_names
-from components.detectors.od_api.ssd import SsdDetector
-from components.detectors.od_api.zoo_entry import read_config
-from components.detectors.recipe import Recipe
-from components.detectors.step import TrainingStep
+from classlift.data.label_map import LabelMap
+from classlift.detectors.detector import Batch
+from classlift.detectors.freeze import BRANCH_PARTS, POLICIES, frozen_names
+from classlift.detectors.od_api.ssd import SsdDetector
+from classlift.detectors.od_api.zoo_entry import read_config
+from classlift.training.recipe import Recipe
+from classlift.training.step import TrainingStep
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, BOXES, ROUNDS, STEPS = 32, 4, 5, 3

@@ -1,7 +1,1 @@
-"""The TFX components of ClassLift, a folder each, and the domain that they share."""
-
-import os
-
-# Arrow's own pool keeps what is freed, which makes the peak grow with the data; it is chosen when
-# pyarrow is imported.
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+"""TFX shells, a module a component: artifacts in, one call into `classlift`, artifacts out."""

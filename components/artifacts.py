@@ -4,7 +4,7 @@ from tfx.types.artifact import Artifact
 
 
 class Snapshot(Artifact):
-    """A folder that `components.dataset.snapshot.Snapshot` reads."""
+    """A folder that `classlift.data.snapshot.Snapshot` reads."""
 
     TYPE_NAME = "ClassLiftSnapshot"
 
@@ -16,7 +16,7 @@ class ValidationReport(Artifact):
 
 
 class Predictions(Artifact):
-    """`components.dataset.predictions.Predictions` of one model, a folder a split."""
+    """`classlift.data.predictions.Predictions` of one model, a folder a split."""
 
     TYPE_NAME = "ClassLiftPredictions"
 

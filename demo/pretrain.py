@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from components.detectors import od_api
-from components.environment import restart_with
+from classlift.detectors import od_api
+from classlift.environment import restart_with
 
 if __name__ == "__main__":
     restart_with(od_api.ENVIRONMENT)
@@ -22,14 +22,14 @@ if __name__ == "__main__":
 import numpy as np
 import tensorflow as tf
 
-from components.dataset.label_map import LabelMap
-from components.detectors import augmentation
-from components.detectors.detector import Batch
-from components.detectors.od_api.ssd import SsdDetector
-from components.detectors.od_api.zoo_entry import CHECKPOINT, read_config
-from components.detectors.recipe import Recipe
-from components.detectors.training import fit
-from components.errors import EXIT_OK, ConfigError
+from classlift.data.label_map import LabelMap
+from classlift.detectors.detector import Batch
+from classlift.detectors.od_api.ssd import SsdDetector
+from classlift.detectors.od_api.zoo_entry import CHECKPOINT, read_config
+from classlift.errors import EXIT_OK, ConfigError
+from classlift.training import augmentation
+from classlift.training.loop import fit
+from classlift.training.recipe import Recipe
 from demo.scenes import CLASSES, OLD, SIZE, WEAK, scene
 from pipelines.faults import exit_code_of
 

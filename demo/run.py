@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.progress import escape_what_is_not_printable
+from classlift.progress import escape_what_is_not_printable
 from demo.scenes import write_demo_data
 from pipelines import airflow
 from pipelines.compile import compile_config

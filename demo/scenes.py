@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from components import own_folders
+from classlift import own_folders
 from pipelines.faults import exit_code_of
 
 SIZE = 128  # pixels, both sides

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from components import own_folders
-from components.errors import EXIT_OK, ConfigError
-from components.progress import MARK
+from classlift import own_folders
+from classlift.errors import EXIT_OK, ConfigError
+from classlift.progress import MARK
 from pipelines.nodes import LONGEST_RUN_ID
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from components.errors import ConfigError
+from classlift.errors import ConfigError
 from pipelines.airflow import passwords_file
 
 USER_VARIABLE, PASSWORD_VARIABLE = "CLASSLIFT_AIRFLOW_USER", "CLASSLIFT_AIRFLOW_PASSWORD"

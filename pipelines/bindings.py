@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.errors import ConfigError
-from components.rebalanced_example_gen.rebalance import Rebalancing
-from components.recall_gate.settings import GateSettings
+from classlift.errors import ConfigError
+from classlift.examples.rebalance import Rebalancing
+from classlift.gate.settings import GateSettings
 from pipelines.parameters import AIRFLOW, DATA, GATE, PARAMETERS, RECIPE
 
 

@@ -14,8 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from components import own_folders
-from components.errors import ConfigError
+from classlift import own_folders
+from classlift.errors import ConfigError
 from pipelines.faults import explain
 from pipelines.nodes import NODES, PIPELINE_ROOT, TOPOLOGY
 

@@ -2,7 +2,7 @@
 
     python -m pipelines.clean
 
-Removed is what carries our mark, see `components.own_folders`. What is served stays, and so does
+Removed is what carries our mark, see `classlift.own_folders`. What is served stays, and so does
 what is remembered, for no run can make it anew, and whatever else somebody put there; all is named.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from components import own_folders
-from components.errors import EXIT_OK
-from components.locks import alone
+from classlift import own_folders
+from classlift.errors import EXIT_OK
+from classlift.locks import alone
 from pipelines.claims import FILES, METADATA, SERVING, WORK
 from pipelines.compile import SERVED
 from pipelines.faults import exit_code_of

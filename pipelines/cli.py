@@ -12,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components import own_folders
-from components.bundle import Bundle
-from components.dataset.formats import FORMATS
-from components.dataset.label_map import LabelMap
-from components.dataset.writers import WRITERS, new_folder, require_new
-from components.detectors.backends import ENVIRONMENTS, backend_of, require_model
-from components.environment import restart_with
-from components.errors import EXIT_OK, EXIT_PERMANENT, ConfigError, DataError
-from components.progress import escape_what_is_not_printable, to_stderr, without_stderr
-from components.recall_gate.settings import GateSettings
-from components.text import printable, shown
+from classlift import own_folders
+from classlift.data.formats import FORMATS
+from classlift.data.label_map import LabelMap
+from classlift.data.writers import WRITERS, new_folder, require_new
+from classlift.detectors.backends import ENVIRONMENTS, backend_of, require_model
+from classlift.environment import restart_with
+from classlift.errors import EXIT_OK, EXIT_PERMANENT, ConfigError, DataError
+from classlift.gate.settings import GateSettings
+from classlift.progress import escape_what_is_not_printable, to_stderr, without_stderr
+from classlift.serving.bundle import Bundle
+from classlift.text import printable, shown
 from pipelines import airflow
 from pipelines.claims import claim
 from pipelines.compile import compile_all, compile_config
@@ -33,9 +33,15 @@ from pipelines.parent import PARENT_VARIABLE, die_with_parent, raise_on_sigterm
 from pipelines.run_node import VERBOSE_VARIABLE
 
 if TYPE_CHECKING:
-    from components.dataset.snapshot import Snapshot
+    from classlift.data.snapshot import Snapshot
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def start() -> int:
+    """The installed command: `main` in a process that takes all text for Unicode."""
+    restart_with({"PYTHONUTF8": "1"})  # names in labels are, whatever the user's locale is
+    return main()
 
 
 def main() -> int:
@@ -374,7 +380,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
 
 
 def _watch(arguments: argparse.Namespace) -> int:
-    from components.watch.score import fallen, sentences
+    from classlift.watch.score import fallen, sentences
     from pipelines.watch import watch
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -446,7 +452,7 @@ def _data_arrived(arguments: argparse.Namespace) -> int:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from components.data_validator.validate import REPORT, validate
+    from classlift.quality.validate import REPORT, validate
 
     own_folders.require_own(arguments.report, own_folders.VALIDATION)  # before the work, not after
     if arguments.fix:
@@ -477,7 +483,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 def _read(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, ...]]:
     """The labels that a command names, and their classes: the label map's, or all by name."""
-    from components.dataset.snapshot import Source, take_snapshot
+    from classlift.data.snapshot import Source, take_snapshot
 
     images = arguments.images.resolve() if arguments.images else None
     source = Source(arguments.path.resolve(), format=arguments.format, images=images)
@@ -490,10 +496,10 @@ def _read(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, ...]]:
 
 def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path) -> int:
     """Writes the repaired copy and judges it; its exit code is the command's."""
-    from components.data_validator.repair import CHANGES, repair
-    from components.data_validator.validate import validate
-    from components.dataset.coco import ANNOTATIONS
-    from components.dataset.snapshot import Source, take_snapshot
+    from classlift.data.formats.coco import ANNOTATIONS
+    from classlift.data.snapshot import Source, take_snapshot
+    from classlift.quality.repair import CHANGES, repair
+    from classlift.quality.validate import validate
 
     changes = repair(snapshot, labels, folder.resolve(), to_stderr)
     repaired = take_snapshot([Source((folder / ANNOTATIONS).resolve())], to_stderr)
@@ -512,10 +518,10 @@ def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path
 
 def _suspicions(saved_model: Path, snapshot: "Snapshot") -> list[Any]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from components.data_validator.suspicions import suspicions
+    from classlift.quality.suspicions import suspicions
 
     with without_stderr():  # what TensorFlow says before its log level counts
-        from components.detectors.predict import load_signature, predict_images
+        from classlift.detectors.predict import load_signature, predict_images
 
     to_stderr("predicting all images with the model")
     bundle = Bundle(saved_model)
@@ -527,7 +533,7 @@ def _suspicions(saved_model: Path, snapshot: "Snapshot") -> list[Any]:
 
 
 def _diagnose(arguments: argparse.Namespace) -> int:
-    from components.dataset.snapshot import Source, take_snapshot
+    from classlift.data.snapshot import Source, take_snapshot
 
     if not 0 < arguments.precision < 1:
         raise ConfigError(f"--precision {arguments.precision:g}: it must lie between 0 and 1.")
@@ -540,7 +546,7 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     with without_stderr():  # what TensorFlow says before its log level counts
         import tensorflow as tf
 
-        from components.class_diagnoser import standalone
+        from classlift.diagnosis import standalone
 
     tf.get_logger().setLevel("ERROR")
     data = arguments.data.resolve()
@@ -599,7 +605,7 @@ def _new_model(arguments: argparse.Namespace) -> int:
     with new_folder(arguments.folder.resolve()) as draft:
         to_stderr("loading KerasHub")
         with without_stderr():  # what TensorFlow says before its log level counts
-            from components.detectors.keras_hub.new_model import write_new
+            from classlift.detectors.keras_hub.new_model import write_new
         write_new(
             draft,
             label_map,

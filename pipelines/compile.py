@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components import own_folders
-from components.dataset.label_map import LabelMap
-from components.dataset.paths import replacing
-from components.errors import EXIT_OK, ConfigError
-from components.progress import to_stderr
-from components.text import printable
+from classlift import own_folders
+from classlift.data.label_map import LabelMap
+from classlift.data.paths import replacing
+from classlift.errors import EXIT_OK, ConfigError
+from classlift.progress import to_stderr
+from classlift.text import printable
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.claims import claim, claim_compiled, compiled_for, require_compiled_free
 from pipelines.config import METADATA_VARIABLE, Config, load_config
@@ -29,7 +29,7 @@ from pipelines.nodes import IN_AIRFLOW, IR, NODES, ON_GPU, TOPOLOGY
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA, SERVED = "schema.pbtxt", "models.config"
 CODE_SUFFIXES = {".py", ".j2", ".pbtxt"}
-CURATED_SCHEMA = ROOT / "components" / "rebalanced_example_gen" / SCHEMA
+CURATED_SCHEMA = ROOT / "classlift" / "examples" / SCHEMA
 
 
 def main() -> int:
@@ -198,7 +198,8 @@ def _node(node: Any) -> dict[str, Any]:
 def _versions(config: Config) -> dict[str, str]:
     """Hashes that the cache of the pipeline is keyed by."""
     model = sorted(path for path in config.model.rglob("*") if path.is_file())
-    code = sorted(p for p in (ROOT / "components").rglob("*") if p.suffix in CODE_SUFFIXES)
+    rooms = (ROOT / "classlift", ROOT / "components")
+    code = sorted(p for room in rooms for p in room.rglob("*") if p.suffix in CODE_SUFFIXES)
     return {"code": hash_files(code, ROOT), "model": hash_files(model, config.model)}
 
 

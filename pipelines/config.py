@@ -10,17 +10,17 @@ from typing import Any
 
 import jsonschema
 
-from components.dataset.formats import FORMATS
-from components.dataset.label_map import LabelMap, quoted
-from components.dataset.schema import SPLITS
-from components.dataset.snapshot import Source
-from components.detectors.backends import NAMES as BACKENDS
-from components.detectors.backends import label_map_of, require_model
-from components.errors import ClassLiftError, ConfigError
-from components.patterns import require_pattern
-from components.reading import MEGA, read_yaml
-from components.text import shorten
-from components.transforms import LOCAL_OPTIONS
+from classlift.data.formats import FORMATS
+from classlift.data.label_map import LabelMap, quoted
+from classlift.data.schema import SPLITS
+from classlift.data.snapshot import Source
+from classlift.detectors.backends import NAMES as BACKENDS
+from classlift.detectors.backends import label_map_of, require_model
+from classlift.errors import ClassLiftError, ConfigError
+from classlift.patterns import require_pattern
+from classlift.reading import MEGA, read_yaml
+from classlift.text import shorten
+from classlift.transforms import LOCAL_OPTIONS
 from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE, check
 
 ROOT = Path(__file__).resolve().parent.parent

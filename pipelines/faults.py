@@ -6,8 +6,8 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 
-from components.errors import DISK_FULL, EXIT_PERMANENT, EXIT_RETRY, ClassLiftError
-from components.text import printable, shorten
+from classlift.errors import DISK_FULL, EXIT_PERMANENT, EXIT_RETRY, ClassLiftError
+from classlift.text import printable, shorten
 from pipelines.parent import EXIT_TERMINATED, Terminated
 
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}

@@ -9,10 +9,10 @@ from typing import Any
 
 from ml_metadata.metadata_store import MetadataStore
 
-from components.bundle import Bundle
-from components.errors import ConfigError, EvaluationError, ModelError
-from components.recall_gate.verdict import read_verdict
-from components.serving_folder import damage, served_versions, version_folder, version_of
+from classlift.errors import ConfigError, EvaluationError, ModelError
+from classlift.gate.verdict import read_verdict
+from classlift.serving.bundle import Bundle
+from classlift.serving.folder import damage, served_versions, version_folder, version_of
 from pipelines.config import Config
 from pipelines.metadata import (
     OVERRIDE,

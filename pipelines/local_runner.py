@@ -9,8 +9,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from components.errors import EXIT_NOTHING_TO_DO, EXIT_OK
-from components.progress import MARK
+from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK
+from classlift.progress import MARK
 from pipelines.run_node import PARAMETERS_VARIABLE, read_topology, run_folder, run_values
 from pipelines.running import running
 

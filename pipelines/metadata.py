@@ -10,7 +10,7 @@ from pathlib import Path
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.errors import ConfigError, EvaluationError, UnavailableError
+from classlift.errors import ConfigError, EvaluationError, UnavailableError
 from pipelines.config import METADATA_VARIABLE
 
 ADDRESS = re.compile(

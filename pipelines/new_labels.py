@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ml_metadata.metadata_store import MetadataStore
 
-from components.dataset.snapshot import Snapshot
-from components.errors import EXIT_NOTHING_TO_DO, EXIT_OK, ClassLiftError
-from components.progress import begin, say
+from classlift.data.snapshot import Snapshot
+from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, ClassLiftError
+from classlift.progress import begin, say
 from pipelines.metadata import connection_to, nodes_done, open_existing, output_artifact, run_ids
 from pipelines.parent import die_with_parent
 from pipelines.run_node import PARAMETERS_VARIABLE, read_topology, run_values

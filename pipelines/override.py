@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ml_metadata import metadata_store
 
-from components.errors import ConfigError, EvaluationError, ModelError
-from components.manifest import EXPORT_PROPERTY
-from components.pusher.publish import publish, require_champion, signed
-from components.recall_gate.verdict import PUSH
+from classlift.errors import ConfigError, EvaluationError, ModelError
+from classlift.gate.verdict import PUSH
+from classlift.serving.manifest import EXPORT_PROPERTY
+from classlift.serving.publish import publish, require_champion, signed
 from pipelines.config import Config
 from pipelines.metadata import (
     OVERRIDE,

@@ -12,13 +12,13 @@ from typing import Any
 
 import jsonschema
 
-from components.class_diagnoser.weighting import WEIGHTINGS
-from components.detectors.freeze import MAX_LENGTH, PATTERN, POLICIES, check_policy
-from components.detectors.recipe import DEVICES
-from components.errors import ConfigError
-from components.rebalanced_example_gen.rebalance import METHODS
-from components.recall_gate.settings import THRESHOLDS
-from components.text import shorten
+from classlift.detectors.freeze import MAX_LENGTH, PATTERN, POLICIES, check_policy
+from classlift.diagnosis.weighting import WEIGHTINGS
+from classlift.errors import ConfigError
+from classlift.examples.rebalance import METHODS
+from classlift.gate.settings import THRESHOLDS
+from classlift.text import shorten
+from classlift.training.recipe import DEVICES
 
 # The groups travel to different nodes, so that a change runs again only what depends on it.
 RECIPE, DATA, GATE = "recipe", "data", "gate"

@@ -8,15 +8,15 @@ from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
-from components.bulk_detect.component import BulkDetect
-from components.champion_resolver.component import ChampionResolver
-from components.class_diagnoser.component import ClassDiagnoser
-from components.data_validator.component import DataValidator
-from components.dataset_snapshot.component import DatasetSnapshot
-from components.pusher.component import Pusher
-from components.rebalanced_example_gen.component import RebalancedExampleGen
-from components.recall_gate.component import RecallGate
-from components.serving_check.component import ServingCheck
+from components.bulk_detect import BulkDetect
+from components.champion_resolver import ChampionResolver
+from components.class_diagnoser import ClassDiagnoser
+from components.data_validator import DataValidator
+from components.dataset_snapshot import DatasetSnapshot
+from components.pusher import Pusher
+from components.rebalanced_example_gen import RebalancedExampleGen
+from components.recall_gate import RecallGate
+from components.serving_check import ServingCheck
 from pipelines.bindings import RuntimeValues
 from pipelines.config import Config
 from pipelines.nodes import PIPELINE_ROOT
@@ -102,7 +102,7 @@ def build_pipeline(
         **code,
     )
     trainer = tfx.components.Trainer(
-        run_fn="components.trainer.run_fn.run_fn",  # by path: nothing is packaged for each run
+        run_fn="components.trainer.run_fn",  # by path: nothing is packaged for each run
         examples=examples,
         base_model=champion,
         hyperparameters=diagnoser.outputs["recipe"],

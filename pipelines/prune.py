@@ -23,11 +23,11 @@ from pathlib import Path
 
 from ml_metadata.metadata_store import MetadataStore
 
-from components import own_folders
-from components.bundle import Bundle
-from components.errors import ConfigError
-from components.locks import alone
-from components.serving_folder import served_versions
+from classlift import own_folders
+from classlift.errors import ConfigError
+from classlift.locks import alone
+from classlift.serving.bundle import Bundle
+from classlift.serving.folder import served_versions
 from pipelines.config import Config, Retention
 from pipelines.metadata import (
     RecordedRun,

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from components.errors import ConfigError
-from components.pusher.publish import publish, signed
-from components.serving_folder import last_whole, newest_version, served_versions, whole_folder
+from classlift.errors import ConfigError
+from classlift.serving.folder import last_whole, newest_version, served_versions, whole_folder
+from classlift.serving.publish import publish, signed
 from pipelines.config import Config
 from pipelines.metadata import (
     ROLLBACK,

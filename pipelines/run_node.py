@@ -21,8 +21,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from components.detectors.backends import ENVIRONMENTS
-from components.errors import (
+from classlift.detectors.backends import ENVIRONMENTS
+from classlift.errors import (
     EXIT_NOTHING_TO_DO,
     EXIT_OK,
     EXIT_RETRY,
@@ -31,10 +31,10 @@ from components.errors import (
     DataError,
     PipelineError,
 )
-from components.progress import begin, escape_what_is_not_printable, say
-from components.reading import parse_json
-from components.recall_gate.verdict import RUN_VARIABLE, read_verdict
-from components.text import printable
+from classlift.gate.verdict import RUN_VARIABLE, read_verdict
+from classlift.progress import begin, escape_what_is_not_printable, say
+from classlift.reading import parse_json
+from classlift.text import printable
 from pipelines import nodes
 from pipelines.faults import explain
 from pipelines.nodes import EVALUATION, IN_AIRFLOW, IR, LONGEST_RUN_ID, PIPELINE_ROOT, TOPOLOGY
@@ -242,7 +242,7 @@ def _link(source: str, destination: str) -> None:
 
 
 def _fingerprint(config: Path) -> str:
-    from components.dataset.snapshot import fingerprint
+    from classlift.data.snapshot import fingerprint
     from pipelines.config import load_config
 
     return fingerprint(load_config(config).sources)
@@ -292,7 +292,7 @@ def _pushed(artifacts: list[Any], cached: bool) -> int:
         say("nothing is pushed, for the gate did not bless the challenger")
         return EXIT_NOTHING_TO_DO
     # Imported here, for it imports protobuf, whose implementation a detector's node chooses first.
-    from components.serving_folder import describe_served, newest_version
+    from classlift.serving.folder import describe_served, newest_version
 
     destination = Path(model["pushed_destination"].string_value)
     served = newest_version(destination.parent)

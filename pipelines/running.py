@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from components import own_folders
-from components.locks import alone, sharing
+from classlift import own_folders
+from classlift.locks import alone, sharing
 from pipelines.claims import claim
 from pipelines.nodes import PIPELINE_ROOT
 from pipelines.parent import PARENT_VARIABLE

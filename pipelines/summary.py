@@ -9,10 +9,10 @@ from typing import Any
 
 from ml_metadata.metadata_store import MetadataStore
 
-from components.dataset.paths import replacing
-from components.recall_gate.verdict import REPORT, VERDICT, read_verdict
-from components.serving_folder import describe_served
-from components.text import shown
+from classlift.data.paths import replacing
+from classlift.gate.verdict import REPORT, VERDICT, read_verdict
+from classlift.serving.folder import describe_served
+from classlift.text import shown
 from pipelines.config import Config
 from pipelines.metadata import (
     approval_of,

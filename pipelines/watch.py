@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components import own_folders
-from components.bundle import Bundle
-from components.data_validator.validate import REPORT, require_no_critical, validate
-from components.dataset.snapshot import Snapshot, take_snapshot
-from components.errors import ConfigError
-from components.locks import alone
-from components.progress import without_stderr
-from components.serving_folder import served_versions, whole_folder
-from components.watch import series
-from components.watch.report import write_report
-from components.watch.score import judged, score
+from classlift import own_folders
+from classlift.data.snapshot import Snapshot, take_snapshot
+from classlift.errors import ConfigError
+from classlift.locks import alone
+from classlift.progress import without_stderr
+from classlift.quality.validate import REPORT, require_no_critical, validate
+from classlift.serving.bundle import Bundle
+from classlift.serving.folder import served_versions, whole_folder
+from classlift.watch import series
+from classlift.watch.report import write_report
+from classlift.watch.score import judged, score
 from pipelines.config import Config
 
 SERIES, PAGE, VALIDATION = "series.jsonl", "watch.html", "validation"
@@ -101,7 +101,7 @@ def _score(
     report: Callable[[str], None],
 ) -> dict[str, dict[str, object]]:
     with without_stderr():  # what TensorFlow says before its log level counts
-        from components.detectors.predict import load_signature, predict_images
+        from classlift.detectors.predict import load_signature, predict_images
 
     report("predicting all images with the model")
     serve = load_signature(bundle.saved_model)

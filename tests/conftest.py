@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.detectors.backends import ENVIRONMENTS
+from classlift.detectors.backends import ENVIRONMENTS
 from tests.servers import Postgres, start_postgres
 
 BACKEND_VARIABLE = "CLASSLIFT_TEST_BACKEND"

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from components.detectors.backends import ENVIRONMENTS
+from classlift.detectors.backends import ENVIRONMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 

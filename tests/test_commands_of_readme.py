@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from components.dataset.label_map import LabelMap
+from classlift.data.label_map import LabelMap
 from pipelines import cli
 from pipelines.config import load_config
 from pipelines.parameters import PARAMETERS
@@ -23,7 +24,7 @@ from pipelines.parameters import PARAMETERS
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-PROGRAMS = ("./classlift", "make", "docker", ".venv/ml/bin/python", ".venv/ml/bin/tensorboard")
+PROGRAMS = ("classlift", "make", "docker", ".venv/ml/bin/python", ".venv/ml/bin/tensorboard")
 EXAMPLES = {
     "scooters", "ssd", "retinanet", "mine", "fresh", "label_map", "eval", "train", "streets_coco",
 }  # fmt: skip
@@ -68,7 +69,7 @@ def run_block(block: str, folder: Path) -> Shell:
 
 
 def _named(program: str) -> str:
-    return next(name for name in PROGRAMS if program.endswith(name.removeprefix("./")))
+    return next(name for name in PROGRAMS if program.endswith(name))
 
 
 def blocks() -> list[str]:
@@ -90,7 +91,7 @@ def subcommands() -> dict[str, argparse.ArgumentParser]:
 def require_known(words: list[str]) -> None:
     """Fails when a command is not there, or takes no such argument."""
     program, *rest = words
-    if program == "./classlift":
+    if program == "classlift":
         parsed = cli._parser().parse_args(rest)
         for value in vars(parsed).values():
             if isinstance(value, Path) and not value.is_absolute() and not (ROOT / value).exists():
@@ -126,7 +127,7 @@ def test_every_command_of_the_readme_is_one(tmp_path):
         for name, value in shell.variables.items():
             if name.startswith("AIRFLOW_CONN_"):
                 assert json.loads(value)["conn_type"], name
-    used = {words[1] for words in seen if words[0] == "./classlift"}
+    used = {words[1] for words in seen if words[0] == "classlift"}
     assert used >= subcommands().keys() - {"compile", "report", "airflow"}
     assert ["make", "demo"] in seen
     assert ["docker", "compose"] in seen
@@ -137,7 +138,7 @@ def test_the_example_of_each_subcommand_is_one(name, tmp_path):
     parser = subcommands()[name]
     assert parser.description
     example = re.fullmatch(r"example: (classlift .+)", parser.epilog, re.DOTALL)[1]
-    [words] = run_block(f"./{example}", tmp_path).calls
+    [words] = run_block(example, tmp_path).calls
     assert words[1] == name
     require_known(words)
     named = [word for word in words if word.startswith("configs/")]
@@ -216,7 +217,7 @@ def test_commands_run_from_any_folder_in_any_shell(labels, tmp_path, shell):
     """Without HOME, without a locale, through a link, from another folder."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (tmp_path / "classlift").symlink_to(ROOT / "classlift")
+    (tmp_path / "classlift").symlink_to(Path(sys.executable).with_name("classlift"))
     for words, code, said in (
         (["convert", "../annotations.json", "--to", "coco", "copy"], 0, "2 boxes"),
         (["report", "--config", "wo_ist_電車.yaml"], 78, "classlift: wo_ist_"),

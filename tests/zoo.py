@@ -7,7 +7,7 @@ weights and batch norms that fit them. It is loaded, answers an image, and where
 have branches, one is trained by the default recipe. A process a config; minutes for the large ones.
 
 A test runs the configs that end in a sentence, which takes no TensorFlow
-(tests/components/detectors/od_api/test_outline.py).
+(tests/classlift/detectors/od_api/test_outline.py).
 """
 
 import argparse
@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from components.detectors import od_api
-from components.detectors.backends import load_detector
-from components.environment import restart_with
-from components.errors import ClassLiftError
+from classlift.detectors import od_api
+from classlift.detectors.backends import load_detector
+from classlift.environment import restart_with
+from classlift.errors import ClassLiftError
 
 CONFIG = "pipeline.config"
 TARGET = "toothbrush"
@@ -62,7 +62,7 @@ def attempt(path: Path, side: int | None, steps: int) -> str:
         (folder / "checkpoint").mkdir()
         for name in ("ckpt-0.index", "ckpt-0.data-00000-of-00001"):
             (folder / "checkpoint" / name).write_bytes(b"-")
-        from components.detectors.backends import require_model
+        from classlift.detectors.backends import require_model
 
         try:
             require_model("od_api", folder)
@@ -78,10 +78,10 @@ def write_entry(folder: Path, side: int | None) -> None:
     """A checkpoint of random weights, with the statistics of noise in its batch norms."""
     import tensorflow as tf
 
-    from components.detectors.od_api.faster_rcnn import FasterRcnnDetector
-    from components.detectors.od_api.outline import read_label_map
-    from components.detectors.od_api.ssd import SsdDetector
-    from components.detectors.od_api.zoo_entry import learning_phase, read_config
+    from classlift.detectors.od_api.faster_rcnn import FasterRcnnDetector
+    from classlift.detectors.od_api.outline import read_label_map
+    from classlift.detectors.od_api.ssd import SsdDetector
+    from classlift.detectors.od_api.zoo_entry import learning_phase, read_config
 
     config = read_config(folder)
     kind = {"ssd": SsdDetector, "faster_rcnn": FasterRcnnDetector}[config.model.WhichOneof("model")]
@@ -129,10 +129,10 @@ def train(detector, steps: int) -> str:
     import numpy as np
     import tensorflow as tf
 
-    from components.detectors.detector import Batch
-    from components.detectors.freeze import BRANCH_PARTS, frozen_names
-    from components.detectors.recipe import Recipe
-    from components.detectors.step import TrainingStep
+    from classlift.detectors.detector import Batch
+    from classlift.detectors.freeze import BRANCH_PARTS, frozen_names
+    from classlift.training.recipe import Recipe
+    from classlift.training.step import TrainingStep
 
     recipe = Recipe(batch_size=4)
     detector.grow_branch(TARGET, BRANCH_PARTS[recipe.freeze_policy])

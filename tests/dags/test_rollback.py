@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.bundle import Bundle
-from components.serving_folder import served_versions
+from classlift.serving.bundle import Bundle
+from classlift.serving.folder import served_versions
 from tests.dags.parsing import ROOT, parse, run_all, write_topology
 from tests.pipelines.conftest import Runs, runs
 

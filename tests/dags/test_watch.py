@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.dataset.label_map import LabelMap
-from components.dataset.snapshot import Source
+from classlift.data.label_map import LabelMap
+from classlift.data.snapshot import Source
 from pipelines.config import Watch
 from tests.dags.parsing import parse, run_all, write_topology
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -236,7 +237,15 @@ def test_two_configs_run_at_once_through_both_queues_and_a_killed_worker(stack):
         scenes.write_split(split, stack.folder / "data" / split.name, 60)
     projects = {name: write_project(stack, name) for name in NAMES}
     for project in projects.values():
-        stack.run("compile", "./classlift", "compile", "--config", str(project.config))
+        stack.run(
+            "compile",
+            sys.executable,
+            "-m",
+            "pipelines.cli",
+            "compile",
+            "--config",
+            str(project.config),
+        )
     for name in LONG_RUNNING:
         stack.start(name)
     for name in LONG_RUNNING:

@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from components.dataset.label_map import LabelMap
+from classlift.data.label_map import LabelMap
 from demo import scenes
-from tests.components.detectors.models import write_faster_rcnn
+from tests.classlift.detectors.models import write_faster_rcnn
 from tests.project import make_project
 
 pytestmark = pytest.mark.e2e

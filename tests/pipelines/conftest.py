@@ -11,9 +11,9 @@ import pytest
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.bundle import Bundle
-from components.manifest import Manifest
-from components.serving_folder import champion_name, served_provenance, served_versions
+from classlift.serving.bundle import Bundle
+from classlift.serving.folder import champion_name, served_provenance, served_versions
+from classlift.serving.manifest import Manifest
 from pipelines.config import Config, load_config
 from pipelines.metadata import connection_to, open_store, output_artifact
 from tests.project import make_project
@@ -183,7 +183,7 @@ def unloaded() -> Iterator[None]:
     That it is loaded, and what becomes of what can't be, is shown in `test_push.py`.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("components.pusher.publish.require_answers", lambda *_: None)
+        patch.setattr("classlift.serving.publish.require_answers", lambda *_: None)
         yield
 
 

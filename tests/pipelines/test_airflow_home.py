@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from components.errors import ConfigError
+from classlift.errors import ConfigError
 from pipelines.airflow import (
     BIN,
     PASSWORDS,

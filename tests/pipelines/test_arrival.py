@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from components.errors import ConfigError
+from classlift.errors import ConfigError
 from pipelines.arrival import PASSWORD_VARIABLE, USER_VARIABLE, raise_event
 
 pytestmark = pytest.mark.unit

@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from components.dataset.examples import to_example
-from components.dataset.label_map import LabelMap
-from components.dataset.tfrecord import write_record
+from classlift.data.examples import to_example
+from classlift.data.formats.tfrecord import write_record
+from classlift.data.label_map import LabelMap
 from pipelines import cli
 
 pytestmark = pytest.mark.pipeline

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components import own_folders
-from components.errors import ConfigError
+from classlift import own_folders
+from classlift.errors import ConfigError
 from pipelines import airflow
 from pipelines.claims import claim, claim_compiled, compiled_for
-from tests.components.test_own_folders import content_of
+from tests.classlift.test_own_folders import content_of
 
 pytestmark = pytest.mark.unit
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from components import own_folders
-from components.errors import UnavailableError
+from classlift import own_folders
+from classlift.errors import UnavailableError
 from pipelines.clean import clean
 from pipelines.running import running
-from tests.components.test_own_folders import content_of
+from tests.classlift.test_own_folders import content_of
 
 pytestmark = pytest.mark.unit
 MARKED = (".classlift", "kept")

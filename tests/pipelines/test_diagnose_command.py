@@ -81,8 +81,8 @@ tf.saved_model.save(stock, sys.argv[2], signatures=stock.__call__)
 
 
 def test_a_saved_model_of_the_od_api_and_one_set_of_labels(data, tmp_path):
-    from components.detectors.backends import load_detector
-    from components.detectors.export import export
+    from classlift.detectors.backends import load_detector
+    from classlift.detectors.export import export
 
     export(load_detector("od_api", MODEL), tmp_path / "ours")
     stock = tmp_path / "stock"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import ConfigError, ModelError
+from classlift.errors import ConfigError, ModelError
 from pipelines import cli
 from pipelines.config import load_config
 from pipelines.lineage import render, trace

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import ConfigError
+from classlift.errors import ConfigError
 from demo import scenes
 from pipelines.config import METADATA_VARIABLE, load_config
 from pipelines.metadata import connection_to, initialise, open_existing, output_artifact

@@ -3,8 +3,8 @@ import json
 import pyarrow as pa
 import pytest
 
-from components.dataset import schema
-from components.dataset.snapshot import Snapshot
+from classlift.data import schema
+from classlift.data.snapshot import Snapshot
 from pipelines.new_labels import new_objects
 
 pytestmark = pytest.mark.unit

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.dataset.label_map import LabelMap
+from classlift.data.label_map import LabelMap
 from tests.project import make_project
 
 pytestmark = pytest.mark.pipeline

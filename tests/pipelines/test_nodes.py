@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import ConfigError
+from classlift.errors import ConfigError
 from pipelines.nodes import LIGHT, NODES
 from pipelines.parent import PARENT_VARIABLE
 from pipelines.run_node import run_folder
@@ -30,12 +30,12 @@ MODULES = {
     "RecallGate": "recall_gate",
     "ServingCheck": "serving_check",
 }
-"""Of the light nodes: their packages in `components`."""
+"""Of the light nodes: their modules in `components`."""
 
 
 def test_light_nodes_import_neither_tensorflow_nor_beam():
     assert {node for node, (profile, *_) in NODES.items() if profile == LIGHT} == set(MODULES)
-    names = [f"components.{name}.component" for name in MODULES.values()]
+    names = [f"components.{name}" for name in MODULES.values()]
     result = subprocess.run(
         [sys.executable, "-c", WITHOUT, *names], capture_output=True, text=True, check=False
     )

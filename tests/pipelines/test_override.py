@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.bundle import Bundle
-from components.errors import ConfigError, EvaluationError, ModelError
-from components.serving_folder import champion_name, damage, served_provenance, served_versions
+from classlift.errors import ConfigError, EvaluationError, ModelError
+from classlift.serving.bundle import Bundle
+from classlift.serving.folder import champion_name, damage, served_provenance, served_versions
 from pipelines import cli
 from pipelines.config import load_config
 from pipelines.metadata import OVERRIDE

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components.detectors.freeze import POLICIES
-from components.errors import ConfigError
+from classlift.detectors.freeze import POLICIES
+from classlift.errors import ConfigError
 from pipelines.bindings import bind
 from pipelines.parameters import PARAMETERS, check
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from components import own_folders
-from components.bundle import Bundle
-from components.errors import ModelError
-from components.manifest import Manifest
-from components.own_folders import MARK
-from components.pusher.publish import LOCK
-from components.serving_folder import damage, served_versions
+from classlift import own_folders
+from classlift.errors import ModelError
+from classlift.own_folders import MARK
+from classlift.serving.bundle import Bundle
+from classlift.serving.folder import damage, served_versions
+from classlift.serving.manifest import Manifest
+from classlift.serving.publish import LOCK
 from pipelines.config import load_config
 from pipelines.lineage import trace
 from pipelines.metadata import PUSHED_MODEL, connection_to, initialise

@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from components.bundle import Bundle
-from components.errors import ConfigError, EvaluationError, ModelError
-from components.manifest import MANIFEST, Manifest
-from components.serving_folder import (
+from classlift.errors import ConfigError, EvaluationError, ModelError
+from classlift.serving.bundle import Bundle
+from classlift.serving.folder import (
     champion_name,
     damage,
     newest_version,
     served_provenance,
     served_versions,
 )
+from classlift.serving.manifest import MANIFEST, Manifest
 from pipelines import cli
 from pipelines.metadata import ROLLBACK, connection_to, open_store, properties_of
 from pipelines.override import push_anyway

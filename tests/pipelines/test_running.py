@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import EXIT_PERMANENT, EXIT_RETRY, EvaluationError, UnavailableError
+from classlift.errors import EXIT_PERMANENT, EXIT_RETRY, EvaluationError, UnavailableError
 from pipelines.config import METADATA_VARIABLE
 from pipelines.faults import explain
 from pipelines.metadata import begin_anew, connection_to, initialise, open_existing, open_store

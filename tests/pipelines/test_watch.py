@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.errors import ConfigError, DataError, ModelError
-from components.manifest import Manifest
+from classlift.errors import ConfigError, DataError, ModelError
+from classlift.serving.manifest import Manifest
 from pipelines import cli
 from pipelines.config import load_config
 from pipelines.watch import watch
-from tests.components.conftest import quiet
-from tests.components.detectors.conftest import DEMO_MODEL, detector
+from tests.classlift.conftest import DEMO_MODEL, detector, quiet
 from tests.pipelines.conftest import Runs, runs
 from tests.project import Project, make_project
 
@@ -71,7 +70,7 @@ def test_a_damaged_version_is_named(runs: Runs):
 
 @pytest.mark.pipeline
 def test_a_served_version_is_watched(tmp_path, detector):
-    from components.detectors.bundle import import_entry
+    from classlift.serving.write import import_entry
     from demo import scenes
 
     project = make_project(tmp_path, "watch_test")

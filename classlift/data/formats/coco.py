@@ -1,0 +1,196 @@
+"""COCO JSON: reading it, and writing it for other tools."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from classlift.data.label_map import LabelMap
+from classlift.data.labels import LabelledBox, LabelledImage, Shard, chunks
+from classlift.data.paths import inside
+from classlift.errors import DataError
+from classlift.reading import GIGA, read_json
+
+ANNOTATIONS = "annotations.json"
+"""What we call the file that we write."""
+
+REPEATED_SHOWN = 10
+MAX_BYTES = 4 * GIGA
+"""Of the JSON, which is in memory at once; larger sets go in as several files, or as Parquet."""
+
+Id = int | str
+
+
+def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard]:
+    """Reads a COCO JSON file whole, and hands out its images with their boxes in shards.
+
+    images_folder: what `file_name`s are relative to; None is the folder of the file.
+
+    Raises DataError, naming file and record, when the file is not COCO JSON, an id repeats, a
+    reference leads nowhere, or a path leaves the folder. What the boxes hold is not judged here.
+    """
+    coco = _load(path)
+    faults: list[str] = []
+    categories = {
+        category_id: _class_name(record, path)
+        for category_id, record in _by_id(coco, "categories", path, faults).items()
+    }
+    records = _by_id(coco, "images", path, faults)
+    annotations = _by_id(coco, "annotations", path, faults)
+    folder = images_folder or path.parent
+    images = {image_id: _image(record, path, folder) for image_id, record in records.items()}
+    names = Counter(record.get("file_name") for record in coco["images"])
+    faults += _repeated("file name", "images", names)
+    if faults:  # a broken export: say all that is wrong with it at once
+        missing = [image.uri for image in images.values() if not os.path.isfile(image.uri)]
+        if missing:
+            faults.append(
+                f"{len(missing)} of its {len(images)} image files are not there "
+                f"(the first: {missing[0]})"
+            )
+        raise DataError(f"{path}: {'; '.join(faults)}.")
+    boxes: dict[str, list[LabelledBox]] = {image.file_name: [] for image in images.values()}
+    for annotation_id, record in annotations.items():
+        where = f"{path.parent.name}/{path.name} annotation {annotation_id}"
+        image = _refer(images, record, "image_id", path, where)
+        category = _refer(categories, record, "category_id", path, where)
+        boxes[image.file_name].append(
+            LabelledBox(
+                file_name=image.file_name,
+                label=category,
+                box=_corners(record.get("bbox"), f"{path}: annotation {annotation_id}"),
+                is_crowd=_crowd(record, f"{path}: annotation {annotation_id}"),
+                source=where,
+            )
+        )
+    for part in chunks(list(images.values())):
+        yield Shard("coco", path, tuple((image, tuple(boxes[image.file_name])) for image in part))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    coco = read_json(path, "COCO JSON", MAX_BYTES)
+    if not isinstance(coco, dict):
+        raise DataError(f"{path}: not COCO JSON: the file must hold one object.")
+    return coco
+
+
+def _by_id(
+    coco: Mapping[str, Any], key: str, path: Path, faults: list[str]
+) -> dict[Id, dict[str, Any]]:
+    records = coco.get(key)
+    if not isinstance(records, list):
+        raise DataError(f"{path}: not COCO JSON: there is no list {key!r}.")
+    for number, record in enumerate(records):
+        if not isinstance(record, dict) or type(record.get("id")) not in (int, str):
+            raise DataError(f"{path}: {key}[{number}] needs a number or a string as `id`.")
+    faults += _repeated("id", key, Counter(record["id"] for record in records))
+    return {record["id"]: record for record in records}
+
+
+def _repeated(what: str, key: str, counts: Counter[Any]) -> list[str]:
+    """A fault that names values which stand more than once, or nothing."""
+    repeated = [value for value, count in counts.items() if count > 1]
+    if not repeated:
+        return []
+    shown = ", ".join(repr(value) for value in repeated[:REPEATED_SHOWN])
+    more = f" and {len(repeated) - REPEATED_SHOWN} more" if len(repeated) > REPEATED_SHOWN else ""
+    return [f"the {what} {shown}{more} stands more than once in {key}"]
+
+
+def _image(record: Mapping[str, Any], path: Path, folder: Path) -> LabelledImage:
+    where = f"{path}: image {record['id']}"
+    name, width, height = (record.get(key) for key in ("file_name", "width", "height"))
+    if not isinstance(name, str) or not name:
+        raise DataError(f"{where} has no file_name.")
+    if type(width) is not int or type(height) is not int:
+        raise DataError(f"{where} ({name}) needs width and height in whole pixels.")
+    return LabelledImage(
+        file_name=name,
+        uri=str(inside(folder, name, where)),
+        width=width,
+        height=height,
+        source=f"{path.parent.name}/{path.name} image {record['id']}",
+    )
+
+
+def _class_name(record: Mapping[str, Any], path: Path) -> str:
+    """The name of a category; one without is a finding of the validator where it is used."""
+    name = record.get("name", "")
+    if type(name) not in (str, int):
+        raise DataError(f"{path}: category {record['id']} needs a string or a number as `name`.")
+    return str(name)
+
+
+def _crowd(record: Mapping[str, Any], where: str) -> bool:
+    crowd = record.get("iscrowd")
+    if crowd not in (0, 1, None):  # "0" would be true
+        raise DataError(f"{where} has the iscrowd {crowd!r}; write 0 or 1.")
+    return bool(crowd)
+
+
+def _refer(
+    targets: Mapping[Id, Any], record: Mapping[str, Any], key: str, path: Path, where: str
+) -> Any:
+    try:
+        if type(record[key]) is bool:  # which Python takes for 0 or 1
+            raise KeyError(key)
+        return targets[record[key]]
+    except (KeyError, TypeError):
+        raise DataError(
+            f"{path}: {where} has the {key} {record.get(key)!r}, which the file does not define."
+        ) from None
+
+
+def _corners(bbox: Any, where: str) -> tuple[float, float, float, float]:
+    if (
+        not isinstance(bbox, list)
+        or len(bbox) != 4
+        or not all(type(v) in (int, float) for v in bbox)
+    ):
+        raise DataError(f"{where} needs bbox: [x, y, width, height], four numbers.")
+    try:
+        x, y, width, height = map(float, bbox)
+    except OverflowError:  # JSON knows integers of any length
+        raise DataError(f"{where} has a number in bbox that is too large.") from None
+    return x, y, x + width, y + height
+
+
+def write_coco(images: pa.Table, boxes: pa.Table, label_map: LabelMap, path: Path) -> None:
+    """Writes `schema.IMAGES` and `schema.BOXES` as COCO JSON; category ids are the label map's.
+
+    The file names are the images' `uri`s: relative, for others to read it.
+    """
+    numbers = {image_id: i for i, image_id in enumerate(images["image_id"].to_pylist(), 1)}
+    document = {
+        "images": [
+            {
+                "id": numbers[row["image_id"]],
+                "file_name": row["uri"],
+                "width": row["width"],
+                "height": row["height"],
+            }
+            for row in images.to_pylist()
+        ],
+        "categories": [{"id": label_map.id_of(name), "name": name} for name in label_map],
+        "annotations": [
+            {
+                "id": row["box_id"] + 1,
+                "image_id": numbers[row["image_id"]],
+                "category_id": label_map.id_of(row["label"]),
+                "bbox": [
+                    row["xmin"],
+                    row["ymin"],
+                    row["xmax"] - row["xmin"],
+                    row["ymax"] - row["ymin"],
+                ],
+                "area": (row["xmax"] - row["xmin"]) * (row["ymax"] - row["ymin"]),
+                "iscrowd": int(row["is_crowd"]),
+            }
+            for row in boxes.to_pylist()
+        ],
+    }
+    path.write_text(json.dumps(document), "utf-8")

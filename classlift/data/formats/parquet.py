@@ -1,0 +1,165 @@
+"""Parquet: a folder with `images.parquet` and `boxes.parquet`, and the images below it."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from classlift.data.labels import LabelledBox, LabelledImage, Shard, chunks
+from classlift.data.paths import inside
+from classlift.errors import DataError
+from classlift.reading import open_regular
+
+IMAGES, BOXES = "images.parquet", "boxes.parquet"
+_IMAGE_COLUMNS = {"image_id": pa.string(), "uri": pa.string()}
+_SIZE = {"width": pa.int32(), "height": pa.int32()}
+_BOX_COLUMNS = {
+    "image_id": pa.string(),
+    "label": pa.string(),
+    **dict.fromkeys(("xmin", "ymin", "xmax", "ymax"), pa.float32()),
+}
+_FLAGS = {"is_crowd": pa.bool_(), "difficult": pa.bool_()}
+
+MAX_ROWS, FREE_ROWS = 20_000_000, 1_000_000
+"""Of one table, which is in memory at once: at most as many as the file has bytes, or these few.
+
+A few kilobytes can hold any number of equal rows; the boxes of real images take ten bytes each.
+"""
+
+MAX_NAME_BYTES = 4096
+"""Of one text in a table: Linux's longest path."""
+
+
+def is_parquet(folder: Path) -> bool:
+    """Whether a folder holds the two tables."""
+    return (folder / IMAGES).is_file() and (folder / BOXES).is_file()
+
+
+def parquet_shards(folder: Path, images_folder: Path | None = None) -> Iterator[Shard]:
+    """The rows of both tables, whose columns are those of `classlift.data.schema`.
+
+    `width`, `height`, `is_crowd` and `difficult` may be left out, further columns are ignored.
+    images_folder: what `uri`s are relative to; None is the folder itself.
+
+    Raises DataError, naming file and row, for a table that can't be read, columns that are
+    missing or of another kind, values that are, and boxes of images that are not listed.
+    """
+    images = _read(folder / IMAGES, _IMAGE_COLUMNS, _SIZE)
+    boxes = _read(folder / BOXES, _BOX_COLUMNS, _FLAGS)
+    by_image: dict[str, list[LabelledBox]] = defaultdict(list)
+    for row in boxes:
+        by_image[row["image_id"]].append(
+            LabelledBox(
+                file_name=row["image_id"],
+                label=row["label"],
+                box=(row["xmin"], row["ymin"], row["xmax"], row["ymax"]),
+                source=row["where"],
+                is_crowd=bool(row["is_crowd"]),
+                difficult=bool(row["difficult"]),
+            )
+        )
+    listed: dict[str, str] = {}
+    for row in images:
+        name, where = row["image_id"], row["where"]
+        if name in listed:
+            raise DataError(f"{where} has the image_id {name!r}, as {listed[name]} has.")
+        listed[name] = where
+    for name, found in by_image.items():
+        if name not in listed:
+            raise DataError(f"{found[0].source} has the image_id {name!r}, which {IMAGES} lacks.")
+    for part in chunks(images):
+        yield Shard(
+            "parquet", folder, tuple(_item(row, folder, images_folder, by_image) for row in part)
+        )
+
+
+def _item(
+    row: dict[str, Any],
+    folder: Path,
+    images_folder: Path | None,
+    boxes: dict[str, list[LabelledBox]],
+) -> tuple[LabelledImage, tuple[LabelledBox, ...]]:
+    name = row["image_id"]
+    uri = inside(images_folder or folder, row["uri"], row["where"])
+    image = LabelledImage(name, str(uri), row["width"], row["height"], row["where"])
+    return image, tuple(boxes.get(name, ()))
+
+
+def _read(
+    path: Path, needed: dict[str, pa.DataType], optional: dict[str, pa.DataType]
+) -> list[dict[str, Any]]:
+    """The rows of a table, with `where`: file and row. Optional columns that lack are None."""
+    columns = _columns(path, {**needed, **optional})
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise DataError(f"{path}: the column {missing[0]!r} is missing.")
+    count = len(columns[next(iter(needed))])
+    for name, kind in {**needed, **optional}.items():
+        if name not in columns:
+            columns[name] = pa.nulls(count, kind)
+        elif kind == pa.string() and columns[name].null_count:
+            row = columns[name].is_null().index(True).as_py()
+            raise DataError(f"{path}: row {row} has no {name}.")
+    rows: list[dict[str, Any]] = pa.table(columns).to_pylist()
+    for number, row in enumerate(rows):
+        row["where"] = f"{path.parent.name}/{path.name} row {number}"
+        for name in ("xmin", "ymin", "xmax", "ymax"):
+            if name in needed and row[name] is None:
+                row[name] = float("nan")  # for the validator, which names the box
+    return rows
+
+
+def _columns(path: Path, kinds: dict[str, pa.DataType]) -> dict[str, pa.ChunkedArray]:
+    """Those of the columns that the table has, as these kinds; what was written is what is read.
+
+    Checksums of pages are compared where the file has some.
+    """
+    columns = {}
+    try:
+        with (
+            open_regular(path, "a table") as file,
+            pq.ParquetFile(file, page_checksum_verification=True) as table,
+        ):
+            facts = table.metadata
+            _require_whole(facts, os.fstat(file.fileno()).st_size, path)
+            for name, kind in kinds.items():
+                if name not in table.schema_arrow.names:
+                    continue
+                found = table.read([name], use_threads=False)[name]
+                found.validate(full=True)  # texts may be no UTF-8, and indices lead nowhere
+                if len(found) != facts.num_rows:
+                    raise pa.ArrowInvalid(f"{len(found)} rows in {name}, not {facts.num_rows}")
+                columns[name] = _cast(found, name, kind, path)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: the table can't be read ({error}).") from error
+    return columns
+
+
+def _require_whole(facts: pq.FileMetaData, size: int, path: Path) -> None:
+    """Raises DataError for more rows than we read, and for counts that contradict one another."""
+    groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
+    rows, most = sum(group.num_rows for group in groups), min(MAX_ROWS, max(FREE_ROWS, size))
+    if max(facts.num_rows, rows) > most:
+        raise DataError(
+            f"{path}: the table has {max(facts.num_rows, rows):,} rows, and at most {most:,} are "
+            f"read of a file of {size:,} bytes; cut it into several folders."
+        )
+    if rows != facts.num_rows:
+        raise DataError(
+            f"{path}: the table is damaged: it has {facts.num_rows} rows, and {rows} in its parts."
+        )
+
+
+def _cast(found: pa.ChunkedArray, name: str, kind: pa.DataType, path: Path) -> pa.ChunkedArray:
+    try:
+        found = found.cast(kind)
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: the column {name!r} must be {kind} ({error}).") from error
+    if kind == pa.string() and (pc.max(pc.binary_length(found)).as_py() or 0) > MAX_NAME_BYTES:
+        raise DataError(f"{path}: {name} has a text of more than {MAX_NAME_BYTES} bytes.")
+    return found

@@ -1,0 +1,241 @@
+"""TFRecord files of the TF Object Detection API, read without TensorFlow."""
+
+import os
+import struct
+from collections.abc import Iterable, Iterator, Sequence, Set
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import google_crc32c
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+from classlift.data.label_map import LabelMap
+from classlift.data.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
+from classlift.data.media import record_files, record_uri
+from classlift.data.paths import state
+from classlift.data.schema import ExampleKeys
+from classlift.errors import DataError
+from classlift.reading import open_regular
+
+EXAMPLES_AT_ONCE = 64
+_MASK_DELTA = 0xA282EAD8  # the masked CRC of the TFRecord format: rotate right by 15, add this
+_HEADER, _FOOTER = 12, 4  # bytes: the length with its CRC; the CRC of the data
+_MAX_LENGTH = 2**31 - 1  # of a protobuf message
+_LISTS = (ExampleKeys.XMIN, ExampleKeys.YMIN, ExampleKeys.XMAX, ExampleKeys.YMAX)
+
+
+def tfrecord_shards(path: Path) -> Iterator[Shard]:
+    """The records of a TFRecord file, or of all such files of a folder, by their byte offsets.
+
+    Raises DataError when a file can't be read or its headers are damaged.
+    """
+    for file in record_files(path):
+        names = file.with_name("label_map.pbtxt")
+        states = (file.name, state(file), state(names))
+        first = 0
+        for offsets in chunks(_offsets(file)):
+            yield Shard("tfrecord", file, (*states, first, offsets))
+            first += len(offsets)
+
+
+def read_tfrecord_shard(shard: Shard) -> Labels:
+    """Reads Examples in the OD API's layout.
+
+    Class names come from `image/object/class/text`, or by `image/object/class/label` from the
+    `label_map.pbtxt` beside the file. Boxes are stored as shares of the image and become pixels.
+
+    Raises DataError, naming file and record, for damaged records, lists of unequal length, and
+    classes without a name.
+    """
+    path, (_, _, names_state, first, offsets) = shard.path, shard.items
+    label_map = None
+    if names_state[0] >= 0:
+        label_map = LabelMap.read(path.with_name("label_map.pbtxt"))
+    images: list[LabelledImage] = []
+    boxes: list[LabelledBox] = []
+    for number, (offset, example) in enumerate(_examples(path, offsets), start=first):
+        where = f"{path.parent.name}/{path.name} record {number}"
+        name = _name(example, where) or f"record {number}"
+        width, height = (
+            _single(example, key, where) for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)
+        )
+        images.append(LabelledImage(name, record_uri(path, offset), width, height, where))
+        boxes += _boxes(example, name, width, height, label_map, where)
+    return Labels(images, boxes)
+
+
+def _boxes(
+    example: dict[str, Any],
+    name: str,
+    width: int,
+    height: int,
+    label_map: LabelMap | None,
+    where: str,
+) -> list[LabelledBox]:
+    sides = [example.get(key) or [] for key in _LISTS]
+    texts = [_text(value, where) for value in example.get(ExampleKeys.LABEL_TEXT) or []]
+    ids = example.get(ExampleKeys.LABEL) or []
+    lengths = {len(values) for values in (*sides, texts or ids, ids or texts)}
+    if len(lengths) > 1:
+        raise DataError(
+            f"{where}: the lists of one record have unequal lengths {sorted(lengths)}; each box "
+            "needs four sides and a class."
+        )
+    if not texts and ids:
+        if label_map is None:
+            raise DataError(
+                f"{where}: the boxes have class ids but no names; put a label_map.pbtxt beside it."
+            )
+        unknown = sorted(set(ids) - set(label_map.ids))
+        if unknown:
+            raise DataError(f"{where}: class id {unknown[0]} is not in label_map.pbtxt.")
+        texts = [label_map.name_of(class_id) for class_id in ids]
+    flags = {
+        key: example.get(key) or [0] * len(texts)
+        for key in (ExampleKeys.IS_CROWD, ExampleKeys.DIFFICULT)
+    }
+    for key, values in flags.items():
+        if len(values) != len(texts):
+            raise DataError(f"{where}: {key} has {len(values)} values for {len(texts)} boxes.")
+    return [
+        LabelledBox(
+            file_name=name,
+            label=text,
+            box=(xmin * width, ymin * height, xmax * width, ymax * height),
+            source=f"{where} box {number}",
+            is_crowd=bool(flags[ExampleKeys.IS_CROWD][number]),
+            difficult=bool(flags[ExampleKeys.DIFFICULT][number]),
+        )
+        for number, (text, xmin, ymin, xmax, ymax) in enumerate(zip(texts, *sides, strict=True))
+    ]
+
+
+def _name(example: dict[str, Any], where: str) -> str:
+    for key in (ExampleKeys.FILENAME, ExampleKeys.SOURCE_ID):
+        values = example.get(key)
+        if values:
+            return _text(values[0], where)
+    return ""
+
+
+def _text(value: Any, where: str) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return bytes(value).decode()
+    except (UnicodeDecodeError, TypeError):
+        raise DataError(f"{where}: {value!r} is no text in UTF-8.") from None
+
+
+def _single(example: dict[str, Any], key: str, where: str) -> int:
+    values = example.get(key)
+    if not values:
+        raise DataError(f"{where} has no {key}; is this a record of the OD API?")
+    if not isinstance(values[0], int):
+        raise DataError(f"{where}: its {key} {values[0]!r} is no whole number.")
+    return values[0]
+
+
+def _offsets(path: Path) -> list[int]:
+    """The byte offset of each record, from the headers alone."""
+    offsets: list[int] = []
+    try:
+        with open_regular(path, "a file of records") as file:
+            size = os.fstat(file.fileno()).st_size
+            while (offset := file.tell()) < size:
+                end = offset + _HEADER + _length(file, str(path)) + _FOOTER
+                if end > size:
+                    raise _damaged(str(path), offset)
+                file.seek(end)
+                offsets.append(offset)
+    except OSError as error:
+        raise DataError(f"{path}: the records can't be read ({error.strerror}).") from error
+    return offsets
+
+
+def _examples(path: Path, offsets: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(byte offset, features by name) of each Example."""
+    try:
+        with open_regular(path, "a file of records") as file:
+            for start in range(0, len(offsets), EXAMPLES_AT_ONCE):
+                part = offsets[start : start + EXAMPLES_AT_ONCE]
+                records = []
+                for offset in part:
+                    file.seek(offset)
+                    records.append(read_record(file, str(path)))
+                yield from zip(part, decode_examples(records, str(path)), strict=True)
+    except OSError as error:
+        raise DataError(f"{path}: the records can't be read ({error.strerror}).") from error
+
+
+def encoded_images(files: Iterable[str], image_ids: Set[str]) -> dict[str, bytes]:
+    """The encoded images with these ids (`image/source_id`) in record files, by id."""
+    found: dict[str, bytes] = {}
+    for file in map(Path, files):
+        if len(found) == len(image_ids):
+            break
+        for _, example in _examples(file, _offsets(file)):
+            image_id = _text(example[ExampleKeys.SOURCE_ID][0], str(file))
+            if image_id in image_ids:
+                found[image_id] = bytes(example[ExampleKeys.ENCODED][0])
+    return found
+
+
+def read_record(file: BinaryIO, path: str) -> bytes:
+    """The record at the position of an open TFRecord file.
+
+    A record is its length (uint64), the masked CRC32C of the length, the data, and their masked
+    CRC32C, little-endian. Raises DataError for a truncated or damaged record.
+    """
+    offset = file.tell()
+    length = _length(file, path)
+    data = file.read(length)
+    footer = file.read(_FOOTER)
+    if (
+        len(data) < length
+        or len(footer) < _FOOTER
+        or _masked_crc(data) != struct.unpack("<I", footer)[0]
+    ):
+        raise _damaged(path, offset)
+    return data
+
+
+def _length(file: BinaryIO, path: str) -> int:
+    """The length in the header at the position of the file, checked by its CRC."""
+    offset = file.tell()
+    header = file.read(_HEADER)
+    if len(header) < _HEADER:
+        raise _damaged(path, offset)
+    length, length_crc = struct.unpack("<QI", header)
+    if _masked_crc(header[:8]) != length_crc or length > _MAX_LENGTH:
+        raise _damaged(path, offset)
+    return int(length)
+
+
+def _damaged(path: str, offset: int) -> DataError:
+    return DataError(
+        f"{path}: the record at byte {offset} is damaged or truncated; copy the file again."
+    )
+
+
+def _masked_crc(data: bytes) -> int:
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def write_record(file: BinaryIO, data: bytes) -> None:
+    """Appends one record to an open TFRecord file."""
+    length = struct.pack("<Q", len(data))
+    file.write(length + struct.pack("<I", _masked_crc(length)))
+    file.write(data)
+    file.write(struct.pack("<I", _masked_crc(data)))
+
+
+def decode_examples(records: Sequence[bytes], path: str) -> list[dict[str, Any]]:
+    """Serialized Examples as plain lists by feature. Raises DataError for what is no Example."""
+    try:
+        batch = ExamplesToRecordBatchDecoder().DecodeBatch(list(records))
+    except RuntimeError as error:  # what the C++ decoder raises for any malformed record
+        raise DataError(f"{path}: a record is no tf.Example ({error}).") from error
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    return rows

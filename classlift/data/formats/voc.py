@@ -1,0 +1,154 @@
+"""Pascal VOC: a folder of XML annotations with their images."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from classlift.data.labels import (
+    LabelledBox,
+    LabelledImage,
+    Labels,
+    Shard,
+    chunks,
+    number_of,
+    whole_number_of,
+)
+from classlift.data.paths import inside, state
+from classlift.errors import DataError
+from classlift.reading import MEGA, read_bytes
+
+ANNOTATIONS = ("Annotations", "annotations")
+IMAGES = ("JPEGImages", "images", "Images", ".")
+
+_ONCE = {"name", "bndbox", "xmin", "ymin", "xmax", "ymax", "difficult"}
+MAX_BYTES = 100 * MEGA
+"""Of one XML file, which describes one image."""
+
+Element = Any  # lxml brings no types
+
+
+def find_annotations(folder: Path) -> Path | None:
+    """The sub-folder that holds the XML files, if this is a VOC folder."""
+    for name in ANNOTATIONS:
+        if any((folder / name).glob("*.xml")):
+            return folder / name
+    return None
+
+
+def voc_shards(folder: Path) -> Iterator[Shard]:
+    """The XML files of a VOC folder by name. Raises DataError when there are none."""
+    annotations = find_annotations(folder)
+    if annotations is None:
+        raise DataError(f"{folder}: there is no folder of XML files ({' or '.join(ANNOTATIONS)}).")
+    names = sorted(entry.name for entry in os.scandir(annotations) if entry.name.endswith(".xml"))
+    for part in chunks(names):
+        states = [state(annotations / name) for name in part]
+        yield Shard("voc", folder, (part, hashlib.sha256(repr(states).encode()).hexdigest()))
+
+
+def read_voc_shard(shard: Shard) -> Labels:
+    """Reads the XML files of a shard.
+
+    Coordinates are taken as they stand, as the OD API's own converter does, though the first
+    pixel of the original VOC is 1. Document types and entities are refused.
+
+    Raises DataError, naming file and object, for XML that can't be read, an image that is not
+    there or lies elsewhere, and boxes without four numbers.
+    """
+    folder = shard.path
+    annotations = find_annotations(folder) or folder
+    places = [folder / place for place in IMAGES if (folder / place).is_dir()]
+    images: list[LabelledImage] = []
+    boxes: list[LabelledBox] = []
+    names, _ = shard.items
+    # Entities are not expanded, nothing is fetched; libxml2 bounds depth and size by itself.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    for file_name in names:
+        path = str(inside(annotations, file_name, str(folder)))
+        root = _parse(path, parser)
+        parts = _children(root)
+        name = _text(parts.get("filename"))
+        if not name:
+            raise DataError(f"{path} names no image file.")
+        where = f"{folder.name}/{file_name}"
+        size = _children(parts.get("size", ()))
+        width, height = (_size(size, side, path) for side in ("width", "height"))
+        image = _find_image(places, name, path)
+        images.append(LabelledImage(name, image, width, height, where))
+        for number, found in enumerate(root.iter("object"), start=1):
+            boxes.append(_box(found, name, f"{where} object {number}", path))
+    return Labels(images, boxes)
+
+
+def _parse(path: str, parser: Any) -> Element:
+    try:
+        root = etree.fromstring(read_bytes(path, "an XML file of labels", MAX_BYTES), parser)
+    except etree.XMLSyntaxError as error:
+        raise DataError(f"{path}: not valid XML ({' '.join(str(error).split())}).") from error
+    if root.getroottree().docinfo.doctype:
+        raise DataError(f"{path}: the XML defines a document type or entities, which are not read.")
+    return root
+
+
+def _children(element: Any) -> dict[str, Element]:
+    """The children by tag; of several, the first."""
+    return {child.tag: child for child in reversed(element)}
+
+
+def _parts(element: Any, where: str, path: str) -> dict[str, Element]:
+    """The children of an object or of its box by tag.
+
+    Raises DataError where one repeats that an object has once, or where text stands between them:
+    two objects were cut and glued, and the second would be lost without a word.
+    """
+    seen: set[str] = set()
+    for child in element:
+        if (child.tag in _ONCE and child.tag in seen) or (child.tail or "").strip():
+            raise DataError(f"{path}: {where} has more than one {child.tag}, or text after it.")
+        seen.add(child.tag)
+    return _children(element)
+
+
+def _text(element: Element | None) -> str:
+    return "" if element is None else (element.text or "").strip()
+
+
+def _find_image(places: list[Path], name: str, path: str) -> str:
+    for place in places:
+        image = str(inside(place, name, path))
+        if os.path.isfile(image):
+            return image
+    shown = ", ".join(map(str, places))
+    raise DataError(f"{path}: its image {name!r} is in none of {shown}.")
+
+
+def _size(size: dict[str, Element], side: str, path: str) -> int | None:
+    if side not in size:
+        return None
+    try:
+        return whole_number_of(_text(size[side]))
+    except ValueError:
+        text = _text(size[side])
+        raise DataError(f"{path}: the {side} {text!r} is no whole number.") from None
+
+
+def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:
+    parts = _parts(found, where, path)
+    sides = _parts(parts.get("bndbox", ()), where, path)
+    try:
+        xmin, ymin, xmax, ymax = (
+            number_of(_text(sides.get(side))) for side in ("xmin", "ymin", "xmax", "ymax")
+        )
+    except ValueError:
+        raise DataError(f"{path}: {where} needs a bndbox with four numbers.") from None
+    return LabelledBox(
+        file_name=name,
+        label=_text(parts.get("name")),
+        box=(xmin, ymin, xmax, ymax),
+        source=where,
+        difficult=_text(parts.get("difficult")) == "1",
+    )

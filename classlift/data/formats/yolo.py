@@ -1,0 +1,156 @@
+"""YOLO: a folder with `images/`, `labels/` and the names of the classes."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from classlift.data.labels import (
+    LabelledBox,
+    LabelledImage,
+    Labels,
+    Shard,
+    chunks,
+    number_of,
+    whole_number_of,
+)
+from classlift.data.paths import inside, state
+from classlift.errors import DataError
+from classlift.reading import MEGA, open_regular, read_text, read_yaml
+
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+NAMES = ("data.yaml", "dataset.yaml", "classes.txt")
+MAX_BYTES = 10 * MEGA
+"""Of the names of the classes."""
+
+MAX_LABEL_BYTES = 100 * MEGA
+"""Of the labels of one image."""
+
+
+def is_yolo(folder: Path) -> bool:
+    """Whether a folder has the layout of a YOLO data set."""
+    return (folder / "images").is_dir() and (folder / "labels").is_dir()
+
+
+def yolo_shards(folder: Path) -> Iterator[Shard]:
+    """The images below `images/`, by path, with the label files of the same places.
+
+    Raises DataError when the classes have no names, and for labels of images that are not there.
+    """
+    names = tuple(_class_names(folder))
+    known: set[Path] = set()
+    items = []
+    for path in sorted((folder / "images").rglob("*")):
+        if path.suffix.lower() not in SUFFIXES:
+            continue
+        relative = path.relative_to(folder / "images")
+        labels = folder / "labels" / relative.with_suffix(".txt")
+        if labels.is_symlink() and not labels.exists():
+            raise DataError(f"{labels}: the link leads nowhere, so the labels are missing.")
+        if labels in known:
+            raise DataError(f"{labels}: two images have this name; give each its own label file.")
+        known.add(labels)
+        # The size of the image is part of the labels: their shares become pixels.
+        items.append((str(relative), state(labels), state(path)))
+    orphans = sorted(set((folder / "labels").rglob("*.txt")) - known - {folder / "classes.txt"})
+    if orphans:
+        raise DataError(f"{orphans[0]}: there is no image of this name below {folder / 'images'}.")
+    for part in chunks(items):
+        yield Shard("yolo", folder, (names, part))
+
+
+def read_yolo_shard(shard: Shard) -> Labels:
+    """Reads the label files of a shard.
+
+    A line is `class x y width height`, the centre and the size as shares of the image. An image
+    without a label file has no boxes.
+
+    Raises DataError, naming file and line, for lines that are no such thing and unknown classes.
+    """
+    folder, (names, items) = shard.path, shard.items
+    images: list[LabelledImage] = []
+    boxes: list[LabelledBox] = []
+    for relative, labels_state, _ in items:
+        name = f"images/{relative}"
+        image = inside(folder, name, str(folder))
+        width, height = _size(image)
+        images.append(LabelledImage(name, str(image), width, height, f"{folder.name}/{name}"))
+        if labels_state[0] >= 0:
+            labels = str(Path("labels", relative).with_suffix(".txt"))
+            boxes += _boxes(
+                inside(folder, labels, str(folder)), labels, name, width, height, names, folder
+            )
+    return Labels(images, boxes)
+
+
+def _class_names(folder: Path) -> list[str]:
+    for name in NAMES:
+        path = folder / name
+        if not os.path.lexists(path):
+            continue
+        if path.suffix == ".txt":
+            text = read_text(path, "the names of the classes", MAX_BYTES)
+            names: Any = [line.strip() for line in text.rstrip().split("\n")]
+        else:
+            document = read_yaml(path, "the names of the classes", MAX_BYTES, typed=False)
+            names = document.get("names") if isinstance(document, dict) else None
+        if isinstance(names, dict) and sorted(map(str, names)) == sorted(
+            map(str, range(len(names)))
+        ):
+            names = [value for _, value in sorted(names.items(), key=lambda item: int(item[0]))]
+        if not isinstance(names, list) or not names:
+            raise DataError(f"{path}: `names` must list the classes, numbered from 0.")
+        for number, value in enumerate(names):
+            if not isinstance(value, str):
+                raise DataError(f"{path}: class {number} needs a string or a number as its name.")
+        repeated = sorted(n for n, count in Counter(names).items() if n and count > 1)
+        if repeated:
+            raise DataError(f"{path}: the class {repeated[0]!r} is named more than once.")
+        return names
+    raise DataError(f"{folder}: the names of the classes are missing: add {' or '.join(NAMES)}.")
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height from the header; 0, 0 when there is none (the snapshot says why)."""
+    try:
+        with open_regular(path, "an image") as file, Image.open(file) as image:
+            return image.size
+    except (DataError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0, 0
+
+
+def _boxes(
+    path: Path,
+    relative: str,
+    name: str,
+    width: int,
+    height: int,
+    names: tuple[str, ...],
+    folder: Path,
+) -> list[LabelledBox]:
+    # Lines end as they do in files; `splitlines` also knows separators that only damage writes.
+    text = read_text(path, "the labels of an image", MAX_LABEL_BYTES)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip(" \t"):
+            continue
+        where = f"{folder.name}/{relative} line {number}"
+        try:
+            class_text, *numbers = re.split("[ \t]+", line.strip(" \t"))
+            class_id = whole_number_of(class_text)
+            x, y, w, h = map(number_of, numbers)
+        except ValueError:
+            raise DataError(
+                f"{path}: line {number} must be `class x y width height`, not {line[:80]!r}."
+            ) from None
+        if not 0 <= class_id < len(names) or not names[class_id]:
+            raise DataError(f"{path}: line {number} has the class {class_id}, which has no name.")
+        left, top = (x - w / 2) * width, (y - h / 2) * height
+        box = (left, top, left + w * width, top + h * height)
+        found.append(LabelledBox(name, names[class_id], box, where))
+    return found

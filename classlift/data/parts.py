@@ -1,0 +1,207 @@
+"""What is read of one shard, kept as a part so that it need not be read again."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from classlift.data.checksums import checksum, damage, seal, write_checksums
+from classlift.data.formats import FORMATS
+from classlift.data.images import TURNED, UPRIGHT, ImageFacts, Known, probe_all
+from classlift.data.labels import Labels, Shard
+from classlift.data.media import file_of
+from classlift.data.paths import State, replacing, state
+from classlift.data.schema import BOXES
+
+_STATE = [(name, pa.int64()) for name in ("size", "mtime_ns", "ctime_ns", "inode")]
+_FACTS = [
+    ("sha256", pa.string()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("format", pa.string()),
+    ("orientation", pa.int32()),
+    ("phash", pa.string()),
+    ("problem", pa.string()),
+]
+PART_IMAGES = pa.schema(
+    [
+        ("file_name", pa.string()),
+        ("uri", pa.string()),
+        ("source", pa.string()),
+        ("claimed_width", pa.int32()),  # by the labels; null where the format does not say
+        ("claimed_height", pa.int32()),
+        *_STATE,
+        *_FACTS,
+    ]
+)
+PART_BOXES = pa.schema(
+    [
+        ("file_name", pa.string()),
+        *[BOXES.field(name) for name in ("label", "xmin", "ymin", "xmax", "ymax")],
+        *[BOXES.field(name) for name in ("is_crowd", "difficult", "source")],
+    ]
+)
+KNOWN = "known.parquet"
+"""The images of all parts of the last snapshot, for shards whose labels have changed."""
+
+_KNOWN_SUMS = "known.sums"
+_KNOWN = pa.schema([("uri", pa.string()), *_STATE, *_FACTS])
+if [name for name, _ in _FACTS] != [field.name for field in fields(ImageFacts)]:
+    raise TypeError("the columns of a part are the fields of ImageFacts")
+
+
+def read_shard(shard: Shard, folder: Path) -> None:
+    """Reads labels and images of a shard, and writes its part into `folder`."""
+    labels = FORMATS[shard.format].read(shard)
+    uris = [image.uri for image in labels.images]
+    looks = probe_all(uris, _known(folder / KNOWN, uris))
+    images = [
+        (i.file_name, i.uri, i.source, i.width, i.height, *found, *astuple(facts))
+        for i, (found, facts) in zip(labels.images, looks, strict=True)
+    ]
+    _write(folder / f"{shard.key}.boxes.parquet", _boxes(labels))
+    _write(folder / f"{shard.key}.images.parquet", _table(images, PART_IMAGES))
+    # Written last: a part with its checksums is whole.
+    seal(folder, _files(shard.key), _sums(shard.key))
+
+
+def _files(key: str) -> tuple[str, str]:
+    return f"{key}.boxes.parquet", f"{key}.images.parquet"
+
+
+def _sums(key: str) -> str:
+    return f"{key}.sums"
+
+
+def _boxes(labels: Labels) -> pa.Table:
+    rows = [(b.file_name, b.label, *b.box, b.is_crowd, b.difficult, b.source) for b in labels.boxes]
+    return _table(rows, PART_BOXES)
+
+
+def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _known(path: Path, uris: list[str]) -> Known:
+    if not path.exists():
+        return {}
+    rows = pq.read_table(path, filters=[("uri", "in", uris)], use_threads=False)
+    found = zip(*(rows[name].to_pylist() for name in _KNOWN.names), strict=True)
+    end = 1 + len(_STATE)
+    return {row[0]: (row[1:end], ImageFacts(*row[end:])) for row in found}
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    with replacing(path) as draft:
+        pq.write_table(table, draft)
+
+
+def forget_damaged(folder: Path, shards: Sequence[Shard]) -> int:
+    """Removes what is no longer what was written; the number of files and parts that were."""
+    count = 0
+    for shard in shards:
+        path = folder / _sums(shard.key)
+        if path.exists() and damage(folder, _files(shard.key), path.name):
+            path.unlink()
+            count += 1
+    if (folder / KNOWN).exists() and damage(folder, [KNOWN], _KNOWN_SUMS):
+        (folder / KNOWN).unlink()
+        count += 1
+    return count
+
+
+def is_current(shard: Shard, folder: Path) -> bool:
+    """Whether a shard was read, and none of its image files has changed since."""
+    path = folder / f"{shard.key}.images.parquet"
+    if not (folder / _sums(shard.key)).exists():
+        return False
+    columns = ["uri", *[name for name, _ in _STATE]]
+    images = pq.read_table(path, columns=columns, use_threads=False)
+    now: dict[str, State] = {}
+    for uri, *then in zip(*(images[name].to_pylist() for name in columns), strict=True):
+        file = file_of(uri)
+        if file not in now:
+            now[file] = state(file)
+        if now[file] != tuple(then):
+            return False
+    return True
+
+
+def read_part(key: str, folder: Path) -> tuple[pa.Table, pa.Table]:
+    """(images, boxes) of the shard with this key, which was read."""
+    images, boxes = (
+        pq.read_table(folder / f"{key}.{kind}.parquet", use_threads=False)
+        for kind in ("images", "boxes")
+    )
+    return images, boxes
+
+
+def keep_only(folder: Path, keys: Sequence[str]) -> None:
+    """Remembers the images of these parts for the next snapshot, and forgets others."""
+    with replacing(folder / KNOWN) as draft:
+        with pq.ParquetWriter(draft, _KNOWN) as writer:
+            for key in keys:
+                path = folder / f"{key}.images.parquet"
+                writer.write_table(pq.read_table(path, columns=_KNOWN.names, use_threads=False))
+        # Before the file is there: killed in between, the one that is there is not taken.
+        write_checksums(folder / _KNOWN_SUMS, {KNOWN: [checksum(draft)]})
+    kept = {*keys, KNOWN.partition(".")[0]}
+    for path in folder.iterdir():
+        if path.suffix in (".parquet", ".sums") and path.name.partition(".")[0] not in kept:
+            path.unlink()
+
+
+def judge(images: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """Compares the files with what the labels claim.
+
+    Returns the images with `width` and `height` as claimed, or as found where nothing is, and the
+    problems: file_name, source, problem, severity.
+    """
+    width = pc.coalesce(images["claimed_width"], images["width"])
+    height = pc.coalesce(images["claimed_height"], images["height"])
+    differs = pc.or_(pc.not_equal(width, images["width"]), pc.not_equal(height, images["height"]))
+    doubtful = pc.or_(
+        pc.or_(differs, pc.not_equal(images["problem"], "")),
+        pc.not_equal(images["orientation"], UPRIGHT),
+    )
+    problems = []
+    for row in images.filter(doubtful).to_pylist():
+        problem, severity = _doubt(row)
+        if problem:
+            kept = {key: row[key] for key in ("file_name", "source")}
+            problems.append({**kept, "problem": problem, "severity": severity})
+    for name, column in (("width", width), ("height", height)):
+        images = images.set_column(images.column_names.index(name), name, column)
+    return images, problems
+
+
+def _doubt(row: dict[str, Any]) -> tuple[str, str]:
+    if row["problem"]:
+        return row["problem"], "critical"
+    found = row["width"], row["height"]
+    claims = row["claimed_width"], row["claimed_height"]
+    claimed = tuple(f if claim is None else claim for claim, f in zip(claims, found, strict=True))
+    turned = row["orientation"]
+    if claimed != found:
+        if turned != UPRIGHT and claimed == found[::-1]:
+            return (
+                f"{TURNED}: Exif orientation {turned} turns it, and "
+                f"the labels are for the turned view ({claimed[0]}x{claimed[1]}); turn its pixels",
+                "critical",
+            )
+        return (
+            f"image has the size that its labels claim: {claimed[0]}x{claimed[1]}, and it is "
+            f"{found[0]}x{found[1]}",
+            "critical",
+        )
+    return (
+        f"image is stored upright: Exif orientation {turned} is ignored, its pixels and boxes are "
+        "taken as stored",
+        "warning",
+    )

@@ -1,0 +1,61 @@
+"""Paths that come from data sets: they stay inside the data root."""
+
+import functools
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from classlift.errors import DataError
+
+State = tuple[int, int, int, int]
+
+
+def inside(root: Path, relative: str, where: str) -> Path:
+    """The file `relative` below `root`.
+
+    Raises DataError when the path is absolute, climbs out with `..`, or leaves through a link.
+    """
+    base = _resolved(root)
+    if os.sep not in relative and relative not in ("", ".", "..") and "\0" not in relative:
+        path = base / relative
+        if not os.path.islink(path):  # a plain name can't leave: no need to resolve it
+            return path
+    try:
+        path = (base / relative).resolve()
+    except (ValueError, OSError) as error:  # a NUL character; links in a circle
+        raise DataError(f"{where}: the path {relative!r} is no path ({error}).") from None
+    if Path(relative).is_absolute() or not path.is_relative_to(base):
+        raise DataError(
+            f"{where}: the path {relative!r} leaves the data folder {root}; use paths inside it."
+        )
+    return path
+
+
+@functools.lru_cache(maxsize=1024)
+def _resolved(root: Path) -> Path:
+    return root.resolve()
+
+
+def state(path: str | Path) -> State:
+    """(size, mtime and ctime in ns, inode) of a file: while they stay, so does what it holds.
+
+    The mtime can be set back by anyone, the ctime by nobody. All -1 when there is no such file.
+    """
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return -1, -1, -1, -1
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft to write instead of `path`, which it replaces at the end: whole, or not at all."""
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,476 @@
+"""The snapshot: the immutable, content-hashed table form of a labelled data set."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from classlift import own_folders
+from classlift.data import checksums, kept_splits, parts, schema
+from classlift.data.checksums import damage, seal, text_of
+from classlift.data.duplicates import Bits, hash_bits
+from classlift.data.formats import files_of, home_of, label_shards
+from classlift.data.paths import replacing, state
+from classlift.data.splits import OPEN, Candidates, place
+from classlift.errors import DataError
+from classlift.patterns import searching
+from classlift.transforms import LOCAL_OPTIONS, map_shards
+
+OLD = "old"
+"""The tag of data that the champion was trained on; they are replayed, not new."""
+
+release_unused = pa.system_memory_pool().release_unused
+"""Gives the system back what is free between the things that stay, Pillow's and numpy's too."""
+
+IMAGE_PROBLEMS = pa.schema(
+    [(name, pa.string()) for name in ("image_id", "source", "problem", "severity")]
+)
+_BOXES_FILE = "boxes.parquet"
+_FILES = ("images.parquet", _BOXES_FILE, "image_problems.parquet", "snapshot.json")
+_ROW_GROUP = 20_000  # rows; what a Parquet writer holds in memory
+_BOX_COLUMNS = [name for name in schema.BOXES.names if name != "box_id"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Labels in the config.
+
+    path: a COCO JSON file, a Pascal VOC, YOLO or Parquet folder, or TFRecords of the OD API.
+    split: `train`, `eval` or `test`; None spreads the images over all three, see
+        `classlift.data.splits`.
+    tag: `old` for what the champion was trained on, `new` otherwise.
+    format: a name of `classlift.data.formats.FORMATS`; None tells it by looking.
+    images: the folder that COCO's and Parquet's paths start from, where it is not their own.
+    group: a regular expression on the file name; images in which it finds the same text (its
+        first group, if it has one) are of one group. None: each image is its own.
+    """
+
+    path: Path
+    split: str | None = None
+    tag: str = "new"
+    format: str | None = None
+    images: Path | None = None
+    group: str | None = None
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], root: Path) -> "Source":
+        """From the config's mapping; relative paths are below `root`."""
+        return cls(
+            root / record["path"],
+            record.get("split"),
+            record.get("tag", "new"),
+            record.get("format"),
+            root / record["images"] if "images" in record else None,
+            record.get("group"),
+        )
+
+    def prefix(self) -> str:
+        """What the ids of this source's images begin with: its folder's name, or its record's."""
+        return f"{home_of(self.path).name}/"
+
+    @contextmanager
+    def grouping(self) -> Iterator[Callable[[Sequence[str]], list[str]]]:
+        """What names the groups of images by their file names: its own file name if none.
+
+        >>> with Source(Path("x"), group="^(Town[0-9]+)_").grouping() as groups:
+        ...     groups(["Town01_000060.jpg", "a.jpg"])
+        ['Town01', 'a.jpg']
+        """
+        if self.group is None:
+            yield list
+            return
+        with searching(self.group, f"{self.path}: group") as search:
+            yield lambda names: [
+                name if found is None else found
+                for name, found in zip(names, search.find(names), strict=True)
+            ]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Tables with the schemas of `classlift.data.schema`, and a hash of what they say.
+
+    problems: what is wrong with image files (`IMAGE_PROBLEMS`); the validator judges them.
+    """
+
+    images: pa.Table
+    boxes: pa.Table
+    problems: pa.Table
+    content_hash: str
+
+    def facts(self) -> dict[str, Any]:
+        """`content_hash`, and the number of `images` and `boxes`."""
+        return {
+            "content_hash": self.content_hash,
+            "images": self.images.num_rows,
+            "boxes": self.boxes.num_rows,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Writes `images.parquet`, `boxes.parquet`, `image_problems.parquet`, `snapshot.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(self.boxes, folder / _BOXES_FILE, row_group_size=_ROW_GROUP)
+        self._write_rest(folder)
+
+    def _write_rest(self, folder: Path) -> None:
+        pq.write_table(self.images, folder / "images.parquet", row_group_size=_ROW_GROUP)
+        pq.write_table(self.problems, folder / "image_problems.parquet")
+        (folder / "snapshot.json").write_text(json.dumps(self.facts(), indent=1))
+        seal(folder, _FILES)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Snapshot":
+        """Reads what `write` wrote. Raises DataError when it is missing or damaged."""
+        # Snapshots of earlier versions have no checksums.
+        damaged = damage(folder, _FILES) if (folder / checksums.FILE).exists() else None
+        if damaged is None:
+            try:
+                images, boxes, problems = (
+                    pq.read_table(folder / f"{name}.parquet")
+                    for name in ("images", "boxes", "image_problems")
+                )
+                facts = json.loads((folder / "snapshot.json").read_text())
+                return cls(images, boxes, problems, facts["content_hash"])
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+                damaged = " ".join(str(error).split())
+        raise DataError(
+            f"{folder}: the snapshot is damaged: {damaged}; remove the folder and run the pipeline "
+            "again."
+        )
+
+
+def take_snapshot(
+    sources: Iterable[Source],
+    report: Callable[[str], None] = print,
+    memory: Path | None = None,
+    beam_options: Sequence[str] = LOCAL_OPTIONS,
+    serving: Path | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """Reads all sources, looks at every image, places each in a split, and hashes the content.
+
+    memory: a folder kept between snapshots. What has not changed is not read again, and no image
+    moves from one split to another. beam_options: see `classlift.transforms`. serving: of versions
+    that carry the splits, for a memory that was lost. renamed: labels, and what the boxes are
+    called instead (`LabelMap.renamed`).
+
+    Raises DataError when labels can't be read, two images have one id, or there are none.
+    """
+    sources = list(sources)
+    held = nullcontext(str(memory)) if memory else tempfile.TemporaryDirectory()
+    with held as folder:
+        return _take(sources, Path(folder), report, beam_options, serving, renamed or {})
+
+
+def _take(
+    sources: list[Source],
+    memory: Path,
+    report: Callable[[str], None],
+    options: Sequence[str],
+    serving: Path | None,
+    renamed: Mapping[str, str],
+) -> Snapshot:
+    own_folders.make(memory, own_folders.MEMORY)  # so all in it is ours to replace
+    folder = memory / "parts"
+    folder.mkdir(exist_ok=True)
+    if serving and any(source.split is None for source in sources):
+        kept_splits.restore(serving, memory, report)
+    kept_splits.remembered(memory / kept_splits.FILE)  # before any work
+    keys, changed = _read(sources, folder, report, options)
+    question = [*zip(sources, keys, strict=True), *sorted(renamed.items())]
+    name = hashlib.sha256(repr(question).encode()).hexdigest()
+    last = memory / "last"
+    splits = memory / kept_splits.FILE
+    if not changed and (last / name).exists() and splits.exists():
+        if not damage(last, _FILES):
+            report("nothing has changed since the last snapshot")
+            return Snapshot.read(last)
+        report(f"{last}: the last snapshot is damaged, so it is made anew")
+    draft = memory / "draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    snapshot = _assemble(sources, keys, folder, splits, draft, report, renamed)
+    parts.keep_only(folder, [key for of_source in keys for key in of_source])
+    (draft / name).touch()
+    if last.exists() and not damage(last, _FILES):
+        _report_fewer(pq.read_table(last / _BOXES_FILE, columns=["image_id"]), snapshot, report)
+    shutil.rmtree(last, ignore_errors=True)
+    draft.rename(last)
+    return snapshot
+
+
+def _report_fewer(before: pa.Table, now: Snapshot, report: Callable[[str], None]) -> None:
+    """Says where images have fewer boxes than before: a file cut between two lines is whole."""
+    then, found = (table["image_id"].value_counts() for table in (before, now.boxes))
+    names, counts = then.field("values"), then.field("counts")
+    left = found.field("counts").take(pc.index_in(names, value_set=found.field("values")))
+    left = pc.fill_null(left, 0)
+    there = pc.is_in(names, value_set=now.images["image_id"].combine_chunks())
+    fewer = pc.and_(there, pc.less(left, counts))
+    if not pc.any(fewer).as_py():
+        return
+    first, count = fewer.index(True).as_py(), pc.sum(fewer).as_py()
+    report(
+        f"{count} image{' has' if count == 1 else 's have'} fewer boxes than in the last snapshot "
+        f"(the first: {names[first]}, {left[first]} instead of {counts[first]}): if nobody removed "
+        "them, label files were cut"
+    )
+
+
+def _read(
+    sources: list[Source], folder: Path, report: Callable[[str], None], options: Sequence[str]
+) -> tuple[list[list[str]], bool]:
+    """The keys of each source's parts, and whether any had to be read, which is done then.
+
+    The shards themselves, which name every file, are held no longer than that.
+    """
+    shards = [list(label_shards(s.path, s.format, s.images)) for s in sources]
+    every = [shard for found in shards for shard in found]
+    damaged = parts.forget_damaged(folder, every)
+    if damaged:
+        report(f"{folder}: {damaged} of what was kept is damaged, and is read anew")
+    missing = [shard for shard in every if not parts.is_current(shard, folder)]
+    if missing:
+        report(f"reading {len(missing)} of {len(every)} shards")
+        map_shards(parts.read_shard, missing, folder, options, report)
+        release_unused()
+    return [[shard.key for shard in found] for found in shards], bool(missing)
+
+
+def _assemble(
+    sources: list[Source],
+    keys: list[list[str]],
+    folder: Path,
+    splits: Path,
+    draft: Path,
+    report: Callable[[str], None],
+    renamed: Mapping[str, str],
+) -> Snapshot:
+    """The snapshot from the parts of all sources, written into `draft`.
+
+    One part at a time is in memory, and the images; the boxes wait on disk until all else is done.
+    """
+    images = [schema.IMAGES.empty_table()]
+    problems: list[dict[str, Any]] = []
+    with _BoxWriter(draft / _BOXES_FILE) as out, ExitStack() as stack:
+        for source, found in zip(sources, keys, strict=True):
+            image_count, before = 0, out.rows
+            groups = stack.enter_context(source.grouping())
+            for key in found:
+                part_images, part_boxes = parts.read_part(key, folder)
+                part_images, wrong = parts.judge(part_images)
+                problems += [
+                    {"image_id": source.prefix() + row.pop("file_name"), **row} for row in wrong
+                ]
+                images.append(_with_source(part_images, source, groups))
+                part_boxes = _with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS)
+                out.write(with_names(part_boxes, renamed))
+                image_count += part_images.num_rows
+            report(f"{source.path}: {image_count} images, {out.rows - before} boxes")
+    image_table = pa.concat_tables(images)
+    if not image_table.num_rows:
+        raise DataError("The data have no images: name at least one source that has some.")
+    _require_single_ids(image_table)
+    labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])
+    release_unused()
+    image_table = _place(image_table, labels, splits, report)
+    del labels
+    release_unused()  # what placing took, before the boxes come
+    boxes = pq.read_table(draft / _BOXES_FILE).unify_dictionaries()
+    problem_table = pa.Table.from_pylist(problems, IMAGE_PROBLEMS)
+    snapshot = Snapshot(image_table, boxes, problem_table, content_hash(image_table, boxes))
+    snapshot._write_rest(draft)
+    return snapshot
+
+
+class _BoxWriter:
+    """Writes boxes to a Parquet file as parts of them come, numbered in their order."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetWriter(path, schema.BOXES)
+        self._waiting: list[pa.Table] = []
+        self._written = self.rows = 0
+
+    def __enter__(self) -> "_BoxWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self._file.close()
+
+    def write(self, boxes: pa.Table) -> None:
+        """boxes: all columns of `schema.BOXES` but `box_id`."""
+        self._waiting.append(boxes)
+        self.rows += boxes.num_rows
+        if self.rows - self._written >= _ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.rows == self._written:
+            return
+        boxes = pa.concat_tables(self._waiting).unify_dictionaries()
+        box_id = pa.array(np.arange(self._written, self.rows))
+        boxes = boxes.add_column(schema.BOXES.names.index("box_id"), "box_id", box_id)
+        self._file.write_table(boxes.cast(schema.BOXES), row_group_size=len(boxes))
+        self._waiting, self._written = [], self.rows
+
+
+def _with_id(table: pa.Table, prefix: str) -> pa.Table:
+    image_id = pc.binary_join_element_wise(prefix, table["file_name"], "")
+    return table.append_column("image_id", image_id)
+
+
+def with_names(boxes: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
+    """Boxes with other labels; those that are not in `renamed` stay."""
+    if not renamed:
+        return boxes
+    labels = boxes["label"].cast(pa.string())
+    place = pc.index_in(labels, value_set=pa.array(list(renamed), pa.string()))
+    labels = pc.coalesce(pa.array(list(renamed.values()), pa.string()).take(place), labels)
+    column = boxes.schema.get_field_index("label")
+    return boxes.set_column(column, boxes.schema.field("label"), labels.cast(boxes["label"].type))
+
+
+def _with_source(
+    table: pa.Table, source: Source, grouping: Callable[[Sequence[str]], list[str]]
+) -> pa.Table:
+    """The images of a part as `schema.IMAGES`; `split` is null where the source gives none."""
+    rows, prefix = table.num_rows, source.prefix()
+    groups = [prefix + group for group in grouping(table["file_name"].to_pylist())]
+    table = _with_id(table, prefix)
+    table = table.append_column("group", pa.array(groups, pa.string()))
+    table = table.append_column("split", pa.array([source.split] * rows, pa.string()))
+    table = table.append_column("tag", pa.array([source.tag] * rows, pa.string()))
+    return table.select(schema.IMAGES.names).cast(schema.IMAGES)
+
+
+def _require_single_ids(images: pa.Table) -> None:
+    counts = images["image_id"].value_counts()
+    many = counts.filter(pc.greater(counts.field("counts"), 1)).to_pylist()
+    if not many:
+        return
+    repeated = [row["values"] for row in many]
+    rows = images.filter(pc.equal(images["image_id"], repeated[0]))
+    places = " and ".join(dict.fromkeys(rows["uri"].to_pylist()[:2]))
+    raise DataError(
+        f"The image {repeated[0]!r} is listed {many[0]['counts']} times (it is {places})"
+        + (f", and so are {len(repeated) - 1} more" if len(repeated) > 1 else "")
+        + "; list each image once, and give the folders of different sources different names."
+    )
+
+
+def _place(
+    images: pa.Table, boxes: pa.Table, path: Path, report: Callable[[str], None]
+) -> pa.Table:
+    """Fills the columns `split` and `group`, and remembers them at `path`.
+
+    A split that a source gives stands; one that was given before stays, by the image's id or by
+    its content.
+    """
+    earlier = kept_splits.remembered(path)
+    known = pc.index_in(images["image_id"], value_set=earlier["image_id"])
+    content = pc.if_else(pc.equal(images["sha256"], ""), None, images["sha256"])  # "": unreadable
+    known = pc.coalesce(known, pc.index_in(content, value_set=earlier["sha256"]))
+    splits = pc.coalesce(images["split"], earlier["split"].take(known))
+    if splits.null_count:
+        report("finding near-duplicate images, and splits that keep them together")
+        keys = pc.if_else(pc.equal(images["sha256"], ""), images["image_id"], images["sha256"])
+        settled = pc.fill_null(pc.index_in(splits, value_set=pa.array(schema.SPLITS)), OPEN)
+        placed, named = place(
+            Candidates(
+                keys=_ranks(keys),
+                groups=_ranks(images["group"]),
+                bits=_bits(images["phash"], keys),
+                counts=_counts(images, boxes),
+                splits=settled.to_numpy().astype(np.int64),
+            )
+        )
+        splits = pa.array(schema.SPLITS).take(pa.array(placed))
+        groups = images["group"].take(pa.array(named))
+    elif images["split"].null_count:  # all were placed before
+        groups = pc.coalesce(earlier["group"].take(known), images["group"])
+    else:
+        groups = images["group"]
+    for name, column in (("split", splits), ("group", groups)):
+        images = images.set_column(
+            images.column_names.index(name), kept_splits.SCHEMA.field(name), column
+        )
+    now = images.select(kept_splits.SCHEMA.names)
+    gone = pc.invert(pc.is_in(earlier["image_id"], value_set=now["image_id"]))
+    with replacing(path) as draft:
+        kept_splits.write(pa.concat_tables([earlier.filter(gone), now]), draft)
+    return images
+
+
+def _ranks(names: pa.ChunkedArray) -> Any:
+    """Numbers in the order of the names, without an object for each name."""
+    return pc.rank(names, tiebreaker="dense").to_numpy().astype(np.int64)
+
+
+def _bits(phashes: pa.ChunkedArray, keys: pa.ChunkedArray) -> Bits:
+    """The perceptual hashes; an image that can't be read has one like no other's, from its key."""
+    texts = phashes.combine_chunks()
+    unreadable = pc.equal(texts, "")
+    own = [hashlib.sha256(k.encode()).hexdigest() for k in keys.filter(unreadable).to_pylist()]
+    texts = pc.replace_with_mask(texts, unreadable, pa.array(own, pa.string()))
+    return hash_bits([str(text_of(texts), "ascii")])
+
+
+def _counts(images: pa.Table, boxes: pa.Table) -> Any:
+    """[images, classes] boxes."""
+    labels = boxes["label"].unify_dictionaries().combine_chunks()
+    counts = np.zeros((images.num_rows, max(len(labels.dictionary), 1)), np.int64)
+    rows = pc.index_in(boxes["image_id"], value_set=images["image_id"]).to_numpy()
+    np.add.at(counts, (rows, labels.indices.to_numpy()), 1)
+    return counts
+
+
+def content_hash(images: pa.Table, boxes: pa.Table) -> str:
+    """SHA-256 of what the tables say, whatever the order of rows or the place of the files."""
+    digest = hashlib.sha256()
+    for table, names in (
+        (images, ["image_id", "sha256", "split", "group", "tag"]),
+        (boxes, ["image_id", "label", "xmin", "ymin", "xmax", "ymax", "is_crowd", "difficult"]),
+    ):
+        if "label" in names:  # as text: a dictionary's numbers say nothing
+            index = table.column_names.index("label")
+            table = table.set_column(index, "label", table["label"].cast(pa.string()))
+        order = pc.sort_indices(table, [(name, "ascending") for name in names])
+        blocks = [order[start : start + _ROW_GROUP] for start in range(0, len(order), _ROW_GROUP)]
+        for name in names:
+            column = table[name].combine_chunks()
+            is_text = column.type == pa.string()
+            for block in blocks:
+                rows = column.take(block)
+                rows = pc.binary_length(rows) if is_text else rows
+                digest.update(rows.to_numpy(zero_copy_only=False).tobytes())
+            for block in blocks if is_text else ():
+                digest.update(text_of(column.take(block)))
+            release_unused()
+    return digest.hexdigest()
+
+
+def fingerprint(sources: Iterable[Source]) -> str:
+    """A cheap hash that changes when the sources may have: names, sizes and times, nothing read.
+
+    Raises DataError when a source is not there.
+    """
+    digest = hashlib.sha256()
+    for source in sources:
+        if not os.path.exists(source.path):
+            raise DataError(f"{source.path}: there is no such file; check `data.sources`.")
+        digest.update(repr((source.split, source.tag, source.format, source.group)).encode())
+        for path in files_of(source.path, source.images):
+            digest.update(repr((str(path), state(path))).encode())
+    return digest.hexdigest()

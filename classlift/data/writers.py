@@ -1,0 +1,112 @@
+"""Formats out: a data set of its own, with copies of its images, for other tools and for us."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from classlift.data.examples import to_example
+from classlift.data.formats import parquet
+from classlift.data.formats.coco import ANNOTATIONS, write_coco
+from classlift.data.label_map import LabelMap
+from classlift.data.media import read_bytes
+from classlift.data.paths import inside
+from classlift.errors import ConfigError, DataError
+
+SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
+"""What files of a format are called; the first is what is added where a name has none."""
+
+
+def require_new(path: Path) -> None:
+    """Raises ConfigError when something is there."""
+    if os.path.lexists(path):
+        raise ConfigError(f"{path}: something is there already; name a new folder.")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A draft of a folder that must not be there yet: it appears whole, or not at all.
+
+    Raises ConfigError when something is there.
+    """
+    require_new(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    draft.mkdir()
+    try:
+        yield draft
+        try:
+            draft.rename(path)
+        except OSError:
+            require_new(path)  # somebody made it meanwhile
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_coco_folder(images: pa.Table, boxes: pa.Table, label_map: LabelMap, folder: Path) -> None:
+    """`annotations.json` and the images beside it."""
+    write_coco(copy_images(images, folder), boxes, label_map, folder / ANNOTATIONS)
+
+
+def write_parquet_folder(
+    images: pa.Table, boxes: pa.Table, label_map: LabelMap, folder: Path
+) -> None:
+    """`images.parquet` and `boxes.parquet`, the images beside them, and the label map."""
+    for table, name in (
+        (copy_images(images, folder), parquet.IMAGES),
+        (boxes, parquet.BOXES),
+    ):
+        pq.write_table(table, folder / name, write_page_checksum=True)
+    label_map.write(folder / "label_map.pbtxt")
+
+
+def write_tfrecord_folder(
+    images: pa.Table, boxes: pa.Table, label_map: LabelMap, folder: Path
+) -> None:
+    """`data.record` in the OD API's layout, and its label map."""
+    from classlift.data.formats.tfrecord import write_record
+
+    by_image: dict[str, list[dict[str, Any]]] = {}
+    for row in boxes.to_pylist():
+        by_image.setdefault(row["image_id"], []).append(row)
+    with (folder / "data.record").open("wb") as out:
+        for row in images.to_pylist():
+            found = by_image.get(row["image_id"], [])
+            write_record(out, to_example(row, found, read_bytes(row["uri"]), label_map))
+    label_map.write(folder / "label_map.pbtxt")
+
+
+WRITERS: dict[str, Callable[[pa.Table, pa.Table, LabelMap, Path], None]] = {
+    "coco": write_coco_folder,
+    "parquet": write_parquet_folder,
+    "tfrecord": write_tfrecord_folder,
+}
+
+
+def copy_images(
+    images: pa.Table, folder: Path, edits: Mapping[str, Callable[[bytes], bytes]] | None = None
+) -> pa.Table:
+    """Copies each image to its id below `folder`; the table with these places as `uri`.
+
+    edits: by image_id, what is to be done to the encoded image on the way.
+    """
+    uris = []
+    for row in images.select(["image_id", "uri", "format"]).to_pylist():
+        name, suffixes = row["image_id"], SUFFIXES[row["format"]]
+        if not name.lower().endswith(suffixes):
+            name += suffixes[0]
+        path = inside(folder, name, row["uri"])
+        if path.exists():
+            raise DataError(f"{row['uri']}: two images would be copied to {name!r}; rename one.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        edit = (edits or {}).get(row["image_id"], bytes)
+        path.write_bytes(edit(read_bytes(row["uri"])))
+        uris.append(name)
+    return images.set_column(images.column_names.index("uri"), "uri", pa.array(uris, pa.string()))

@@ -1,0 +1,91 @@
+"""The detector backends by name. A new backend is a folder, and two lines here.
+
+This module imports neither TensorFlow nor protobuf: the environment must be right before that is
+done.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classlift.detectors import keras_hub, od_api
+from classlift.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from classlift.detectors.detector import Detector
+
+ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
+    "od_api": od_api.ENVIRONMENT,
+    "keras_hub": keras_hub.ENVIRONMENT,
+}
+"""What a process needs in its environment before it imports TensorFlow, by backend."""
+
+NAMES = tuple(ENVIRONMENTS)
+
+
+def backend_of(model: Path) -> str | None:
+    """The backend of a folder that holds a model to train; None for a SavedModel.
+
+    Raises ModelError for a folder that is neither.
+    """
+    for backend, file in (("od_api", "pipeline.config"), ("keras_hub", "model.keras")):
+        if (model / file).is_file():
+            return backend
+    if (model / "saved_model.pb").is_file():
+        return None
+    from classlift.detectors.od_api.outline import require_no_tensorflow_1
+
+    require_no_tensorflow_1(model)
+    raise ModelError(
+        f"{model}: there is no pipeline.config, no model.keras and no saved_model.pb; give the "
+        "folder of a model."
+    )
+
+
+def label_map_of(backend: str, folder: Path) -> Path:
+    """The label map of a model on disk, which may be COCO's for a model of the OD API's zoo.
+
+    Raises DataError when there is none.
+    """
+    from classlift.detectors.od_api import outline
+
+    return outline.label_map_file(folder) if backend == "od_api" else folder / outline.LABEL_MAP
+
+
+def require_model(backend: str, folder: Path) -> None:
+    """Looks at a model on disk without loading it: whether it is one that can be fine-tuned, and
+    whether its parts are there.
+
+    Raises ModelError, or DataError for its label map.
+    """
+    if backend == "od_api":
+        from classlift.data.label_map import LabelMap
+        from classlift.detectors.od_api import outline
+
+        found = outline.read_outline(folder)
+        path = outline.label_map_file(folder)
+        outline.require_fit(LabelMap.read(path), found.classes, folder)
+        outline.find_checkpoint(folder)
+
+
+def load_detector(
+    backend: str, folder: Path, report: Callable[[str], None] = lambda _: None
+) -> "Detector":
+    """Loads a model on disk with the backend that the config names.
+
+    report: is told what was chosen where there was a choice. Raises ModelError for a folder that is
+    not a model of this backend.
+    """
+    if backend == "od_api":
+        require_model(backend, folder)
+        from classlift.detectors.od_api.faster_rcnn import FasterRcnnDetector
+        from classlift.detectors.od_api.outline import read_outline
+        from classlift.detectors.od_api.ssd import SsdDetector
+
+        kinds = {kind.meta_architecture: kind for kind in (SsdDetector, FasterRcnnDetector)}
+        return kinds[read_outline(folder).meta_architecture].load(folder, report)
+    if backend == "keras_hub":
+        from classlift.detectors.keras_hub.detectors import load
+
+        return load(folder)
+    raise ConfigError(f"There is no detector backend {backend!r}; there are: {', '.join(NAMES)}.")

@@ -1,0 +1,214 @@
+"""What every detector backend offers to training, export and the gate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import tensorflow as tf
+
+from classlift.data.label_map import LabelMap
+from classlift.detectors.frame import Frame
+from classlift.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and their padded labels, ready for `Detector.losses`.
+
+    images: float32[batch, height, width, 3], RGB, 0 to 255, already in the detector's frame.
+    boxes: float32[batch, boxes, 4], ymin, xmin, ymax, xmax in 0..1.
+    labels: int32[batch, boxes], class ids from 1; 0 where a box is padding.
+    weights: float32[batch, boxes], the weight of each box in the loss; 0 where it is padding.
+    """
+
+    images: tf.Tensor
+    boxes: tf.Tensor
+    labels: tf.Tensor
+    weights: tf.Tensor
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What the champion says of the same images, for training that should not forget it.
+
+    outputs: as `Detector.outputs` gives them; free: the ids of the classes that may change.
+    """
+
+    outputs: tuple[tf.Tensor, ...]
+    free: frozenset[int]
+
+
+class Detector(Protocol):
+    """A detector that can be fine-tuned part by part.
+
+    A backend is a folder beside this file that implements this protocol and registers its name
+    in `classlift.detectors.backends`.
+    """
+
+    label_map: LabelMap
+    named_columns: tuple[bool, ...]
+    """Of the columns of the class head, the background's first where there is one, those that the
+    label map names. The others are never answered with, and training leaves them as they are."""
+    frame: Frame
+    """The size of the images that `losses` takes, and how others get there."""
+
+    @property
+    def prefix(self) -> str | None:
+        """The last of `backbone` and `neck` up to which all is frozen, and whose output can be
+        kept.
+        """
+
+    @property
+    def can_branch(self) -> bool:
+        """Whether a class can have a head of its own: never where classes share their scores."""
+
+    @property
+    def can_describe(self) -> bool:
+        """Whether `describe` works."""
+
+    @property
+    def smallest_object(self) -> float | None:
+        """The side, in pixels of the frame, of the smallest square object that an anchor at its
+        centre overlaps by half; None where there are no fixed anchors.
+        """
+
+    @property
+    def branch(self) -> str | None:
+        """The prefix of the names of the branch that training means; None for the common head."""
+
+    @property
+    def rivalry(self) -> tf.Variable | None:
+        """How much a detection of another class speaks against the branch's: where they overlap by
+        half, the branch's score is multiplied by (1 - the other's) ** rivalry.
+
+        What is surely a 3 is hardly an 8, which a head of one class can't know; but a rider and his
+        bicycle overlap, so it is for eval to choose. None without a branch.
+        """
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """All variables by name, `part/layer/.../variable` (`freeze.PARTS`), each once, in the
+        order in which an image passes them; the same names in every process.
+        """
+
+    def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
+        """Freezes variables, batch-norm statistics too; returns what is left to train, by name."""
+
+    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
+        """Gives a class a head of its own that scores the model's boxes, or a neck and a head with
+        boxes of their own; both started from the model's.
+
+        What the class has already, it keeps. From then on it is answered by its branch alone, and
+        every other class as before, to the bit: the branch has a budget of detections of its own.
+        Training means this branch.
+
+        auxiliary: adds a loss `auxiliary`, by layers beside the branch's last that score all
+        classes; they are not saved.
+        """
+
+    def drop_branches(self) -> None:
+        """Takes all branches away: every class is answered by the common head again."""
+
+    def branches(self) -> tuple[str, ...]:
+        """The classes with a branch."""
+
+    def set_focal(self, gamma: float | None, alpha: float | None) -> None:
+        """Replaces the parameters of the focal loss; None for the model's own.
+
+        Raises ModelError when the model's class loss has none.
+        """
+
+    def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """What the frozen prefix makes of a batch's images; where `prefix` is not None."""
+
+    def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Features of boxes, as the common head is fed with: float32[batch, boxes, depth].
+
+        images: [batch, height, width, 3] in the frame; boxes: [batch, boxes, 4], 0..1 of it.
+        """
+
+    def outputs(
+        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
+    ) -> tuple[tf.Tensor, ...]:
+        """What the common head says before post-processing, with batch norm as in inference."""
+
+    def losses(
+        self,
+        batch: Batch,
+        features: tuple[tf.Tensor, ...] | None = None,
+        remembered: Remembered | None = None,
+    ) -> Mapping[str, tf.Tensor]:
+        """The training losses by name, scalars; their sum is what training minimises.
+
+        features: of the batch's images, instead of computing them; for a frozen prefix.
+        remembered: adds a loss `distillation`.
+
+        Under several replicas each gives its share: the sum over them is the loss of the batch.
+        """
+
+    def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """Detections by the OD API's names, for images [batch, height, width, 3] in the frame, RGB,
+        0 to 255; boxes in 0..1 of the frame.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Writes the weights and what is needed to load them again."""
+
+
+class WithoutBranches:
+    """What detectors share in which no class can have a head of its own, no features are kept, and
+    nobody is held to the champion's answers.
+    """
+
+    described: str
+    """The kind of model, for sentences."""
+    can_branch = False
+    can_describe = False
+    smallest_object = None
+    branch = None
+    rivalry = None
+    prefix = None
+
+    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
+        """Raises ModelError: there are none."""
+        raise ModelError(
+            f"In {self.described}, class {label!r} can't have a head of its own; choose another "
+            "freeze policy, as all-but-heads."
+        )
+
+    def drop_branches(self) -> None:
+        """As in the protocol: there are none."""
+
+    def branches(self) -> tuple[str, ...]:
+        """As in the protocol: none."""
+        return ()
+
+    def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Raises ModelError: `prefix` is None."""
+        raise ModelError(f"Of {self.described}, no features are kept.")
+
+    def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Raises ModelError: `can_describe` is False."""
+        raise ModelError(f"{self.described}: the features of single boxes are not known.")
+
+    def outputs(
+        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
+    ) -> tuple[tf.Tensor, ...]:
+        """Raises ModelError."""
+        raise ModelError(
+            f"Distillation does not work for {self.described}; leave distillation out, "
+            "l2_to_start and interpolation are there."
+        )
+
+
+def over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The sum over the replicas that train together; the value itself when there is one."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def share_of_replica(value: tf.Tensor) -> tf.Tensor:
+    """What one replica contributes of a value that all compute alike."""
+    return value / tf.distribute.get_strategy().num_replicas_in_sync

@@ -1,0 +1,85 @@
+"""Reading back the tf.Examples that `classlift.data.examples` makes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import tensorflow as tf
+
+from classlift.data.examples import SIDES, example_files
+from classlift.data.schema import BOXES, ExampleKeys
+
+__all__ = [
+    "example_files",
+    "labelled_boxes",
+    "read_distinct",
+    "read_examples",
+    "reading_options",
+]
+
+_FLOATS, _INTS = tf.io.VarLenFeature(tf.float32), tf.io.VarLenFeature(tf.int64)
+_STRINGS = tf.io.VarLenFeature(tf.string)
+FEATURES = {
+    ExampleKeys.ENCODED: tf.io.FixedLenFeature([], tf.string),
+    ExampleKeys.SOURCE_ID: tf.io.FixedLenFeature([], tf.string),
+    ExampleKeys.WIDTH: tf.io.FixedLenFeature([], tf.int64),
+    ExampleKeys.HEIGHT: tf.io.FixedLenFeature([], tf.int64),
+    **{key: _FLOATS for key, _, _ in SIDES},
+    ExampleKeys.LABEL: _INTS,
+    ExampleKeys.LABEL_TEXT: _STRINGS,
+    ExampleKeys.DIFFICULT: _INTS,
+    ExampleKeys.IS_CROWD: _INTS,
+}
+
+
+def reading_options() -> tf.data.Options:
+    """Without the autotuner: its thread sleeps longer each time, a minute in the end, and whoever
+    is done with an iterator may have to wait until it wakes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
+def read_examples(files: Sequence[str], batch: int) -> Iterator[dict[str, tf.Tensor]]:
+    """Batches of parsed Examples; lists of unequal length are sparse tensors."""
+    dataset = tf.data.TFRecordDataset(list(files)).batch(batch)
+    parsed = dataset.map(lambda records: tf.io.parse_example(records, FEATURES))
+    return iter(parsed.with_options(reading_options()))
+
+
+def read_distinct(files: Sequence[str], batch: int, images: int) -> Iterator[dict[str, tf.Tensor]]:
+    """The same, of each image the first record alone, in batches of at most that size, until there
+    are so many images or more.
+    """
+    seen: set[bytes] = set()
+    name = {ExampleKeys.SOURCE_ID: FEATURES[ExampleKeys.SOURCE_ID]}
+    dataset = tf.data.TFRecordDataset(list(files)).batch(batch)
+    for records in dataset.with_options(reading_options()):
+        ids = tf.io.parse_example(records, name)[ExampleKeys.SOURCE_ID].numpy().tolist()
+        new = [row for row, i in enumerate(ids) if i not in seen and ids.index(i) == row]
+        seen.update(ids)
+        if new:
+            yield tf.io.parse_example(tf.gather(records, new), FEATURES)
+        if len(seen) >= images:
+            break
+
+
+def labelled_boxes(parsed: Mapping[str, tf.Tensor]) -> pa.Table:
+    """`schema.BOXES` of one batch of parsed Examples, in pixels."""
+    columns: dict[str, Any] = {name: [] for name in BOXES.names}
+    ids, extents = parsed[ExampleKeys.SOURCE_ID].numpy(), {}
+    for name, key in (("width", ExampleKeys.WIDTH), ("height", ExampleKeys.HEIGHT)):
+        extents[name] = parsed[key].numpy()
+    labels = parsed[ExampleKeys.LABEL_TEXT]
+    rows, order = labels.indices.numpy()[:, 0], labels.indices.numpy()[:, 1]
+    columns["image_id"] = [ids[row].decode() for row in rows]
+    columns["box_id"] = order
+    columns["label"] = [label.decode() for label in labels.values.numpy()]
+    for key, side, extent in SIDES:
+        columns[side] = (parsed[key].values.numpy() * extents[extent][rows]).astype("float32")
+    columns["is_crowd"] = parsed[ExampleKeys.IS_CROWD].values.numpy().astype(bool)
+    columns["difficult"] = parsed[ExampleKeys.DIFFICULT].values.numpy().astype(bool)
+    columns["source"] = columns["image_id"]
+    arrays = [pa.array(columns[field.name]).cast(field.type) for field in BOXES]
+    return pa.Table.from_arrays(arrays, schema=BOXES)

@@ -1,0 +1,117 @@
+"""Export to a SavedModel with the OD API's signature, for any batch size, with no Keras inside.
+
+The OD API's own exporter fixes the batch at one image and, given eight, answers for one.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from classlift.detectors.detector import Detector
+from classlift.detectors.freeze import is_auxiliary
+
+OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
+
+FEATURES = "object_features"
+"""The signature for the diagnosis."""
+
+Serve = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+"""A serving signature: a batch in, the detections of `OUTPUTS` out."""
+
+Describe = Callable[..., dict[str, tf.Tensor]]
+"""The signature `object_features`."""
+
+
+class Serving(tf.Module):
+    """A detector's two signatures, for any batch size.
+
+    They read the detector's variables when they are called, so one tracing serves training and
+    export alike. Only the variables are saved; the model itself stays in a closure, untracked.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        variables = detector.variables().items()
+        self.weights = [v for name, v in variables if not is_auxiliary(name)]
+        frame = detector.frame
+
+        def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return frame.fit(tf.io.decode_image(encoded, channels=3, expand_animations=False))
+
+        def find(images: tf.Tensor, taken: tf.Tensor) -> dict[str, tf.Tensor]:
+            found = {name: tf.cast(v, tf.float32) for name, v in detector.detect(images).items()}
+            found["detection_boxes"] = frame.to_image(found["detection_boxes"], taken[:, None])
+            return {name: found[name] for name in OUTPUTS}
+
+        def detect_all(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            fitted, taken = frame.fit(images)
+            return detect(fitted, tf.tile(taken[None], [tf.shape(images)[0], 1]))
+
+        def detect_encoded(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+            return detect(*tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32)))
+
+        # Both signatures call one graph: half the file, half the time to write and to load it.
+        # Without AutoGraph, which rewrites all the code it meets: the detectors need none of it.
+        detect = tf.function(find, autograph=False).get_concrete_function(
+            tf.TensorSpec([None, *frame.size, 3], tf.float32), tf.TensorSpec([None, 4], tf.float32)
+        )
+        self.default = tf.function(
+            detect_all,
+            input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "input_tensor")],
+            autograph=False,
+        ).get_concrete_function()
+        self.encoded = tf.function(
+            detect_encoded,
+            input_signature=[tf.TensorSpec([None], tf.string, "encoded")],
+            autograph=False,
+        ).get_concrete_function()
+
+        def describe(encoded: tf.Tensor, boxes: tf.Tensor) -> dict[str, tf.Tensor]:
+            images, taken = tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32))
+            images = tf.ensure_shape(images, [None, *frame.size, 3])
+            boxes = frame.to_frame(boxes, taken[:, None])
+            if frame.centred == "crop":
+                boxes = tf.clip_by_value(boxes, 0.0, 1.0)
+            ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
+            areas = (ymax - ymin) * (xmax - xmin) * frame.height * frame.width
+            return {
+                "features": tf.cast(detector.describe(images, boxes), tf.float32),
+                "sides": tf.sqrt(tf.maximum(areas, 0.0)),
+            }
+
+        self.features: Describe | None = None
+        if detector.can_describe:
+            self.features = tf.function(
+                describe,
+                input_signature=[
+                    tf.TensorSpec([None], tf.string, "encoded"),
+                    tf.TensorSpec([None, None, 4], tf.float32, "boxes"),
+                ],
+                autograph=False,
+            ).get_concrete_function()
+
+    def write(self, folder: Path) -> None:
+        """Writes the SavedModel.
+
+        Signatures: `serving_default(input_tensor: uint8[batch, height, width, 3])` and
+        `serving_encoded(encoded: string[batch])` for JPEG and PNG files, both to float32
+        `detection_boxes` [batch, n, 4] (ymin, xmin, ymax, xmax in 0..1), `detection_classes`
+        [batch, n] from 1, `detection_scores` [batch, n] and `num_detections` [batch]. Where the
+        detector can describe, also `object_features(encoded: string[batch], boxes: float32[batch,
+        n, 4])` to `features` [batch, n, depth] and `sides` [batch, n], of the boxes' areas in
+        pixels of the frame.
+        """
+        signatures = {"serving_default": self.default, "serving_encoded": self.encoded}
+        if self.features is not None:
+            signatures[FEATURES] = self.features
+        tf.saved_model.save(self, os.fspath(folder), signatures=signatures)
+
+
+def export(detector: Detector, folder: Path) -> Serve:
+    """Writes a detector's SavedModel; returns its `serving_encoded` signature."""
+    serving = Serving(detector)
+    serving.write(folder)
+    found: Serve = serving.encoded
+    return found

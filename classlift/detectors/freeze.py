@@ -1,0 +1,159 @@
+"""Freeze policies: which variables of a detector training leaves as they are.
+
+Policies read names alone, `part/layer/.../variable`, so that they mean the same for every backend.
+This module imports no TensorFlow: the form needs its words.
+"""
+
+import re
+from collections.abc import Sequence
+
+from classlift import patterns
+from classlift.errors import ConfigError, ModelError
+from classlift.patterns import require_pattern, searching
+
+PARTS = ("backbone", "neck", "head", "class-head", "branch")
+"""The parts of a detector, in the order in which an image passes through them.
+
+`class-head` is the last layer of the head, which scores the classes. A branch is a class's own copy
+of that part of the head that scores, or of neck and head; most models have none.
+"""
+
+TARGET_BRANCH, TARGET_BRANCH_NECK = "target-branch", "target-branch+neck"
+
+BRANCH_PARTS = {
+    TARGET_BRANCH: frozenset({"head", "class-head"}),
+    TARGET_BRANCH_NECK: frozenset({"neck", "head", "class-head"}),
+}
+"""What these policies give the target class for itself, and train; all else stays, to the bit."""
+
+AUXILIARY = "auxiliary"
+"""Of a branch's variables those that training alone has; they are not saved."""
+
+FROZEN_PARTS: dict[str, frozenset[str]] = {
+    "none": frozenset(),
+    "backbone": frozenset({"backbone"}),
+    "backbone+neck": frozenset({"backbone", "neck"}),
+    "all-but-heads": frozenset({"backbone", "neck"}),
+    "all-but-class-head": frozenset({"backbone", "neck", "head"}),
+}
+"""Whole parts that a policy freezes."""
+
+POLICIES = (*BRANCH_PARTS, *FROZEN_PARTS)
+"""Policies by name; beside them, `first:N` and `regex:...`."""
+
+_NAMES = "|".join(POLICIES).replace("+", r"\+")
+PATTERN = rf"^(?:{_NAMES}|first:[1-9][0-9]{{0,3}}|regex:.+)$(?!\n)"
+"""Of a policy's words, as a JSON schema takes it: here and in a browser."""
+
+_REGEX = "regex:"
+MAX_LENGTH = len(_REGEX) + patterns.MAX_LENGTH
+"""Characters of a policy."""
+
+_BLOCK = re.compile(r".*?(?:block_?\d+|expanded_conv)")
+_KERNEL = re.compile(r".*(?:kernel|weights)")
+
+
+def check_policy(policy: str) -> None:
+    """Raises ConfigError for words that are no policy."""
+    if not re.match(PATTERN, policy):
+        raise ConfigError(
+            f"There is no freeze policy {policy[:80]!r}; choose one of: {', '.join(POLICIES)}, "
+            "first:N (blocks), regex:... (names of variables)."
+        )
+    if policy.startswith(_REGEX):
+        require_pattern(policy.removeprefix(_REGEX), "freeze_policy")
+
+
+def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -> frozenset[str]:
+    """The names of the variables that a policy freezes.
+
+    names: of all variables, in the order in which an image passes them; branch: the prefix of the
+    names of the branch to train, for the policies that train one.
+
+    Raises ConfigError for an unknown policy, and ModelError where it fits this model badly: more
+    blocks than there are, a pattern that matches nothing, or nothing left to train.
+
+    >>> sorted(frozen_names("backbone", ["backbone/conv/kernel", "head/box/kernel"]))
+    ['backbone/conv/kernel']
+    """
+    check_policy(policy)
+    if policy in BRANCH_PARTS:
+        trained = tuple(f"{branch}/{part}/" for part in (*BRANCH_PARTS[policy], AUXILIARY))
+        frozen = {name for name in names if not name.startswith(trained)}
+    elif policy in FROZEN_PARTS:
+        frozen = {name for name in names if part_of(name) in FROZEN_PARTS[policy]}
+    elif policy.startswith("first:"):
+        found, count = blocks(names), int(policy.removeprefix("first:"))
+        if count > len(found):
+            raise ModelError(f"Freeze policy {policy}: the model has {len(found)} blocks.")
+        frozen = {name for block in found[:count] for name in block}
+    else:
+        with searching(policy.removeprefix(_REGEX), "freeze_policy") as search:
+            found_in = search.find(names)
+        frozen = {name for name, text in zip(names, found_in, strict=True) if text is not None}
+        if not frozen:
+            raise ModelError(
+                f"Freeze policy {policy}: no variable has such a name; the names are like "
+                f"{', '.join(names[:: max(len(names) // 4, 1)][:4])}."
+            )
+    if len(frozen) == len(names):
+        raise ModelError(f"Freeze policy {policy}: it leaves nothing to train.")
+    return frozenset(frozen)
+
+
+def part_of(name: str) -> str:
+    """The part that a variable belongs to.
+
+    >>> part_of("class-head/ClassPredictor/bias")
+    'class-head'
+    """
+    return name.partition("/")[0]
+
+
+def is_auxiliary(name: str) -> bool:
+    """Whether training alone has this variable: one of a branch's `AUXILIARY` layers.
+
+    >>> is_auxiliary("branch/8/auxiliary/ClassPredictor/bias")
+    True
+    >>> is_auxiliary("branch/auxiliary/head/ClassPredictor/bias")  # of a class of that name
+    False
+    """
+    return part_of(name) == "branch" and name.split("/")[2] == AUXILIARY
+
+
+def frozen_prefix(names: Sequence[str], frozen: frozenset[str], branch: str | None) -> str | None:
+    """The last of `backbone` and `neck` up to which all is frozen; None when the backbone trains.
+
+    A branch with a neck of its own passes through that one.
+    """
+    own = f"{branch}/neck/"
+    neck = own if any(name.startswith(own) for name in names) else "neck/"
+    stages = {"backbone": "backbone/", "neck": neck}
+    found = None
+    for stage, prefix in stages.items():
+        if not all(name in frozen for name in names if name.startswith(prefix)):
+            break
+        found = stage
+    return found
+
+
+def blocks(names: Sequence[str]) -> list[list[str]]:
+    """Names by block, in order: a convolution with its batch norm, or a whole residual block.
+
+    >>> blocks(["backbone/conv1/kernel", "backbone/bn1/gamma", "head/box/kernel"])
+    [['backbone/conv1/kernel', 'backbone/bn1/gamma'], ['head/box/kernel']]
+    """
+    found: dict[str, list[str]] = {}
+    block_of_layer: dict[str, str] = {}
+    current = ""
+    for name in names:
+        layer, _, variable = name.rpartition("/")
+        if layer not in block_of_layer:
+            block = _BLOCK.match(layer)
+            if block:
+                current = block[0]
+            elif _KERNEL.match(variable) or not current:
+                current = layer  # a layer without a kernel goes with the one before it
+            block_of_layer[layer] = current
+        found.setdefault(block_of_layer[layer], []).append(name)
+    return list(found.values())

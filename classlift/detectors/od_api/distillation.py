@@ -1,0 +1,28 @@
+"""Distillation: the answers of the champion, which training should keep."""
+
+import tensorflow as tf
+
+from classlift.detectors.detector import Remembered, over_replicas
+
+
+def distillation(boxes: tf.Tensor, scores: tf.Tensor, remembered: Remembered) -> tf.Tensor:
+    """How far the answers are from the champion's, for all classes but those left free.
+
+    Squared differences of the scores after the sigmoid, and of the box encodings where the champion
+    sees an object of such a class, weighted by its score; each anchor counts by the champion's
+    scores, so that the loss is per object, as the others are. After Shmelkov et al., "Incremental
+    Learning of Object Detectors without Catastrophic Forgetting" (2017), with the sigmoid of
+    today's detectors.
+
+    boxes: [batch, anchors, 4]; scores: [batch, anchors, classes + 1], before the sigmoid.
+    """
+    old_boxes, old_scores = remembered.outputs
+    classes = scores.shape[-1]
+    kept = tf.constant([c for c in range(1, classes) if c not in remembered.free])
+    before = tf.sigmoid(tf.gather(old_scores, kept, axis=-1))
+    after = tf.sigmoid(tf.gather(scores, kept, axis=-1))
+    object_weight = tf.reduce_max(before, axis=-1)
+    objects = tf.maximum(over_replicas(tf.reduce_sum(object_weight)), 1.0)
+    of_scores = tf.reduce_sum(tf.square(before - after))
+    of_boxes = tf.reduce_sum(object_weight * tf.reduce_mean(tf.square(old_boxes - boxes), axis=-1))
+    return (of_scores + of_boxes) / objects

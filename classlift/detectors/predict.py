@@ -1,0 +1,211 @@
+"""Predictions of an exported model on Examples, as tables. Needs TensorFlow alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import tensorflow as tf
+
+from classlift.data.label_map import LabelMap
+from classlift.data.media import read_bytes
+from classlift.data.predictions import Predictions
+from classlift.data.schema import DETECTIONS, OBJECTS, ExampleKeys
+from classlift.detectors.examples import labelled_boxes, read_distinct, read_examples
+from classlift.detectors.export import FEATURES, OUTPUTS, Describe, Serve
+from classlift.errors import ModelError
+from classlift.metrics.iou import iou_matrix
+
+BATCH = 32
+SIDES = ["xmin", "ymin", "xmax", "ymax"]
+
+UNLABELLED = 3
+"""Of each image, so many detections of nothing are described: what the class must be told from."""
+
+APART = 0.3
+"""IoU below which two boxes are not of one object."""
+
+
+def load_signature(saved_model: Path) -> Serve:
+    """Loads a SavedModel that answers a batch of JPEG and PNG files: its `serving_encoded`
+    signature, or, for what the OD API exported, its default one, image by image.
+
+    Raises ModelError when it has neither.
+    """
+    return load_signatures(saved_model)[0]
+
+
+def load_signatures(saved_model: Path) -> tuple[Serve, Describe | None]:
+    """The same, and its `object_features`, or None when it has none."""
+    model = tf.saved_model.load(str(saved_model))
+    for signature in model.signatures.values():
+        signature._classlift_model = model  # it does not keep its model's variables alive
+    default = model.signatures.get("serving_default")
+    if "serving_encoded" in model.signatures:
+        return model.signatures["serving_encoded"], model.signatures.get(FEATURES)
+    if default is None or not set(OUTPUTS) <= set(default.structured_outputs):
+        raise ModelError(
+            f"{saved_model}: no signature answers with {', '.join(OUTPUTS)}; export the model with "
+            "the OD API's exporter_main_v2."
+        )
+    return _one_by_one(default), None
+
+
+def _one_by_one(signature: Any) -> Serve:
+    """A signature that takes an image as uint8[1, height, width, 3], for a batch of files."""
+    (name,) = signature.structured_input_signature[1]
+
+    def serve(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = (tf.io.decode_image(e, channels=3, expand_animations=False) for e in encoded)
+        answers = [signature(**{name: image[None]}) for image in images]
+        return {key: tf.concat([answer[key] for answer in answers], axis=0) for key in OUTPUTS}
+
+    return serve
+
+
+def predict(
+    serve: Serve,
+    files: Sequence[str],
+    label_map: LabelMap,
+    report: Callable[[str], None] = print,
+    images: int | None = None,
+) -> Predictions:
+    """Runs a `serving_encoded` signature over the record files of one split.
+
+    images: of about so many alone, each once.
+
+    Raises ModelError when the model answers with a class id that the label map does not have.
+    """
+    some = images is not None
+    batches = read_distinct(files, BATCH, images) if some else read_examples(files, BATCH)
+    predictions = Predictions.join(_answer(serve, parsed, label_map) for parsed in batches)
+    report(f"{len(predictions.image_ids)} images predicted")
+    return predictions
+
+
+def describe_objects(
+    describe: Describe, files: Sequence[str], found: Predictions, images: int
+) -> pa.Table:
+    """`schema.OBJECTS` of about the first so many images of record files.
+
+    found: the predictions for them. Described are the labelled objects, but crowds, and of each
+    image the `UNLABELLED` detections of highest score that have no object at their place.
+    """
+    objects = [OBJECTS.empty_table()]
+    labelled, detected = found.boxes.to_pandas(), found.detections.to_pandas()
+    labelled = labelled[~labelled["is_crowd"]].astype({"label": str})
+    boxes_of, detections_of = (dict(iter(t.groupby("image_id"))) for t in (labelled, detected))
+    for parsed in read_distinct(files, BATCH, images):
+        ids = [image_id.decode() for image_id in parsed[ExampleKeys.SOURCE_ID].numpy()]
+        things = []
+        for image_id in ids:
+            boxes = boxes_of.get(image_id, labelled.iloc[:0])[["box_id", "label", *SIDES]]
+            detections = detections_of.get(image_id, detected.iloc[:0])
+            things.append(pd.concat([boxes, unlabelled(boxes, detections)]))
+        objects += _describe(describe, parsed, ids, things)
+    return pa.concat_tables(objects)
+
+
+def _describe(
+    describe: Describe,
+    parsed: dict[str, tf.Tensor],
+    ids: list[str],
+    things: list[pd.DataFrame],
+) -> Iterator[pa.Table]:
+    """`schema.OBJECTS` of a batch, a table an image."""
+    widths, heights = (parsed[key].numpy() for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT))
+    boxes = np.zeros((len(things), max(map(len, things)), 4), np.float32)
+    for number, thing in enumerate(things):
+        extent = np.array([heights[number], widths[number]] * 2)
+        boxes[number, : len(thing)] = thing[["ymin", "xmin", "ymax", "xmax"]] / extent
+    answer = describe(encoded=parsed[ExampleKeys.ENCODED], boxes=tf.constant(boxes))
+    features, sides = answer["features"].numpy(), answer["sides"].numpy()
+    for number, (image_id, thing) in enumerate(zip(ids, things, strict=True)):
+        columns = {
+            "image_id": [image_id] * len(thing),
+            "box_id": thing["box_id"].tolist(),
+            "label": thing["label"].tolist(),
+            "side": sides[number, : len(thing)],
+            "features": list(features[number, : len(thing)]),
+        }
+        yield pa.table(columns, OBJECTS)
+
+
+def unlabelled(boxes: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:
+    """The detections of one image that have no object at their place, the surest first, as rows
+    without a label; of those at one place, the surest.
+    """
+    corners = detections[SIDES].to_numpy(np.float64)
+    taken = boxes[SIDES].to_numpy(np.float64)
+    kept: list[int] = []
+    for row in np.argsort(-detections["score"].to_numpy(), kind="stable"):
+        others = np.concatenate([taken, corners[kept]])
+        if len(kept) < UNLABELLED and not (iou_matrix(corners[[row]], others) >= APART).any():
+            kept.append(row)
+    nothing = {"box_id": -1, "label": ""}
+    return detections.iloc[kept][SIDES].assign(**nothing)[["box_id", "label", *SIDES]]
+
+
+def _answer(serve: Serve, parsed: dict[str, tf.Tensor], label_map: LabelMap) -> Predictions:
+    """What a model says of one batch."""
+    ids = [image_id.decode() for image_id in parsed[ExampleKeys.SOURCE_ID].numpy()]
+    found = {k: v.numpy() for k, v in serve(parsed[ExampleKeys.ENCODED]).items()}
+    extents = [parsed[key].numpy() for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)]
+    detections = _detections(found, ids, *extents, label_map)
+    return Predictions(tuple(ids), labelled_boxes(parsed), detections)
+
+
+def predict_images(
+    serve: Serve,
+    images: pa.Table,
+    label_map: LabelMap,
+    report: Callable[[str], None] = print,
+) -> pa.Table:
+    """`schema.DETECTIONS` of a `serving_encoded` signature for the images of a snapshot.
+
+    Raises ModelError when the model answers with a class id that the label map does not have.
+    """
+    detections = [DETECTIONS.empty_table()]
+    for start in range(0, images.num_rows, BATCH):
+        rows = images.slice(start, BATCH)
+        encoded = tf.constant([read_bytes(uri) for uri in rows["uri"].to_pylist()])
+        found = {k: v.numpy() for k, v in serve(encoded).items()}
+        extents = [rows[side].to_numpy() for side in ("width", "height")]
+        detections.append(_detections(found, rows["image_id"].to_pylist(), *extents, label_map))
+        if start % (BATCH * 32) == 0:
+            report(f"{start} of {images.num_rows} images predicted")
+    return pa.concat_tables(detections)
+
+
+def _detections(
+    found: dict[str, np.ndarray],
+    image_ids: Sequence[str],
+    widths: np.ndarray,
+    heights: np.ndarray,
+    label_map: LabelMap,
+) -> pa.Table:
+    slots = np.arange(found["detection_scores"].shape[1])
+    rows, columns = np.nonzero(slots < found["num_detections"][:, None])
+    classes = found["detection_classes"][rows, columns].astype(int)
+    if len(classes) and not 1 <= classes.min() <= classes.max() <= label_map.last_id:
+        raise ModelError(
+            f"The model answers with class ids from {classes.min()} to {classes.max()}, the "
+            f"label map has {label_map.ids[0]} to {label_map.last_id}: they do not belong together."
+        )
+    # An export of the OD API also answers with ids that the label map leaves out: no class.
+    is_named = np.isin(classes, label_map.ids)
+    rows, columns, classes = rows[is_named], columns[is_named], classes[is_named]
+    ymin, xmin, ymax, xmax = found["detection_boxes"][rows, columns].T
+    return pa.table(
+        {
+            "image_id": [image_ids[row] for row in rows],
+            "label": [label_map.name_of(class_id) for class_id in classes],
+            "score": found["detection_scores"][rows, columns],
+            "xmin": xmin * widths[rows],
+            "ymin": ymin * heights[rows],
+            "xmax": xmax * widths[rows],
+            "ymax": ymax * heights[rows],
+        }
+    ).cast(DETECTIONS)

@@ -1,0 +1,127 @@
+"""Why is the class weak? What moving its threshold gives, and the causes of the rest."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from classlift.data.predictions import Predictions
+from classlift.diagnosis.causes import LABELS, Cause, Study, find_causes
+from classlift.diagnosis.probe import Things, learning_curve, separability
+from classlift.metrics.curves import operating_points, recall_at
+from classlift.metrics.matching import Matches
+from classlift.quality.suspicions import Suspicion, suspicions
+from classlift.serving.detect import OBJECTS
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is said of the champion on eval.
+
+    deployed: the target's recall at the threshold in production; recalibrated: at the lowest
+    threshold with the precision asked for; others: mean recall of the other classes; causes: the
+    likeliest first.
+    """
+
+    target: str
+    precision: float
+    deployed: float
+    recalibrated: float
+    others: float
+    ap50: float
+    causes: list[Cause]
+
+    def sentences(self) -> list[str]:
+        """In words, first things first."""
+        return [
+            f"On eval the champion finds {self.deployed:.0%} of class {self.target} at its "
+            f"threshold in production, and {self.recalibrated:.0%} at the lowest threshold with "
+            f"precision {self.precision:.2f}: so much recalibration alone would give, and "
+            "recalibrate pushes just that.",
+            f"The other classes are at {self.others:.0%} on average; AP50 of class {self.target} "
+            f"is {self.ap50:.2f}.",
+            *(
+                f"{number}. {cause.name} (recall at stake {cause.score:.2f}): {cause.sentence}"
+                for number, cause in enumerate(self.causes, start=1)
+            ),
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """For `diagnosis.json`."""
+        return {**asdict(self), "sentences": self.sentences()}
+
+
+def diagnose(
+    matches: Matches,
+    target: str,
+    precision: float,
+    deployed_points: Mapping[str, float],
+    trained_on: Mapping[str, int],
+    objects: Mapping[str, pa.Table] | None = None,
+    smallest: float | None = None,
+) -> Diagnosis:
+    """Looks for the causes.
+
+    matches: of the champion on eval; trained_on: boxes by class in what it was trained on; objects:
+    `schema.OBJECTS` of `train` and `eval`, where the model can describe them; smallest:
+    `Detector.smallest_object`.
+    """
+    study = Study(target, precision, matches, trained_on, smallest=smallest)
+    if objects is not None:
+        study = _with_probe(study, objects)
+    recalls = recall_at(matches, operating_points(matches, precision))
+    others = [r for label, r in recalls.items() if label != target and r == r]
+    return Diagnosis(
+        target=target,
+        precision=precision,
+        deployed=recall_at(matches, deployed_points)[target],
+        recalibrated=recalls[target],
+        others=sum(others) / max(len(others), 1),
+        ap50=matches.ap50[target],
+        causes=find_causes(study),
+    )
+
+
+def _with_probe(study: Study, objects: Mapping[str, pa.Table]) -> Study:
+    train, test = (Things.read(objects[split]) for split in ("train", "eval"))
+    rivals = [label for label in study.matches.labels if label != study.target]
+    apart = {rival: separability(train, test, study.target, rival) for rival in rivals}
+    seen = objects["eval"].select(["image_id", "box_id", "side"]).to_pandas()
+    return Study(
+        study.target,
+        study.precision,
+        study.matches,
+        study.trained_on,
+        curve=learning_curve(train, test, study.target, study.precision),
+        apart={rival: share for rival, share in apart.items() if share is not None},
+        sides=seen[seen["box_id"] >= 0].set_index(["image_id", "box_id"])["side"],
+        smallest=study.smallest,
+    )
+
+
+def labels_to_look_at(diagnosis: Diagnosis, predictions: Predictions) -> list[Suspicion]:
+    """What the champion contradicts with confidence, of any class, and of the target all that
+    `label quality` may count; the most confident first.
+    """
+    found = suspicions(predictions.boxes, predictions.detections)
+    quality = next(cause for cause in diagnosis.causes if cause.name == LABELS)
+    more = suspicions(predictions.boxes, predictions.detections, quality.figures["from_score"])
+    return found + [s for s in more if s.detected == diagnosis.target and s not in found]
+
+
+def trained_on(provenance: Mapping[str, Any]) -> dict[str, int]:
+    """Boxes by class in the data that ClassLift trained a model on; empty for any other model."""
+    while provenance.get("recipe", {}).get("recalibrate"):  # nothing was trained then
+        provenance = provenance["champion"]
+    return dict(provenance.get("trained_on", {}))
+
+
+def read_objects(folder: Path) -> dict[str, pa.Table] | None:
+    """What `BulkDetect` described; None when the model could not."""
+    paths = {split: folder / split / OBJECTS for split in ("train", "eval")}
+    if not all(path.exists() for path in paths.values()):
+        return None
+    return {split: pq.read_table(path) for split, path in paths.items()}

@@ -1,0 +1,141 @@
+"""From the likeliest cause to the recipe: the table of rules, each with its reason.
+
+What training can't mend is not trained against: then the rule says what to do instead.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
+from classlift.diagnosis.causes import ARCHITECTURE, FEW, IMBALANCE, LABELS, OVERLAP, Cause
+from classlift.training.recipe import Recipe
+
+WITHOUT_BRANCH = "all-but-heads"
+"""Where there can be no branch: what least disturbs the other classes, and still learns."""
+
+MAX_CLASS_WEIGHT = 3.0
+"""Beyond this, the prototype's target overshot: its precision fell to 0.5."""
+
+HOPELESS = 0.10
+"""Recall at stake, from which a cause that training can't mend stops the run."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What follows from a cause. branch: the freeze policy, where a class can have a branch.
+
+    advice: what the recipe can't do, and the team can; hopeless: whether training can't help.
+    """
+
+    branch: str
+    reason: str
+    advice: str
+    hopeless: bool = False
+
+
+RULES: Mapping[str, Rule] = {
+    FEW: Rule(
+        TARGET_BRANCH,
+        "Few examples: little is trained, on frozen features, so that little can be overfitted.",
+        "Label more of the class, or set copy_paste to 0.5: its objects are pasted into more "
+        "images.",
+    ),
+    IMBALANCE: Rule(
+        TARGET_BRANCH,
+        "Imbalance: a head that answers for this class alone has no other classes to be drowned "
+        "by.",
+        "Rebalancing is on; a target_boost of 2 shows the class more often still.",
+    ),
+    LABELS: Rule(
+        TARGET_BRANCH,
+        "Label quality: training would learn what is wrong in the labels.",
+        "Look at the labels on the relabel page, mend them, and run again.",
+        hopeless=True,
+    ),
+    OVERLAP: Rule(
+        TARGET_BRANCH_NECK,
+        "Feature overlap: the frozen features do not tell the class from its rival, so it gets a "
+        "neck of its own, which learns others.",
+        "If the two can't be told apart by eye, join them; or freeze_policy: none, which may learn "
+        "more and may cost the other classes.",
+    ),
+    ARCHITECTURE: Rule(
+        TARGET_BRANCH,
+        "Architecture: no training finds what the detector can't see.",
+        "Use a model with larger images or smaller anchors, or cut images into tiles.",
+        hopeless=True,
+    ),
+}
+"""By the cause that is ranked first."""
+
+
+UNKNOWN = Rule(
+    TARGET_BRANCH,
+    "No cause stands out: the class is hardly weaker than the others, or for another reason.",
+    "Look at the pictures of what is missed.",
+)
+
+SOMETHING = 0.02
+"""Recall at stake, below which a cause explains nothing."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The recipe and the reason for each of its parts; stop: why not to train, or None."""
+
+    recipe: Recipe
+    reasons: list[str]
+    advice: str
+    stop: str | None
+
+
+def choose_recipe(
+    causes: Sequence[Cause],
+    target: str,
+    boxes: Mapping[str, int],
+    freeze_policy: str | None = None,
+    can_branch: bool = True,
+) -> Choice:
+    """What follows from the causes.
+
+    causes: the likeliest first; boxes: of the rebalanced train split by class; freeze_policy: what
+    the user asks for; can_branch: whether a class of the model can have a head of its own.
+    """
+    first = causes[0]
+    rule = RULES[first.name] if first.score >= SOMETHING else UNKNOWN
+    stop = None
+    if rule.hopeless and first.score >= HOPELESS:
+        stop = (
+            f"Training is not likely to help class {target}. {first.sentence} {rule.advice} "
+            "To train all the same, set train_anyway."
+        )
+    policy = freeze_policy or (rule.branch if can_branch else WITHOUT_BRANCH)
+    if freeze_policy:
+        reasons = [f"Freeze policy {policy}, as the user says."]
+    elif can_branch:
+        reasons = [rule.reason]
+    else:
+        reasons = [f"Freeze policy {policy}: in this model, no class can have a head of its own."]
+    weights: dict[str, float] = {}
+    if policy in BRANCH_PARTS:
+        own = "a neck and a head" if "neck" in BRANCH_PARTS[policy] else "a head"
+        reasons.append(
+            f"Class {target} gets {own} of its own, started from the champion's: it can learn "
+            "freely, for no other class can change by a bit."
+        )
+        reasons.append("No class weight: in a head of its own, no other class drowns it.")
+    else:
+        share = boxes.get(target, 0) / max(sum(boxes.values()), 1)
+        weight = min(MAX_CLASS_WEIGHT, max(1.0, 1 / max(share * len(boxes), 1e-6)))
+        if weight > 1:
+            weights = {target: round(weight, 3)}
+            reasons.append(
+                f"Weight class {target} by {weight:.1f}: after rebalancing it still has less than "
+                "an even share of the boxes."
+            )
+        else:
+            reasons.append(
+                f"No class weight: rebalancing already gives class {target} an even share, and a "
+                "weight on top would overshoot."
+            )
+    return Choice(Recipe(policy, weights), reasons, rule.advice, stop)

@@ -1,0 +1,161 @@
+"""The diagnosis without a pipeline: any model, any labels, no training."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow.compute as pc
+
+from classlift.data.label_map import LabelMap, quoted
+from classlift.data.media import read_bytes
+from classlift.data.predictions import Predictions
+from classlift.data.snapshot import Snapshot, with_names
+from classlift.detectors.backends import backend_of, label_map_of, load_detector
+from classlift.diagnosis.diagnose import diagnose, labels_to_look_at, read_objects
+from classlift.diagnosis.recipes import choose_recipe
+from classlift.diagnosis.report import write_page
+from classlift.errors import DataError, ModelError
+from classlift.examples.rebalance import Rebalancing
+from classlift.examples.write import write_examples
+from classlift.metrics.matching import match
+from classlift.quality.suspicions import SHOWN, pictures
+from classlift.serving.bundle import ENTRY, LABEL_MAP, THRESHOLDS_UNKNOWN, Bundle
+from classlift.serving.detect import detect
+from classlift.serving.write import import_entry
+
+FACTS, PAGE = "diagnosis.json", "diagnosis.html"
+
+
+def diagnose_model(
+    model: Path,
+    snapshot: Snapshot,
+    target: str,
+    precision: float,
+    folder: Path,
+    label_map: Path | None = None,
+    report: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Writes `diagnosis.json` and `diagnosis.html`; returns what the former holds.
+
+    model: a folder that a backend trains, a version that ClassLift served, or a SavedModel that
+    the OD API exported, with its label map. snapshot: the model is judged on its `eval` images,
+    and what it was trained on is taken to be like those of `train`.
+
+    Raises ModelError for a model that can't be read, and DataError for a class that it does not
+    have or that `eval` does not show.
+    """
+    backend = backend_of(model)
+    labels = LabelMap.read(_label_map_of(model, backend, label_map))
+    target = labels.renamed.get(target, target)
+    snapshot = replace(snapshot, boxes=with_names(snapshot.boxes, labels.renamed))
+    if target not in labels:
+        raise DataError(
+            f"{model}: no class is called {quoted(target)}; it has: {labels.instead_of(target)}."
+        )
+    if target not in _boxes(snapshot, "eval"):
+        raise DataError(
+            f"The images to judge by show no object of class {target}: label some, or give more "
+            "images."
+        )
+    with TemporaryDirectory(prefix="classlift-") as work:
+        bundle = _bundle(model, backend, label_map, Path(work) / "model", report)
+        if not bundle.brings_operating_points():
+            report(THRESHOLDS_UNKNOWN)
+        examples, found = Path(work) / "examples", Path(work) / "found"
+        write_examples(snapshot, labels, Rebalancing(method="none"), examples, report)
+        detect(bundle.saved_model, examples, ("eval",), found, report=report, study=True)
+        predictions = Predictions.read(found / "eval")
+        matches = match(
+            predictions.boxes, predictions.detections, predictions.image_ids, labels.names
+        )
+        report("looking for the cause")
+        trained_on = _boxes(snapshot, "train")
+        diagnosis = diagnose(
+            matches,
+            target,
+            precision,
+            bundle.operating_points(),
+            trained_on,
+            read_objects(found),
+            bundle.smallest_object(),
+        )
+        choice = choose_recipe(diagnosis.causes, target, trained_on, can_branch=bundle.can_branch())
+    facts = {
+        **diagnosis.facts(),
+        "reasons": choice.reasons,
+        "advice": choice.advice,
+        "stop": choice.stop,
+        "recipe": choice.recipe.to_dict(),
+    }
+    doubts = [
+        doubt
+        for doubt in labels_to_look_at(diagnosis, predictions)
+        if target in (doubt.label, doubt.detected)
+    ]
+    uris = dict(zip(*(snapshot.images[c].to_pylist() for c in ("image_id", "uri")), strict=True))
+    faces = pictures(doubts[:SHOWN], lambda image_id: read_bytes(uris[image_id]))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_page(folder / PAGE, facts, doubts, faces)
+    (folder / FACTS).write_text(json.dumps(facts, indent=1))
+    return facts
+
+
+def _boxes(snapshot: Snapshot, split: str) -> dict[str, int]:
+    """Boxes by class of one split."""
+    images = snapshot.images.filter(pc.equal(snapshot.images["split"], split))["image_id"]
+    of_split = snapshot.boxes.filter(pc.is_in(snapshot.boxes["image_id"], images.combine_chunks()))
+    return dict(sorted(Counter(of_split["label"].to_pylist()).items()))
+
+
+def judged_on_the_rest(snapshot: Snapshot) -> Snapshot:
+    """The same labels with what the splits keep for a last test given to `eval`."""
+    splits = snapshot.images["split"]
+    moved = pc.if_else(pc.equal(splits, "test"), "eval", splits)
+    place = snapshot.images.schema.get_field_index("split")
+    return replace(snapshot, images=snapshot.images.set_column(place, "split", moved))
+
+
+def _label_map_of(model: Path, backend: str | None, label_map: Path | None) -> Path:
+    if label_map is not None:
+        return label_map
+    if backend is not None:
+        return label_map_of(backend, model)
+    own = model / ENTRY / LABEL_MAP
+    if not own.is_file():
+        raise ModelError(f"{model}: {own.name} is missing; give its label map.")
+    return own
+
+
+def _with_label_map(model: Path, label_map: Path, folder: Path) -> Path:
+    """A folder with links to a model's files, and another label map."""
+    folder.mkdir()
+    for path in model.iterdir():
+        if path.name != LABEL_MAP:
+            (folder / path.name).symlink_to(path.resolve())
+    shutil.copy(label_map, folder / LABEL_MAP)
+    return folder
+
+
+def _bundle(
+    model: Path,
+    backend: str | None,
+    label_map: Path | None,
+    saved_model: Path,
+    report: Callable[[str], None],
+) -> Bundle:
+    if backend is not None:
+        report(f"loading {model}")
+        if label_map is not None:
+            model = _with_label_map(model, label_map, saved_model.with_name("entry"))
+        return import_entry(load_detector(backend, model, report), model, saved_model)
+    if label_map is None:
+        return Bundle(model)
+    shutil.copytree(model, saved_model)
+    (saved_model / ENTRY).mkdir(exist_ok=True)
+    shutil.copy(label_map, saved_model / ENTRY / LABEL_MAP)
+    return Bundle(saved_model)

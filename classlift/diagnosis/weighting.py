@@ -1,0 +1,46 @@
+"""Weights of the classes in the loss, by how rare they are."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from classlift.examples.rebalance import EFFECTIVE_BETA
+
+WEIGHTINGS = ("none", "inverse_frequency", "effective_number")
+
+
+def weights_by_frequency(boxes: Mapping[str, int], method: str) -> dict[str, float]:
+    """A weight for each class, normalised so that the mean over all boxes is 1.
+
+    boxes: of the train split as it is shown to training, by class; a class without any gets 1.
+
+    - inverse_frequency: 1 / n
+    - effective_number: (1 - b) / (1 - b^n), b = `EFFECTIVE_BETA` (Cui et al.: Class-balanced loss
+      based on effective number of samples, CVPR 2019)
+
+    >>> weights_by_frequency({"car": 30, "scooter": 10}, "inverse_frequency")
+    {'car': 0.6667, 'scooter': 2.0}
+    """
+    formulas: dict[str, Callable[[int], float]] = {
+        "none": lambda n: 1.0,
+        "inverse_frequency": lambda n: 1 / n,
+        "effective_number": lambda n: (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**n),
+    }
+    raw = {label: formulas[method](count) for label, count in boxes.items() if count}
+    mean = sum(raw[label] * boxes[label] for label in raw) / max(sum(boxes.values()), 1)
+    return {label: round(raw[label] / mean, 4) if label in raw else 1.0 for label in boxes}
+
+
+def with_class_weights(
+    changes: Mapping[str, Any], target: str, boxes: Mapping[str, int]
+) -> dict[str, Any]:
+    """The changes that a user makes to a recipe, with the weights of classes by name.
+
+    The target's own weight goes before that of the method.
+    """
+    found = dict(changes)
+    weights = {}
+    if "class_weighting" in found:
+        weights = weights_by_frequency(boxes, found.pop("class_weighting"))
+    if "class_weight" in found:
+        weights[target] = found.pop("class_weight")
+    return {**found, "class_weights": weights} if len(found) < len(changes) else found

@@ -1,0 +1,245 @@
+"""Writing a snapshot as Examples: train rebalanced and shuffled, eval and test as they are."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from classlift.data.examples import to_example
+from classlift.data.formats.tfrecord import write_record
+from classlift.data.label_map import LabelMap
+from classlift.data.media import read_bytes
+from classlift.data.paths import replacing
+from classlift.data.schema import SPLITS
+from classlift.data.snapshot import OLD, Snapshot, release_unused
+from classlift.errors import DataError
+from classlift.examples.copy_paste import Paste, find_donors, paste, plan_pastes
+from classlift.examples.rebalance import Rebalancing, class_factors, copies, effective_sample_size
+from classlift.transforms import LOCAL_OPTIONS, map_shards
+
+RECORDS_PER_FILE = 1000
+SUMMARY, DATA = "rebalancing.json", "data"
+"""Beside the records: what rebalancing did, and in it what a model tells of its data."""
+
+_IMAGE_COLUMNS = ["image_id", "uri", "sha256", "width", "height", "format"]
+_BOX_COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax", "is_crowd", "difficult"]
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """One file of records to write: a shard of the work.
+
+    images: its records in their order; boxes: of each in turn, `counts` of them.
+    pasted: what copy-paste does to some records, by their number, and their boxes after it.
+    """
+
+    path: str
+    images: pa.Table
+    boxes: pa.Table
+    counts: Indices
+    label_map: LabelMap
+    pasted: Mapping[int, tuple[list[Paste], list[dict[str, Any]]]] = field(default_factory=dict)
+
+
+class _Members:
+    """The images of a snapshot with their boxes, by number."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.images = snapshot.images
+        owners = pc.index_in(
+            snapshot.boxes["image_id"], value_set=self.images["image_id"]
+        ).to_numpy()
+        self.boxes = snapshot.boxes.select(_BOX_COLUMNS).unify_dictionaries()
+        if (np.diff(owners) < 0).any():
+            order = np.argsort(owners, kind="stable")
+            self.boxes, owners = self.boxes.take(order), owners[order]
+        self.starts = np.searchsorted(owners, np.arange(self.images.num_rows + 1))
+
+    def counts(self, images: Indices) -> Indices:
+        """How many boxes each image has."""
+        return np.asarray(self.starts[images + 1] - self.starts[images], np.int64)
+
+    def box_rows(self, images: Indices) -> Indices:
+        """The rows of `boxes` of each image in turn."""
+        counts = self.counts(images)
+        skipped = self.starts[images] - (np.cumsum(counts) - counts)
+        return np.asarray(np.repeat(skipped, counts) + np.arange(counts.sum()), np.int64)
+
+    def labels_of(self, images: Indices) -> Any:
+        """The label of each of their boxes, an Arrow column."""
+        return self.boxes["label"].take(self.box_rows(images))
+
+    def labels(self, images: Indices) -> list[frozenset[str]]:
+        """The classes that each image shows."""
+        encoded = self.boxes["label"].combine_chunks()
+        names, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+        seen: dict[frozenset[str], frozenset[str]] = {}  # few sets, however many images
+        found = (
+            frozenset(names[code] for code in codes[self.starts[i] : self.starts[i + 1]])
+            for i in images
+        )
+        return [seen.setdefault(labels, labels) for labels in found]
+
+
+def write_examples(
+    snapshot: Snapshot,
+    label_map: LabelMap,
+    plan: Rebalancing,
+    folder: Path,
+    report: Callable[[str], None] = print,
+    beam_options: Sequence[str] = LOCAL_OPTIONS,
+) -> dict[str, Any]:
+    """Writes `Split-train`, `Split-eval` and `Split-test` below `folder`.
+
+    Returns what rebalancing did: boxes by class before and after, and in the old data alone, the
+    factor of each class, the share of images that repeat, the effective sample size, and how many
+    objects were pasted.
+    Raises DataError when an image file has changed since the snapshot was taken.
+    """
+    members = _Members(snapshot)
+    release_unused()
+    summary: dict[str, Any] = {}
+    files = _plan(members, label_map, plan, summary, report)
+    for split in SPLITS:
+        (folder / f"Split-{split}").mkdir(parents=True)
+    map_shards(write_file, files, folder, beam_options, report)
+    return summary
+
+
+def _plan(
+    members: _Members,
+    label_map: LabelMap,
+    plan: Rebalancing,
+    summary: dict[str, Any],
+    report: Callable[[str], None],
+) -> Iterator[RecordFile]:
+    """All files to write, one at a time, so that they need not fit into memory together.
+
+    `summary` is filled on the way.
+    """
+    for split in SPLITS:
+        images = np.flatnonzero(pc.equal(members.images["split"], split).to_numpy())
+        if split != "train":
+            report(f"{split}: {len(images)} examples")
+            yield from _files(members, images, split, label_map)
+            continue
+        shown = members.labels(images)
+        is_old = pc.equal(members.images["tag"], OLD).to_numpy()[images]
+        times = copies(shown, is_old, plan)
+        order = np.repeat(images, times)
+        np.random.default_rng(plan.seed).shuffle(order)
+        report(f"{split}: {len(order)} examples from {len(images)} images")
+        files = _files(members, order, split, label_map)
+        if plan.copy_paste:
+            files = _with_pastes(files, members, images, plan)
+        before, after, pasted = _count([members.labels_of(images)]), Counter[str](), 0
+        for file in files:
+            after.update(_count(_labels_of(file)))
+            pasted += sum(len(pastes) for pastes, _ in file.pasted.values())
+            yield file
+        summary |= {
+            "method": plan.method,
+            "factors": class_factors(shown, plan),
+            "share_of_images_repeated": float((times > 1).mean()) if len(times) else 0.0,
+            "effective_sample_size": effective_sample_size(times),
+            "boxes_before": dict(sorted(before.items())),
+            "boxes_old": dict(sorted(_count([members.labels_of(images[is_old])]).items())),
+            "boxes_after": {label: after[label] for label in sorted(before)},
+            "pasted": pasted,
+        }
+
+
+def _files(
+    members: _Members, order: Indices, split: str, label_map: LabelMap
+) -> Iterator[RecordFile]:
+    count = max(1, -(-len(order) // RECORDS_PER_FILE))
+    for number, part in enumerate(np.array_split(order, count)):
+        yield RecordFile(
+            f"Split-{split}/data_tfrecord-{number:05d}-of-{count:05d}",
+            members.images.select(_IMAGE_COLUMNS).take(part),
+            members.boxes.take(members.box_rows(part)),
+            members.counts(part),
+            label_map,
+        )
+        release_unused()  # what choosing the rows took
+
+
+def _with_pastes(
+    files: Iterable[RecordFile], members: _Members, images: Indices, plan: Rebalancing
+) -> Iterator[RecordFile]:
+    """The files with copy-paste planned; raises DataError when there is nothing to copy."""
+    rows = members.images.select(_IMAGE_COLUMNS).take(images).to_pylist()
+    boxes = members.boxes.take(members.box_rows(images)).to_pylist()
+    counts = members.counts(images)
+    by_image = {
+        row["image_id"]: boxes[end - count : end]
+        for row, end, count in zip(rows, np.cumsum(counts), counts, strict=True)
+    }
+    donors = find_donors(rows, by_image, plan.target or "")
+    if not donors:
+        raise DataError(
+            f"copy_paste: the train split has no object of class {plan.target!r} that stands "
+            "clear of others and can be copied; set copy_paste to 0."
+        )
+    rng = np.random.default_rng([plan.seed, 1])
+    for file in files:
+        pasted = {}
+        for number, row in enumerate(file.images.to_pylist()):
+            if rng.random() < plan.copy_paste:
+                pasted[number] = plan_pastes(row, by_image[row["image_id"]], donors, rng)
+        yield replace(file, pasted=pasted)
+
+
+def _labels_of(file: RecordFile) -> Iterator[Any]:
+    """The labels of the boxes of a file, with those that copy-paste leaves."""
+    untouched = np.array([n not in file.pasted for n in range(len(file.counts))], bool)
+    yield file.boxes["label"].filter(pa.array(np.repeat(untouched, file.counts)))
+    for _, boxes in file.pasted.values():
+        yield pa.array([box["label"] for box in boxes], pa.string())
+
+
+def _count(columns: Iterable[Any]) -> Counter[str]:
+    """How often each label stands in Arrow columns."""
+    counts: Counter[str] = Counter()
+    for column in columns:
+        counts.update({row["values"]: row["counts"] for row in column.value_counts().to_pylist()})
+    return counts
+
+
+def write_file(file: RecordFile, folder: Path) -> None:
+    """Writes one file of records, or nothing; one image at a time is in memory.
+
+    Raises DataError when an image file has changed since the snapshot was taken.
+    """
+    boxes, ends = file.boxes.to_pylist(), np.cumsum(file.counts)
+    with replacing(folder / file.path) as draft, draft.open("wb") as out:
+        for number, image in enumerate(file.images.to_pylist()):
+            found = boxes[ends[number] - file.counts[number] : ends[number]]
+            encoded = _read_unchanged(image["uri"], image["sha256"])
+            if number in file.pasted:
+                image, found, encoded = _paste(image, encoded, *file.pasted[number])
+            write_record(out, to_example(image, found, encoded, file.label_map))
+
+
+def _paste(
+    image: dict[str, Any], encoded: bytes, pastes: list[Paste], boxes: list[dict[str, Any]]
+) -> tuple[dict[str, Any], list[dict[str, Any]], bytes]:
+    donors = [(item, _read_unchanged(item.donor.uri, item.donor.sha256)) for item in pastes]
+    encoded = paste(encoded, image["format"], donors)
+    return {**image, "sha256": hashlib.sha256(encoded).hexdigest()}, boxes, encoded
+
+
+def _read_unchanged(uri: str, sha256: str) -> bytes:
+    data = read_bytes(uri)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DataError(f"{uri}: the file has changed since the snapshot was taken; run again.")
+    return data

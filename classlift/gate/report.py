@@ -1,0 +1,235 @@
+"""The report: one self-contained HTML file with the verdict, the figures and the pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from classlift.data.examples import example_files
+from classlift.data.formats.tfrecord import encoded_images
+from classlift.data.images import decode_rgb
+from classlift.diagnosis.report import causes_chart
+from classlift.gate.evidence import Comparison
+from classlift.metrics.confusion import confusion_matrix
+from classlift.metrics.curves import precision_recall_curve
+from classlift.metrics.iou import iou_matrix
+from classlift.metrics.matching import Matches
+from classlift.metrics.summary import FIGURES, SIZES
+from classlift.metrics.taxonomy import KINDS, classify, costs, counts_at
+from classlift.pages import Picture, axis_name, draw_box, new_figure, render, svg, thumbnail
+
+BEFORE, AFTER, LABEL = "#8a8f98", "#1668dc", "#2f9e44"
+PICTURES = 12  # in each gallery
+
+mpl.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+)
+
+
+def write_report(
+    path: Path,
+    verdict: Mapping[str, Any],
+    comparison: Comparison,
+    summaries: Sequence[pd.DataFrame],
+    diagnosis: Mapping[str, Any],
+    examples: Path,
+) -> None:
+    """Writes the report of one run of the gate.
+
+    verdict: as in `verdict.json`; summaries: champion's and challenger's on test, of
+    `summary.summarize`; diagnosis: as in `diagnosis.json`; examples: the Examples artifact, for the
+    pictures of the test split.
+    """
+    target = verdict["target"]
+    found = changed_objects(comparison, target)
+    html = render(
+        Path(__file__).with_name("report.html.j2"),
+        verdict=verdict,
+        diagnosis=diagnosis,
+        sizes=list(SIZES),
+        summary=by_size(summaries, target),
+        charts={
+            "recall": svg(_recall_chart(verdict)),
+            "causes": svg(causes_chart(diagnosis["causes"])),
+            "curves": svg(_curves_chart(comparison, target)),
+            "confusion": svg(_confusion_chart(comparison)),
+            "errors": svg(_errors_chart(comparison, target)),
+        },
+        galleries={
+            name: _gallery(rows.head(PICTURES), comparison, examples)
+            for name, rows in found.items()
+        },
+        counts={name: len(rows) for name, rows in found.items()},
+    )
+    path.write_text(html, "utf-8")
+
+
+def by_size(
+    summaries: Sequence[pd.DataFrame], target: str
+) -> dict[str, dict[str, list[tuple[float | None, float | None]]]]:
+    """By whose and by figure, (before, after) for each size of object; None for no such object."""
+    rows = [
+        (f"class {target}", [table.loc[target] for table in summaries]),
+        ("mean of the others", [table.drop(target).mean() for table in summaries]),
+    ]
+    return {
+        whose: {
+            figure: [
+                tuple(None if np.isnan(v[size, figure]) else v[size, figure] for v in values)
+                for size in SIZES
+            ]
+            for figure in FIGURES
+        }
+        for whose, values in rows
+    }
+
+
+def changed_objects(comparison: Comparison, target: str) -> dict[str, pd.DataFrame]:
+    """Objects of the target by what became of them: found now, lost now, still missed."""
+    before = comparison.champion.objects
+    after = comparison.challenger.objects
+    was = before["score"] >= before["label"].map(comparison.champion_points)
+    now = after["score"] >= after["label"].map(comparison.challenger_points)
+    of_target = after["label"] == target
+    return {
+        "found now": after[of_target & ~was & now],
+        "lost now": after[of_target & was & ~now],
+        "still missed": after[of_target & ~was & ~now],
+    }
+
+
+def _recall_chart(verdict: Mapping[str, Any]) -> Figure:
+    labels = list(verdict["classes"])
+    classes = [verdict["classes"][label] for label in labels]
+    figure = new_figure(7.5, 0.34 * len(labels) + 0.9)
+    axes = figure.subplots()
+    rows = np.arange(len(labels))
+    for row, c in zip(rows, classes, strict=True):
+        if c["champion_recall"] is None:
+            continue
+        before, after = c["champion_recall"], c["challenger_recall"]
+        bounds = [before + c["lower_bound"], before + c["upper_bound"]]
+        axes.plot(bounds, [row, row], color=AFTER, linewidth=6, alpha=0.25, solid_capstyle="butt")
+        axes.plot(before, row, "o", color=BEFORE, markersize=6)
+        axes.plot(after, row, "o", color=AFTER, markersize=6)
+    axes.plot([], [], "o", color=BEFORE, label="champion")
+    axes.plot([], [], "o", color=AFTER, label="challenger, with 90% interval of the change")
+    axes.set_yticks(rows, [f"class {axis_name(label)}" for label in labels])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.02)
+    axes.set_xlabel("recall on test, each model at its operating points")
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False)
+    return figure
+
+
+def _curves_chart(comparison: Comparison, target: str) -> Figure:
+    figure = new_figure(5, 3.6)
+    axes = figure.subplots()
+    for name, matches, points, colour in (
+        ("champion", comparison.champion, comparison.champion_points, BEFORE),
+        ("challenger", comparison.challenger, comparison.challenger_points, AFTER),
+    ):
+        curve = precision_recall_curve(matches, target)
+        axes.plot(curve.recall, curve.precision, color=colour, label=name)
+        kept = np.flatnonzero(curve.scores >= points[target])
+        if len(kept):
+            axes.plot(curve.recall[kept[-1]], curve.precision[kept[-1]], "o", color=colour)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    axes.set_title(
+        f"class {axis_name(target)} on test; the dots are the operating points", fontsize=9
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def _confusion_chart(comparison: Comparison) -> Figure:
+    names = [*map(axis_name, comparison.champion.labels), "background"]
+    figure = new_figure(9.5, 4.4)
+    for axes, title, matches, points in zip(
+        figure.subplots(1, 2),
+        ("champion", "challenger"),
+        (comparison.champion, comparison.challenger),
+        (comparison.champion_points, comparison.challenger_points),
+        strict=True,
+    ):
+        table = confusion_matrix(matches, points)
+        shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        if len(names) <= 16:  # beyond that, figures are too small to read
+            for (row, column), count in np.ndenumerate(table):
+                if count:
+                    colour = "white" if shares[row, column] > 0.5 else "black"
+                    axes.text(
+                        column, row, count, ha="center", va="center", fontsize=6, color=colour
+                    )
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="detected as", ylabel="labelled")
+        axes.set_title(title, fontsize=9)
+    return figure
+
+
+def _errors_chart(comparison: Comparison, target: str) -> Figure:
+    figure = new_figure(7.5, 2.4)
+    axes = figure.subplots(1, 2)
+    rows = np.arange(len(KINDS))
+    for offset, name, matches, points, colour in (
+        (-0.2, "champion", comparison.champion, comparison.champion_points, BEFORE),
+        (0.2, "challenger", comparison.challenger, comparison.challenger_points, AFTER),
+    ):
+        taxonomy = classify(matches)
+        counts = counts_at(matches, taxonomy, points, [target])[target]
+        cost = costs(matches, taxonomy)[target]
+        for pane, values in zip(axes, (counts, cost), strict=True):
+            pane.barh(
+                rows + offset, [values[kind] for kind in KINDS], 0.38, color=colour, label=name
+            )
+    for pane, title in zip(
+        axes, ("errors at the operating point", "AP50 that each kind costs"), strict=True
+    ):
+        pane.set_yticks(rows, KINDS)
+        pane.invert_yaxis()
+        pane.set_title(title, fontsize=9)
+        pane.grid(axis="x", alpha=0.3)
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def _gallery(rows: pd.DataFrame, comparison: Comparison, examples: Path) -> list[Picture]:
+    images = encoded_images(example_files(examples, "test"), set(rows["image_id"]))
+    pictures = []
+    for row in rows.itertuples():
+        image = decode_rgb(images[row.image_id])
+        box = np.array([[row.xmin, row.ymin, row.xmax, row.ymax]])
+        words = []
+        for name, matches, colour in (
+            ("champion", comparison.champion, BEFORE),
+            ("challenger", comparison.challenger, AFTER),
+        ):
+            seen = _best_detection(matches, row.image_id, box)
+            if seen is None:
+                words.append(f"{name}: nothing here")
+            else:
+                draw_box(image, seen[["xmin", "ymin", "xmax", "ymax"]].to_numpy(float), colour)
+                words.append(f"{name}: {seen['label']} at {seen['score']:.2f}")
+        draw_box(image, box[0], LABEL)
+        pictures.append(Picture(thumbnail(image), "; ".join(words)))
+    return pictures
+
+
+def _best_detection(matches: Matches, image_id: str, box: Any) -> pd.Series | None:
+    """The highest-scored detection of any class that overlaps the box by half."""
+    found = matches.detections[matches.detections["image_id"] == image_id]
+    overlap = iou_matrix(found[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64), box)
+    near = found[overlap[:, 0] >= 0.5]
+    return None if near.empty else near.loc[near["score"].idxmax()]

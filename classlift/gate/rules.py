@@ -1,0 +1,605 @@
+"""The gate's rules: from evidence on each class to a verdict with its reasons in words.
+
+A new rule is a function `(evidence, context) -> Finding | None` in `RULES`, with its test in
+tests/classlift/gate. The verdict is the worst level that a rule finds.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from scipy import stats
+
+from classlift.errors import EvaluationError
+from classlift.gate.settings import GateSettings
+from classlift.gate.verdict import INCONCLUSIVE, PUSH, REFUSE, VERSION
+from classlift.metrics.paired import SAME_BOXES, Measure
+from classlift.metrics.statistics import CONFIDENCE, Change, holm, objects_needed
+
+LIFTED, NOT_LIFTED, UNCHANGED = "lifted", "not lifted", "unchanged"
+NOT_WORSE, CANT_TELL, REGRESSED = "not worse", "can't tell", "regressed"
+NOT_READ = "not read"
+
+NOTE, DOUBT, REFUSAL = "note", "doubt", "refuse"
+"""Levels of a finding, the worst last."""
+
+REGRESSION_ALPHA = 0.20
+"""Family-wise over the other classes' recall and precision: a regression is costlier than a refused
+model."""
+
+SURE_ALPHA = 0.05
+"""Of AP50, and of the boxes, each family-wise over the other classes: these move a little with any
+training, so only what surely fell counts."""
+
+PRECISION_CONFIDENCE = 0.90
+"""Of the lower bound at which a precision holds on test.
+
+Of challengers whose true precision is 0.60 or 0.65 where 0.80 less 0.10 is asked, with 12 to 300
+objects, it passes at most 3%; of those with a true lift of 0.08 on 300 objects it costs 2 in 100.
+At 0.95 that would be 5 in 100; at 0.85 it passes 7% of the former.
+"""
+
+SERVED_RECALL = "recall as production sees it"
+BOXES = "mean IoU"
+RECALL, PRECISION, AP50 = "recall", "precision", "AP50"
+"""Names of measures."""
+
+FAMILIES = (
+    ((RECALL, SERVED_RECALL, PRECISION), REGRESSION_ALPHA),
+    ((AP50,), SURE_ALPHA),
+    ((BOXES,), SURE_ALPHA),
+)
+"""Measures that are tested together, each with its family-wise alpha."""
+
+SHOWN = 4  # classes whose threshold moves, in a sentence; the table has all
+
+SIGN_ALPHA = 1 - CONFIDENCE
+"""Of the sign test of a lift: five units that all speak for it are the least that can."""
+
+
+class Pair(NamedTuple):
+    """A figure of the champion in production, and of the challenger if it is pushed."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Served:
+    """A class on test as production sees it, at the score thresholds that are served.
+
+    false_alarms: detections at the threshold that match no object.
+    """
+
+    threshold: Pair
+    recall: Pair
+    false_alarms: Pair
+
+
+@dataclass(frozen=True)
+class ClassEvidence:
+    """One class on test, each model at its own operating point.
+
+    objects: labelled objects. unchanged: boxes and scores are the same bits in both models on
+    every image, and served at the same threshold. Bounds are one-sided; 95%, but for
+    `precision_lower`, which is of `PRECISION_CONFIDENCE`.
+
+    precision and its bounds: the challenger's; NaN when it detects nothing. detections_needed: how
+    many more would likely take `precision_lower` to what is asked; None when no number would, or
+    none is needed. precision_change: None where the precision of the settings is asked for, and not
+    the champion's; where a threshold was chosen for the latter, its `p_worse` is of "it fell by no
+    more than the tolerance".
+    ap50: change of the average precision, uninterpolated. boxes: mean IoU of what both find; None
+    where they find nothing in common.
+    gained, lost: units (images, or scenes) in which the challenger finds more objects than the
+    champion, and fewer.
+    read_at: the thresholds of champion and challenger here; infinite where there is none with the
+    precision. served: as production sees it; served_recall: the change of that recall, None where
+    it is `recall`. hole: why the class can't be read, in words; None where it can.
+    """
+
+    label: str
+    objects: int
+    champion_recall: float
+    challenger_recall: float
+    challenger_recall_upper: float
+    recall: Change
+    unchanged: bool
+    champion_precision: float
+    precision: float
+    precision_lower: float
+    precision_upper: float
+    precision_change: Change | None
+    champion_ap50: float
+    challenger_ap50: float
+    detections_needed: int | None
+    ap50: Change
+    boxes: Measure | None
+    gained: int
+    lost: int
+    read_at: Pair
+    served: Served
+    served_recall: Change | None = None
+    hole: str | None = None
+
+    def measures(self, settings: GateSettings) -> dict[str, tuple[Measure, float | None]]:
+        """What must not fall, each with the drop that must be ruled out; None: a sure fall alone
+        counts.
+        """
+        fixed = settings.score_threshold is not None
+        found: dict[str, tuple[Measure, float | None]] = {
+            RECALL: (
+                Measure(self.champion_recall, self.challenger_recall, self.recall),
+                settings.max_drop,
+            )
+        }
+        if self.served_recall is not None:
+            found[SERVED_RECALL] = (
+                Measure(*self.served.recall, self.served_recall),
+                settings.max_drop,
+            )
+        if self.precision_change is not None:
+            found[PRECISION] = (
+                Measure(self.champion_precision, self.precision, self.precision_change),
+                settings.max_drop if fixed else settings.precision_tolerance,
+            )
+        found[AP50] = (Measure(self.champion_ap50, self.challenger_ap50, self.ap50), None)
+        if self.boxes is not None:
+            found[BOXES] = (self.boxes, settings.max_drop)
+        return {name: pair for name, pair in found.items() if not math.isnan(pair[0].change.change)}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule has to say of a class, or of the whole (`label` None).
+
+    level: `note`, `doubt` or `refuse`. settles: what would settle it, in words.
+    """
+
+    level: str
+    label: str | None
+    sentence: str
+    settles: str | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the rules judge by.
+
+    place: where the target's recalls are read, in words. fallen: by class, what surely fell.
+    """
+
+    target: str
+    settings: GateSettings
+    place: str
+    fallen: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict, its findings, and the status of each class."""
+
+    verdict: str
+    findings: list[Finding]
+    statuses: dict[str, str]
+    objects_needed: dict[str, int | None]
+
+    @property
+    def reasons(self) -> list[str]:
+        """The findings in words."""
+        return [finding.sentence for finding in self.findings]
+
+
+Rule = Callable[[ClassEvidence, Context], Finding | None]
+
+
+def judge(
+    evidence: Sequence[ClassEvidence],
+    target: str,
+    settings: GateSettings,
+    place: str | None = None,
+    notes: Sequence[str] = (),
+) -> Judgement:
+    """Judges a challenger.
+
+    place: where the target's recalls are read, in words; what the settings say by default. notes:
+    sentences that are to stand beside the verdict.
+
+    `push`: the target is lifted and every other class unchanged or not worse, at the precision
+    asked for and on its floor. `refuse`: the target is not lifted, or something regressed, lost its
+    precision or missed its floor. `inconclusive`: only missing data stand in the way.
+
+    Raises EvaluationError when the target has no evidence.
+    """
+    own = next((e for e in evidence if e.label == target), None)
+    if own is None or own.objects == 0:
+        raise EvaluationError(
+            f"The test split has no object of class {target}: label some, nothing can be proven."
+        )
+    others = [e for e in evidence if e.label != target]
+    context = Context(target, settings, place or _place(settings), _fallen(others, settings))
+    found = [rule(e, context) for rule in RULES for e in (own, *others)]
+    findings = [finding for finding in found if finding is not None]
+    levels = {finding.level for finding in findings}
+    statuses = {e.label: _status(e, context) for e in others}
+    statuses[target] = _status_of_target(findings, target)
+    findings += [
+        Finding(NOTE, None, sentence)
+        for sentence in (*_summaries(evidence, statuses, context), *notes)
+    ]
+    needed = {e.label: _needed(e, settings) for e in others if statuses[e.label] == CANT_TELL}
+    verdict = REFUSE if REFUSAL in levels else INCONCLUSIVE if DOUBT in levels else PUSH
+    return Judgement(verdict, findings, statuses, needed)
+
+
+def _place(settings: GateSettings) -> str:
+    if settings.score_threshold is not None:
+        return f"at the score threshold {settings.score_threshold:g}"
+    return f"at matched precision {settings.precision:.2f}"
+
+
+# Rules of the target.
+
+
+def lift(e: ClassEvidence, context: Context) -> Finding | None:
+    """The target's recall rose: enough, for sure, and not at the cost of the ranking."""
+    if e.label != context.target:
+        return None
+    settings = context.settings
+    figures = (
+        f"its recall goes from {e.champion_recall:.3f} to {e.challenger_recall:.3f} "
+        f"{context.place}, a lift of {e.recall.change:+.3f} with lower bound "
+        f"{e.recall.lower_bound:+.3f} (asked: at least {settings.min_lift:.2f}, bound above 0)"
+    )
+    more = "label more test objects of it"
+    if e.hole is not None:
+        return Finding(REFUSAL, e.label, f"Class {e.label} is not lifted: {e.hole}.")
+    if e.challenger_ap50 < e.champion_ap50:
+        return Finding(
+            REFUSAL,
+            e.label,
+            f"Class {e.label} is not lifted: {figures}, but its AP50 fell from "
+            f"{e.champion_ap50:.3f} to {e.challenger_ap50:.3f}.",
+        )
+    if e.recall.change < settings.min_lift:
+        return Finding(REFUSAL, e.label, f"Class {e.label} is not lifted: {figures}.")
+    if e.recall.lower_bound <= 0:
+        return Finding(DOUBT, e.label, f"Class {e.label} may be lifted: {figures}; {more}.", more)
+    chance = float(stats.binom.cdf(e.lost, e.gained + e.lost, 0.5))
+    if chance > SIGN_ALPHA:
+        return Finding(
+            DOUBT,
+            e.label,
+            f"Class {e.label} may be lifted: {figures}; but {e.gained} units of test speak for it "
+            f"and {e.lost} against it, which chance does with p = {chance:.3f}; {more}.",
+            more,
+        )
+    return Finding(NOTE, e.label, f"Class {e.label} is lifted: {figures}.")
+
+
+def boxes_of_target(e: ClassEvidence, context: Context) -> Finding | None:
+    """The boxes of the target fit as before, of those objects that both models find."""
+    if e.label != context.target or e.boxes is None:
+        return None
+    before, after, change = e.boxes
+    figures = (
+        f"the mean IoU of the objects that both models find goes from {before:.3f} to {after:.3f}"
+    )
+    if change.upper_bound < -SAME_BOXES:
+        return Finding(REFUSAL, e.label, f"The boxes of class {e.label} fit worse: {figures}.")
+    if change.change < -context.settings.max_drop:
+        return Finding(
+            DOUBT,
+            e.label,
+            f"The boxes of class {e.label} may fit worse: {figures} ({change.lower_bound:+.3f} to "
+            f"{change.upper_bound:+.3f}); label more test objects of it.",
+            "label more test objects of it",
+        )
+    return None
+
+
+# Rules of the other classes.
+
+
+def regressed(e: ClassEvidence, context: Context) -> Finding | None:
+    """Nothing of another class fell for sure."""
+    names = context.fallen.get(e.label, ())
+    if not names:
+        return None
+    sentences = []
+    for name in names:
+        (before, after, change), _ = e.measures(context.settings)[name]
+        moved = ""
+        if name == SERVED_RECALL:
+            old, new = e.served.threshold
+            moved = f" as its threshold would move from {old:.3f} to {new:.3f}"
+        sentences.append(
+            f"Class {e.label} regressed: its {name} fell from {before:.3f} to {after:.3f}{moved} "
+            f"(p = {change.p_worse:.4f}, Holm-corrected at alpha {_alpha_of(name):.2f})."
+        )
+    return Finding(REFUSAL, e.label, " ".join(sentences))
+
+
+def _alpha_of(name: str) -> float:
+    return next(alpha for names, alpha in FAMILIES if name in names)
+
+
+def not_read(e: ClassEvidence, context: Context) -> Finding | None:
+    """Another class that may have changed can be read."""
+    if e.label == context.target or e.unchanged or e.hole is None:
+        return None
+    ap50 = ""
+    if not math.isnan(e.champion_ap50):
+        ap50 = f"; its AP50 on test goes from {e.champion_ap50:.3f} to {e.challenger_ap50:.3f}"
+    more = f"label objects of class {e.label} in eval and test"
+    return Finding(
+        DOUBT,
+        e.label,
+        f"Class {e.label} is not read, for {e.hole}{ap50}; it may have changed, and would "
+        f"be served at the threshold {e.served.threshold.after:.3f}.",
+        more,
+    )
+
+
+def in_doubt(e: ClassEvidence, context: Context) -> Finding | None:
+    """A drop of another class can be ruled out."""
+    if e.label == context.target or _status(e, context) != CANT_TELL:
+        return None
+    sentences = []
+    for name, needed in _doubts(e, context.settings).items():
+        (_, _, change), allowed = e.measures(context.settings)[name]
+        advice = f"about {needed} more labelled objects of it would settle it"
+        if needed is None:
+            advice = "the measured drop is itself that large"
+        sentences.append(
+            f"Class {e.label}: can't tell; the change of its {name} is {change.change:+.3f} with "
+            f"lower bound {change.lower_bound:+.3f}, which does not rule out a drop of "
+            f"{allowed:.2f}; {advice}."
+        )
+    needed = _needed(e, context.settings)
+    settles = (
+        None if needed is None else f"about {needed} more labelled test objects of class {e.label}"
+    )
+    return Finding(DOUBT, e.label, " ".join(sentences), settles)
+
+
+# Rules of all classes.
+
+
+def precision_on_test(e: ClassEvidence, context: Context) -> Finding | None:
+    """The challenger holds the precision asked for on test, where it was asked for.
+
+    Another class whose precision is compared with the champion's answers for the change alone.
+    """
+    settings = context.settings
+    if e.unchanged or (e.label != context.target and PRECISION in e.measures(settings)):
+        return None
+    floor = settings.precision - settings.precision_tolerance
+    if not e.precision_lower < floor:  # NaN, when it detects nothing, is a matter of its recall
+        return None
+    figures = (
+        f"{e.precision:.3f} (between {e.precision_lower:.3f} and {e.precision_upper:.3f}), where "
+        f"{settings.precision:.2f} with a tolerance of {settings.precision_tolerance:.2f} is asked"
+    )
+    if e.precision_upper < floor:
+        return Finding(REFUSAL, e.label, f"Class {e.label} lost its precision on test: {figures}.")
+    settles, advice = None, "what is measured is itself not enough"
+    if e.detections_needed is not None:
+        settles = f"about {e.detections_needed} more detections of it on test"
+        advice = f"{settles} would tell, if it stays as measured"
+    return Finding(
+        DOUBT,
+        e.label,
+        f"Class {e.label} may have lost its precision on test: {figures}; {advice}.",
+        settles,
+    )
+
+
+def recall_floor(e: ClassEvidence, context: Context) -> Finding | None:
+    """The challenger's recall is on the floor of its class.
+
+    A class below it that training left unchanged is named and no more: no other challenger that
+    leaves it alone would do better.
+    """
+    least = context.settings.recall_floors.get(e.label, 0.0)
+    if not e.challenger_recall < least:  # without objects it is in doubt already
+        return None
+    place = f"below its floor of {least:.2f}: its recall is {e.challenger_recall:.3f}"
+    if e.unchanged:
+        return Finding(
+            NOTE, e.label, f"Class {e.label} is {place}, as before, for it is unchanged."
+        )
+    upper = e.challenger_recall_upper
+    if upper < least:
+        return Finding(REFUSAL, e.label, f"Class {e.label} is {place}, at most {upper:.3f}.")
+    return Finding(
+        DOUBT,
+        e.label,
+        f"Class {e.label}: can't tell whether it is {place}, but may be up to "
+        f"{upper:.3f}; label more test objects of it.",
+        f"label more test objects of class {e.label}",
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    lift,
+    boxes_of_target,
+    regressed,
+    not_read,
+    in_doubt,
+    precision_on_test,
+    recall_floor,
+)
+
+
+def _status(e: ClassEvidence, context: Context) -> str:
+    """Of another class."""
+    if e.unchanged:
+        return UNCHANGED
+    if e.label in context.fallen:
+        return REGRESSED
+    if e.hole is not None:
+        return NOT_READ
+    return CANT_TELL if _doubts(e, context.settings) else NOT_WORSE
+
+
+def _status_of_target(findings: Sequence[Finding], target: str) -> str:
+    level = next(finding.level for finding in findings if finding.label == target)
+    return {NOTE: LIFTED, DOUBT: CANT_TELL, REFUSAL: NOT_LIFTED}[level]
+
+
+def _fallen(others: Sequence[ClassEvidence], settings: GateSettings) -> dict[str, list[str]]:
+    """What surely fell, by class; what is the same in both models can't have."""
+    fallen: dict[str, list[str]] = {}
+    for names, alpha in FAMILIES:
+        tests = [
+            (e.label, name, measure.change.p_worse)
+            for e in others
+            if not e.unchanged
+            for name, (measure, _) in e.measures(settings).items()
+            if name in names
+        ]
+        verdicts = holm([p for *_, p in tests], alpha)
+        for (label, name, _), fell in zip(tests, verdicts, strict=True):
+            if fell:
+                fallen.setdefault(label, []).append(name)
+    return fallen
+
+
+def _doubts(e: ClassEvidence, settings: GateSettings) -> dict[str, int | None]:
+    """What may have dropped too far, and how many more objects would settle it."""
+    return {
+        name: objects_needed(measure.change, e.objects, allowed)
+        for name, (measure, allowed) in e.measures(settings).items()
+        if allowed is not None and not measure.change.lower_bound > -allowed
+    }
+
+
+def _needed(e: ClassEvidence, settings: GateSettings) -> int | None:
+    """How many more objects would settle all that is in doubt; None when no number would."""
+    counts = _doubts(e, settings).values()
+    known = [count for count in counts if count is not None]
+    return max(known) if len(known) == len(counts) else None
+
+
+def _summaries(
+    evidence: Sequence[ClassEvidence], statuses: Mapping[str, str], context: Context
+) -> list[str]:
+    """What is said of several classes together, and of the thresholds."""
+    settings = context.settings
+    others = [e for e in evidence if e.label != context.target]
+    sentences = []
+    same = sum(statuses[e.label] == UNCHANGED for e in others)
+    if same:
+        sentences.append(
+            f"{same} of the {len(others)} other classes are unchanged: the same boxes and scores, "
+            "to the bit, at the threshold in production."
+        )
+    kept = [e for e in others if statuses[e.label] == NOT_WORSE]
+    if kept:
+        bound, label, name = min(
+            (measure.change.lower_bound, e.label, name)
+            for e in kept
+            for name, (measure, allowed) in e.measures(settings).items()
+            if allowed == settings.max_drop
+        )
+        sentences.append(
+            f"{len(kept)} of the {len(others)} other classes are not worse by "
+            f"{settings.max_drop:.2f}; the lowest bound is that of class {label}'s {name}, "
+            f"{bound:+.3f}."
+        )
+    own = next(e for e in evidence if e.label == context.target)
+    if math.isinf(own.read_at.before):
+        sentences.append(
+            f"At no threshold has the champion a precision of {settings.precision:.2f} on eval for "
+            f"class {own.label}, which counts as a recall of 0."
+        )
+    return sentences + _moved_thresholds(own, others)
+
+
+def _moved_thresholds(own: ClassEvidence, others: Sequence[ClassEvidence]) -> list[str]:
+    """What a push does to thresholds, and what production would see of it."""
+    moved = [e for e in (own, *others) if e.served.threshold.before != e.served.threshold.after]
+    if not moved:
+        return []
+    shown = "; ".join(
+        f"class {e.label} from {e.served.threshold.before:.3f} to {e.served.threshold.after:.3f} "
+        f"(on test its recall goes from {e.served.recall.before:.3f} to "
+        f"{e.served.recall.after:.3f}, its false alarms from {e.served.false_alarms.before:.0f} to "
+        f"{e.served.false_alarms.after:.0f})"
+        for e in moved[:SHOWN]
+    )
+    rest = f"; and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+    stay = "; every other one stays" if len(moved) <= len(others) else ""
+    return [f"A push moves these score thresholds: {shown}{rest}{stay}."]
+
+
+def to_json(
+    judgement: Judgement, evidence: Sequence[ClassEvidence], target: str, extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`verdict.json`, version 2 (docs/reference/verdict.schema.json); NaN and inf become null."""
+    verdict = {
+        "version": VERSION,
+        "verdict": judgement.verdict,
+        "target": target,
+        "reasons": judgement.reasons,
+        "findings": [
+            {
+                "level": finding.level,
+                "class": finding.label,
+                "sentence": finding.sentence,
+                "settles": finding.settles,
+            }
+            for finding in judgement.findings
+        ],
+        "classes": {e.label: _class_to_json(e, judgement) for e in evidence},
+        "pushed": None,
+        **extra,
+    }
+    cleaned: dict[str, Any] = finite(verdict)
+    return cleaned
+
+
+def _class_to_json(e: ClassEvidence, judgement: Judgement) -> dict[str, Any]:
+    return {
+        "objects": e.objects,
+        "status": judgement.statuses[e.label],
+        "not_read": e.hole,
+        "read_at": e.read_at._asdict(),
+        "served": {
+            "threshold": e.served.threshold._asdict(),
+            "recall": e.served.recall._asdict(),
+            "false_alarms": e.served.false_alarms._asdict(),
+        },
+        "champion_recall": e.champion_recall,
+        "challenger_recall": e.challenger_recall,
+        "challenger_recall_upper": e.challenger_recall_upper,
+        "lift": e.recall.change,
+        "lower_bound": e.recall.lower_bound,
+        "upper_bound": e.recall.upper_bound,
+        "minimum_detectable_drop": e.recall.minimum_detectable_drop,
+        "objects_needed": judgement.objects_needed.get(e.label),
+        "units_gained": e.gained,
+        "units_lost": e.lost,
+        "served_recall_change": vars(e.served_recall) if e.served_recall else None,
+        "champion_precision": e.champion_precision,
+        "precision": e.precision,
+        "precision_lower": e.precision_lower,
+        "precision_change": vars(e.precision_change) if e.precision_change else None,
+        "champion_ap50": e.champion_ap50,
+        "challenger_ap50": e.challenger_ap50,
+        "ap50_change": vars(e.ap50),
+        "mean_iou": None
+        if e.boxes is None
+        else {"before": e.boxes.before, "after": e.boxes.after, **vars(e.boxes.change)},
+    }
+
+
+def finite(value: Any) -> Any:
+    """A document without NaN and infinite numbers, which are no JSON: they become null."""
+    if isinstance(value, dict):
+        return {key: finite(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

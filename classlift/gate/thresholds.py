@@ -1,0 +1,89 @@
+"""The score thresholds that a challenger is served with, and at which the gate reads both models.
+
+What is shipped is what was judged: the Trainer writes these thresholds into the challenger, and
+the gate asks the same function for them.
+"""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+from classlift.errors import EvaluationError
+from classlift.gate.settings import MATCHED, GateSettings
+from classlift.metrics.curves import NEVER, operating_point, precision_at
+from classlift.metrics.matching import Matches
+
+SLACK = 1e-5
+"""Of a threshold in production, of scores: it often is the score of one of these very detections,
+which another process may compute a little lower."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The threshold of one class that the challenger is served with.
+
+    precision: on eval, that it was chosen for; None where none was chosen. hole: why none could be
+    chosen, in words; then it is the one in production.
+    """
+
+    threshold: float
+    precision: float | None = None
+    hole: str | None = None
+
+
+def choose(
+    settings: GateSettings,
+    target: str,
+    deployed: Mapping[str, float],
+    challenger: Matches,
+    champion: Matches | None,
+    kept: Set[str],
+) -> dict[str, Chosen]:
+    """The threshold of each class, chosen on eval.
+
+    deployed: in production. challenger, champion: on eval; the champion's are read for the classes
+    whose threshold is to be as precise as its own, and None will do where all others are kept.
+    kept: classes other than the target that training left as they are.
+
+    `settings.score_threshold` goes to all. Else the target's is the lowest with
+    `settings.precision`. With `matched` so is every other class's. With `keep` a class of `kept`
+    keeps its own, and another gets the lowest that is as precise as the champion is in production.
+
+    Raises EvaluationError when the champion is needed and missing.
+    """
+    if settings.score_threshold is not None:
+        return {label: Chosen(settings.score_threshold) for label in challenger.labels}
+    chosen = {}
+    for label in challenger.labels:
+        if label != target and settings.thresholds != MATCHED and label in kept:
+            chosen[label] = Chosen(deployed[label])
+            continue
+        wanted = settings.precision
+        if label != target and settings.thresholds != MATCHED:
+            if champion is None:
+                raise EvaluationError(
+                    f"Class {label} may have changed: its threshold can't be chosen without the "
+                    "champion's predictions on eval."
+                )
+            wanted = precision_at(champion, label, deployed[label] - SLACK)
+        chosen[label] = _lowest(challenger, label, wanted, deployed[label])
+    return chosen
+
+
+def _lowest(matches: Matches, label: str, wanted: float, deployed: float) -> Chosen:
+    """The lowest threshold with a precision, or the one in production, with the reason."""
+    if not (matches.objects["label"] == label).any():
+        return Chosen(deployed, hole=f"eval has no object of class {label}")
+    if not wanted > 0:  # NaN where it detects nothing
+        return Chosen(
+            deployed,
+            hole=f"the champion finds nothing of class {label} on eval at its threshold in "
+            f"production, {deployed:.3f}",
+        )
+    point = operating_point(matches, label, wanted)
+    if point == NEVER:
+        return Chosen(
+            deployed,
+            hole=f"at no threshold has the challenger a precision of {wanted:.2f} on eval for "
+            f"class {label}",
+        )
+    return Chosen(point, precision=wanted)

@@ -1,0 +1,136 @@
+"""One at a time, with the holder's name: locks that the kernel frees when their holder ends.
+
+A lock is a file with `flock` on it and, in it, who holds it. A process that is killed holds nothing
+any more, so no lock is ever stale. On one machine, and on file systems that share `flock`.
+"""
+
+import datetime
+import errno
+import fcntl
+import getpass
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from classlift.errors import UnavailableError
+
+SAY_EVERY = 60.0
+"""Seconds between two lines of progress while a lock is waited for."""
+
+_POLL = 1.0
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+@contextmanager
+def alone(
+    path: Path, doing: str, wait: bool = False, report: Callable[[str], None] = print
+) -> Iterator[None]:
+    """Nobody else has the lock at `path` within the block.
+
+    doing: what the holder does, for those who are refused. wait: until it is free, with a line of
+    progress; else UnavailableError, which names the holder, is raised where it is not.
+    """
+    with _held(path, doing, "", wait, report):
+        yield
+
+
+@contextmanager
+def sharing(
+    path: Path, doing: str, key: str, wait: bool = False, report: Callable[[str], None] = print
+) -> Iterator[None]:
+    """As `alone`, but that holders of the same key have the lock together."""
+    with _held(path, doing, key, wait, report):
+        yield
+
+
+@contextmanager
+def _held(
+    path: Path, doing: str, key: str, wait: bool, report: Callable[[str], None]
+) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as lock:
+        try:
+            _wait(lock, path, doing, key, wait, report)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            report(f"{path.parent}: its file system knows no locks: nothing keeps a second run off")
+        yield
+
+
+def _wait(
+    lock: IO[str], path: Path, doing: str, key: str, wait: bool, report: Callable[[str], None]
+) -> None:
+    said = float("-inf")
+    while (holder := _try(lock, path, doing, key)) is not None:
+        if not wait:
+            raise UnavailableError(
+                f"{path.parent}: {holder}. One at a time: wait until that has ended, or end it, "
+                "and try again."
+            )
+        if time.monotonic() - said >= SAY_EVERY:
+            report(f"waiting, for {holder}")
+            said = time.monotonic()
+        time.sleep(_POLL)
+
+
+def _try(lock: IO[str], path: Path, doing: str, key: str) -> str | None:
+    """Takes the lock; where it can't be had, who holds it, in words."""
+    with path.with_name(f"{path.name}.guard").open("a") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # for the moment in which the lock and its note change
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            note = _read(lock.read())
+            if not key or note.get("key") != key:
+                return _words(note)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _words(note)
+            return None
+        lock.truncate(0)
+        lock.write(json.dumps(_note(doing, key)))
+        lock.flush()
+        if key:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+    return None
+
+
+def _note(doing: str, key: str) -> dict[str, str]:
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = f"user {os.getuid()}"
+    return {
+        "key": key,
+        "doing": doing,
+        "user": user,
+        "host": socket.gethostname(),
+        "pid": str(os.getpid()),
+        "since": now.isoformat(timespec="seconds"),
+    }
+
+
+def _read(text: str) -> dict[str, str]:
+    try:
+        note = json.loads(text)
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _words(note: dict[str, str]) -> str:
+    if not note:
+        return "another process has it"
+    return (
+        f"{note.get('user')} is at it: {note.get('doing')}, process {note.get('pid')} on "
+        f"{note.get('host')} since {note.get('since')}"
+    )

@@ -1,0 +1,142 @@
+"""A repaired copy of labelled data: what can be mended is, the rest is left out, and all is listed.
+
+The source is never touched. What only a person can know (a missing image, a repeated id, a class
+that nobody named) stays a finding of the source.
+"""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from PIL import Image, ImageOps
+
+from classlift.data import schema
+from classlift.data.formats.coco import ANNOTATIONS, write_coco
+from classlift.data.images import TURNED
+from classlift.data.label_map import LabelMap
+from classlift.data.profile import joined
+from classlift.data.snapshot import Snapshot
+from classlift.data.writers import copy_images, new_folder
+from classlift.errors import DataError
+from classlift.quality.measures import SIDES, repeated_iou
+from classlift.quality.validate import REPEATED_IOU
+
+CHANGES = "changes.json"
+MIN_SIDE = 1.0
+"""In pixels: what is smaller after clipping is dropped."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change: of which record, what was done and why."""
+
+    source: str
+    action: str
+    reason: str
+
+
+def repair(
+    snapshot: Snapshot,
+    labels: Sequence[str],
+    folder: Path,
+    report: Callable[[str], None] = print,
+) -> list[Change]:
+    """Writes a repaired copy as COCO JSON with its images to a new folder.
+
+    labels: the classes to keep, in the order of their ids.
+
+    Images that can't be used are left out with their boxes, but for those that Exif turns, whose
+    pixels are turned. Of images that are there twice, the first stays. Boxes are ordered, clipped
+    to their image, and dropped where nothing of them is left, their class is unknown, or they
+    repeat another one. `changes.json` lists it all.
+
+    Raises ConfigError when the folder is there already, DataError when nothing would be left.
+    """
+    changes: list[Change] = []
+    problems = {row["image_id"]: row for row in snapshot.problems.to_pylist()}
+    images, turned = _images(snapshot.images, problems, changes)
+    boxes = _boxes(images, snapshot.boxes, labels, changes)
+    if not images.num_rows:
+        raise DataError("No image can be kept: the data can't be repaired.")
+    with new_folder(folder) as draft:
+        copied = copy_images(images, draft, {image_id: _upright for image_id in turned})
+        write_coco(copied, boxes, LabelMap(tuple(labels)), draft / ANNOTATIONS)
+        text = json.dumps([asdict(change) for change in changes], indent=1)
+        (draft / CHANGES).write_text(text)
+    report(f"{folder}: {images.num_rows} images, {boxes.num_rows} boxes, {len(changes)} changes")
+    return changes
+
+
+def _images(
+    images: pa.Table, problems: dict[str, dict[str, Any]], changes: list[Change]
+) -> tuple[pa.Table, set[str]]:
+    """The images to keep, and the ids of those whose pixels are to be turned."""
+    keep, turned = [], set()
+    seen: dict[str, str] = {}
+    for row in images.select(["image_id", "sha256"]).to_pylist():
+        image_id, problem = row["image_id"], problems.get(row["image_id"])
+        first = seen.setdefault(row["sha256"], image_id)
+        keep.append(False)
+        if problem and problem["problem"].startswith(TURNED):
+            turned.add(image_id)
+            changes.append(Change(problem["source"], "turned its pixels", problem["problem"]))
+            keep[-1] = True
+        elif problem and problem["severity"] == "critical":
+            changes.append(Change(problem["source"], "left the image out", problem["problem"]))
+        elif first != image_id:
+            changes.append(Change(image_id, "left the image out", f"the same file as {first}"))
+        else:
+            keep[-1] = True
+    return images.filter(pa.array(keep)), turned
+
+
+def _boxes(
+    images: pa.Table, boxes: pa.Table, labels: Sequence[str], changes: list[Change]
+) -> pa.Table:
+    frame = joined(images, boxes)
+    frame = frame[frame["width"].notna()].reset_index(drop=True)  # of images that are kept
+
+    def drop(wrong: Any, reason: str) -> None:
+        nonlocal frame
+        changes.extend(Change(s, "dropped the box", reason) for s in frame.loc[wrong, "source"])
+        frame = frame[~np.asarray(wrong)].reset_index(drop=True)
+
+    drop(~frame["label"].isin(labels), "its class is not in the label map")
+    drop(~np.isfinite(frame[SIDES].to_numpy()).all(axis=1), "a side is no finite number")
+    before = frame[SIDES].to_numpy(np.float32)
+    ordered = np.concatenate(
+        [np.minimum(before[:, :2], before[:, 2:]), np.maximum(before[:, :2], before[:, 2:])], axis=1
+    )
+    extents = frame[["width", "height", "width", "height"]].to_numpy(np.float32)
+    clipped = np.clip(ordered, 0, extents)
+    for after, was, action, reason in (
+        (ordered, before, "ordered the sides", "they were reversed"),
+        (clipped, ordered, "clipped the box", "it left its image"),
+    ):
+        different = (after != was).any(axis=1)
+        changes.extend(Change(s, action, reason) for s in frame.loc[different, "source"])
+    frame[SIDES] = clipped
+    sides = pd.DataFrame(
+        {"w": frame["xmax"] - frame["xmin"], "h": frame["ymax"] - frame["ymin"]}
+    ).min(axis=1)
+    drop(sides < MIN_SIDE, f"less than {MIN_SIDE:g} pixel of it is inside the image")
+    drop(repeated_iou(frame) > REPEATED_IOU, "it repeats another box of its class")
+    table = pa.Table.from_pandas(frame[schema.BOXES.names], preserve_index=False)
+    return table.cast(schema.BOXES.set(2, pa.field("label", pa.string()))).cast(schema.BOXES)
+
+
+def _upright(data: bytes) -> bytes:
+    """The image with its pixels turned as its Exif says, and no Exif."""
+    image = Image.open(io.BytesIO(data))
+    kind = image.format or "PNG"
+    upright = ImageOps.exif_transpose(image)
+    upright.info.pop("exif", None)
+    buffer = io.BytesIO()
+    upright.save(buffer, kind, **({"quality": 95, "subsampling": 0} if kind == "JPEG" else {}))
+    return buffer.getvalue()

@@ -1,0 +1,207 @@
+"""Reading files that people bring: regular files alone, of bounded size, depth and width.
+
+A pipe would be waited for without end, a device is endless, and a few hundred bytes of YAML can
+stand for gigabytes. Each fault is one sentence that names the file.
+"""
+
+import json
+import os
+import re
+import stat
+from collections import Counter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+from classlift.errors import ClassLiftError, DataError
+
+KILO, MEGA, GIGA = 1_000, 1_000_000, 1_000_000_000
+MAX_DEPTH = 64
+"""Of YAML: lists and mappings in one another; no file that we read has more than six."""
+
+MAX_NODES = 1_000_000
+"""Of YAML, with what aliases stand for written out."""
+
+Fault = type[ClassLiftError]
+
+_STRING = "tag:yaml.org,2002:str"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def open_regular(path: Path | str, what: str, fault: Fault = DataError) -> BinaryIO:
+    """Opens a regular file to read its bytes; whatever else is there is never waited for.
+
+    what: what the file is to a user, such as "the config". Raises `fault`.
+    """
+    try:
+        _require_regular(os.stat(path), path, what, fault)  # opening alone can move some devices
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.fdopen(descriptor, "rb")
+    except (OSError, ValueError) as error:  # a name that is too long; one with a NUL character
+        raise fault(f"{path}: {what} can't be read ({_reason(error)}).") from error
+    try:
+        _require_regular(os.fstat(descriptor), path, what, fault)  # the very file that is open
+    except ClassLiftError:
+        file.close()
+        raise
+    return file
+
+
+def _require_regular(found: os.stat_result, path: Path | str, what: str, fault: Fault) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, a socket or a device"
+        raise fault(f"{path}: {what} must be a regular file, and this is {kind}.")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def read_bytes(path: Path | str, what: str, limit: int, fault: Fault = DataError) -> bytes:
+    """All bytes of a regular file. Raises `fault`, also where there are more than `limit`."""
+    with open_regular(path, what, fault) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise fault(f"{path}: the file is larger than {_size(limit)}, the most for {what}.")
+        try:
+            data = file.read(size + 1)
+        except OSError as error:
+            raise fault(f"{path}: {what} can't be read ({_reason(error)}).") from error
+    if len(data) != size:
+        raise fault(f"{path}: {what} changes while it is read; try again when it is written.")
+    return data
+
+
+def _size(limit: int) -> str:
+    for unit, name in ((GIGA, "GB"), (MEGA, "MB")):
+        if limit >= unit:
+            return f"{limit / unit:g} {name}"
+    return f"{limit / KILO:g} kB"
+
+
+def read_text(path: Path | str, what: str, limit: int, fault: Fault = DataError) -> str:
+    """The text of a regular file in UTF-8, with or without a byte order mark. Raises `fault`."""
+    data = read_bytes(path, what, limit, fault)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise fault(
+            f"{path}: {what} is not a text file in UTF-8 (byte {error.start + 1})."
+        ) from None
+
+
+def parse_json(text: str, where: str, fault: Fault = DataError) -> Any:
+    """What a JSON text holds.
+
+    Raises `fault` for what is no JSON, a key that stands twice in one object (the first would be
+    lost without a word), nesting that is too deep, numbers with more than 4300 digits, and text
+    that no file can hold (lone surrogates).
+    """
+    try:
+        document = json.loads(text, object_pairs_hook=_single_keys)
+    except RecursionError:
+        raise fault(f"{where}: not JSON that can be read: it is nested too deeply.") from None
+    except ValueError as error:
+        raise fault(f"{where}: not valid JSON ({error}).") from None
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(document, ensure_ascii=False).encode()
+        except RecursionError:
+            raise fault(f"{where}: not JSON that can be read: it is nested too deeply.") from None
+        except UnicodeEncodeError as error:
+            found = error.object[error.start : error.end]
+            raise fault(
+                f"{where}: {found!r} is half a character (a lone surrogate); write the whole one."
+            ) from None
+    return document
+
+
+def _single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {repeated!r} stands twice in one object")
+    return found
+
+
+def read_json(path: Path | str, what: str, limit: int, fault: Fault = DataError) -> Any:
+    """What a JSON file holds, see `parse_json`. Raises `fault`."""
+    return parse_json(read_text(path, what, limit, fault), str(path), fault)
+
+
+def read_yaml(
+    path: Path | str, what: str, limit: int, fault: Fault = DataError, typed: bool = True
+) -> Any:
+    """What a YAML file holds.
+
+    typed: numbers, true, false and null become Python's; False leaves every scalar the text that
+    it is, so that a class called `no` or `2024-01-01` keeps its name.
+
+    Raises `fault` for what is no YAML, tags, a key that stands twice in one mapping, nesting deeper
+    than `MAX_DEPTH`, and more than `MAX_NODES` values once aliases are written out.
+    """
+    text = read_text(path, what, limit, fault)
+    try:
+        _require_bounded(text)
+        return yaml.load(text, _Typed if typed else _Texts)  # noqa: S506, of safe loaders
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-13-45, 5000 digits
+        raise fault(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+
+
+class _SingleKeys:
+    """Of a loader: no key of a mapping twice, of which the first would be lost without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        for key, count in keys.most_common(1):
+            if count > 1:
+                raise yaml.YAMLError(f"the key {key!r} stands twice in one mapping")
+        return super().construct_mapping(node, deep)  # type: ignore[misc]
+
+
+class _Typed(_SingleKeys, yaml.CSafeLoader):  # type: ignore[misc]
+    """Scalars become numbers, true, false, null and dates."""
+
+
+class _Texts(_SingleKeys, yaml.CBaseLoader):  # type: ignore[misc]
+    """Scalars stay texts."""
+
+
+def _require_bounded(text: str) -> None:
+    """Raises YAMLError where reading the text would take more than its length lets expect."""
+    sizes: dict[str, int] = {}  # values that an anchor stands for
+    opened: list[tuple[str | None, int]] = []  # anchor, values before it
+    total = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        tag = getattr(event, "tag", None)
+        if tag not in (None, _STRING):
+            raise yaml.YAMLError(f"the tag {tag} on line {_line(event)} is not read")
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise yaml.YAMLError(
+                    f"the alias *{event.anchor} on line {_line(event)} stands for what it is in, "
+                    "or for nothing"
+                )
+            total += sizes[event.anchor]
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            if anchor:
+                sizes[anchor] = total - before
+        if len(opened) > MAX_DEPTH:
+            raise yaml.YAMLError(f"line {_line(event)} is nested more than {MAX_DEPTH} deep")
+        if total > MAX_NODES:
+            raise yaml.YAMLError(
+                f"its aliases stand for more than {MAX_NODES:,} values on line {_line(event)}"
+            )
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1

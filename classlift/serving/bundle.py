@@ -1,0 +1,156 @@
+"""A model bundle: a SavedModel that carries all that is needed to judge, serve and fine-tune it.
+
+The SavedModel's `assets.extra` folder, which TensorFlow and TF Serving ignore, holds the model as
+its backend saves it (a zoo entry), `operating_points.json` and `provenance.json`. So whatever is
+served can be fine-tuned again, even when everything else was lost. Read here without TensorFlow.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from classlift.data.label_map import LabelMap
+from classlift.detectors.freeze import BRANCH_PARTS
+from classlift.errors import ModelError
+
+SAVED_MODEL = "saved_model.pb"
+ENTRY, PROVENANCE = "assets.extra", "provenance.json"
+"""The folder of the model as its backend saves it, and a file in it."""
+
+OPERATING_POINTS, LABEL_MAP = "operating_points.json", "label_map.pbtxt"
+ABILITIES = "abilities.json"
+
+DEFAULT_THRESHOLD = 0.5
+"""Taken as the score threshold in production when a model brings none."""
+
+THRESHOLDS_UNKNOWN = (
+    "Production's score thresholds are not known, for the champion brings no "
+    f"{OPERATING_POINTS}: {DEFAULT_THRESHOLD} is assumed for every class. Write those that you use "
+    f"to {OPERATING_POINTS}, in the folder of the model."
+)
+"""Said wherever the champion is read at thresholds that nobody gave."""
+
+
+def read_operating_points(path: Path, labels: Iterable[str]) -> dict[str, float]:
+    """The score threshold of each class in production, as `operating_points.json` has them.
+
+    labels: of the model's label map; the file names each of them, and nothing else.
+
+    Raises ModelError when it can't be read, when it does not fit the label map, and for what is no
+    number from 0 to 1.
+    """
+    advice = "give each class of the label map one number from 0 to 1, its score threshold."
+    try:
+        points = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path}: it can't be read ({error.strerror}); {advice}") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: it is not valid JSON ({str(error)[:200]}); {advice}") from None
+    if not isinstance(points, dict):
+        raise ModelError(f"{path}: it holds no object of classes; {advice}")
+    known = list(labels)
+    for label in known:
+        if label not in points:
+            raise ModelError(f"{path}: class {label!r} has no score threshold; {advice}")
+        value = points[label]
+        # True is an int to Python, and NaN a number to its JSON.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ModelError(
+                f"{path}: the score threshold of class {label!r} is {repr(value)[:80]}; {advice}"
+            )
+    for label in points.keys() - set(known):
+        raise ModelError(
+            f"{path}: {repr(label)[:80]} is no class of the label map, which has: "
+            f"{', '.join(known)}."
+        )
+    return {label: float(points[label]) for label in known}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The folder of a SavedModel with its extra assets."""
+
+    saved_model: Path
+
+    @property
+    def entry(self) -> Path:
+        """The model as its backend saves it."""
+        return self.saved_model / ENTRY
+
+    def label_map(self) -> LabelMap:
+        """The model's label map."""
+        return LabelMap.read(self.entry / LABEL_MAP)
+
+    def operating_points(self) -> dict[str, float]:
+        """The score threshold of each class in production.
+
+        `DEFAULT_THRESHOLD` for all when the model brings none (`brings_operating_points`). Raises
+        ModelError as `read_operating_points`.
+        """
+        labels = self.label_map()
+        if not self.brings_operating_points():
+            return dict.fromkeys(labels, DEFAULT_THRESHOLD)
+        return read_operating_points(self.entry / OPERATING_POINTS, labels)
+
+    def brings_operating_points(self) -> bool:
+        """Whether the thresholds in production are known, and not `DEFAULT_THRESHOLD` assumed."""
+        return (self.entry / OPERATING_POINTS).exists()
+
+    def can_branch(self) -> bool:
+        """Whether a class of the model can have a head of its own; True for one that says nothing,
+        as versions that were served before there was this note.
+        """
+        return bool(self._abilities().get("can_branch", True))
+
+    def smallest_object(self) -> float | None:
+        """As `Detector.smallest_object`; None also for a model that does not say."""
+        side: float | None = self._abilities().get("smallest_object")
+        return side
+
+    def _abilities(self) -> dict[str, Any]:
+        path = self.entry / ABILITIES
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the model comes from; empty for one that ClassLift did not make.
+
+        Raises ModelError when the file is damaged.
+        """
+        path = self.entry / PROVENANCE
+        try:
+            found = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        except (ValueError, RecursionError) as error:
+            raise ModelError(f"{path}: it is damaged ({error}); put it back.") from None
+        if not isinstance(found, dict):
+            raise ModelError(f"{path}: it is damaged (no JSON object); put it back.")
+        return found
+
+    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+        """Writes where the model comes from."""
+        (self.entry / PROVENANCE).write_text(json.dumps(provenance, indent=1, sort_keys=True))
+
+    def is_recalibrated(self) -> bool:
+        """Whether this is another model with other thresholds, and nothing else."""
+        return bool(self.provenance().get("recipe", {}).get("recalibrate", False))
+
+    def leaves_other_classes(self) -> bool:
+        """Whether its recipe can't have changed a class but the target's: a branch, or nothing."""
+        policy = self.provenance().get("recipe", {}).get("freeze_policy")
+        return self.is_recalibrated() or policy in BRANCH_PARTS
+
+    def write_notes(self, points: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
+        """Writes the operating points and the provenance of a new model.
+
+        points: by class, each from 0 to 1. Raises ModelError for another one: it would be served.
+        """
+        for label, point in points.items():
+            if not (math.isfinite(point) and 0 <= point <= 1):
+                raise ModelError(
+                    f"{self.saved_model}: the score threshold of class {label!r} would be "
+                    f"{point}, which is none; nothing is written."
+                )
+        (self.entry / OPERATING_POINTS).write_text(json.dumps(dict(points), indent=1))
+        self.write_provenance(provenance)

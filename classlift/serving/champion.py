@@ -1,0 +1,82 @@
+"""Which model is the champion."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from classlift.data.label_map import LabelMap
+from classlift.detectors.backends import label_map_of, load_detector
+from classlift.errors import ModelError
+from classlift.serving.bundle import (
+    ENTRY,
+    LABEL_MAP,
+    OPERATING_POINTS,
+    THRESHOLDS_UNKNOWN,
+    Bundle,
+    read_operating_points,
+)
+from classlift.serving.folder import champion_name, served_versions, whole_folder
+from classlift.serving.write import import_entry
+
+
+def resolve_champion(
+    serving_dir: Path,
+    pretrained: Path,
+    backend: str,
+    saved_model: Path,
+    report: Callable[[str], None] = print,
+) -> str:
+    """Writes the champion's bundle to `saved_model`; returns its name for the report.
+
+    The champion is what is served: the newest version in the serving folder; before the first
+    push, the pre-trained model, exported here so that both models of a comparison went through
+    the same export. Its score thresholds in production are read here, before any work rests on
+    them, and where it brings none that is reported.
+
+    Raises ModelError when the pre-trained model is missing, when the version is damaged, with the
+    way out, when its classes are not those of the pre-trained model, and when its thresholds are
+    wrong.
+    """
+    versions = served_versions(serving_dir)
+    if versions:
+        report(f"the champion is version {versions[-1]}, which is served now")
+        folder = whole_folder(serving_dir, versions[-1], report)
+        _require_same_classes(folder, pretrained, backend)
+        _require_thresholds(Bundle(folder), report)
+        shutil.copytree(folder, saved_model)
+        return champion_name(versions, pretrained)
+    if not pretrained.is_dir():
+        raise ModelError(f"{pretrained}: there is no such folder; check `model.path`.")
+    if (pretrained / OPERATING_POINTS).exists():  # before a minute goes into the export
+        labels = LabelMap.read(label_map_of(backend, pretrained))
+        read_operating_points(pretrained / OPERATING_POINTS, labels)
+    report("nothing is served yet: the champion is the pre-trained model; exporting it")
+    _require_thresholds(
+        import_entry(load_detector(backend, pretrained, report), pretrained, saved_model), report
+    )
+    return champion_name(versions, pretrained)
+
+
+def _require_thresholds(champion: Bundle, report: Callable[[str], None]) -> None:
+    """Reads a champion's score thresholds; says so where they have to be assumed."""
+    if champion.brings_operating_points():
+        champion.operating_points()
+    else:
+        report(THRESHOLDS_UNKNOWN)
+
+
+def _require_same_classes(served: Path, pretrained: Path, backend: str) -> None:
+    """Raises ModelError when the served version has other classes than the model of the config, or
+    other ids for them: examples are written with the ids of the latter.
+    """
+    if not (served / ENTRY / LABEL_MAP).is_file() or not pretrained.is_dir():
+        return  # a version that somebody else exported brings none
+    path = label_map_of(backend, pretrained)
+    ours, theirs = LabelMap.read(path), Bundle(served).label_map()
+    if (ours.names, ours.ids) != (theirs.names, theirs.ids):
+        found = ours.difference(theirs, "model.path", f"version {served.name}")
+        raise ModelError(
+            f"{path}: {found}, which is served: classes would be trained on the boxes of others. "
+            "Give model.path the label map that is served, or let another model be served from a "
+            "folder of its own."
+        )

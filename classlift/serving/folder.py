@@ -1,0 +1,189 @@
+"""The TF Serving folder: which versions are served, what they say, and which are damaged."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from classlift.errors import ClassLiftError, ConfigError, ModelError
+from classlift.serving.bundle import ENTRY, SAVED_MODEL, Bundle
+from classlift.serving.check import require_answers
+from classlift.serving.manifest import Manifest
+
+LARGEST = 2**63 - 1
+"""Of the numbers of versions: TF Serving reads them as 64-bit integers."""
+
+
+def served_versions(serving_dir: Path) -> list[int]:
+    """The versions in a TF Serving folder, oldest first.
+
+    A version is a folder that is named by its number, as we write numbers, and holds parts of a
+    model. What else is there (`latest`, `-5`, `0000200`, a file `77`, an empty folder) is none.
+    """
+    if not serving_dir.is_dir():
+        return []
+    return sorted(
+        int(path.name)
+        for path in serving_dir.iterdir()
+        if path.name == str(_number(path.name))
+        and not path.name.startswith("-")
+        and path.is_dir()
+        and any((path / part).exists() for part in (SAVED_MODEL, ENTRY))
+    )
+
+
+def newest_version(serving_dir: Path) -> int | None:
+    """The version that TF Serving serves: the highest; None before the first push."""
+    return max(served_versions(serving_dir), default=None)
+
+
+def next_number(serving_dir: Path) -> int:
+    """A number that is higher than all names there that a server may read as one, whatever they
+    are: TF Serving serves the highest. It is the time in seconds where that is.
+
+    Raises ModelError when there is no higher one.
+    """
+    taken = [number for path in serving_dir.iterdir() if (number := _number(path.name)) is not None]
+    number = max(int(time.time()), *(other + 1 for other in taken), 0)
+    if number > LARGEST:
+        raise ModelError(
+            f"{serving_dir / str(LARGEST)}: no version can have a higher number than this, so no "
+            "other would be served; give it a lower one."
+        )
+    return number
+
+
+def _number(name: str) -> int | None:
+    """The number that a server may read in a name: it skips blanks, zeros and a sign."""
+    try:
+        number = int(name)
+    except ValueError:
+        return None
+    return number if number <= LARGEST else None
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with the files of a version, in words; None when nothing is.
+
+    Told by its manifest. A version that was pushed before there were manifests is only looked at as
+    far as that goes without TensorFlow, see `whole_folder`.
+    """
+    try:
+        manifest = Manifest.read(folder)
+        if manifest is not None:
+            return manifest.damage(folder)
+        for part in (SAVED_MODEL, ENTRY):
+            if not (folder / part).exists():
+                return f"it has no {part}"
+        bundle = Bundle(folder)
+        bundle.operating_points()
+        bundle.provenance()
+    except ClassLiftError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
+def version_folder(serving_dir: Path, version: int) -> Path:
+    """The folder of a version.
+
+    Raises ConfigError when there is none, and names those that there are; ModelError for a damaged
+    one, and says the way out.
+    """
+    folder = serving_dir / str(version)
+    if not folder.is_dir():
+        versions = ", ".join(map(str, served_versions(serving_dir))) or "none"
+        raise ConfigError(f"{serving_dir}: there is no version {version}; there are: {versions}.")
+    found = damage(folder)
+    if found:
+        raise damaged(serving_dir, version, found)
+    return folder
+
+
+def damaged(serving_dir: Path, version: int, found: str) -> ModelError:
+    """The error that names a damaged version, what was found, and the way out.
+
+    An earlier version can be served again; the user's own copy of the damaged one is as good.
+    """
+    whole = last_whole(serving_dir, version)
+    if version != newest_version(serving_dir):
+        way_out = "put it back, or name another version"
+    elif whole is None:
+        way_out = (
+            "no whole version is before it: put it back, or move its folder away, and the model "
+            "of `model.path` is the champion again"
+        )
+    else:
+        way_out = (
+            f"roll back to version {whole} (`classlift rollback --config CONFIG --to {whole} "
+            "--by NAME --reason WHY`), or put it back"
+        )
+    return ModelError(f"{serving_dir}: version {version} is damaged ({found}); {way_out}.")
+
+
+def last_whole(serving_dir: Path, before: int) -> int | None:
+    """The newest version before another one that is not damaged."""
+    for version in reversed(served_versions(serving_dir)):
+        if version < before and damage(serving_dir / str(version)) is None:
+            return version
+    return None
+
+
+def whole_folder(serving_dir: Path, version: int, report: Callable[[str], None]) -> Path:
+    """The folder of a version whose files are all as they were pushed.
+
+    A version without a manifest is loaded instead, in a process of its own: `damage` alone does not
+    see that its weights are cut. Raises as `version_folder`.
+    """
+    folder = version_folder(serving_dir, version)
+    if Manifest.read(folder) is None:
+        report(
+            f"version {version} was pushed before versions had a manifest of their files: loading "
+            "it, to see that it is whole"
+        )
+        try:
+            require_answers(folder, "it")
+        except ModelError as error:
+            raise damaged(serving_dir, version, str(error).rstrip(".")) from None
+    return folder
+
+
+def champion_name(versions: Sequence[int], pretrained: Path) -> str:
+    """What the champion is called: the newest version served, before any the pre-trained model."""
+    return f"version {versions[-1]}" if versions else f"pre-trained {pretrained.name}"
+
+
+def version_of(champion: str) -> int | None:
+    """The version that `champion_name` named; None for the pre-trained model."""
+    number = champion.removeprefix("version ")
+    return int(number) if number.isdecimal() else None
+
+
+def served_provenance(serving_dir: Path) -> dict[str, Any]:
+    """The provenance of the newest version; empty when none is served that ClassLift made.
+
+    Raises ModelError for a damaged version, and says the way out.
+    """
+    version = newest_version(serving_dir)
+    return Bundle(version_folder(serving_dir, version)).provenance() if version is not None else {}
+
+
+def describe_served(serving_dir: Path) -> str:
+    """What is served now and since when, in words: `version 7, since the rollback by Ada: why`."""
+    version = newest_version(serving_dir)
+    if version is None:
+        return "no version"
+    found = damage(serving_dir / str(version))
+    if found:
+        return f"version {version}, which is damaged ({found})"
+    provenance = Bundle(serving_dir / str(version)).provenance()
+    for name, words in (
+        ("rollback_of", "since the rollback by"),
+        ("override", "pushed against the verdict by"),
+        ("approval", "approved by"),
+    ):
+        if name in provenance:
+            person = provenance[name]
+            return f"version {version}, {words} {person['by']}: {person['reason']}"
+    return f"version {version}"

@@ -1,0 +1,201 @@
+"""A model becomes the version that is served: whole, checked, and the newest, or not at all.
+
+The one way into the serving folder: for the gate's Pusher, for a person's push, for a rollback.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from classlift import own_folders
+from classlift.errors import ConfigError, EvaluationError, ModelError, UnavailableError
+from classlift.locks import alone
+from classlift.serving.bundle import ENTRY, PROVENANCE, SAVED_MODEL, Bundle
+from classlift.serving.check import require_answers
+from classlift.serving.folder import champion_name, newest_version, next_number, served_versions
+from classlift.serving.manifest import Manifest
+
+DRAFT, LOCK = ".classlift-draft-", ".classlift-lock"
+"""Names in the serving folder that are ours: how drafts begin, and the lock. Servers skip them."""
+
+DRAFTS = "draft of a version"
+"""What the mark of a draft's folder says."""
+
+LONGEST = 2000  # characters of a reason
+
+
+def publish(
+    serving_dir: Path,
+    source: Path,
+    name: str,
+    notes: Mapping[str, Any],
+    require: Callable[[], None],
+    record: Callable[[Path], None],
+    report: Callable[[str], None],
+    blessed: str | None = None,
+    again: bool = False,
+) -> Path:
+    """Serves a copy of a model as a new version, the newest; returns its folder.
+
+    A draft in the serving folder, which no server looks at, is filled, compared with its source
+    file by file, loaded in a process of its own and written to the disk; then it is renamed. Until
+    then nothing is served of it, and whatever fails leaves nothing. One push of a folder at a time.
+
+    source: the SavedModel with its extra assets. name: what the model is called in errors.
+    notes: added to its provenance. require: called before the work and once more before the model
+    is served; raises when it must not be any longer. record: called with the folder of the version
+    just before it is there, so that what can't be recorded is not served. blessed: the `digest` of
+    the export that was checked, where that is known. again: whether it was a version before, and is
+    one again; a model that is the newest version already is otherwise not pushed a second time.
+
+    Raises ModelError when the model is gone, or does not answer; EvaluationError when it is another
+    than was checked; UnavailableError when files can't be written; and what `require` and `record`
+    raise.
+    """
+    try:
+        serving_dir.mkdir(parents=True, exist_ok=True)
+        with alone(serving_dir / LOCK, f"push of {name}", wait=True, report=report):
+            _remove_drafts(serving_dir)
+            wanted = Manifest.of(source)
+            if SAVED_MODEL not in wanted.files:
+                raise ModelError(f"{source}: {name} is gone: it has no {SAVED_MODEL}; put it back.")
+            if blessed and wanted.digest() != blessed:
+                raise EvaluationError(
+                    f"{source}: {name} has other bytes than when it passed its serving check; "
+                    "change data or recipe and run again."
+                )
+            done = None if again else _pushed_before(serving_dir, wanted.digest())
+            if done:
+                report(f"it is {done} already: an earlier attempt ended before it could say so")
+                return done
+            require()
+            with _draft(serving_dir) as draft:
+                _fill(draft, source, wanted, notes, None if again else wanted.digest())
+                report("loading the copy in a clean process")
+                require_answers(draft, name)
+                require()
+                destination = serving_dir / str(next_number(serving_dir))
+                record(destination)
+                draft.rename(destination)
+                _sync(serving_dir)
+                return destination
+    except PermissionError as error:
+        raise ConfigError(_failed(serving_dir, name, error)) from None  # no retry mends it
+    except OSError as error:
+        raise UnavailableError(_failed(serving_dir, name, error)) from None
+
+
+def _failed(serving_dir: Path, name: str, error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{serving_dir}: {name} can't be served, for its files can't be copied there ({where}"
+        f"{error.strerror or error}); what was served stays. Make room, or let the folder be "
+        "written to, and try again."
+    )
+
+
+def _remove_drafts(serving_dir: Path) -> None:
+    """Removes what pushes left that were killed: who holds the lock knows that none goes on."""
+    for path in serving_dir.glob(f"{DRAFT}*"):
+        if own_folders.is_own(path, DRAFTS):
+            own_folders.remove(path, DRAFTS)
+        elif path.is_dir() and not any(path.iterdir()):  # killed before it could be marked
+            path.rmdir()
+
+
+def _pushed_before(serving_dir: Path, export: str) -> Path | None:
+    """The newest version, if it was pushed from this very export; its record may be missing."""
+    version = newest_version(serving_dir)
+    if version is None:
+        return None
+    folder = serving_dir / str(version)
+    try:
+        manifest = Manifest.read(folder)
+    except ModelError:
+        return None  # a damaged version is no push
+    same = manifest is not None and manifest.export == export and manifest.damage(folder) is None
+    return folder if same else None
+
+
+@contextmanager
+def _draft(serving_dir: Path) -> Iterator[Path]:
+    """A folder to be moved away, on the file system of the serving folder; else gone at the end.
+
+    It lies in one that carries our mark, for a version must not.
+    """
+    folder = serving_dir / f"{DRAFT}{uuid.uuid4().hex}"
+    try:
+        draft = own_folders.make(folder, DRAFTS) / "version"
+        draft.mkdir()
+        yield draft
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill(
+    draft: Path, source: Path, wanted: Manifest, notes: Mapping[str, Any], export: str | None
+) -> None:
+    """Copies the files of a model, adds notes and manifest, and sees that all are on the disk.
+
+    Raises UnavailableError when a copy is not like its source.
+    """
+    for name in wanted.files:
+        target = draft / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, target)
+    if notes:
+        bundle = Bundle(draft)
+        bundle.write_provenance({**bundle.provenance(), **notes})
+    manifest = Manifest.of(draft, export)
+    changed = {f"{ENTRY}/{PROVENANCE}"} if notes else set()
+    for name, state in wanted.files.items():
+        if name not in changed and manifest.files[name] != state:
+            raise UnavailableError(f"{source / name}: its copy has other bytes; try again.")
+    manifest.write(draft)
+    for path in [*draft.rglob("*"), draft]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_champion(serving_dir: Path, champion: str, pretrained: Path, run_id: str) -> None:
+    """Raises EvaluationError when another champion is served than the one of a run's verdict.
+
+    champion: its name, as the verdict gives it. pretrained: the champion before the first push.
+    """
+    served = champion_name(served_versions(serving_dir), pretrained)
+    if served != champion:
+        raise EvaluationError(
+            f"Run {run_id}: its challenger was compared with {champion}, and now {served} is "
+            "served, so nothing is pushed; change data or recipe and run again, to compare with "
+            "that."
+        )
+
+
+def signed(by: str, reason: str, what: tuple[str, str] = ("--by", "--reason")) -> dict[str, str]:
+    """Name and reason of a person as they are recorded.
+
+    what: what the two are called for who gave them. Raises ConfigError when one says nothing.
+    """
+    return {"by": _words(what[0], by), "reason": _words(what[1], reason)}
+
+
+def _words(option: str, text: str) -> str:
+    text = text.strip()
+    if not text or len(text) > LONGEST or not text.isprintable():
+        raise ConfigError(
+            f"{option} must be one line of at most {LONGEST} characters that says something: who "
+            "changes by hand what is served, and why, is recorded."
+        )
+    return text

@@ -1,0 +1,1 @@
+"""Training: the loop, the step, the input, cached features, checkpoints."""

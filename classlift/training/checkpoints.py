@@ -1,0 +1,60 @@
+"""Checkpoints of a training run: killed at any step and started again, it ends as it would have."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classlift import own_folders
+from classlift.data.paths import replacing
+
+Arrays = dict[str, np.ndarray]
+
+NAMES = re.compile(r"[0-9a-f]{32}\.npz|\.[0-9a-f]{32}\.npz\.[0-9a-f]{32}")
+"""Of our files: a checkpoint, and the draft of one."""
+
+
+class Checkpoints:
+    """The last checkpoint of one training run, in a folder that outlives the process.
+
+    question: all that the run's outcome depends on; checkpoints of another question are removed by
+    the first `save`.
+
+    Raises ConfigError, before anything is trained, for a folder with content that is not ours.
+    """
+
+    def __init__(self, folder: Path, question: Mapping[str, Any]) -> None:
+        text = json.dumps(dict(question), sort_keys=True)
+        self._folder = own_folders.make(folder, own_folders.CHECKPOINTS)
+        self._path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
+
+    def save(self, step: int, arrays: Arrays, notes: Mapping[str, Any]) -> None:
+        """Replaces the checkpoint: whole, or not at all."""
+        own_folders.make(self._folder, own_folders.CHECKPOINTS)
+        for other in self._folder.iterdir():
+            if other != self._path and NAMES.fullmatch(other.name):
+                other.unlink()  # of another question, or half-written
+        text = json.dumps({**notes, "step": step}).encode()
+        with replacing(self._path) as draft, draft.open("wb") as file:
+            np.savez(file, **arrays, notes=np.frombuffer(text, np.uint8))
+
+    def load(self) -> tuple[Arrays, dict[str, Any]] | None:
+        """Arrays and notes, as they were saved; None when there is none."""
+        if not self._path.exists():
+            return None
+        with np.load(self._path) as found:
+            arrays = {name: found[name] for name in found.files if name != "notes"}
+            return arrays, json.loads(found["notes"].tobytes())
+
+    def last(self) -> tuple[int, Path] | None:
+        """The step of the checkpoint, and its file; None when there is none."""
+        found = self.load()
+        return None if found is None else (found[1]["step"], self._path)
+
+    def clear(self) -> None:
+        """Removes all: the training has ended, and what it made is somewhere else."""
+        own_folders.remove(self._folder, own_folders.CHECKPOINTS)

@@ -1,0 +1,111 @@
+"""One function over many shards, as an Apache Beam pipeline.
+
+The same code runs on one machine and on a Beam runner: Beam's pipeline options decide alone. A
+shard, not a record, is Beam's element, so that its cost per element is small. Shards write files;
+the runner's workers must see the same file system.
+"""
+
+import json
+import pickle
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from classlift.errors import ClassLiftError, DataError
+
+LOCAL_OPTIONS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",)
+"""In memory, in this process. Beam's own default delegates to Prism, a binary to download."""
+
+PROGRESS_SECONDS = 5.0
+
+
+def map_shards(
+    function: Callable[..., None],
+    shards: Iterable[Any],
+    folder: Path,
+    options: Sequence[str] = LOCAL_OPTIONS,
+    report: Callable[[str], None] = print,
+    **context: Any,
+) -> None:
+    """Calls `function(shard, folder, **context)` once for each shard, in no order.
+
+    function: of a module, so that workers can import it; it must bear to be called again for a
+    shard, as Beam does when a worker is lost. options: Beam's, as on its command line.
+
+    Raises DataError with the first shard's sentence when some raised a ClassLiftError.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    work = folder / ".shards"  # Beam's own elements are numbers: it would compress larger ones
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+    work.mkdir(parents=True, mode=0o755)  # what is unpickled, nobody else may write
+    call = _Call(function, str(folder))
+    try:
+        count = 0
+        for shard in shards:
+            order = _order(work, count)
+            order.touch(mode=0o644)
+            order.write_bytes(pickle.dumps((shard, context)))
+            count += 1
+        with (
+            _progress(work, count, report),
+            beam.Pipeline(options=PipelineOptions(list(options))) as pipeline,
+        ):
+            _ = (
+                pipeline
+                | "Shards" >> beam.Create(list(range(count)), reshuffle=True)  # type: ignore[no-untyped-call]
+                | "Work" >> beam.Map(call)  # type: ignore[no-untyped-call]
+            )
+        errors = [file for file in sorted(work.glob("*.done")) if file.stat().st_size]
+        if errors:
+            raise DataError(json.loads(errors[0].read_text()))
+    finally:
+        shutil.rmtree(work)
+
+
+def _order(work: Path, number: int) -> Path:
+    return work / f"{number:08d}.pickle"
+
+
+class _Call:
+    """What travels to the workers; a file says that a shard is done, or why it can't be.
+
+    Beam turns exceptions into text with a trace, so the sentences take this way instead.
+    """
+
+    def __init__(self, function: Callable[..., None], folder: str) -> None:
+        self.function, self.folder = function, folder
+
+    def __call__(self, number: int) -> int:
+        folder = Path(self.folder)
+        order = _order(folder / ".shards", number)
+        shard, context = pickle.loads(order.read_bytes())  # noqa: S301, written above
+        sentence = ""
+        try:
+            self.function(shard, folder, **context)
+        except ClassLiftError as error:
+            sentence = json.dumps(str(error))
+        order.with_suffix(".done").write_text(sentence)
+        return number
+
+
+@contextmanager
+def _progress(work: Path, total: int, report: Callable[[str], None]) -> Iterator[None]:
+    """Says every few seconds how many shards are done."""
+    finished = threading.Event()
+
+    def watch() -> None:
+        while not finished.wait(PROGRESS_SECONDS):
+            report(f"{len(list(work.glob('*.done')))} of {total} shards")
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()

@@ -1,0 +1,109 @@
+"""One scoring: what a model's recalls are on labelled data, and which are below their floors."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from classlift.metrics.matching import match
+from classlift.metrics.statistics import (
+    clustered_share_bounds,
+    count_by_unit,
+    count_detections_by_unit,
+)
+from classlift.text import shown
+
+Figures = dict[str, Any]
+"""Of one class: `objects`, `recall` with its one-sided 95% bounds `lower` and `upper`, and
+`precision`, each None where there is nothing to count; `floor` (None: it has none), and whether the
+recall `fell` below it for sure."""
+
+
+def score(
+    boxes: pa.Table,
+    detections: pa.Table,
+    image_ids: Sequence[str],
+    points: Mapping[str, float],
+    floors: Mapping[str, float],
+) -> dict[str, Figures]:
+    """The figures of each class at its operating point.
+
+    boxes: `schema.BOXES` of the images; detections: `schema.DETECTIONS` of the same. points: score
+    thresholds, of all classes; floors: recalls, of some.
+
+    Raises EvaluationError as `matching.match` does.
+    """
+    labels = list(points)
+    matches = match(boxes, detections, image_ids, labels)
+    objects, found, _ = count_by_unit(matches, points)
+    recalls = clustered_share_bounds(objects, found)
+    detections_kept, detections_right, _ = count_detections_by_unit(matches, points)
+    kept, right = detections_kept.sum(axis=0), detections_right.sum(axis=0)
+    classes = {
+        label: {
+            "objects": int(objects[:, k].sum()),
+            **{
+                name: None if math.isnan(value) else value
+                for name, value in zip(("recall", "lower", "upper"), recalls[k], strict=True)
+            },
+            "precision": float(right[k] / kept[k]) if kept[k] else None,
+        }
+        for k, label in enumerate(labels)
+    }
+    return judged(classes, floors)
+
+
+def judged(classes: Mapping[str, Figures], floors: Mapping[str, float]) -> dict[str, Figures]:
+    """The figures with `floor` and `fell` anew, by other floors.
+
+    A recall fell below its floor when its upper bound is below it; that of a few objects hardly
+    ever is.
+    """
+    result = {}
+    for label, figures in classes.items():
+        floor, upper = floors.get(label), figures["upper"]
+        fell = floor is not None and upper is not None and upper < floor
+        result[label] = {**figures, "floor": floor, "fell": fell}
+    return result
+
+
+def fallen(classes: Mapping[str, Figures]) -> list[str]:
+    """The classes whose recall fell below its floor, the furthest below first."""
+    fell = [label for label, figures in classes.items() if figures["fell"]]
+    return sorted(fell, key=lambda label: classes[label]["recall"] - classes[label]["floor"])
+
+
+def sentences(classes: Mapping[str, Figures]) -> list[str]:
+    """What there is to say of the classes that have a floor, those that fell first."""
+    fell = fallen(classes)
+    doubtful = [
+        label
+        for label, figures in classes.items()
+        if figures["floor"] is not None
+        and label not in fell
+        and (figures["recall"] is None or figures["recall"] < figures["floor"])
+    ]
+    said = [_sentence(label, classes[label]) for label in (*fell, *doubtful)]
+    fine = sum(figures["floor"] is not None for figures in classes.values()) - len(said)
+    if fine:
+        said.append(
+            "1 class is on or above its floor."
+            if fine == 1
+            else f"{fine} classes are on or above their floors."
+        )
+    return said
+
+
+def _sentence(label: str, figures: Figures) -> str:
+    floor, recall, objects = figures["floor"], figures["recall"], figures["objects"]
+    if recall is None:
+        return f"Class {shown(label)}: the data have no object of it, so nothing can be said."
+    place = f"below its floor of {floor:.2f}: its recall is {recall:.3f}"
+    count = f"{objects} object{'' if objects == 1 else 's'}"
+    if figures["fell"]:
+        return f"Class {shown(label)} fell {place}, at most {figures['upper']:.3f} ({count})."
+    return (
+        f"Class {shown(label)}: can't tell whether it is {place} and may be up to "
+        f"{figures['upper']:.3f} ({count}); label more of it."
+    )

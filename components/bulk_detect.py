@@ -1,0 +1,36 @@
+"""The TFX shell of bulk detection."""
+
+import json
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from classlift.progress import say
+from classlift.serving.detect import detect
+from components import artifacts
+
+SPLITS = ("eval", "test")
+
+
+@component
+def BulkDetect(
+    examples: InputArtifact[standard_artifacts.Examples],
+    model: InputArtifact[standard_artifacts.Model],
+    predictions: OutputArtifact[artifacts.Predictions],
+    study: Parameter[int],
+    beam_options: Parameter[str],
+    code_version: Parameter[str],
+) -> None:
+    """Writes a model's predictions on eval and test; a model that has answered is not asked again.
+
+    study: 1 to describe objects of train and eval too, for the diagnosis. beam_options: JSON of
+    Beam's options.
+    """
+    del code_version
+    saved_model = Path(path_utils.serving_model_path(model.uri))
+    folder = Path(predictions.uri)
+    options = json.loads(beam_options)
+    detect(saved_model, Path(examples.uri), SPLITS, folder, options, say, bool(study))

@@ -1,1 +1,0 @@
-"""BulkDetect: a model's predictions on eval and test, once, for all who judge it."""

@@ -1,1 +1,0 @@
-"""ChampionResolver: the model in production, else the pre-trained one that the user brings."""

@@ -1,0 +1,49 @@
+"""The TFX shell of `classlift.data.snapshot`."""
+
+import json
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+
+from classlift.data import kept_splits
+from classlift.data.snapshot import Source, take_snapshot
+from classlift.progress import say
+from components import artifacts
+
+
+@component
+def DatasetSnapshot(
+    snapshot: OutputArtifact[artifacts.Snapshot],
+    sources: Parameter[str],
+    root: Parameter[str],
+    memory: Parameter[str],
+    serving_dir: Parameter[str],
+    beam_options: Parameter[str],
+    renamed: Parameter[str],
+    fingerprint: Parameter[str],
+    code_version: Parameter[str],
+) -> None:
+    """Takes a snapshot of the labelled data.
+
+    sources: JSON list of the config's `data.sources`; relative paths are below `root`.
+    memory: folder for what the next snapshot needs to know of this one. serving_dir: whose versions
+    carry the splits, for a memory that was lost. beam_options: JSON list. renamed: JSON object of
+    labels and what the boxes are called instead.
+    fingerprint, code_version: not read; the cache is keyed by them.
+    """
+    taken = take_snapshot(
+        [Source.from_dict(record, Path(root)) for record in json.loads(sources)],
+        say,
+        Path(memory),
+        json.loads(beam_options),
+        Path(serving_dir),
+        json.loads(renamed),
+    )
+    taken.write(Path(snapshot.uri))
+    kept_splits.hand_on(Path(memory), Path(snapshot.uri))
+    snapshot.set_string_custom_property("content_hash", taken.content_hash)
+    say(
+        f"{taken.images.num_rows} images, {taken.boxes.num_rows} boxes, "
+        f"hash {taken.content_hash[:12]}"
+    )

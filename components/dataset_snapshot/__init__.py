@@ -1,1 +1,0 @@
-"""DatasetSnapshot: labels and images become immutable, content-hashed tables."""

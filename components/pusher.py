@@ -1,0 +1,144 @@
+"""The TFX Pusher, with a push of its own."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.components.pusher import executor
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.proto import pusher_pb2
+from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.utils import proto_utils
+
+from classlift.errors import ConfigError, EvaluationError, PipelineError
+from classlift.gate.verdict import PUSH, RUN_VARIABLE, read_verdict
+from classlift.progress import say
+from classlift.serving.bundle import Bundle
+from classlift.serving.manifest import EXPORT_PROPERTY
+from classlift.serving.publish import publish, require_champion, signed
+
+APPROVAL_VARIABLE = "CLASSLIFT_APPROVAL"
+"""Names who approved of the push, in the environment: JSON with `by` and `reason`."""
+
+EVALUATION = "evaluation"
+
+
+class PusherSpec(standard_component_specs.PusherSpec):
+    """TFX's, and the evaluation, which says what the model was compared with."""
+
+    INPUTS = {  # noqa: RUF012, as TFX declares it
+        **standard_component_specs.PusherSpec.INPUTS,
+        EVALUATION: component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
+    }
+
+
+class Executor(executor.Executor):
+    """TFX's Pusher, but for how the model gets into the serving folder.
+
+    TFX copies file by file into a folder whose number is the time: what interrupts it leaves half a
+    version, and a higher number that is there makes it push what is never served.
+    """
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes the model where both blessings are there and the champion is still served.
+
+        Raises PipelineError when a blessing is not there at all, EvaluationError when another
+        version is served than the model was compared with; and as `publish`.
+        """
+        pushed = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.PUSHED_MODEL_KEY]
+        )
+        Path(pushed.uri).mkdir(parents=True, exist_ok=True)  # empty: the version itself is kept
+        for key in (
+            standard_component_specs.MODEL_BLESSING_KEY,
+            standard_component_specs.INFRA_BLESSING_KEY,
+        ):
+            if not input_dict.get(key):  # TFX would push without
+                raise PipelineError(f"There is no {key}; what nobody judged is never pushed.")
+        if not self.CheckBlessing(input_dict):
+            self._MarkNotPushed(pushed)
+            return
+        verdict = read_verdict(Path(artifact_utils.get_single_instance(input_dict[EVALUATION]).uri))
+        if verdict["verdict"] != PUSH:
+            raise EvaluationError(
+                f"The gate's blessing and its verdict, {verdict['verdict']}, contradict each "
+                "other; run the gate again."
+            )
+        [infra_blessing] = input_dict[standard_component_specs.INFRA_BLESSING_KEY]
+        destination = pusher_pb2.PushDestination()
+        proto_utils.json_to_proto(
+            exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
+        )
+        serving_dir = Path(destination.filesystem.base_directory)
+        pretrained = Path(
+            json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])["pretrained"]
+        )
+        run_id = os.environ[RUN_VARIABLE]
+        folder = publish(
+            serving_dir,
+            Path(self.GetModelPath(input_dict)),
+            f"the model of run {run_id}",
+            notes=approval(),
+            require=lambda: require_champion(serving_dir, verdict["champion"], pretrained, run_id),
+            record=lambda _: None,  # TFX records it when this returns
+            report=say,
+            blessed=infra_blessing.get_string_custom_property(EXPORT_PROPERTY) or None,
+        )
+        self._MarkPushed(pushed, pushed_destination=str(folder), pushed_version=folder.name)
+        for name, value in Bundle(folder).provenance().get("approval", {}).items():
+            pushed.set_string_custom_property(f"approval_{name}", value)
+
+
+def approval() -> dict[str, dict[str, str]]:
+    """Who approved of the push and why, as it stands in the provenance; empty if nobody was asked.
+
+    Raises ConfigError when what the environment says is no name and reason.
+    """
+    given = os.environ.get(APPROVAL_VARIABLE)
+    if not given:
+        return {}
+    what = ("The name of who approved", "The reason of who approved")
+    try:
+        answer = json.loads(given)
+        return {"approval": signed(answer["by"], answer["reason"], what)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{APPROVAL_VARIABLE} must be JSON with `by` and `reason` ({error!r})."
+        ) from None
+
+
+class Pusher(base_component.BaseComponent):
+    """The node: TFX's interface, and the evaluation.
+
+    pretrained: folder of the model that is the champion before the first push.
+    """
+
+    SPEC_CLASS = PusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        infra_blessing: types.BaseChannel,
+        evaluation: types.BaseChannel,
+        push_destination: pusher_pb2.PushDestination,
+        pretrained: str,
+    ) -> None:
+        spec = PusherSpec(
+            model=model,
+            model_blessing=model_blessing,
+            infra_blessing=infra_blessing,
+            evaluation=evaluation,
+            push_destination=push_destination,
+            custom_config=json.dumps({"pretrained": pretrained}),
+            pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+        )
+        super().__init__(spec=spec)

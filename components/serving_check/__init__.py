@@ -1,1 +1,0 @@
-"""ServingCheck: the export answers in a process that has nothing but TensorFlow."""

@@ -1,1 +1,0 @@
-"""Trainer: TFX's own, with ClassLift's run function."""

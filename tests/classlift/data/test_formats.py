@@ -1,0 +1,321 @@
+"""All formats in: the real data sets when they are there, and small ones with every fault."""
+
+import io
+import os
+import re
+import struct
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from classlift.data.formats import detect_format, read_labels
+from classlift.data.formats.tfrecord import _masked_crc
+from classlift.data.images import probe_all
+from classlift.data.media import read_bytes
+from classlift.errors import DataError
+
+pytestmark = pytest.mark.unit
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared data sets are not here")
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("path", "images", "boxes"),
+    [
+        (
+            "carla",
+            1028,
+            {
+                "vehicle": 1375,
+                "traffic_light": 2643,
+                "bike": 181,
+                "traffic_sign": 105,
+                "motobike": 91,
+            },
+        ),
+        ("hardhat", 181, {"Safety Helmet": 538, "No Safety Helmet": 130}),
+        ("hardhat/val.record", 19, {"Safety Helmet": 50, "No Safety Helmet": 36}),
+    ],
+)
+def test_real_data_sets(path, images, boxes):
+    labels = read_labels(SHARED / path)
+    assert len(labels.images) == images
+    assert Counter(box.label for box in labels.boxes) == boxes
+    image = Image.open(io.BytesIO(read_bytes(labels.images[-1].uri)))
+    assert image.size == (labels.images[-1].width, labels.images[-1].height)
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["train", "val", "test", "trainval"])
+def test_a_real_broken_export_is_refused(name):
+    """CARLA's own COCO JSON repeats image ids and names files that do not exist."""
+    with pytest.raises(DataError) as error:
+        read_labels(SHARED / "carla" / "coco" / f"{name}.json")
+    assert re.search(r"the id '\w+'.* stands more than once in images", str(error.value))
+    assert "image files are not there" in str(error.value)
+
+
+def picture(folder: Path, name: str = "a.jpg") -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.effect_noise((40, 30), 50).convert("RGB").save(path)
+
+
+OBJECT = (
+    "<object><name>car</name><difficult>1</difficult><bndbox><xmin>1</xmin><ymin>2</ymin>"
+    "<xmax>11.5</xmax><ymax>22</ymax></bndbox></object>"
+)
+
+
+SIZE = "<size><width>40</width><height>30</height></size>"
+
+
+def voc(
+    folder: Path, inner: str = OBJECT, name: str = "a.jpg", head: str = "", size: str = SIZE
+) -> Path:
+    picture(folder / "images")
+    (folder / "Annotations").mkdir()
+    text = f"{head}<annotation><filename>{name}</filename>{size}{inner}</annotation>"
+    (folder / "Annotations" / "a.xml").write_text(text)
+    return folder
+
+
+def test_voc(tmp_path):
+    labels = read_labels(voc(tmp_path / "data"))
+    (box,) = labels.boxes
+    assert (box.label, box.box, box.difficult) == ("car", (1.0, 2.0, 11.5, 22.0), True)
+    assert box.source == "data/a.xml object 1"
+    assert (labels.images[0].width, labels.images[0].height) == (40, 30)
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">]>'
+FILE_ENTITY = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"head": BOMB, "inner": "<x>&b;</x>"}, "defines a document type or entities"),
+        ({"head": FILE_ENTITY, "inner": "<x>&a;</x>"}, "defines a document type or entities"),
+        ({"inner": "<object>"}, "not valid XML"),
+        ({"inner": "<object><name>car</name></object>"}, "needs a bndbox with four numbers"),
+        ({"inner": OBJECT.replace("11.5", "wide")}, "needs a bndbox with four numbers"),
+        ({"name": ""}, "names no image file"),
+        ({"name": "gone.jpg"}, "its image 'gone.jpg' is in none of"),
+        ({"name": "../../a.jpg"}, "leaves the data folder"),
+        ({"name": "/etc/passwd"}, "leaves the data folder"),
+        ({"inner": "<size><width>wide</width></size>"}, None),  # the first size counts
+        ({"inner": OBJECT.replace("<xmin>", "<xmin>0</xmin><xmin>")}, "more than one xmin"),
+        ({"inner": OBJECT.replace("</object>", "<name>bus</name></object>")}, "more than one name"),
+        ({"inner": OBJECT.replace("</bndbox>", "</bndbox>>")}, "bndbox, or text after it"),
+        ({"inner": OBJECT.replace("11.5", "1_1")}, "needs a bndbox with four numbers"),
+        ({"size": "<size><width>3000000000</width></size>"}, "are no width or height"),
+        ({"size": f"<size><width>{'9' * 5000}</width></size>"}, "is no whole number"),
+    ],
+)
+def test_voc_refuses_with_a_sentence(tmp_path, parts, sentence):
+    folder = voc(tmp_path / "data", **parts)
+    if sentence is None:
+        assert read_labels(folder).images[0].width == 40
+        return
+    with pytest.raises(DataError, match=sentence) as error:
+        read_labels(folder)
+    assert "a.xml" in str(error.value)
+
+
+def yolo(folder: Path, line: str = "1 0.5 0.5 0.25 0.2", names: str = "names: [car, bike]") -> Path:
+    picture(folder / "images" / "train")
+    picture(folder / "images" / "train", "empty.jpg")
+    (folder / "labels" / "train").mkdir(parents=True)
+    (folder / "labels" / "train" / "a.txt").write_text(line + "\n\n")
+    (folder / "data.yaml").write_text(names)
+    return folder
+
+
+@pytest.mark.parametrize("line", ["1 0.5 0.5 0.25 0.2", " \t1  0.5\t0.5 0.25 .2 \r"])
+@pytest.mark.parametrize("names", ["names: [car, bike]", "names: {0: car, 1: bike}"])
+def test_yolo(tmp_path, names, line):
+    labels = read_labels(yolo(tmp_path / "data", line=line, names=names))
+    assert [image.file_name for image in labels.images] == [
+        "images/train/a.jpg",
+        "images/train/empty.jpg",
+    ]
+    (box,) = labels.boxes
+    assert box.label == "bike"
+    assert box.box == pytest.approx((15.0, 12.0, 25.0, 18.0))
+    assert box.source == "data/labels/train/a.txt line 1"
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"line": "1 0.5 0.5 0.25"}, "line 1 must be `class x y width height`"),
+        ({"line": "1 0.5 0.5 0.25 0.2 0.9"}, "line 1 must be"),
+        ({"line": "one 0.5 0.5 0.25 0.2"}, "line 1 must be"),
+        ({"line": "2 0.5 0.5 0.25 0.2"}, "has the class 2, which has no name"),
+        ({"line": "-1 0.5 0.5 0.25 0.2"}, "has the class -1, which has no name"),
+        ({"names": "names: 3"}, "`names` must list the classes"),
+        ({"names": "names: {0: car, 2: bike}"}, "`names` must list the classes"),
+        ({"names": "a: ["}, "not valid YAML"),
+        ({"names": "names: [car, {a: 1}]"}, "class 1 needs a string or a number as its name"),
+        ({"names": "names: [car]\nnames: [car, bike]"}, "the key 'names' stands twice"),
+        ({"names": "names: {0: car, 0: bike}"}, "the key '0' stands twice"),
+        ({"line": "1 0.5 0.5 0.25 0.2_1"}, "line 1 must be"),
+        ({"line": "1 0.5 0.5 0.25 0.2\u20281 0.5 0.5 0.2 0.2"}, "line 1 must be"),
+        ({"line": "1 0.5 0.5 0.25 0.2\f1 0.5 0.5 0.2 0.2"}, "line 1 must be"),
+        ({"line": "\u2028"}, "line 1 must be"),
+        ({"line": "\u0661 0.5 0.5 0.25 0.2"}, "line 1 must be"),
+    ],
+)
+def test_yolo_refuses_with_a_sentence(tmp_path, parts, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read_labels(yolo(tmp_path / "data", **parts))
+
+
+def test_yolo_labels_without_their_image_are_refused(tmp_path):
+    folder = yolo(tmp_path / "data")
+    (folder / "labels" / "train" / "gone.txt").write_text("")
+    with pytest.raises(DataError, match=r"gone.txt: there is no image of this name"):
+        read_labels(folder)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("no", "no"), ("2024-13-45", "2024-13-45"), ("1.50", "1.50"), ("~", "~"), ("'a b'", "a b")],
+)
+def test_yolo_names_are_what_is_written(tmp_path, written, name):
+    labels = read_labels(yolo(tmp_path / "data", names=f"names: [car, {written}]"))
+    assert labels.boxes[0].label == name
+
+
+def test_many_classes_are_read_at_once(tmp_path):
+    names = "names: [" + ", ".join(f"c{number}" for number in range(30_000)) + "]"
+    started = time.process_time()
+    assert read_labels(yolo(tmp_path / "data", names=names)).boxes[0].label == "c1"
+    assert time.process_time() - started < 5  # quadratic, it took ten
+
+
+@pytest.mark.parametrize("file", ["data.yaml", "labels/train/a.txt", "images/train/a.jpg"])
+@pytest.mark.parametrize("what", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_not_waited_for(tmp_path, file, what):
+    folder = yolo(tmp_path / "data")
+    (folder / file).unlink()
+    what(folder / file)
+    if file.endswith("jpg"):  # the snapshot says of each image what is wrong with it
+        (problem,) = (facts.problem for _, facts in probe_all([str(folder / file)]))
+        assert problem == "file can be read: it is no regular file"
+        return
+    with pytest.raises(DataError, match=r"must be a regular file|leaves the data folder"):
+        read_labels(folder)
+
+
+def test_a_link_to_labels_that_leads_nowhere(tmp_path):
+    folder = yolo(tmp_path / "data")
+    (folder / "labels" / "train" / "empty.txt").symlink_to("gone.txt")
+    with pytest.raises(DataError, match=r"empty.txt: the link leads nowhere"):
+        read_labels(folder)
+
+
+def test_a_file_name_that_is_no_text(tmp_path):
+    folder = yolo(tmp_path / "data")
+    images = os.fsencode(folder / "images" / "train")
+    os.rename(images + b"/empty.jpg", images + b"/caf\xe9.jpg")
+    with pytest.raises(DataError, match=r"is not UTF-8; rename it"):
+        read_labels(folder)
+
+
+def record(path: Path, data: bytes, length: int | None = None) -> Path:
+    """A TFRecord file of one record, whose header may lie about its length."""
+    header = struct.pack("<Q", len(data) if length is None else length)
+    crc = struct.pack("<I", _masked_crc(header))
+    path.write_bytes(header + crc + data + struct.pack("<I", _masked_crc(data)))
+    return path
+
+
+@pytest.mark.parametrize("length", [(1 << 63) + 5, 1 << 50, (1 << 31) + 1, 101, 0])
+def test_records_that_lie_about_their_length(tmp_path, length):
+    path = record(tmp_path / "a.record", b"x" * 100, length)
+    with pytest.raises(DataError, match=r"damaged or truncated|is no tf.Example|has no image/"):
+        read_labels(path)
+
+
+def tables(folder: Path, **columns: Any) -> Path:
+    """images.parquet and boxes.parquet of two images and two boxes; columns replace some."""
+    picture(folder, "0.jpg")
+    picture(folder, "1.jpg")
+    images = {"image_id": ["0", "1"], "uri": ["0.jpg", "1.jpg"]}
+    corners = {"xmin": [1.0, 2.0], "ymin": [1.0, 2.0], "xmax": [5.0, 6.0], "ymax": [5.0, 6.0]}
+    boxes = {"image_id": ["0", "1"], "label": ["car", "bike"], **corners}
+    for table, name in ((images, "images"), (boxes, "boxes")):
+        table |= {column: columns[column] for column in table if column in columns}
+        pq.write_table(pa.table(table), folder / f"{name}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"image_id": ["0", "0"]}, "row 1 has the image_id '0', as data/images.parquet row 0 has"),
+        ({"label": ["car", None]}, "row 1 has no label"),
+        ({"label": ["car", "a" * 5000]}, "label has a text of more than 4096 bytes"),
+        ({"label": pa.array([b"car", b"\xff"]).cast(pa.string(), safe=False)}, "can't be read"),
+        ({"xmin": ["a", "b"]}, "the column 'xmin' must be float"),
+        ({"uri": ["0.jpg", "../1.jpg"]}, "leaves the data folder"),
+    ],
+)
+def test_tables_that_are_refused(tmp_path, columns, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read_labels(tables(tmp_path / "data", **columns))
+
+
+def test_a_few_bytes_that_hold_any_number_of_rows(tmp_path):
+    folder = tables(tmp_path / "data")
+    many = 1_100_000
+    label = pa.DictionaryArray.from_arrays(pa.array(np.zeros(many, np.int32)), ["0"])
+    corners = dict.fromkeys(("xmin", "ymin", "xmax", "ymax"), np.ones(many, np.float32))
+    pq.write_table(
+        pa.table({"image_id": label, "label": label, **corners}), folder / "boxes.parquet"
+    )
+    with pytest.raises(DataError, match=r"has 1,100,000 rows, and at most 1,000,000 are read"):
+        read_labels(folder)
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda data: data[:-100], "damaged or truncated"),
+        (lambda data: data[:7], "damaged or truncated"),
+        (lambda data: data[:500] + b"x" + data[501:], "damaged or truncated"),
+        (lambda data: struct.pack("<Q", 1 << 60) + data[8:], "damaged or truncated"),
+        (lambda _: b"no records at all", "damaged or truncated"),
+    ],
+)
+def test_a_damaged_record_file_is_refused(tmp_path, damage, sentence):
+    path = tmp_path / "val.record"
+    path.write_bytes(damage((SHARED / "hardhat" / "val.record").read_bytes()))
+    with pytest.raises(DataError, match=sentence):
+        read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("x.json", "coco"), ("train.record", "tfrecord"), ("a.tfrecord-00000-of-00002", "tfrecord")],
+)
+def test_files_are_told_by_their_name(tmp_path, name, found):
+    (tmp_path / name).touch()
+    assert detect_format(tmp_path / name) == found
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "nothing", ".", "a" * 300, "a\0b"])
+def test_what_is_no_format_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match="no labels that can be read"):
+        detect_format(tmp_path / name)

@@ -1,0 +1,319 @@
+"""A head of its own for one class: it learns, and nothing else changes by a bit."""
+
+import json
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from classlift.data.label_map import LabelMap
+from classlift.data.schema import ExampleKeys
+from classlift.detectors.backends import load_detector
+from classlift.detectors.detector import Batch
+from classlift.detectors.examples import example_files, read_examples
+from classlift.detectors.export import Serving
+from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK, frozen_names
+from classlift.detectors.od_api.branch import Detections, merge
+from classlift.detectors.od_api.ssd import SsdDetector
+from classlift.detectors.od_api.zoo_entry import BRANCHES, LABEL_MAP, read_config
+from classlift.errors import ModelError
+from classlift.training.input import training_batches
+from classlift.training.loop import fit
+from classlift.training.recipe import Recipe
+from classlift.training.step import TrainingStep
+from components.trainer import prepare
+from tests.classlift.conftest import DEMO_MODEL, quiet
+
+pytestmark = pytest.mark.pipeline
+
+
+def train(detector, label, examples, steps=5, policy=TARGET_BRANCH, auxiliary=0.0):
+    detector.grow_branch(label, BRANCH_PARTS[policy], auxiliary > 0)
+    recipe = Recipe(policy, steps=steps, batch_size=8, learning_rate=0.01, auxiliary=auxiliary)
+    files = example_files(examples, "train")
+    batches = partial(training_batches, files, detector.frame, detector.label_map, recipe)
+    fit(detector, batches, recipe, quiet)
+
+
+def branch_values(detector, label):
+    prefix = f"branch/{label}/"
+    return {n: v.numpy() for n, v in detector.variables().items() if n.startswith(prefix)}
+
+
+def detections(detector, examples):
+    """What the detector says of the test split, class by class, in one order.
+
+    The export is proven alike by the demo, whose gate compares every test image.
+    """
+    parsed = next(read_examples(example_files(examples, "test"), 16))
+    encoded = parsed[ExampleKeys.ENCODED].numpy()
+    images = [tf.io.decode_image(e, 3, expand_animations=False) for e in encoded]
+    images = tf.cast(tf.stack(images), tf.float32)
+    spec = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
+    found = tf.function(detector.detect, input_signature=[spec], autograph=False)(images)
+    boxes, classes, scores, count = (value.numpy() for value in found.values())
+    rows = [
+        (image, *boxes[image, slot], scores[image, slot], classes[image, slot])
+        for image in range(len(count))
+        for slot in range(int(count[image]))
+    ]
+    return {
+        label: np.array(sorted(row for row in rows if row[-1] == number))
+        for number, label in enumerate(detector.label_map, 1)
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(examples, tmp_path_factory):
+    """Detections before, with a branch for 8, with one for 3 too; and the last one as saved."""
+    entry = tmp_path_factory.mktemp("branches") / "entry"
+    detector = SsdDetector.load(DEMO_MODEL)
+    before = detections(detector, examples)
+    train(detector, "8", examples)
+    first = detections(detector, examples)
+    train(detector, "3", examples, policy=TARGET_BRANCH_NECK)
+    second = detections(detector, examples)
+    detector.save(entry)
+    return before, first, second, entry
+
+
+def test_every_other_class_is_the_same_to_the_bit(trained, detector):
+    before, first, second, _ = trained
+    for label in detector.label_map:
+        if label != "8":
+            assert np.array_equal(before[label], first[label]), label
+        if label != "3":
+            assert np.array_equal(first[label], second[label]), label
+
+
+def test_the_target_is_answered_by_its_branch(trained):
+    before, first, second, _ = trained
+    assert not np.array_equal(before["8"], first["8"])
+    assert not np.array_equal(first["3"], second["3"])
+
+
+def test_a_branch_travels_with_the_model(trained, examples):
+    """Saved and loaded: the same answers; the next run finds its branches."""
+    _, _, second, entry = trained
+    assert json.loads((entry / BRANCHES).read_text()) == {
+        "branches": {"8": ["class-head", "head"], "3": ["class-head", "head", "neck"]}
+    }
+    again = load_detector("od_api", entry)
+    found = detections(again, examples)
+    assert all(np.array_equal(second[label], found[label]) for label in again.label_map)
+    before = branch_values(again, "3")
+    train(again, "8", examples, steps=2)  # trained on, from where it was
+    assert again.branches() == ("8", "3")
+    after = branch_values(again, "3")
+    assert any("/neck/" in name for name in before)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_an_untrained_branch_says_what_the_common_head_says(detector, examples):
+    images = tf.random.stateless_uniform([2, 128, 128, 3], [1, 2], 0, 255)
+    before = detector.detect(images)
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    try:
+        after = detector.detect(images)
+    finally:
+        detector.drop_branches()
+    assert after["detection_scores"].shape[1] == 70  # 50, and 20 of the branch
+    for answer in (before, after):  # by falling score, padding at the end
+        scores = answer["detection_scores"].numpy()
+        assert (np.diff(scores, axis=1) <= 0).all()
+    for image in range(2):
+        scores = []
+        for answer in (before, after):
+            is_8 = answer["detection_classes"][image].numpy() == detector.label_map.id_of("8")
+            scores.append(answer["detection_scores"][image].numpy()[is_8][:3])
+        shared = min(map(len, scores))
+        np.testing.assert_allclose(scores[0][:shared], scores[1][:shared], atol=1e-5)
+
+
+def as_in_the_demo(ssd):
+    pass
+
+
+def with_a_tower_for_boxes_and_scores(ssd):
+    ssd.box_predictor.weight_shared_convolutional_box_predictor.share_prediction_tower = True
+
+
+def with_a_head_for_each_map(ssd):
+    hyperparams = ssd.box_predictor.weight_shared_convolutional_box_predictor.conv_hyperparams
+    kept = type(hyperparams).FromString(hyperparams.SerializeToString())
+    predictor = ssd.box_predictor.convolutional_box_predictor
+    predictor.min_depth = predictor.max_depth = 16
+    predictor.num_layers_before_predictor = predictor.kernel_size = 1
+    predictor.conv_hyperparams.CopyFrom(kept)
+
+
+@pytest.mark.parametrize(
+    "change", [as_in_the_demo, with_a_tower_for_boxes_and_scores, with_a_head_for_each_map]
+)
+def test_a_branch_is_the_part_of_any_head_that_scores(change, train_files):
+    """It starts with the head's scores, and all of it learns."""
+    config = read_config(DEMO_MODEL)
+    change(config.model.ssd)
+    detector = SsdDetector(config, LabelMap.read(DEMO_MODEL / LABEL_MAP))
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
+    images = tf.random.stateless_uniform([2, 128, 128, 3], [5, 6], 0, 255)
+    _, scores = detector.outputs(images)
+    boxes, branch_scores = detector._branches["8"](detector._maps(images, None))
+    assert boxes is None
+    np.testing.assert_allclose(branch_scores, tf.gather(scores, [0, 9], axis=-1), atol=1e-5)
+    frozen = frozen_names(TARGET_BRANCH, list(detector.variables()), detector.branch)
+    trained = detector.freeze(frozen)
+    batch = next(
+        training_batches(train_files, detector.frame, detector.label_map, Recipe(batch_size=4))
+    )
+    with tf.GradientTape() as tape:
+        losses = detector.losses(batch)
+        total = tf.add_n(list(losses.values()))
+    assert set(losses) == {"class", "regularization", "auxiliary"}
+    gradients = tape.gradient(total, list(trained.values()))
+    assert all(gradient is not None for gradient in gradients)
+    # It starts with what the head itself says of the classes, at the anchors of objects.
+    _, scores = detector.outputs(batch.images)
+    targets = detector._assign(batch.boxes, batch.labels, batch.weights)
+    weights = tf.repeat(targets.box_weights[..., None], scores.shape[-1], axis=-1)
+    at_objects = detector._model._classification_loss(scores, targets.classes, weights=weights)
+    mean = tf.reduce_sum(at_objects) / tf.reduce_sum(targets.box_weights)
+    np.testing.assert_allclose(losses["auxiliary"], mean, rtol=1e-4)
+
+
+def test_without_objects_nothing_is_told_apart(detector):
+    """And no loss is no number."""
+    empty = Batch(
+        tf.zeros([2, 128, 128, 3]),
+        tf.zeros([2, 1, 4]),
+        tf.zeros([2, 1], tf.int32),
+        tf.zeros([2, 1]),
+    )
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
+    try:
+        losses = detector.losses(empty)
+    finally:
+        detector.drop_branches()
+    assert float(losses["auxiliary"]) == 0
+    assert np.isfinite(float(losses["class"]))
+
+
+def test_the_recipe_weighs_the_auxiliary_loss(train_files):
+    for weight in (0.0, 2.0):
+        recipe = Recipe(TARGET_BRANCH, batch_size=4, auxiliary=weight)
+        detector, _ = prepare("od_api", DEMO_MODEL, "8", recipe)
+        names = list(detector.variables())
+        trained = detector.freeze(frozen_names(TARGET_BRANCH, names, detector.branch))
+        batch = next(training_batches(train_files, detector.frame, detector.label_map, recipe))
+        plain = detector.losses(batch)
+        found = TrainingStep(detector, trained, recipe)((), batch)
+        assert set(found) == set(plain)
+        assert ("auxiliary" in found) == (weight > 0)
+        if weight:
+            np.testing.assert_allclose(found["auxiliary"], 2 * plain["auxiliary"], rtol=1e-4)
+
+
+def test_what_training_alone_has_is_not_saved(detector, examples, tmp_path):
+    train(detector, "8", examples, steps=1, auxiliary=1.0)
+    try:
+        names = [name for name in detector.variables() if "/auxiliary/" in name]
+        assert names
+        assert len(Serving(detector).weights) == len(detector.variables()) - len(names)
+        detector.save(tmp_path / "entry")
+    finally:
+        detector.drop_branches()
+    again = load_detector("od_api", tmp_path / "entry")
+    assert again.branches() == ("8",)
+    assert not [name for name in again.variables() if "/auxiliary/" in name]
+
+
+def test_a_neck_goes_on_from_what_the_branch_has_learned(trained, examples):
+    _, _, _, entry = trained
+    detector = load_detector("od_api", entry)
+    before = detections(detector, examples)["8"]
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH_NECK])
+    assert any("BoxPredictor" in name for name in branch_values(detector, "8"))
+    np.testing.assert_allclose(detections(detector, examples)["8"], before, atol=1e-4)
+
+
+def test_dropped_branches_leave_the_model_as_it_was(detector):
+    images = tf.random.stateless_uniform([1, 128, 128, 3], [3, 4], 0, 255)
+    before = detector.detect(images)
+    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    detector.drop_branches()
+    for name, value in detector.detect(images).items():
+        assert np.array_equal(value, before[name])
+
+
+def boxes(scores, classes, count):
+    values = tf.constant([scores], tf.float32)
+    return Detections(
+        tf.tile(values[..., None], [1, 1, 4]),
+        tf.constant([classes], tf.float32),
+        values,
+        tf.constant([count], tf.float32),
+    )
+
+
+def test_merging():
+    """The common head's detections of a class with a branch go, the branch's come, by score."""
+    common = boxes([0.9, 0.8, 0.7, 0.0], [1, 2, 1, 1], 3)
+    branch = boxes([0.85, 0.1, 0.0], [2, 2, 2], 2)
+    found = merge(common, {2: branch})
+    np.testing.assert_allclose(found.scores[0], [0.9, 0.85, 0.7, 0.1, 0, 0, 0])
+    assert found.classes[0].numpy().tolist() == [1, 2, 1, 2, 1, 1, 1]
+    np.testing.assert_allclose(found.boxes[0, :, 0], found.scores[0])
+    assert found.count.numpy().tolist() == [4]
+
+
+def test_a_rival_on_the_same_object_discounts_the_score():
+    """Overlapping by more than half, the strongest counts; padding and others do not."""
+    branch = Detections(
+        tf.constant([[[0.0, 0, 10, 10], [50, 50, 60, 60], [0, 0, 0, 0]]]),
+        tf.constant([[2.0, 2, 2]]),
+        tf.constant([[0.8, 0.4, 0.0]]),
+        tf.constant([2.0]),
+    )
+    rivals = Detections(
+        tf.constant(
+            [[[0.0, 0, 10, 9], [0, 1, 10, 10], [0, 0, 10, 4], [0, 0, 10, 10], [50, 50, 60, 60]]]
+        ),
+        tf.constant([[1.0, 3, 1, 2, 1]]),  # one of the class itself
+        tf.constant([[0.64, 0.36, 0.9, 0.95, 0.99]]),
+        tf.constant([4.0]),  # the last one is padding
+    )
+    found = branch.discounted(rivals, 2, tf.constant(0.5))
+    np.testing.assert_allclose(found.scores[0], [0.8 * 0.6, 0.4, 0], rtol=1e-6)
+    untouched = branch.discounted(rivals, 2, tf.constant(0.0))
+    assert np.array_equal(untouched.scores, branch.scores)
+
+
+@pytest.mark.parametrize(
+    "note", ["{", "[]", '{"branches": {"tram": ["head"]}}', '{"branches": ["8"]}']
+)
+def test_a_damaged_note_is_refused(tmp_path, note):
+    entry = shutil.copytree(DEMO_MODEL, tmp_path / "entry")
+    (entry / BRANCHES).write_text(note)
+    with pytest.raises(ModelError, match="take it from the same folder as the checkpoint"):
+        load_detector("od_api", entry)
+
+
+def test_a_note_without_its_weights_is_refused(tmp_path):
+    entry = shutil.copytree(DEMO_MODEL, tmp_path / "entry")
+    (entry / BRANCHES).write_text('{"branches": {"8": ["head", "class-head"]}}')
+    with pytest.raises(ModelError, match="does not fit"):
+        load_detector("od_api", entry)
+
+
+def test_classes_that_share_their_scores_have_no_branch(tmp_path):
+    entry = shutil.copytree(DEMO_MODEL, tmp_path / "entry")
+    config = entry / "pipeline.config"
+    config.write_text(
+        config.read_text().replace(
+            "weighted_sigmoid_focal { gamma: 2.0 alpha: 0.25 }", "weighted_softmax {}"
+        )
+    )
+    with pytest.raises(ModelError, match="share their scores"):
+        load_detector("od_api", entry).grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])

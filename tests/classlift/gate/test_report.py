@@ -1,0 +1,109 @@
+"""The page of the report, without its pictures; the demo's tests look at a whole one."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import classlift.gate
+from classlift.gate import report
+from classlift.gate.rules import judge, to_json
+from classlift.gate.settings import GateSettings
+from classlift.metrics.summary import FIGURES, SIZES, summarize
+from classlift.pages import render
+from tests.classlift.gate.test_evidence import LABELS, model, verdict
+from tests.classlift.gate.test_rules import LIFTED, compared, evidence
+
+pytestmark = pytest.mark.unit
+DIAGNOSIS = {
+    "sentences": ["It is rare."],
+    "causes": [{"name": "imbalance", "score": 0.3, "sentence": "It is rare."}],
+    "reasons": [],
+    "advice": "Label more.",
+    "overridden": [],
+    "recipe": {},
+    "rebalancing": {"boxes_before": {"car": 1}, "boxes_after": {"car": 2}},
+}
+LINEAGE = {
+    "recalibrated": False,
+    "champion": "version 1",
+    "snapshot": "abc",
+    "code_version": "def",
+    "run": "run 7",
+    "confidence": 0.975,
+    "units": {"eval": "200 images, each its own", "test": "500 images in 25 scenes, by `group`"},
+    "thresholds_known": True,
+    "at_equal_precision": {
+        "champion": 0.4,
+        "challenger": 0.8,
+        "change": 0.4,
+        "lower_bound": 0.31,
+    },
+}
+TEMPLATE = Path(classlift.gate.__file__).with_name("report.html.j2")
+
+
+def test_by_size():
+    columns = pd.MultiIndex.from_product([SIZES, FIGURES])
+    before = pd.DataFrame(0.5, index=["car", "scooter", "tram"], columns=columns)
+    after = before + 0.25
+    for table in (before, after):
+        table.loc[["scooter", "tram"], "large"] = np.nan
+        table.loc["tram", "small"] = np.nan
+    found = report.by_size([before, after], "scooter")
+    nothing, some = (None, None), (0.5, 0.75)
+    assert found["class scooter"]["AP"] == [some, some, some, nothing]
+    assert found["mean of the others"]["AP50"] == [some] * 4  # of those that have objects
+    assert report.by_size([before, after], "car")["mean of the others"]["AR"][3] == nothing
+
+
+def test_shows_cocos_figures_before_and_after(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "_gallery", lambda *_: [])  # there are no images
+    models = (model(1.0), model(2.5))
+    judgement, comparison = verdict(*models)
+    extra = {
+        "settings": vars(GateSettings()),
+        "recall": {"as_deployed": 0.1, "recalibrated": 0.2, "trained": 0.3},
+        "test_uses": 1,
+        **LINEAGE,
+    }
+    summaries = [
+        summarize(m.test.boxes, m.test.detections, m.test.image_ids, LABELS) for m in models
+    ]
+    path = tmp_path / "report.html"
+    document = to_json(judgement, comparison.evidence, "scooter", extra)
+    report.write_report(path, document, comparison, summaries, DIAGNOSIS, tmp_path)
+    before, after = (table.loc["scooter", ("small", "AP75")] for table in summaries)
+    assert f"<td>{before:.3f} → {after:.3f}</td>" in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("score_threshold", "other", "words", "unsaid"),
+    [
+        (None, evidence(), "with precision 0.80 on eval", "precision before"),
+        (0.4, compared(-0.0123), "<th>precision before</th><th>change</th>", "operating points:"),
+    ],
+)
+def test_what_is_shown_depends_on_how_scores_are_cut(score_threshold, other, words, unsaid):
+    settings = GateSettings(score_threshold=score_threshold)
+    classes = [LIFTED if score_threshold is None else compared(label="target"), other]
+    recall = {"as_deployed": 0.2, "recalibrated": 0.4, "trained": 0.7}
+    extra = {"settings": vars(settings), "recall": recall, "test_uses": 2, **LINEAGE}
+    verdict = to_json(judge(classes, "target", settings), classes, "target", extra)
+    html = render(
+        TEMPLATE,
+        verdict=verdict,
+        diagnosis=DIAGNOSIS,
+        sizes=[],
+        summary={},
+        charts=dict.fromkeys(("recall", "causes", "curves", "errors", "confusion"), ""),
+        galleries={},
+        counts={},
+    )
+    assert words in html
+    assert "of test, 500 images in 25 scenes, by `group`." in html
+    assert "Bounds are one-sided 97.5%" in html
+    assert "has been used 2 times by the gate. Each use is charged" in html
+    assert unsaid not in html
+    assert ("<td>-0.012</td>" in html) == (score_threshold is not None)

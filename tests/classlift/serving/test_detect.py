@@ -1,0 +1,93 @@
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from classlift.data import schema
+from classlift.data.examples import example_files
+from classlift.data.predictions import Predictions
+from classlift.detectors.export import Serving
+from classlift.detectors.predict import UNLABELLED, load_signature, predict, unlabelled
+from classlift.errors import DataError
+from classlift.serving.detect import OBJECTS, PARTS, detect
+from classlift.serving.write import write_bundle
+from tests.classlift.conftest import boxes_table, detections_table, quiet
+from tests.classlift.test_transforms import PROCESSES
+
+pytestmark = pytest.mark.pipeline
+SPLITS = ("eval", "test")
+
+
+@pytest.fixture(scope="module")
+def saved_model(detector, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle") / "model"
+    write_bundle(detector, Serving(detector), folder)
+    return folder
+
+
+def test_says_what_the_model_says(saved_model, detector, examples, tmp_path):
+    detect(saved_model, examples, SPLITS, tmp_path, report=quiet)
+    serve = load_signature(saved_model)
+    for split in SPLITS:
+        found = Predictions.read(tmp_path / split)
+        plain = predict(serve, example_files(examples, split), detector.label_map, quiet)
+        assert found.image_ids == plain.image_ids
+        assert found.boxes.equals(plain.boxes)
+        assert found.detections.equals(plain.detections)
+    assert not (tmp_path / PARTS).exists()
+
+
+def test_describes_the_objects_of_train_and_eval(saved_model, examples, tmp_path, monkeypatch):
+    monkeypatch.setattr("classlift.serving.detect.STUDIED_IMAGES", 32)
+    detect(saved_model, examples, ("eval",), tmp_path, report=quiet, study=True)
+    for split, fewest, most in (("train", 32, 63), ("eval", 16, 16)):
+        found = Predictions.read(tmp_path / split)
+        assert fewest <= len(found.image_ids) == len(set(found.image_ids)) <= most
+        objects = pq.read_table(tmp_path / split / OBJECTS, schema=schema.OBJECTS).to_pandas()
+        assert set(objects["image_id"]) == set(found.image_ids)
+        labelled = objects[objects["box_id"] >= 0].merge(
+            found.boxes.to_pandas(), on=["image_id", "box_id"]
+        )
+        assert len(labelled) == found.boxes.num_rows
+        assert (labelled["label_x"] == labelled["label_y"].astype(str)).all()
+        areas = (labelled["xmax"] - labelled["xmin"]) * (labelled["ymax"] - labelled["ymin"])
+        np.testing.assert_allclose(labelled["side"], np.sqrt(areas), rtol=1e-4)
+        nothing = objects[objects["box_id"] < 0]
+        assert set(nothing["label"]) == {""}
+        assert nothing.groupby("image_id").size().max() == UNLABELLED
+        assert {len(vector) for vector in objects["features"]} == {3 * 4 * 64}
+
+
+@pytest.mark.parametrize(
+    ("detections", "kept"),
+    [
+        ([(0.9, 0, 0), (0.8, 40, 0)], [40]),  # the first is of the object at 0, 0
+        ([(0.2, 40, 0), (0.9, 41, 0)], [41]),  # of two at one place, the surer
+        ([(0.1 * k, 40 * k, 0) for k in range(1, 7)], [240, 200, 160]),  # the surest three
+        ([], []),
+    ],
+)
+def test_detections_of_nothing(detections, kept):
+    boxes = boxes_table([("a", "car", 0, 0, 20, 20)]).to_pandas()
+    rows = [("a", "car", score, x, y, x + 20, y + 20) for score, x, y in detections]
+    found = unlabelled(boxes, detections_table(rows).to_pandas())
+    assert found["xmin"].tolist() == kept
+    assert set(found["box_id"]) <= {-1}
+
+
+def test_two_processes_say_the_same(saved_model, examples, tmp_path):
+    """Up to the last digits: kernels of another process may sum in another order."""
+    detect(saved_model, examples, ("test",), tmp_path / "one", report=quiet)
+    detect(saved_model, examples, ("test",), tmp_path / "two", PROCESSES, quiet)
+    one, two = (Predictions.read(tmp_path / name / "test") for name in ("one", "two"))
+    assert one.image_ids == two.image_ids
+    assert one.detections["label"].equals(two.detections["label"])
+    np.testing.assert_allclose(one.detections["score"], two.detections["score"], atol=1e-5)
+
+
+def test_a_model_of_other_classes_is_named(saved_model, examples, tmp_path):
+    other = shutil.copytree(saved_model, tmp_path / "other")
+    (other / "assets.extra" / "label_map.pbtxt").write_text("item { id: 1 name: '0' }")
+    with pytest.raises(DataError, match="they do not belong together"):
+        detect(other, examples, ("eval",), tmp_path / "found", report=quiet)

@@ -1,0 +1,89 @@
+"""Every chart of the product takes every name of a class."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from classlift.data.predictions import Predictions
+from classlift.data.schema import SPLITS
+from classlift.diagnosis.report import causes_chart
+from classlift.gate import report as gate_report
+from classlift.gate.evidence import ModelPredictions, compare
+from classlift.gate.settings import GateSettings
+from classlift.pages import svg
+from classlift.quality import report as validation
+from classlift.watch import report as watch
+from tests.classlift.conftest import boxes_table, detections_table
+from tests.classlift.watch.test_score import figures
+from tests.classlift.watch.test_series import record
+
+pytestmark = [
+    pytest.mark.unit,
+    pytest.mark.filterwarnings("ignore:Glyph"),  # drawn as a box
+    pytest.mark.filterwarnings("ignore:constrained_layout"),
+]
+NAMES = (
+    r"$\frac{$",
+    "$x$",
+    "",
+    " ",
+    "_hidden",
+    "--><script>alert(1)</script>",
+    "a\x1b[31m\nb",
+    "\U0001f6f4 \u202e",
+    "a" * 5000,
+    "a" * 4999 + "b",
+    "8",
+)
+
+
+def html(figure) -> str:
+    text = svg(figure)
+    assert "--><script" not in text
+    return text
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    rng = np.random.default_rng(1)
+    images = tuple(f"image {number}" for number in range(4))
+    rows = [
+        (i, name, 9.0 * k, 0.0, 9.0 * k + 8, 8.0) for i in images for k, name in enumerate(NAMES)
+    ]
+
+    def predictions() -> Predictions:
+        found = [(i, name, float(rng.uniform()), *box) for i, name, *box in rows]
+        return Predictions(images, boxes_table(rows), detections_table(found))
+
+    models = [ModelPredictions(predictions(), predictions()) for _ in range(2)]
+    points = dict.fromkeys(NAMES, 0.5)
+    return compare(*models, NAMES, NAMES[0], GateSettings(precision=0.5), points)
+
+
+@pytest.mark.parametrize("target", NAMES[:2])  # the others are on the axes below
+def test_names_in_the_curves_and_the_series(comparison, target):
+    html(gate_report._curves_chart(comparison, target))
+    classes = {target: {**figures(0.9, 0.95), "floor": 0.5, "fell": False}}
+    html(watch._chart(target, 0.5, [record(classes=classes)]))
+
+
+def test_names_on_an_axis(comparison):
+    html(gate_report._confusion_chart(comparison))
+    html(gate_report._errors_chart(comparison, NAMES[0]))
+    recall = {
+        "champion_recall": 0.1,
+        "challenger_recall": 0.2,
+        "lower_bound": 0,
+        "upper_bound": 0.2,
+    }
+    html(gate_report._recall_chart({"classes": dict.fromkeys(NAMES, recall)}))
+    html(causes_chart([{"name": name, "score": 0.1} for name in NAMES]))
+    counts = pd.DataFrame({split: range(len(NAMES)) for split in SPLITS}, index=list(NAMES))
+    assert len(validation._chart(counts).axes[0].get_yticklabels()) == len(NAMES)
+    assert r"<!-- $\frac{$ -->" in html(validation._chart(counts))
+
+
+def test_a_chart_of_many_classes_is_bounded():
+    counts = pd.DataFrame({split: range(30_000) for split in SPLITS}, index=map(str, range(30_000)))
+    labels = validation._chart(counts).axes[0].get_yticklabels()
+    assert [labels[0].get_text(), labels[-1].get_text()] == ["29900", "29999"]

@@ -1,0 +1,100 @@
+"""One Beam pipeline on several runners: the same files, byte for byte."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from classlift.data.label_map import LabelMap
+from classlift.data.snapshot import Source, take_snapshot
+from classlift.errors import DataError
+from classlift.examples.rebalance import Rebalancing
+from classlift.examples.write import write_examples
+from classlift.transforms import LOCAL_OPTIONS, map_shards
+from demo import scenes
+from tests.classlift.conftest import quiet
+
+pytestmark = pytest.mark.pipeline
+LABELS = LabelMap(scenes.CLASSES)
+PROCESSES = (*LOCAL_OPTIONS, "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+def refuse_odd(shard: int, folder: Path) -> None:
+    if shard % 2:
+        raise DataError(f"shard {shard} is odd.")
+    (folder / str(shard)).touch()
+
+
+def note_process(shard: int, folder: Path) -> None:
+    (folder / str(shard)).write_text(str(os.getpid()))
+
+
+def test_sentences_travel_and_the_first_one_counts(tmp_path):
+    with pytest.raises(DataError, match="shard 3 is odd"):
+        map_shards(refuse_odd, [0, 2, 3, 5], tmp_path, report=quiet)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "2"]
+
+
+def test_what_a_killed_run_left_does_not_matter(tmp_path):
+    (tmp_path / ".shards").mkdir()
+    (tmp_path / ".shards" / "00000000.done").write_text('"a sentence of long ago"')
+    map_shards(refuse_odd, [0, 2], tmp_path, report=quiet)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "2"]
+
+
+def test_shards_that_cannot_be_made_leave_nothing(tmp_path):
+    def shards():
+        yield 0
+        raise DataError("the plan is wrong")
+
+    with pytest.raises(DataError, match="the plan is wrong"):
+        map_shards(refuse_odd, shards(), tmp_path, report=quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_shards_is_no_work(tmp_path):
+    map_shards(refuse_odd, [], tmp_path, report=quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Enough scenes for several shards and record files."""
+    folder = tmp_path_factory.mktemp("scenes")
+    scenes.write_split(scenes.NEW, folder / "data", 600)
+    return folder / "data" / "annotations.json"
+
+
+def files(data: Path, folder: Path, options: tuple[str, ...]) -> dict[str, bytes]:
+    """All records of a run with copy-paste, by name."""
+    snapshot = take_snapshot([Source(data)], quiet, beam_options=options)
+    plan = Rebalancing(target="8", copy_paste=0.3, max_growth=5.0)
+    write_examples(snapshot, LABELS, plan, folder, quiet, options)
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def expected(data, tmp_path_factory) -> dict[str, bytes]:
+    return files(data, tmp_path_factory.mktemp("local"), LOCAL_OPTIONS)
+
+
+def test_processes_give_the_same_records(data, expected, tmp_path):
+    assert files(data, tmp_path, PROCESSES) == expected
+
+
+def test_a_distributed_runner_gives_the_same_records(data, expected, tmp_path, monkeypatch):
+    """Beam's DaskRunner on a cluster of two worker processes."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    runner = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        options = (runner, f"--dask_client_address={cluster.scheduler_address}")
+        options = (*options, "--dask_partition_size=1")
+        assert files(data, tmp_path / "records", options) == expected
+        map_shards(note_process, range(20), tmp_path / "pids", options, quiet)
+        distributed.default_client().close()
+    workers = {path.read_text() for path in (tmp_path / "pids").iterdir()}
+    assert len(workers) == 2
+    assert str(os.getpid()) not in workers

@@ -1,0 +1,60 @@
+import filecmp
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from classlift.data.examples import example_files
+from classlift.examples.write import DATA, SUMMARY
+from classlift.serving.bundle import Bundle
+from classlift.serving.write import import_entry
+from classlift.training.recipe import Recipe
+from components.trainer import run_fn, thresholds_to_serve
+from tests.classlift.conftest import DEMO_MODEL
+
+pytestmark = pytest.mark.pipeline
+SNAPSHOT = {"content_hash": "5f", "images": 2, "boxes": 3}
+
+
+def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, tmp_path):
+    champion = import_entry(detector, DEMO_MODEL, tmp_path / "champion")
+    shutil.copytree(examples, tmp_path / "examples")
+    (tmp_path / "examples" / SUMMARY).write_text(json.dumps({DATA: {"snapshot": SNAPSHOT}}))
+    run_fn(
+        SimpleNamespace(
+            hyperparameters=Recipe(recalibrate=True).to_dict(),
+            custom_config={"target": "9", "precision": 0.8, "code_version": "c"},
+            base_model=str(champion.saved_model),
+            serving_model_dir=str(tmp_path / "challenger"),
+            train_files=example_files(tmp_path / "examples", "train"),
+        )
+    )
+    challenger = Bundle(tmp_path / "challenger")
+    before, after = champion.operating_points(), challenger.operating_points()
+    assert {label for label in before if before[label] != after[label]} == {"9"}
+    assert challenger.is_recalibrated()
+    assert challenger.provenance()["snapshot"] == SNAPSHOT
+    assert not champion.is_recalibrated()
+    weights = [path.relative_to(champion.saved_model) for path in champion.saved_model.rglob("*")]
+    _, different, missing = filecmp.cmpfiles(
+        champion.saved_model,
+        challenger.saved_model,
+        [str(path) for path in weights if (champion.saved_model / path).is_file()],
+        shallow=False,
+    )
+    assert {name.rpartition("/")[2] for name in different} <= {"operating_points.json"}
+    assert missing == []
+
+    # Of a training that changed nothing, the other classes keep their thresholds too; and so does
+    # the target where eval, as here of 8, has no object of it.
+    eval_files = example_files(tmp_path / "examples", "eval")
+    for policy, target, fixed, expected in (
+        ("target-branch", "9", None, after),
+        ("none", "9", None, after),
+        ("target-branch", "8", None, before),
+        ("none", "9", 0.3, dict.fromkeys(before, 0.3)),
+    ):
+        asked = {"precision": 0.8, "thresholds": "keep", "score_threshold": fixed, "target": target}
+        recipe = Recipe(freeze_policy=policy)
+        assert thresholds_to_serve(champion, champion, eval_files, recipe, asked) == expected
