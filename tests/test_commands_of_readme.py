@@ -25,6 +25,9 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 PROGRAMS = ("classlift", "make", "docker", ".venv/ml/bin/python", ".venv/ml/bin/tensorboard")
+MENTION = re.compile("classlift ([a-z-]+)")
+"""A command that is named in running text."""
+
 EXAMPLES = {
     "scooters", "ssd", "retinanet", "mine", "fresh", "label_map", "eval", "train", "streets_coco",
 }  # fmt: skip
@@ -78,6 +81,7 @@ def blocks() -> list[str]:
     found = re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE)
     begins = tuple(f"{name} " for name in (*PROGRAMS, "export"))
     inline = [code for code in re.findall(r"`([^`\n]+)`", text) if code.startswith(begins)]
+    inline = [code for code in inline if not MENTION.fullmatch(code)]
     stripped = [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in found]
     return [block for block in (*stripped, *inline) if block.startswith(begins)]
 
@@ -127,7 +131,9 @@ def test_every_command_of_the_readme_is_one(tmp_path):
         for name, value in shell.variables.items():
             if name.startswith("AIRFLOW_CONN_"):
                 assert json.loads(value)["conn_type"], name
-    used = {words[1] for words in seen if words[0] == "classlift"}
+    named = {m[1] for code in re.findall(r"`([^`\n]+)`", README) if (m := MENTION.fullmatch(code))}
+    assert named <= subcommands().keys()
+    used = named | {words[1] for words in seen if words[0] == "classlift"}
     assert used >= subcommands().keys() - {"compile", "report", "airflow"}
     assert ["make", "demo"] in seen
     assert ["docker", "compose"] in seen

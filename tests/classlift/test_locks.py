@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 HOLD = """
 import sys, time
 from pathlib import Path
-from components import locks
+from classlift import locks
 with locks.sharing(Path(sys.argv[1]), "the training of run 7", sys.argv[2]):
     print("held", flush=True)
     time.sleep(60)

@@ -142,7 +142,7 @@ def test_a_rollback_between_gate_and_push_wins(project, ready):
 
 KILLED = """
 import os, signal, sys
-from components.pusher import publish as module
+from classlift.serving import publish as module
 
 real = module.publish
 def publish(*arguments, **named):

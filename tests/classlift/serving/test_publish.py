@@ -235,7 +235,7 @@ def test_who_waits_is_told_for_whom_and_looks_again(serving, source, tmp_path):
 CHILD = """
 import json, os, signal, sys
 from pathlib import Path
-from components.pusher import publish as module
+from classlift.serving import publish as module
 from pipelines.parent import Terminated, raise_on_sigterm
 
 serving, source, step, number = sys.argv[1:]
@@ -316,8 +316,8 @@ def test_what_is_not_ours_is_never_removed(serving, source):
 FULL = """
 import resource, sys
 from pathlib import Path
-from components.errors import ClassLiftError
-from components.pusher import publish as module
+from classlift.errors import ClassLiftError
+from classlift.serving import publish as module
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), -1))
 try:
