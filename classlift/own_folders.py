@@ -11,8 +11,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from classlift.data.paths import replacing
 from classlift.errors import ConfigError
+from classlift.paths import replacing
 
 MARK = ".classlift"
 """The file that makes a folder ours: JSON with `made_by`, `what` and a `note` for people."""

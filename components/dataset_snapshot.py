@@ -9,6 +9,7 @@ from tfx.dsl.component.experimental.decorators import component
 from classlift.data import kept_splits
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.progress import say
+from classlift.serving.folder import served_entries
 from components import artifacts
 
 
@@ -37,7 +38,7 @@ def DatasetSnapshot(
         say,
         Path(memory),
         json.loads(beam_options),
-        Path(serving_dir),
+        served_entries(Path(serving_dir)),
         json.loads(renamed),
     )
     taken.write(Path(snapshot.uri))

@@ -16,8 +16,8 @@ from typing import Any
 
 from classlift import own_folders
 from classlift.data.label_map import LabelMap
-from classlift.data.paths import replacing
 from classlift.errors import EXIT_OK, ConfigError
+from classlift.paths import replacing
 from classlift.progress import to_stderr
 from classlift.text import printable
 from pipelines.bindings import RuntimeValues, bind

@@ -9,8 +9,8 @@ from typing import Any
 
 from ml_metadata.metadata_store import MetadataStore
 
-from classlift.data.paths import replacing
 from classlift.gate.verdict import REPORT, VERDICT, read_verdict
+from classlift.paths import replacing
 from classlift.serving.folder import describe_served
 from classlift.text import shown
 from pipelines.config import Config

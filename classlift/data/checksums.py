@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from classlift.data.paths import replacing
 from classlift.errors import DataError
+from classlift.paths import replacing
 from classlift.reading import MEGA, read_json
 
 FILE = "checksums.json"

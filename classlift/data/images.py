@@ -14,8 +14,8 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from classlift.data.media import file_of, read_bytes
-from classlift.data.paths import State, state
 from classlift.errors import DataError
+from classlift.paths import State, state
 
 MAX_PIXELS = 50_000_000
 """Larger images are refused before decoding: 150 MB of RGB, beyond any detector's input."""

@@ -14,10 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classlift.data.checksums import text_of
-from classlift.data.paths import replacing
 from classlift.errors import DataError
-from classlift.serving.bundle import ENTRY
-from classlift.serving.folder import served_versions
+from classlift.paths import replacing
 
 FILE = "splits.parquet"
 """Of the memory, of a snapshot, of examples and, below `assets.extra`, of a served version."""
@@ -34,27 +32,28 @@ def hand_on(source: Path, folder: Path) -> None:
         shutil.copyfile(source / FILE, folder / FILE)
 
 
-def restore(serving: Path, memory: Path, report: Callable[[str], None]) -> None:
+def restore(served: Sequence[Path], memory: Path, report: Callable[[str], None]) -> None:
     """Fills the memory of splits from the served versions, where it has none, and says so.
 
-    The newest version that knows an image says its split. Nothing happens where nothing is served.
+    served: their `assets.extra`, the newest first, which says the split of an image that several
+    know. Nothing happens where nothing is served.
     """
-    versions = served_versions(serving)[::-1]
-    if (memory / FILE).exists() or not versions:
+    if (memory / FILE).exists() or not served:
         return
     found, told = SCHEMA.empty_table(), []
-    for version in versions:
-        table = _read(serving / str(version) / ENTRY / FILE)
+    for entry in served:
+        table = _read(entry / FILE)
         if table is None:
             continue
         new = pc.invert(pc.is_in(table["image_id"], value_set=found["image_id"].combine_chunks()))
         found = pa.concat_tables([found, table.filter(new)])
-        told.append(version)
+        told.append(entry.parent.name)
     if not told:
         report(
-            f"{memory / FILE}: there is no memory of splits, and no version in {serving} carries "
-            f"one (those of earlier ClassLift versions don't), so the splits that version "
-            f"{versions[0]} was trained on can't be restored: images that it was trained on may "
+            f"{memory / FILE}: there is no memory of splits, and no version in "
+            f"{served[0].parent.parent} carries one (those of earlier ClassLift versions don't), "
+            f"so the splits that version {served[0].parent.name} was trained on can't be restored: "
+            "images that it was trained on may "
             "judge the next model now, and flatter both. Put the memory back, or name the split of "
             "each source."
         )
@@ -86,7 +85,7 @@ def remembered(path: Path) -> pa.Table:
         raise DataError(
             f"{path}: the memory of splits is damaged, without which images of train could come to "
             "test: put a copy of it back, or remove it, and what served versions carry of it "
-            f"({ENTRY}/{FILE}) is taken."
+            f"(assets.extra/{FILE}) is taken."
         )
     return found
 
@@ -114,6 +113,6 @@ def _checksum(splits: pa.Table) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _listed(versions: Sequence[int], shown: int = 5) -> str:
+def _listed(versions: Sequence[str], shown: int = 5) -> str:
     more = len(versions) - shown
-    return ", ".join(map(str, versions[:shown])) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(versions[:shown]) + (f" and {more} more" if more > 0 else "")

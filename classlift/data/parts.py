@@ -14,8 +14,8 @@ from classlift.data.formats import FORMATS
 from classlift.data.images import TURNED, UPRIGHT, ImageFacts, Known, probe_all
 from classlift.data.labels import Labels, Shard
 from classlift.data.media import file_of
-from classlift.data.paths import State, replacing, state
 from classlift.data.schema import BOXES
+from classlift.paths import State, replacing, state
 
 _STATE = [(name, pa.int64()) for name in ("size", "mtime_ns", "ctime_ns", "inode")]
 _FACTS = [

@@ -21,9 +21,9 @@ from classlift.data import checksums, kept_splits, parts, schema
 from classlift.data.checksums import damage, seal, text_of
 from classlift.data.duplicates import Bits, hash_bits
 from classlift.data.formats import files_of, home_of, label_shards
-from classlift.data.paths import replacing, state
 from classlift.data.splits import OPEN, Candidates, place
 from classlift.errors import DataError
+from classlift.paths import replacing, state
 from classlift.patterns import searching
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 
@@ -155,22 +155,22 @@ def take_snapshot(
     report: Callable[[str], None] = print,
     memory: Path | None = None,
     beam_options: Sequence[str] = LOCAL_OPTIONS,
-    serving: Path | None = None,
+    served: Sequence[Path] = (),
     renamed: Mapping[str, str] | None = None,
 ) -> Snapshot:
     """Reads all sources, looks at every image, places each in a split, and hashes the content.
 
     memory: a folder kept between snapshots. What has not changed is not read again, and no image
-    moves from one split to another. beam_options: see `classlift.transforms`. serving: of versions
-    that carry the splits, for a memory that was lost. renamed: labels, and what the boxes are
-    called instead (`LabelMap.renamed`).
+    moves from one split to another. beam_options: see `classlift.transforms`. served: folders of
+    served versions that carry the splits, the newest first, for a memory that was lost. renamed:
+    labels, and what the boxes are called instead (`LabelMap.renamed`).
 
     Raises DataError when labels can't be read, two images have one id, or there are none.
     """
     sources = list(sources)
     held = nullcontext(str(memory)) if memory else tempfile.TemporaryDirectory()
     with held as folder:
-        return _take(sources, Path(folder), report, beam_options, serving, renamed or {})
+        return _take(sources, Path(folder), report, beam_options, served, renamed or {})
 
 
 def _take(
@@ -178,14 +178,14 @@ def _take(
     memory: Path,
     report: Callable[[str], None],
     options: Sequence[str],
-    serving: Path | None,
+    served: Sequence[Path],
     renamed: Mapping[str, str],
 ) -> Snapshot:
     own_folders.make(memory, own_folders.MEMORY)  # so all in it is ours to replace
     folder = memory / "parts"
     folder.mkdir(exist_ok=True)
-    if serving and any(source.split is None for source in sources):
-        kept_splits.restore(serving, memory, report)
+    if any(source.split is None for source in sources):
+        kept_splits.restore(served, memory, report)
     kept_splits.remembered(memory / kept_splits.FILE)  # before any work
     keys, changed = _read(sources, folder, report, options)
     question = [*zip(sources, keys, strict=True), *sorted(renamed.items())]

@@ -16,8 +16,8 @@ from classlift.data.formats import parquet
 from classlift.data.formats.coco import ANNOTATIONS, write_coco
 from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
-from classlift.data.paths import inside
 from classlift.errors import ConfigError, DataError
+from classlift.paths import inside
 
 SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
 """What files of a format are called; the first is what is added where a name has none."""

@@ -16,12 +16,12 @@ from classlift.data.examples import to_example
 from classlift.data.formats.tfrecord import write_record
 from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
-from classlift.data.paths import replacing
 from classlift.data.schema import SPLITS
 from classlift.data.snapshot import OLD, Snapshot, release_unused
 from classlift.errors import DataError
 from classlift.examples.copy_paste import Paste, find_donors, paste, plan_pastes
 from classlift.examples.rebalance import Rebalancing, class_factors, copies, effective_sample_size
+from classlift.paths import replacing
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 
 RECORDS_PER_FILE = 1000

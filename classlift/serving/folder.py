@@ -32,6 +32,11 @@ def served_versions(serving_dir: Path) -> list[int]:
     )
 
 
+def served_entries(serving_dir: Path) -> list[Path]:
+    """The `assets.extra` of each served version, newest first."""
+    return [serving_dir / str(number) / ENTRY for number in served_versions(serving_dir)[::-1]]
+
+
 def newest_version(serving_dir: Path) -> int | None:
     """The version that TF Serving serves: the highest; None before the first push."""
     return max(served_versions(serving_dir), default=None)

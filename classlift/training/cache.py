@@ -21,9 +21,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from classlift import own_folders
-from classlift.data.paths import replacing
 from classlift.detectors.detector import Batch, Detector
 from classlift.errors import DISK_FULL
+from classlift.paths import replacing
 
 MAX_BYTES = 4_000_000_000
 """On disk; there are fewer views where they would take more."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from classlift import own_folders
-from classlift.data.paths import replacing
+from classlift.paths import replacing
 
 Arrays = dict[str, np.ndarray]
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from classlift.data.paths import replacing
 from classlift.errors import DataError
+from classlift.paths import replacing
 
 Record = dict[str, Any]
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from classlift.data.label_map import LabelMap
 from classlift.data.labels import LabelledBox, LabelledImage, Shard, chunks
-from classlift.data.paths import inside
 from classlift.errors import DataError
+from classlift.paths import inside
 from classlift.reading import GIGA, read_json
 
 ANNOTATIONS = "annotations.json"

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classlift.data.labels import LabelledBox, LabelledImage, Shard, chunks
-from classlift.data.paths import inside
 from classlift.errors import DataError
+from classlift.paths import inside
 from classlift.reading import open_regular
 
 IMAGES, BOXES = "images.parquet", "boxes.parquet"

@@ -12,9 +12,9 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from classlift.data.label_map import LabelMap
 from classlift.data.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
 from classlift.data.media import record_files, record_uri
-from classlift.data.paths import state
 from classlift.data.schema import ExampleKeys
 from classlift.errors import DataError
+from classlift.paths import state
 from classlift.reading import open_regular
 
 EXAMPLES_AT_ONCE = 64

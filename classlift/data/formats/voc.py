@@ -17,8 +17,8 @@ from classlift.data.labels import (
     number_of,
     whole_number_of,
 )
-from classlift.data.paths import inside, state
 from classlift.errors import DataError
+from classlift.paths import inside, state
 from classlift.reading import MEGA, read_bytes
 
 ANNOTATIONS = ("Annotations", "annotations")

@@ -18,8 +18,8 @@ from classlift.data.labels import (
     number_of,
     whole_number_of,
 )
-from classlift.data.paths import inside, state
 from classlift.errors import DataError
+from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_text, read_yaml
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
