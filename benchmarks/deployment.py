@@ -34,7 +34,7 @@ DAG = "classlift_retrain_digits"
 START_SECONDS, QUIET_SECONDS, IDLE_SECONDS = 180, 60, 30
 ENDED = ("success", "failed")
 NODE = "nodes"
-MODULES = ("classlift", "rollback", "watch")
+MODULES = ("retrain", "rollback", "watch")
 READS = 5
 READ = """
 import sys, time

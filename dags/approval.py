@@ -8,7 +8,8 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
-from operators import APPROVAL, given, read_verdict, report_url
+from operators import APPROVAL, given, report_url
+from verdicts import PUSH, REFUSE, Verdict, read_verdict
 
 PATIENCE = timedelta(days=2)  # a run that waits holds back the next one
 FORM = {
@@ -47,32 +48,31 @@ class VerdictApproval(ApprovalOperator):
         """Decides, or waits for who does."""
         run = context["dag_run"]
         verdict = read_verdict(self.work, run.run_id)
-        reasons = " ".join(verdict["reasons"])
-        if verdict["verdict"] == "refuse":
+        reasons = " ".join(verdict.reasons)
+        if verdict.verdict == REFUSE:
             raise AirflowSkipException(f"The gate refused: {reasons}")
-        if verdict["verdict"] == "push" and not given(context).get("approve_before_push"):
+        if verdict.verdict == PUSH and not given(context).get("approve_before_push"):
             self.log.info("The gate says push: %s", reasons)
             return None
         if run.triggering_user_name == "dag_test":
             raise AirflowSkipException(
-                f"{verdict['verdict']}: {reasons} Nobody can be asked in a run from the command "
+                f"{verdict.verdict}: {reasons} Nobody can be asked in a run from the command "
                 "line; `classlift push` pushes it."
             )
-        self.subject = f"Push the new model for class {verdict['target']}? {verdict['verdict']}"
+        self.subject = f"Push the new model for class {verdict.target}? {verdict.verdict}"
         self.body = body(verdict, report_url(run.dag_id, run.run_id))
         return super().execute(context)
 
 
-def body(verdict: dict[str, Any], report: str) -> str:
+def body(verdict: Verdict, report: str) -> str:
     """What a person sees who is asked, in Markdown."""
     lines = [f"[The whole report]({report})", ""]
-    lines += [f"- {_plain(reason)}" for reason in verdict["reasons"]]
+    lines += [f"- {_plain(reason)}" for reason in verdict.reasons]
     lines += ["", "| class | objects | before | after | lower bound | status |", "|---" * 6 + "|"]
-    for label, found in verdict["classes"].items():
-        names = ("champion_recall", "challenger_recall", "lower_bound")
-        known = found | ({"lower_bound": None} if found["status"] == "unchanged" else {})
-        figures = ["–" if known[name] is None else f"{known[name]:.3f}" for name in names]
-        cells = [_plain(label), str(found["objects"]), *figures, found["status"]]
+    for row in verdict.classes:
+        known = (row.champion_recall, row.challenger_recall, row.lower_bound)
+        figures = ["–" if figure is None else f"{figure:.3f}" for figure in known]
+        cells = [_plain(row.label), str(row.objects), *figures, row.status]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

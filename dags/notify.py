@@ -7,12 +7,13 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseHook, BaseNotifier
-from operators import read_verdict, report_url
+from operators import report_url
+from verdicts import REFUSE, has_pushed, read_verdict
 
 WEBHOOK = "classlift_webhook"
 """An Airflow connection: its host is the URL, its password, if there is one, a bearer token."""
@@ -37,7 +38,9 @@ class Notifier(BaseNotifier):
     `smtp_default`. webhook: whether to POST to the connection `classlift_webhook`.
     """
 
-    def __init__(self, event: str, name: str, work: str, email: list[str], webhook: bool) -> None:
+    def __init__(
+        self, event: str, name: str, work: str, email: Sequence[str], webhook: bool
+    ) -> None:
         super().__init__()
         self.event = event
         self.name = name
@@ -66,21 +69,16 @@ class Notifier(BaseNotifier):
             return {**message, "task": task, "reasons": [str(context.get("exception") or "")]}
         verdict = read_verdict(self.work, run_id)
         message |= {
-            "target": verdict["target"],
-            "verdict": verdict["verdict"],
-            "reasons": verdict["reasons"],
+            "target": verdict.target,
+            "verdict": verdict.verdict,
+            "reasons": list(verdict.reasons),
             "report": report_url(dag_id, run_id),
         }
-        if self.event == REFUSED and verdict["verdict"] != "refuse":
+        if self.event == REFUSED and verdict.verdict != REFUSE:
             return None
-        if self.event == PUSHED and not self._is_new(run_id):
+        if self.event == PUSHED and not has_pushed(self.work, run_id, task):
             return None
         return message
-
-    def _is_new(self, run_id: str) -> bool:
-        """Whether this run pushed; one from the cache pushes nothing twice."""
-        record = Path(self.work, "runs", run_id, "Pusher.json")
-        return not record.exists() or json.loads(record.read_text())["outcome"] == "done"
 
     def _post(self, message: dict[str, Any]) -> None:
         """Posts to the webhook's own address. A log never holds it, for it may be a secret."""
@@ -122,7 +120,7 @@ class Notifier(BaseNotifier):
         rows = [f"<tr><td>{k}</td><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items()]
         with SmtpHook() as server:
             server.send_email_smtp(
-                to=self.email,
+                to=list(self.email),
                 subject=f"ClassLift {self.name}: {self.event}",
                 html_content=f"<ul>{''.join(lines)}</ul><table>{''.join(rows)}</table>",
             )

@@ -9,7 +9,6 @@ import subprocess
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,8 +16,9 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from topologies import ROOT, Topology
+from verdicts import PUSH, read_verdict
 
-ROOT = Path(__file__).resolve().parent.parent
 ML_PYTHON = os.environ.get("CLASSLIFT_ML_PYTHON", str(ROOT / ".venv" / "ml" / "bin" / "python"))
 
 APPROVAL = "Approval"
@@ -127,13 +127,13 @@ class ProcessOperator(BaseOperator):
 class NodeOperator(ProcessOperator):
     """Runs `python -m pipelines.run_node`; the run's parameters travel as one JSON value.
 
-    node: id of the node. compiled: folder of the compiled pipeline.
+    node: id of the node. topology: of the compiled config.
     """
 
-    def __init__(self, *, node: str, compiled: str, **kwargs: Any) -> None:
+    def __init__(self, *, node: str, topology: Topology, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.node = node
-        self.compiled = compiled
+        self.compiled = str(topology.compiled)
 
     def words(self, context: Any) -> list[str]:
         """The node's command line; nothing in it but the run's id is not ours."""
@@ -155,26 +155,23 @@ class NewLabelsOperator(NodeOperator):
         return super().execute(context)
 
     def words(self, context: Any) -> list[str]:
-        """As for a node."""
+        """The command line; nothing in it but the run's id is not ours."""
         module = "pipelines.new_labels"
         return [module, "--compiled", self.compiled, f"--run-id={context['run_id']}"]
 
 
 class PushOperator(NodeOperator):
-    """The Pusher; what the gate left open and a person approved is pushed in that person's name.
+    """The push; what the gate left open and a person approved is pushed in that person's name."""
 
-    config: file of the config. work: its work folder.
-    """
-
-    def __init__(self, *, config: str, work: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.config = config
-        self.work = work
+    def __init__(self, *, topology: Topology, **kwargs: Any) -> None:
+        super().__init__(topology=topology, **kwargs)
+        self.config = topology.config
+        self.work = topology.work
 
     def words(self, context: Any) -> list[str]:
         """The node, or `classlift push`; what the person wrote can't become an option."""
         answer = context["ti"].xcom_pull(task_ids=APPROVAL)
-        if not answer or read_verdict(self.work, context["run_id"])["verdict"] == "push":
+        if not answer or read_verdict(self.work, context["run_id"]).verdict == PUSH:
             return super().words(context)
         by, reason = self._signature(answer)
         words = ["pipelines.cli", "push", "--config", self.config, f"--run={context['run_id']}"]
@@ -192,11 +189,6 @@ class PushOperator(NodeOperator):
     def _signature(self, answer: dict[str, Any]) -> tuple[str, str]:
         """Name and reason of the person who answered."""
         return answer["responded_by_user"]["name"], answer["params_input"]["reason"]
-
-
-def read_verdict(work: str, run_id: str) -> dict[str, Any]:
-    """`verdict.json` of a run that reached its gate."""
-    return json.loads(Path(work, "runs", run_id, "evaluation", "verdict.json").read_text())
 
 
 def page_url(path: str) -> str:
@@ -220,7 +212,7 @@ class ReportLink(BaseOperatorLink):
         return report_url(ti_key.dag_id, ti_key.run_id)
 
 
-class GateOperator(NodeOperator):
-    """The gate, with a link to its report."""
+class ReportOperator(NodeOperator):
+    """A node with a link to the report that it writes."""
 
     operator_extra_links = (ReportLink(),)

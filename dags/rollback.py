@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException
 from operators import ProcessOperator, given
-from topologies import read_topologies
+from topologies import Topology, read_topologies
 
 FORM = {
     "reason": {
@@ -57,20 +57,20 @@ class RollbackOperator(ProcessOperator):
         return words if form["to"] is None else [*words, f"--to={int(form['to'])}"]
 
 
-def build_dag(topology: dict[str, Any]) -> DAG:
+def build_dag(topology: Topology) -> DAG:
     """The form and its one task."""
     with DAG(
-        f"classlift_rollback_{topology['name']}",
+        topology.rollback_dag,
         description="Serve an older version again; who and why are recorded",
         schedule=None,
         catchup=False,
         max_active_runs=1,
         params={"reason": Param(**FORM["reason"]), "to": Param(None, **FORM["to"])},
         # A second rollback undoes the first: nothing is tried again.
-        default_args={"owner": topology["airflow"]["owner"], "retries": 0},
-        tags=["classlift", topology["name"]],
+        default_args={"owner": topology.owner, "retries": 0},
+        tags=["classlift", topology.name],
     ) as dag:
-        RollbackOperator(task_id="rollback", config=topology["config"])
+        RollbackOperator(task_id="rollback", config=topology.config)
     return dag
 
 

@@ -1,27 +1,144 @@
-"""Which configs are compiled, and what their DAGs need to know of them."""
+"""The compiled configs, as their DAGs need to know them: the one reader of topologies in here.
+
+`pipelines/topology.py` writes the files; a test says that both agree.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from operators import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 COMPILED = Path(os.environ.get("CLASSLIFT_COMPILED", ROOT / "build" / "compiled"))
 
 
-def compiled_folders() -> list[Path]:
-    """The folders of the compiled configs, by name; not of those that `classlift run` tried."""
-    found = sorted(path.parent for path in COMPILED.glob("*/topology.json"))
-    return [folder for folder in found if _read(folder).get("in_airflow", True)]
+@dataclass(frozen=True)
+class Node:
+    """A node of the pipeline; the words of its fields are those of `pipelines/nodes.py`."""
+
+    id: str
+    upstream: tuple[str, ...]
+    phase: str
+    about: str
+    on_gpu: bool
+    hours: int
+    operator: str
+    tells: str | None
+    needs_new_labels: bool
+    blesses: bool
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Node:
+        """A node from its record in the file."""
+        return cls(
+            record["id"],
+            tuple(record["upstream"]),
+            record["phase"],
+            record["about"],
+            record["on_gpu"],
+            record["hours"],
+            record["operator"],
+            record["tells"],
+            record["needs_new_labels"],
+            record["blesses"],
+        )
 
 
-def read_topologies() -> list[dict[str, Any]]:
-    """The topologies of the compiled configs, by name."""
-    return [_read(folder) for folder in compiled_folders()]
+@dataclass(frozen=True)
+class Topology:
+    """A compiled config.
+
+    compiled: the folder that it was read from. config: its YAML file. work: where its runs leave
+    what they make. owner: of its DAGs. cron: when a run starts by itself; None for never.
+    min_new_objects: of the target class, which a run that nobody started needs. email, webhook:
+    who is told how runs end. form: the JSON schema of each parameter. defaults: their values.
+    watches: whether what is served is scored; watch_cron: when, None for never by itself.
+    """
+
+    compiled: Path
+    name: str
+    config: str
+    work: str
+    owner: str
+    cron: str | None
+    min_new_objects: int
+    email: tuple[str, ...]
+    webhook: bool
+    form: dict[str, dict[str, Any]]
+    defaults: dict[str, Any]
+    nodes: tuple[Node, ...]
+    watches: bool
+    watch_cron: str | None
+
+    @property
+    def retrain_dag(self) -> str:
+        """Id of the DAG that trains."""
+        return f"classlift_retrain_{self.name}"
+
+    @property
+    def watch_dag(self) -> str:
+        """Id of the DAG that scores what is served."""
+        return f"classlift_watch_{self.name}"
+
+    @property
+    def rollback_dag(self) -> str:
+        """Id of the DAG that serves an older version again."""
+        return f"classlift_rollback_{self.name}"
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def read_topologies() -> list[Topology]:
+    """The topologies of the compiled configs, by name; not of those that `classlift run` tried."""
+    folders = sorted(path.parent for path in COMPILED.glob("*/topology.json"))
+    records = [(folder, _record(folder)) for folder in folders]
+    return [
+        _topology(folder, record) for folder, record in records if record.get("in_airflow", True)
+    ]
+
+
+def _topology(folder: Path, record: dict[str, Any]) -> Topology:
+    """From the file's content. Raises ValueError when another version wrote it."""
+    try:
+        airflow = record["airflow"]
+        return Topology(
+            folder,
+            record["name"],
+            record["config"],
+            record["work"],
+            airflow["owner"],
+            airflow["cron"],
+            airflow["min_new_objects"],
+            tuple(airflow["email"]),
+            airflow["webhook"],
+            record["parameters"],
+            record["defaults"],
+            tuple(map(Node.of, record["nodes"])),
+            "watch" in record,
+            record["watch"]["cron"] if "watch" in record else None,
+        )
+    except KeyError as error:
+        raise ValueError(
+            f"{folder / 'topology.json'}: another version compiled it, for it has no {error}; run "
+            "`classlift compile` again."
+        ) from None
+
+
+def work_of(dag_id: str) -> Path | None:
+    """The work folder of the config whose DAG this is; None for a DAG of no compiled config.
+
+    Whatever version compiled it.
+    """
+    for path in COMPILED.glob("*/topology.json"):
+        record = _record(path.parent)
+        if dag_id.removeprefix("classlift_").partition("_")[::2] in (
+            ("retrain", record["name"]),
+            ("watch", record["name"]),
+        ):
+            return Path(record["work"])
+    return None
+
+
+def _record(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "topology.json").read_text())

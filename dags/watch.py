@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, BaseOperatorLink
 from airflow.sdk.exceptions import AirflowFailException
 from operators import ProcessOperator, page_url
-from topologies import read_topologies
+from topologies import Topology, read_topologies
 
 
 class SeriesLink(BaseOperatorLink):
@@ -65,31 +65,31 @@ class RetrainOperator(TriggerDagRunOperator):
     template_fields = ()
 
 
-def build_dag(topology: dict[str, Any]) -> DAG:
+def build_dag(topology: Topology) -> DAG:
     """Scores what is served, then starts the retraining of each class that fell."""
     with DAG(
-        f"classlift_watch_{topology['name']}",
+        topology.watch_dag,
         description="Score what is served on freshly labelled data; retrain a class that fell",
-        schedule=topology["watch"]["cron"],
+        schedule=topology.watch_cron,
         catchup=False,
         max_active_runs=1,
         default_args={
-            "owner": topology["airflow"]["owner"],
+            "owner": topology.owner,
             "retries": 1,
             "retry_delay": timedelta(seconds=30),
         },
-        tags=["classlift", topology["name"]],
+        tags=["classlift", topology.name],
     ) as dag:
-        score = ScoreOperator(task_id="score", config=topology["config"])
+        score = ScoreOperator(task_id="score", config=topology.config)
         RetrainOperator.partial(
             task_id="retrain",
-            trigger_dag_id=f"classlift_retrain_{topology['name']}",
+            trigger_dag_id=topology.retrain_dag,
             skip_when_already_exists=True,
         ).expand_kwargs(score.output)
     return dag
 
 
 for _topology in read_topologies():
-    if "watch" in _topology:
+    if _topology.watches:
         _dag = build_dag(_topology)
         globals()[_dag.dag_id] = _dag

@@ -19,9 +19,11 @@ from pipelines import airflow
 from pipelines.compile import compile_config
 from pipelines.config import Config, load_config
 from pipelines.faults import exit_code_of
-from pipelines.run_node import VERBOSE_VARIABLE, read_topology, run_values
-from pipelines.running import HOLDER_VARIABLE, RUNS, running
+from pipelines.places import RUNS
+from pipelines.run_node import VERBOSE_VARIABLE, run_values
+from pipelines.running import HOLDER_VARIABLE, running
 from pipelines.summary import render, render_times, summarise
+from pipelines.topology import Topology
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = "airflow.log"
@@ -50,7 +52,7 @@ def _demo(arguments: argparse.Namespace, show: Callable[[str], None]) -> int:
     show("writing scenes of handwritten digits")
     show("written" if write_demo_data(config.data_root) else "they are there already")
     show("compiling the pipeline")
-    topology = read_topology(compile_config(config))
+    topology = Topology.read(compile_config(config))
     run_values(topology, arguments.parameters)
     os.environ[HOLDER_VARIABLE] = holder = f"demo {uuid.uuid4()}"  # Airflow chooses a run's id
     with running(topology, holder, show):

@@ -15,7 +15,7 @@ from typing import Any
 from classlift import own_folders
 from classlift.errors import EXIT_OK, ConfigError
 from classlift.progress import MARK
-from pipelines.nodes import LONGEST_RUN_ID
+from pipelines.places import LONGEST_RUN_ID
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "airflow" / "bin"

@@ -5,7 +5,6 @@ is refused, wherever it is started. A claim holds while the file that it names i
 names the folder; so a config may be moved or renamed, and the folder goes with it.
 """
 
-import json
 import os
 import re
 import sqlite3
@@ -17,7 +16,9 @@ from pathlib import Path
 from classlift import own_folders
 from classlift.errors import ConfigError
 from pipelines.faults import explain
-from pipelines.nodes import NODES, PIPELINE_ROOT, TOPOLOGY
+from pipelines.nodes import ROWS
+from pipelines.places import PIPELINE_ROOT
+from pipelines.topology import TOPOLOGY, owner_of
 
 WORK, SERVING, NAME = "work", "serving", "name"
 """Keys of a config whose values no two configs share."""
@@ -61,7 +62,7 @@ _VALIDATION = Earlier(
     ("report.html", "findings.json", "data_docs"),
 )
 EARLIER = {
-    PIPELINE_ROOT: Earlier(own_folders.OUTPUTS, rf"({'|'.join(NODES)})(/[^/]+)?"),
+    PIPELINE_ROOT: Earlier(own_folders.OUTPUTS, rf"({'|'.join(ROWS)})(/[^/]+)?"),
     "memory": _MEMORY,
     "validation": _VALIDATION,
     "checkpoints": Earlier(own_folders.CHECKPOINTS, r"\.?[0-9a-f]{32}\.npz(\.[0-9a-f]{32})?"),
@@ -124,8 +125,7 @@ def compiled_for(folder: Path) -> Path | None:
     One that an earlier version made is marked.
     """
     if own_folders.mark_of(folder) is None and _COMPILED.made(folder):
-        topology = json.loads((folder / TOPOLOGY).read_text())
-        claim_compiled(folder, topology[NAME], Path(topology["config"]), lambda _: None)
+        claim_compiled(folder, *owner_of(folder), lambda _: None)
     mark = own_folders.mark_of(folder)
     return Path(mark["config"]) if mark and mark["what"] == own_folders.COMPILED else None
 

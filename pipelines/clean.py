@@ -17,7 +17,8 @@ from classlift.locks import alone
 from pipelines.claims import FILES, METADATA, SERVING, WORK
 from pipelines.compile import SERVED
 from pipelines.faults import exit_code_of
-from pipelines.running import LOCK, RUNS
+from pipelines.places import RUNS
+from pipelines.running import LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 

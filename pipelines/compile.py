@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,17 @@ from pipelines.bindings import RuntimeValues, bind
 from pipelines.claims import claim, claim_compiled, compiled_for, require_compiled_free
 from pipelines.config import METADATA_VARIABLE, Config, load_config
 from pipelines.faults import exit_code_of
-from pipelines.nodes import IN_AIRFLOW, IR, NODES, ON_GPU, TOPOLOGY
+from pipelines.nodes import ROWS
+from pipelines.topology import (
+    IR,
+    TRAINER,
+    Data,
+    InAirflow,
+    Topology,
+    TopologyNode,
+    Watching,
+    makes_dags,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA, SERVED = "schema.pbtxt", "models.config"
@@ -56,12 +67,13 @@ def compile_config(config: Config, in_airflow: bool = True) -> Path:
     `pipelines.claims`, or when that process fails, with what it said.
     """
     folder = claim_folders(config)
-    topology = folder / TOPOLOGY
-    if topology.exists():
-        now = json.loads(topology.read_text())
-        in_airflow = in_airflow or now.get(IN_AIRFLOW, True)
-        if (now["stamp"], now.get(IN_AIRFLOW)) == (_stamp(config, _versions(config)), in_airflow):
+    in_airflow = in_airflow or makes_dags(folder)
+    try:
+        now = Topology.read(folder)
+        if (now.stamp, now.in_airflow) == (_stamp(config, _versions(config)), in_airflow):
             return folder
+    except ConfigError:
+        pass  # there is none yet, or another version's
     result = subprocess.run(
         [
             *(sys.executable, "-m", "pipelines.compile", str(config.path)),
@@ -156,43 +168,45 @@ def write_compiled(config: Config, in_airflow: bool = True) -> None:
 
     Raises ConfigError as `compile_config` does.
     """
-    folder, versions = claim_folders(config), _versions(config)
-    fixed = {
-        "backend": config.backend,
-        "code_version": versions["code"],
-        "work": str(config.work),
-    }
-    ir = _compile(config, bind(config.defaults, fixed), folder, versions)
-    topology: dict[str, Any] = {
-        "stamp": _stamp(config, versions),
-        "name": config.name,
-        "config": str(config.path),
-        "work": str(config.work),
-        "serving": str(config.serving),
-        IN_AIRFLOW: in_airflow,
-        "fixed": fixed,
-        "airflow": config.airflow,
-        "parameters": config.parameter_schemas(),
-        "defaults": config.defaults,
-        "nodes": [_node(node.pipeline_node) for node in ir.nodes],
-    }
-    if config.watch:
-        topology["watch"] = {"cron": config.watch.cron}
-    _replace(folder / TOPOLOGY, json.dumps(topology, indent=1))
+    folder = claim_folders(config)
+    topology = topology_of(config, in_airflow)
+    ir = _compile(config, bind(config.defaults, topology.for_trainer()), folder, topology)
+    nodes = tuple(_node(node.pipeline_node) for node in ir.nodes)
+    replace(topology, nodes=nodes).write(folder)
 
 
-def _node(node: Any) -> dict[str, Any]:
-    """What the runners need to know of a node of the IR."""
-    name = node.node_info.id
-    profile, phase, about = NODES[name]
-    return {
-        "id": name,
-        "upstream": sorted(node.upstream_nodes),
-        "profile": profile,
-        "phase": phase,
-        "about": about,
-        "on_gpu": name in ON_GPU,
+def topology_of(config: Config, in_airflow: bool = True) -> Topology:
+    """What runners and DAGs need to know of a config, without its nodes."""
+    versions = _versions(config)
+    return Topology(
+        stamp=_stamp(config, versions),
+        name=config.name,
+        config=config.path,
+        work=config.work,
+        serving=config.serving,
+        model=config.model,
+        model_hash=versions["model"],
+        backend=config.backend,
+        in_airflow=in_airflow,
+        code={TRAINER: versions["code"]},
+        data=Data(config.data_root, tuple(json.loads(config.source_records))),
+        airflow=InAirflow(**{**config.airflow, "email": tuple(config.airflow["email"])}),
+        parameters=config.parameter_schemas(),
+        defaults=config.defaults,
+        nodes=(),
+        watch=Watching(config.watch.cron) if config.watch else None,
+    )
+
+
+def _node(node: Any) -> TopologyNode:
+    """A node of the IR, with what its row in the table of nodes says of it."""
+    row = ROWS[node.node_info.id]
+    facts = {
+        field.name: getattr(row, field.name)
+        for field in fields(TopologyNode)
+        if hasattr(row, field.name)
     }
+    return TopologyNode(upstream=tuple(sorted(node.upstream_nodes)), **facts)
 
 
 def _versions(config: Config) -> dict[str, str]:
@@ -230,9 +244,7 @@ def hash_files(paths: list[Path], root: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _compile(
-    config: Config, defaults: RuntimeValues, folder: Path, versions: dict[str, str]
-) -> Any:
+def _compile(config: Config, defaults: RuntimeValues, folder: Path, topology: Topology) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from google.protobuf import json_format, text_format
     from tfx.dsl.compiler import compiler
@@ -243,7 +255,7 @@ def _compile(
     schema_file = folder / SCHEMA
     _replace(schema_file, text_format.MessageToString(curated_schema(config.label_map)))
     connection = connection_to(config.work)
-    pipeline = build_pipeline(config, defaults, schema_file, versions, connection)
+    pipeline = build_pipeline(config, defaults, schema_file, topology, connection)
     ir = compiler.Compiler().compile(pipeline)
     _replace(folder / IR, json_format.MessageToJson(ir, sort_keys=True))
     initialise(connection)

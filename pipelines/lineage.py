@@ -27,6 +27,7 @@ from pipelines.metadata import (
     pushed_model,
     run_of,
 )
+from pipelines.nodes import GATE, SNAPSHOT
 
 PRETRAINED = "pre-trained "
 JUDGED = ("verdict", "reasons", "champion", "test_uses")
@@ -114,8 +115,8 @@ def _add_records(known: dict[str, Any], store: MetadataStore, pipeline: str) -> 
     if known["rollback"]:
         return
     known["run"] = run = run_of(store, maker)
-    known["sources"] = json.loads(parameter_of(store, pipeline, run, "DatasetSnapshot", "sources"))
-    evaluation = output_artifact(store, pipeline, run, "RecallGate", "ModelEvaluation")
+    known["sources"] = json.loads(parameter_of(store, pipeline, run, SNAPSHOT.id, "sources"))
+    evaluation = output_artifact(store, pipeline, run, GATE.id, "ModelEvaluation")
     verdict = read_verdict(Path(evaluation.uri))
     known |= {name: verdict.get(name) for name in JUDGED}
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK
 from classlift.progress import MARK
-from pipelines.run_node import PARAMETERS_VARIABLE, read_topology, run_folder, run_values
+from pipelines.places import run_folder
+from pipelines.run_node import PARAMETERS_VARIABLE, run_values
 from pipelines.running import running
+from pipelines.topology import Topology
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,7 +31,7 @@ def run_pipeline(
     Returns the exit code of that node, or 0. What depends on a skipped node is skipped too. The
     whole output of each node is kept in the run's folder. Raises as `running` does.
     """
-    topology = read_topology(compiled)
+    topology = Topology.read(compiled)
     run_values(topology, json.dumps(dict(parameters)))  # refuse wrong values before any work
     with running(topology, run_id, show):
         return _run_nodes(compiled, topology, run_id, parameters, show, verbose)
@@ -37,15 +39,15 @@ def run_pipeline(
 
 def _run_nodes(
     compiled: Path,
-    topology: dict[str, Any],
+    topology: Topology,
     run_id: str,
     parameters: Mapping[str, Any],
     show: Callable[[str], None],
     verbose: bool,
 ) -> int:
-    order = TopologicalSorter({n["id"]: n["upstream"] for n in topology["nodes"]}).static_order()
-    upstream = {n["id"]: set(n["upstream"]) for n in topology["nodes"]}
-    logs = run_folder(Path(topology["work"]), run_id)
+    upstream = {node.id: set(node.upstream) for node in topology.nodes}
+    order = TopologicalSorter(upstream).static_order()
+    logs = run_folder(topology.work, run_id)
     logs.mkdir(exist_ok=True)
     skipped: set[str] = set()
     for node in order:

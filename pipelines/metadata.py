@@ -12,6 +12,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from classlift.errors import ConfigError, EvaluationError, UnavailableError
 from pipelines.config import METADATA_VARIABLE
+from pipelines.nodes import GATE
 
 ADDRESS = re.compile(
     r"postgresql://(?P<user>[\w.-]+)@(?P<host>[\w.-]+)(:(?P<port>\d+))?/(?P<dbname>[\w.-]+)"
@@ -363,7 +364,7 @@ def recorded_runs(store: metadata_store.MetadataStore, pipeline: str) -> list[Re
                 ids,
                 frozenset(a.id for a in artifacts if a.type == "ModelEvaluation"),
                 frozenset(_pushed_versions(artifacts)),
-                any(n == "RecallGate" and e.last_known_state in DONE for n, e in of_nodes),
+                any(n == GATE.id and e.last_known_state in DONE for n, e in of_nodes),
                 any(e.last_known_state in GOING_ON for _, e in of_nodes),
             )
         )

@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,8 +19,13 @@ from classlift.data.snapshot import Snapshot
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, ClassLiftError
 from classlift.progress import begin, say
 from pipelines.metadata import connection_to, nodes_done, open_existing, output_artifact, run_ids
+from pipelines.nodes import GATE, SNAPSHOT
 from pipelines.parent import die_with_parent
-from pipelines.run_node import PARAMETERS_VARIABLE, read_topology, run_values
+from pipelines.run_node import PARAMETERS_VARIABLE, run_values
+from pipelines.topology import Topology
+
+TASK = "NewLabels"
+"""What this is called in Airflow, where it is a task and no node of the pipeline."""
 
 _OBJECT = ["sha256", "xmin", "ymin", "xmax", "ymax"]
 
@@ -33,19 +37,19 @@ def main() -> int:
     parser.add_argument("--run-id", required=True)
     arguments = parser.parse_args()
     die_with_parent()
-    begin("NewLabels")
+    begin(TASK)
     try:
-        topology = read_topology(arguments.compiled)
+        topology = Topology.read(arguments.compiled)
         target = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))["target"]
-        store = open_existing(connection_to(Path(topology["work"])))
+        store = open_existing(connection_to(topology.work))
         return _judge(store, topology, arguments.run_id, target)
     except ClassLiftError as error:
         say(f"stopped: {error}")
         return error.exit_code
 
 
-def _judge(store: MetadataStore, topology: dict[str, Any], run_id: str, target: str) -> int:
-    name, wanted = topology["name"], topology["airflow"]["min_new_objects"]
+def _judge(store: MetadataStore, topology: Topology, run_id: str, target: str) -> int:
+    name, wanted = topology.name, topology.airflow.min_new_objects
     now = _snapshot(store, name, run_id)
     last = next(
         (run for run in run_ids(store) if run != run_id and _judged(store, name, run)), None
@@ -63,11 +67,11 @@ def _judge(store: MetadataStore, topology: dict[str, Any], run_id: str, target: 
 
 
 def _judged(store: MetadataStore, pipeline: str, run_id: str) -> bool:
-    return "RecallGate" in nodes_done(store, pipeline, run_id)
+    return GATE.id in nodes_done(store, pipeline, run_id)
 
 
 def _snapshot(store: MetadataStore, pipeline: str, run_id: str) -> Snapshot:
-    artifact = output_artifact(store, pipeline, run_id, "DatasetSnapshot", "ClassLiftSnapshot")
+    artifact = output_artifact(store, pipeline, run_id, SNAPSHOT.id, "ClassLiftSnapshot")
     return Snapshot.read(Path(artifact.uri))
 
 

@@ -1,62 +1,166 @@
-"""What the runners need to know of each node beyond TFX's IR: what to import, and its phase."""
+"""The table of nodes: what runners, DAGs and readers of ML Metadata know of each beyond TFX's IR.
 
-PIPELINE_ROOT = "pipeline"
-"""The folder in `work` where TFX puts what nodes make."""
+Only this module and `pipelines.pipeline`, which wires the components, know a node by its id.
+"""
 
-IR, TOPOLOGY = "pipeline.json", "topology.json"
-"""The files of a compiled pipeline."""
+from dataclasses import dataclass
 
-LONGEST_RUN_ID = 200
-"""Characters, all of one byte: file systems and ML Metadata take names of 255, and before a run id
-Airflow puts words of its own in some."""
-
-IN_AIRFLOW = "in_airflow"
-"""Of a topology: whether DAGs are made of it."""
-
-EVALUATION = "evaluation"
-"""Of a run's folder: its verdict and report."""
+from pipelines import hooks
 
 LIGHT, TENSORFLOW, DETECTOR = "light", "tensorflow", "detector"
 """Profiles: without TensorFlow and Beam (one second, not eight), with, as the backend needs."""
 
-NODES: dict[str, tuple[str, str, str]] = {
-    "DatasetSnapshot": (LIGHT, "data", "Reads all labels and images into tables with one hash."),
-    "DataValidator": (
-        LIGHT,
-        "data",
-        "Checks boxes, images and splits; what is critical stops the run. "
-        "`WORK/validation/report.html` shows the findings.",
-    ),
-    "RebalancedExampleGen": (
-        LIGHT,
-        "data",
-        "Writes tf.Examples: `train` rebalanced, `eval` and `test` as they are.",
-    ),
-    "StatisticsGen": (TENSORFLOW, "data", "TFX: statistics of the examples."),
-    "ImportSchemaGen": (TENSORFLOW, "data", "TFX: the curated schema of the examples."),
-    "ExampleValidator": (TENSORFLOW, "data", "TFX: examples that break the schema stop the run."),
-    "ChampionResolver": (
-        DETECTOR,
-        "diagnose",
-        "The model in production: the newest version served, before any the pre-trained one.",
-    ),
-    "ChampionDetect": (TENSORFLOW, "diagnose", "The champion's predictions, made once."),
-    "ClassDiagnoser": (
-        LIGHT,
-        "diagnose",
-        "Why the class is weak, and the recipe that follows; stops where training can't help.",
-    ),
-    "Trainer": (DETECTOR, "train", "Trains the challenger as the recipe says; resumes if killed."),
-    "ChallengerDetect": (TENSORFLOW, "gate", "The challenger's predictions."),
-    "RecallGate": (
-        LIGHT,
-        "gate",
-        "Compares both models class by class and gives the verdict: push, refuse or inconclusive.",
-    ),
-    "ServingCheck": (LIGHT, "gate", "Loads the export in a clean process and asks it for answers."),
-    "Pusher": (LIGHT, "push", "Serves the blessed model: a checked copy, whole or not at all."),
-}
-"""Profile, phase, and what the UI says of it, by node id, in the order of the pipeline."""
+PLAIN, REPORT, PUSH = "plain", "report", "push"
+"""What Airflow makes of a node: a task; one with a button that opens the report; the push, before
+which a person may be asked."""
 
-ON_GPU = {"ChampionDetect", "Trainer", "ChallengerDetect"}
-"""Nodes that are faster with a GPU: they wait in the queue of its worker, one at a time."""
+REFUSED, PUSHED = "refused", "pushed"
+"""Events of which people are told when a node ended well."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of the pipeline.
+
+    id: as the pipeline calls it.
+    profile: which libraries its process may import, one of the above.
+    phase: the group that Airflow's UI shows it in.
+    about: what the UI says of it, in Markdown.
+    on_gpu: whether it is faster with a GPU; then it waits in the queue of its worker.
+    hours: after which Airflow ends it.
+    operator: what Airflow makes of it, one of the above.
+    tells: the event that people are told of when it ended well.
+    needs_new_labels: whether a run that nobody started ends before it where too little is new.
+    blesses: whether nothing is pushed without its blessing, and a person is asked only after it.
+    looks: run just before it starts; returns runtime parameters that its cache is keyed by.
+    ended: run after it ended well; returns the exit code.
+    """
+
+    id: str
+    profile: str
+    phase: str
+    about: str
+    on_gpu: bool = False
+    hours: int = 6
+    operator: str = PLAIN
+    tells: str | None = None
+    needs_new_labels: bool = False
+    blesses: bool = False
+    looks: hooks.Looks = hooks.at_nothing
+    ended: hooks.Ended = hooks.nothing_more
+
+
+SNAPSHOT = Node(
+    id="DatasetSnapshot",
+    profile=LIGHT,
+    phase="data",
+    about="Reads all labels and images into tables with one hash.",
+    looks=hooks.at_sources,
+)
+TRAINING = Node(
+    id="Trainer",
+    profile=DETECTOR,
+    phase="train",
+    about="Trains the challenger as the recipe says; resumes if killed.",
+    on_gpu=True,
+    hours=48,
+)
+GATE = Node(
+    id="RecallGate",
+    profile=LIGHT,
+    phase="gate",
+    about="Compares both models class by class and gives the verdict: push, refuse or "
+    "inconclusive.",
+    operator=REPORT,
+    tells=REFUSED,
+    blesses=True,
+    ended=hooks.publish_evaluation,
+)
+SERVING_CHECK = Node(
+    id="ServingCheck",
+    profile=LIGHT,
+    phase="gate",
+    about="Loads the export in a clean process and asks it for answers.",
+    blesses=True,
+)
+PUSHER = Node(
+    id="Pusher",
+    profile=LIGHT,
+    phase="push",
+    about="Serves the blessed model: a checked copy, whole or not at all.",
+    operator=PUSH,
+    tells=PUSHED,
+    ended=hooks.say_what_was_pushed,
+)
+
+NODES = (
+    SNAPSHOT,
+    Node(
+        id="DataValidator",
+        profile=LIGHT,
+        phase="data",
+        about="Checks boxes, images and splits; what is critical stops the run. "
+        "`WORK/validation/report.html` shows the findings.",
+        needs_new_labels=True,
+    ),
+    Node(
+        id="RebalancedExampleGen",
+        profile=LIGHT,
+        phase="data",
+        about="Writes tf.Examples: `train` rebalanced, `eval` and `test` as they are.",
+    ),
+    Node(
+        id="StatisticsGen",
+        profile=TENSORFLOW,
+        phase="data",
+        about="TFX: statistics of the examples.",
+    ),
+    Node(
+        id="ImportSchemaGen",
+        profile=TENSORFLOW,
+        phase="data",
+        about="TFX: the curated schema of the examples.",
+    ),
+    Node(
+        id="ExampleValidator",
+        profile=TENSORFLOW,
+        phase="data",
+        about="TFX: examples that break the schema stop the run.",
+        ended=hooks.require_no_anomalies,
+    ),
+    Node(
+        id="ChampionResolver",
+        profile=DETECTOR,
+        phase="diagnose",
+        about="The model in production: the newest version served, before any the pre-trained one.",
+    ),
+    Node(
+        id="ChampionDetect",
+        profile=TENSORFLOW,
+        phase="diagnose",
+        about="The champion's predictions, made once.",
+        on_gpu=True,
+    ),
+    Node(
+        id="ClassDiagnoser",
+        profile=LIGHT,
+        phase="diagnose",
+        about="Why the class is weak, and the recipe that follows; stops where training can't "
+        "help.",
+    ),
+    TRAINING,
+    Node(
+        id="ChallengerDetect",
+        profile=TENSORFLOW,
+        phase="gate",
+        about="The challenger's predictions.",
+        on_gpu=True,
+    ),
+    GATE,
+    SERVING_CHECK,
+    PUSHER,
+)
+"""All nodes, in the order of the pipeline."""
+
+ROWS = {node.id: node for node in NODES}
+"""The nodes by id."""

@@ -21,10 +21,11 @@ from pipelines.metadata import (
     record_push,
     run_ids,
 )
+from pipelines.nodes import GATE, NODES, SERVING_CHECK, TRAINING
 from pipelines.summary import read_result, summarise
 
 EXPORT = "Format-Serving"  # of TFX's path_utils, which takes seconds to import
-NEEDED = {"Trainer", "RecallGate", "ServingCheck"}
+NEEDED = {TRAINING.id, *(node.id for node in NODES if node.blesses)}
 
 
 def push_anyway(
@@ -59,16 +60,16 @@ def push_anyway(
     model, evaluation, check = (
         output_artifact(store, config.name, run_id, node, kind)
         for node, kind in (
-            ("Trainer", "Model"),
-            ("RecallGate", "ModelEvaluation"),
-            ("ServingCheck", "InfraBlessing"),
+            (TRAINING.id, "Model"),
+            (GATE.id, "ModelEvaluation"),
+            (SERVING_CHECK.id, "InfraBlessing"),
         )
     )
     export = Path(model.uri) / EXPORT
-    for node in ("RecallGate", "ServingCheck"):
-        if model.id not in input_ids(store, config.name, run_id, node):
+    for node in NODES:
+        if node.blesses and model.id not in input_ids(store, config.name, run_id, node.id):
             raise EvaluationError(
-                f"Run {run_id}: after {node} had looked, another model was trained; run the "
+                f"Run {run_id}: after {node.id} had looked, another model was trained; run the "
                 "pipeline again."
             )
     if not check.custom_properties["blessed"].int_value:
@@ -92,7 +93,7 @@ def push_anyway(
 
 def _latest(store: metadata_store.MetadataStore, pipeline: str) -> str:
     for run_id in run_ids(store):
-        if "RecallGate" in nodes_done(store, pipeline, run_id):
+        if GATE.id in nodes_done(store, pipeline, run_id):
             return run_id
     raise EvaluationError(f"No run of {pipeline} has reached its gate yet.")
 

@@ -19,28 +19,29 @@ from components.recall_gate import RecallGate
 from components.serving_check import ServingCheck
 from pipelines.bindings import RuntimeValues
 from pipelines.config import Config
-from pipelines.nodes import PIPELINE_ROOT
+from pipelines.places import PIPELINE_ROOT
+from pipelines.topology import TRAINER, Topology
 
 
 def build_pipeline(
     config: Config,
     defaults: RuntimeValues,
     schema_file: Path,
-    versions: dict[str, str],
+    topology: Topology,
     connection: metadata_store_pb2.ConnectionConfig,
 ) -> tfx.dsl.Pipeline:
     """All nodes of the design's section 3, wired.
 
     defaults: what the runtime parameters are when a run sets nothing.
     schema_file: the curated TFDV schema with the model's classes filled in.
-    versions: `code` and `model`, hashes that the cache is keyed by.
+    topology: has the hashes of code and model that the cache is keyed by.
     connection: to ML Metadata.
     """
     values = {
         name: tfx.dsl.experimental.RuntimeParameter(name, type(value), value)
         for name, value in vars(defaults).items()
     }
-    code: dict[str, Any] = {"code_version": versions["code"]}
+    code: dict[str, Any] = {"code_version": topology.code[TRAINER]}
     label_map = str(config.label_map_path)
 
     snapshot = DatasetSnapshot(
@@ -80,7 +81,7 @@ def build_pipeline(
         snapshot=snapshot.outputs["snapshot"],
         serving_dir=str(config.serving),
         pretrained=str(config.model),
-        pretrained_hash=versions["model"],
+        pretrained_hash=topology.model_hash,
         backend=config.backend,
         question=values["question"],
         **code,

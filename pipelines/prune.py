@@ -36,8 +36,8 @@ from pipelines.metadata import (
     open_existing,
     recorded_runs,
 )
-from pipelines.nodes import PIPELINE_ROOT
-from pipelines.running import LOCK, RUNS
+from pipelines.places import PIPELINE_ROOT, RUNS
+from pipelines.running import LOCK
 
 ASIDE, WHAT = ".pruned", "pruned folders"
 """The folder into which things are moved before they are removed, and what its mark says."""

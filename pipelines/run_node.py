@@ -13,8 +13,6 @@ Imports are the price of a process a node, so this module imports what the node 
 import argparse
 import json
 import os
-import re
-import shutil
 import sys
 import time
 import traceback
@@ -24,23 +22,23 @@ from typing import Any
 from classlift.detectors.backends import ENVIRONMENTS
 from classlift.errors import (
     EXIT_NOTHING_TO_DO,
-    EXIT_OK,
     EXIT_RETRY,
     ClassLiftError,
     ConfigError,
-    DataError,
     PipelineError,
 )
-from classlift.gate.verdict import RUN_VARIABLE, read_verdict
+from classlift.gate.verdict import RUN_VARIABLE
 from classlift.progress import begin, escape_what_is_not_printable, say
 from classlift.reading import parse_json
 from classlift.text import printable
 from pipelines import nodes
 from pipelines.faults import explain
-from pipelines.nodes import EVALUATION, IN_AIRFLOW, IR, LONGEST_RUN_ID, PIPELINE_ROOT, TOPOLOGY
+from pipelines.hooks import Ending
 from pipelines.parameters import check
 from pipelines.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
-from pipelines.running import RUNS, running
+from pipelines.places import PIPELINE_ROOT, run_folder
+from pipelines.running import running
+from pipelines.topology import IR, Topology, TopologyNode, Values
 
 STARTED = time.monotonic()
 PARAMETERS_VARIABLE, VERBOSE_VARIABLE = "CLASSLIFT_PARAMETERS", "CLASSLIFT_VERBOSE"
@@ -59,14 +57,14 @@ def main() -> int:
     escape_what_is_not_printable()
     begin(arguments.node)
     try:
-        topology = read_topology(arguments.compiled)
-        folder = run_folder(Path(topology["work"]), arguments.run_id)
+        topology = Topology.read(arguments.compiled)
+        folder = run_folder(topology.work, arguments.run_id)
         parameters = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))
-        node = next((n for n in topology["nodes"] if n["id"] == arguments.node), None)
+        node = topology.node(arguments.node)
         if node is None:
-            known = ", ".join(n["id"] for n in topology["nodes"])
+            known = ", ".join(n.id for n in topology.nodes)
             raise PipelineError(f"There is no node {arguments.node!r}; there are: {known}.")
-        _prepare_imports(node["profile"], topology["fixed"]["backend"])
+        _prepare_imports(node.profile, topology.backend)
         with running(topology, arguments.run_id, say, arguments.node):
             folder.mkdir(exist_ok=True)
             return _run(arguments.compiled, topology, node, arguments.run_id, parameters)
@@ -86,18 +84,7 @@ def main() -> int:
         return EXIT_RETRY
 
 
-def read_topology(compiled: Path) -> dict[str, Any]:
-    """The topology of a compiled config. Raises ConfigError when it is not there, or outdated."""
-    path = compiled / TOPOLOGY
-    if not path.is_file():
-        raise ConfigError(f"{path}: there is no compiled pipeline; run `classlift compile` first.")
-    topology: dict[str, Any] = json.loads(path.read_text())
-    if IN_AIRFLOW not in topology:
-        raise ConfigError(f"{path}: another version compiled it; run `classlift compile` again.")
-    return topology
-
-
-def run_values(topology: dict[str, Any], text: str) -> dict[str, Any]:
+def run_values(topology: Topology, text: str) -> Values:
     """The values of all run parameters: the config's, replaced by those in a JSON object.
 
     Raises ConfigError for what is not JSON, an unknown name, or a wrong value.
@@ -105,8 +92,8 @@ def run_values(topology: dict[str, Any], text: str) -> dict[str, Any]:
     given = parse_json(text or "{}", PARAMETERS_VARIABLE, ConfigError)
     if not isinstance(given, dict):
         raise ConfigError(f"{PARAMETERS_VARIABLE} must be a JSON object of parameters.")
-    check(given, topology["parameters"])
-    return {**topology["defaults"], **given}
+    check(given, topology.parameters)
+    return {**topology.defaults, **given}
 
 
 def _prepare_imports(profile: str, backend: str) -> None:
@@ -121,12 +108,12 @@ def _prepare_imports(profile: str, backend: str) -> None:
 
 def _run(
     compiled: Path,
-    topology: dict[str, Any],
-    node: dict[str, Any],
+    topology: Topology,
+    node: TopologyNode,
     run_id: str,
-    parameters: dict[str, Any],
+    parameters: Values,
 ) -> int:
-    name = node["id"]
+    name, row = node.id, nodes.ROWS[node.id]
     say("starting")
     from google.protobuf import json_format
     from tfx.orchestration import metadata
@@ -141,9 +128,7 @@ def _run(
         del sys.modules["apache_beam"]  # blocked for TFX; a node's own work may import it
     _quiet_logs()
     ir = json_format.Parse((compiled / IR).read_text(), pipeline_pb2.Pipeline())
-    values = vars(bind(parameters, topology["fixed"]))
-    if name == "DatasetSnapshot":
-        values["fingerprint"] = _fingerprint(Path(topology["config"]))
+    values = {**vars(bind(parameters, topology.for_trainer())), **row.looks(topology)}
     runtime_parameter_utils.substitute_runtime_parameter(ir, {**values, "pipeline-run-id": run_id})
     pipeline_node = next(n.pipeline_node for n in ir.nodes if n.pipeline_node.node_info.id == name)
     deployment = runner_utils.extract_local_deployment_config(ir)
@@ -152,7 +137,7 @@ def _run(
 
     classlift_metadata.begin_anew(connection, say)
     store = classlift_metadata.open_store(connection)
-    missing = set(node["upstream"]) - classlift_metadata.nodes_done(store, topology["name"], run_id)
+    missing = set(node.upstream) - classlift_metadata.nodes_done(store, topology.name, run_id)
     if missing:
         raise PipelineError(
             f"Run {run_id}: {name} can't start, for {', '.join(sorted(missing))} has not finished "
@@ -164,7 +149,7 @@ def _run(
 
     class NodeLauncher(launcher.Launcher):
         def _run_executor(self, execution_info: Any) -> Any:
-            _clear_outputs(execution_info, Path(topology["work"]) / PIPELINE_ROOT)
+            _clear_outputs(execution_info, topology.work / PIPELINE_ROOT)
             return super()._run_executor(execution_info)
 
     info = NodeLauncher(
@@ -188,64 +173,15 @@ def _run(
         return EXIT_RETRY
     artifacts = classlift_metadata.artifacts_of(store, [info.execution_id])
     cached = state == metadata_store_pb2.Execution.CACHED
-    code = EXIT_OK
-    if name == "ExampleValidator":
-        _require_no_anomalies(artifacts, mlmd, info.execution_id)
-    elif name == "Pusher":
-        code = _pushed(artifacts, cached)
-    folder = run_folder(Path(topology["work"]), run_id)
-    if name == "Pusher":
-        from pipelines.summary import note_result
-
-        note_result(store, topology["name"], run_id, folder / EVALUATION)
-    if name == "RecallGate":
-        evaluation = next(a for a in artifacts if a.type == "ModelEvaluation")
-        _publish(Path(evaluation.uri), folder / EVALUATION)
+    code = row.ended(
+        Ending(topology, run_id, connection, store, info.execution_id, artifacts, cached)
+    )
     seconds, imports = time.monotonic() - STARTED, imported - STARTED
     outcome = "skipped" if code == EXIT_NOTHING_TO_DO else "cached" if cached else "done"
     say(f"{outcome} in {seconds:.1f} s, {imports:.1f} s of it imports")
     record = {"node": name, "outcome": outcome, "seconds": seconds, "import_seconds": imports}
-    (folder / f"{name}.json").write_text(json.dumps(record))
+    (run_folder(topology.work, run_id) / f"{name}.json").write_text(json.dumps(record))
     return code
-
-
-def run_folder(work: Path, run_id: str) -> Path:
-    """Where a run leaves its records. Raises ConfigError for an id that is no name of a folder."""
-    if not re.fullmatch(r"[\w:+~-][\w.:+~-]*", run_id, re.ASCII):
-        raise ConfigError(
-            f"The run id {run_id[:80]!r} can't name a folder: use letters, digits and _ . : + ~ -, "
-            "and no dot at the beginning."
-        )
-    if len(run_id) > LONGEST_RUN_ID:
-        raise ConfigError(
-            f"The run id {run_id[:80]!r}... has {len(run_id)} characters, and names folders and "
-            f"records that hold at most {LONGEST_RUN_ID}: start the run with a shorter one."
-        )
-    return work / RUNS / run_id
-
-
-def _publish(evaluation: Path, folder: Path) -> None:
-    """Links verdict and report to where the UI and those who approve find them: a run from the
-    cache takes no room of its own, and what is linked outlives its other name.
-    """
-    read_verdict(evaluation)  # never a damaged one
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(evaluation, folder, copy_function=_link)
-
-
-def _link(source: str, destination: str) -> None:
-    """Gives a file a second name, or copies it where the file system knows no links."""
-    try:
-        os.link(source, destination)
-    except OSError:
-        shutil.copy2(source, destination)
-
-
-def _fingerprint(config: Path) -> str:
-    from classlift.data.snapshot import fingerprint
-    from pipelines.config import load_config
-
-    return fingerprint(load_config(config).sources)
 
 
 def _clear_outputs(execution_info: Any, root: Path) -> None:
@@ -262,56 +198,6 @@ def _clear_outputs(execution_info: Any, root: Path) -> None:
                     raise PipelineError(f"{artifact.uri}: an output that is not below {root}.")
                 remove = fileio.rmtree if fileio.isdir(artifact.uri) else fileio.remove
                 remove(artifact.uri)
-
-
-def _require_no_anomalies(artifacts: list[Any], mlmd: Any, execution_id: int) -> None:
-    """Raises DataError, and marks the execution failed, when examples break the schema."""
-    from ml_metadata.proto import metadata_store_pb2
-    from tensorflow_metadata.proto.v0 import anomalies_pb2
-
-    found = []
-    for artifact in artifacts:
-        for path in sorted(Path(artifact.uri).glob("Split-*/SchemaDiff.pb")):
-            anomalies = anomalies_pb2.Anomalies.FromString(path.read_bytes())
-            if anomalies.HasField("dataset_anomaly_info"):
-                found.append(f"{path.parent.name}: {anomalies.dataset_anomaly_info.description}")
-            for feature, info in sorted(anomalies.anomaly_info.items()):
-                found.append(f"{path.parent.name}, {feature}: {info.description}")
-    if found:
-        with mlmd as handle:
-            execution = handle.store.get_executions_by_id([execution_id])[0]
-            execution.last_known_state = metadata_store_pb2.Execution.FAILED
-            handle.store.put_executions([execution])
-        raise DataError(f"The examples break the curated schema: {'; '.join(found)}")
-
-
-def _pushed(artifacts: list[Any], cached: bool) -> int:
-    """The exit code of a Pusher, which ends COMPLETE whether it pushed or not."""
-    model = artifacts[0].custom_properties
-    if not model["pushed"].int_value:
-        say("nothing is pushed, for the gate did not bless the challenger")
-        return EXIT_NOTHING_TO_DO
-    # Imported here, for it imports protobuf, whose implementation a detector's node chooses first.
-    from classlift.serving.folder import describe_served, newest_version
-
-    destination = Path(model["pushed_destination"].string_value)
-    served = newest_version(destination.parent)
-    if cached and served is not None and served > int(destination.name):
-        say(
-            f"its model was pushed earlier, as version {destination.name}, and nothing is pushed "
-            f"twice; served now is {describe_served(destination.parent)}"
-        )
-        return EXIT_NOTHING_TO_DO
-    if not destination.is_dir():
-        raise PipelineError(
-            f"{destination} was pushed by an earlier run of this very data and recipe, and is "
-            "gone; put it back, or change the data or the recipe to train anew."
-        )
-    if cached:
-        say(f"{destination} was pushed before, and is served; nothing is pushed twice")
-    else:
-        say(f"pushed {destination}")
-    return EXIT_OK
 
 
 def _quiet_logs() -> None:

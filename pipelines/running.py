@@ -1,26 +1,46 @@
 """One run of a config at a time, from wherever it is started."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from classlift import own_folders
 from classlift.locks import alone, sharing
 from pipelines.claims import claim
-from pipelines.nodes import PIPELINE_ROOT
 from pipelines.parent import PARENT_VARIABLE
+from pipelines.places import PIPELINE_ROOT, RUNS
 
 HOLDER_VARIABLE = "CLASSLIFT_HOLDER"
 """What the processes of one run have in common where its id is not known beforehand."""
 
-RUNS, LOCK = "runs", ".lock"
+LOCK = ".lock"
+
+
+class Claimed(Protocol):
+    """A config whose folders are its own: what `running` needs to know of a topology."""
+
+    @property
+    def name(self) -> str:
+        """Of the config."""
+
+    @property
+    def config(self) -> Path:
+        """Its file."""
+
+    @property
+    def work(self) -> Path:
+        """Where runs leave everything but what is served."""
+
+    @property
+    def serving(self) -> Path:
+        """The folder of TF Serving."""
 
 
 @contextmanager
 def running(
-    topology: Mapping[str, Any],
+    topology: Claimed,
     run_id: str,
     report: Callable[[str], None] = print,
     node: str | None = None,
@@ -34,13 +54,12 @@ def running(
     Raises UnavailableError, with the name of who has it; ConfigError when the folders of the config
     are not its own, see `claim`.
     """
-    work = Path(topology["work"])
-    claim(topology["name"], Path(topology["config"]), work, Path(topology["serving"]), report)
-    runs = own_folders.make(work / RUNS, own_folders.RUNS)
-    own_folders.make(work / PIPELINE_ROOT, own_folders.OUTPUTS)
+    claim(topology.name, topology.config, topology.work, topology.serving, report)
+    runs = own_folders.make(topology.work / RUNS, own_folders.RUNS)
+    own_folders.make(topology.work / PIPELINE_ROOT, own_folders.OUTPUTS)
     key, wait = os.environ.get(HOLDER_VARIABLE) or run_id, PARENT_VARIABLE in os.environ
     with ExitStack() as stack:
-        doing = f"run {run_id} of {topology['name']}"
+        doing = f"run {run_id} of {topology.name}"
         stack.enter_context(sharing(runs / LOCK, doing, key, wait, report))
         if node:
             doing = f"{node} of run {run_id}"

@@ -24,8 +24,8 @@ from pipelines.metadata import (
     override_of,
     run_of,
 )
-from pipelines.nodes import EVALUATION
-from pipelines.running import RUNS
+from pipelines.nodes import GATE, PUSHER
+from pipelines.places import EVALUATION, RUNS
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def read_result(store: MetadataStore, pipeline: str, run_id: str) -> tuple[dict[
 
     Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.
     """
-    evaluation = output_artifact(store, pipeline, run_id, "RecallGate", "ModelEvaluation")
+    evaluation = output_artifact(store, pipeline, run_id, GATE.id, "ModelEvaluation")
     verdict = {**read_verdict(Path(evaluation.uri)), "pushed": None, "pushed_by_run": None}
-    for model in output_artifacts(store, pipeline, run_id, "Pusher"):
+    for model in output_artifacts(store, pipeline, run_id, PUSHER.id):
         if model.custom_properties["pushed"].int_value:
             verdict["pushed"] = model.custom_properties["pushed_destination"].string_value
             verdict["pushed_by_run"] = run_of(store, maker_of(store, model))

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,8 +17,9 @@ from airflow.plugins_manager import AirflowPlugin
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import FileResponse
 
-ROOT = Path(__file__).resolve().parents[2]
-COMPILED = Path(os.environ.get("CLASSLIFT_COMPILED", ROOT / "build" / "compiled"))
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # which a server does not do for plugins
+from topologies import work_of
+
 # The pages hold names from data: no script runs, nothing is fetched, no cookie is theirs.
 HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; "
@@ -31,22 +32,18 @@ app = FastAPI(title="ClassLift", docs_url=None, redoc_url=None, openapi_url=None
 MAY_SEE = [Depends(requires_access_dag("GET", DagAccessEntity.RUN))]
 
 
-def work_of(dag_id: str) -> Path:
+def _work(dag_id: str) -> Path:
     """The work folder of the config that a DAG is of."""
-    for path in COMPILED.glob("*/topology.json"):
-        topology = json.loads(path.read_text())
-        if dag_id in (
-            f"classlift_retrain_{topology['name']}",
-            f"classlift_watch_{topology['name']}",
-        ):
-            return Path(topology["work"])
-    raise HTTPException(404, f"No compiled config has a DAG {dag_id}.")
+    work = work_of(dag_id)
+    if work is None:
+        raise HTTPException(404, f"No compiled config has a DAG {dag_id}.")
+    return work
 
 
 @app.get("/{dag_id}/runs/{run_id}/report", dependencies=MAY_SEE)
 def report(dag_id: str, run_id: str) -> FileResponse:
     """The report of a run."""
-    runs = work_of(dag_id) / "runs"
+    runs = _work(dag_id) / "runs"
     if not runs.is_dir() or run_id not in os.listdir(runs):  # a name, never a path
         raise HTTPException(404, "This run left nothing.")
     return _page(runs / run_id / "evaluation" / "report.html", "This run has not reached its gate.")
@@ -55,7 +52,7 @@ def report(dag_id: str, run_id: str) -> FileResponse:
 @app.get("/{dag_id}/watch", dependencies=MAY_SEE)
 def watch(dag_id: str) -> FileResponse:
     """How the served model did on freshly labelled data."""
-    return _page(work_of(dag_id) / "watch" / "watch.html", "Nothing has been scored yet.")
+    return _page(_work(dag_id) / "watch" / "watch.html", "Nothing has been scored yet.")
 
 
 def _page(path: Path, otherwise: str) -> FileResponse:

@@ -64,9 +64,9 @@ def write_topology(compiled: Path, name: str, **parts: Any) -> None:
     before: list[str] = []
     nodes = []
     for node in NODES:  # one after the other
-        info = SimpleNamespace(node_info=SimpleNamespace(id=node), upstream_nodes=before)
+        info = SimpleNamespace(node_info=SimpleNamespace(id=node.id), upstream_nodes=before)
         nodes.append(SimpleNamespace(pipeline_node=info))
-        before = [node]
+        before = [node.id]
     with (
         patch.dict("os.environ", CLASSLIFT_COMPILED=str(compiled)),
         patch.object(compile, "_compile", return_value=SimpleNamespace(nodes=nodes)),

@@ -13,9 +13,9 @@ DAG = "classlift_retrain_x"
 @pytest.fixture(scope="module")
 def found(tmp_path_factory) -> dict:
     compiled = tmp_path_factory.mktemp("compiled")
-    wishes = {**AIRFLOW_DEFAULTS, "cron": "0 3 * * 0", "email": ["team@localhost"]}
-    write_topology(compiled, "x", airflow=wishes)
-    return parse("classlift", compiled, tmp_path_factory.mktemp("home"))
+    airflow = {**AIRFLOW_DEFAULTS, "cron": "0 3 * * 0", "email": ["team@localhost"]}
+    write_topology(compiled, "x", airflow=airflow)
+    return parse("retrain", compiled, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +26,14 @@ def parsed(found) -> dict:
 
 
 def test_one_task_a_node_wired_as_compiled(parsed):
-    nodes = list(NODES)
+    nodes = [node.id for node in NODES]
     expected = {node: nodes[i - 1 : i] if i else [] for i, node in enumerate(nodes)}
     expected["NewLabels"] = ["DatasetSnapshot"]
     expected["DataValidator"] = ["DatasetSnapshot", "NewLabels"]
     expected["Approval"] = ["RecallGate", "ServingCheck"]
     expected["Pusher"] = ["Approval", "ServingCheck"]
     assert parsed["upstream"] == expected
-    assert parsed["groups"] == sorted({phase for _, phase, _ in NODES.values()})
+    assert parsed["groups"] == sorted({node.phase for node in NODES})
 
 
 def test_runs_start_by_the_clock_and_when_labels_arrive(parsed):

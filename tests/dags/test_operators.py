@@ -80,16 +80,16 @@ from operators import PushOperator
 
 folder = Path(work, "runs", "one", "evaluation")
 folder.mkdir(parents=True, exist_ok=True)
-(folder / "verdict.json").write_text(json.dumps({"verdict": verdict}))
+record = {"verdict": verdict, "target": "8", "reasons": [], "classes": {}}
+(folder / "verdict.json").write_text(json.dumps(record))
 context = {
     "run_id": "one",
     "params": {"steps": 5},
     "dag_run": SimpleNamespace(conf={}),
     "ti": SimpleNamespace(xcom_pull=lambda task_ids: json.loads(answer)),
 }
-operator = PushOperator(
-    task_id="Pusher", node="Pusher", compiled="compiled", config="x.yaml", work=work
-)
+topology = SimpleNamespace(compiled="compiled", config="x.yaml", work=work)
+operator = PushOperator(task_id="Pusher", node="Pusher", topology=topology)
 print(json.dumps([operator.words(context), operator.variables(context)]))
 """
 ANSWER = {

@@ -1,6 +1,7 @@
 """`make clean` removes what carries our mark, and nothing of a user's."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +22,7 @@ def build(tmp_path):
     config = tmp_path / "a.yaml"
     folders = {"work": build / "a" / "state", "serving": build / "a" / "serving"}
     config.write_text(json.dumps({key: str(folder) for key, folder in folders.items()}))
-    topology = {"name": "a", "config": str(config), **{k: str(v) for k, v in folders.items()}}
+    topology = SimpleNamespace(name="a", config=config, **folders)
     with running(topology, "run 1", node="Trainer"):
         pass
     for name in ("state/report.html", "state/pipeline/Trainer/model/1/x", "state/runs/run 1/x.log"):

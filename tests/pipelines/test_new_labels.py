@@ -1,10 +1,9 @@
-import json
-
 import pyarrow as pa
 import pytest
 
 from classlift.data import schema
 from classlift.data.snapshot import Snapshot
+from pipelines.compile import topology_of
 from pipelines.new_labels import new_objects
 
 pytestmark = pytest.mark.unit
@@ -48,17 +47,9 @@ def test_counts_the_targets_training_objects_that_were_not_there(now, before, co
 def test_says_so_when_there_is_no_snapshot(runs, monkeypatch, capsys):
     from pipelines import new_labels
 
-    topology = {
-        "name": runs.config.name,
-        "work": str(runs.config.work),
-        "airflow": {"min_new_objects": 1},
-        "in_airflow": True,
-        "parameters": runs.config.parameter_schemas(),
-        "defaults": runs.config.defaults,
-    }
     folder = runs.config.work / "compiled"
     folder.mkdir(parents=True)
-    (folder / "topology.json").write_text(json.dumps(topology))
+    topology_of(runs.config).write(folder)
     runs.add("another")
     words = ["new_labels", "--compiled", str(folder), "--run-id", "unknown"]
     monkeypatch.setattr("sys.argv", words)

@@ -10,7 +10,7 @@ import pytest
 from classlift.errors import ConfigError
 from pipelines.nodes import LIGHT, NODES
 from pipelines.parent import PARENT_VARIABLE
-from pipelines.run_node import run_folder
+from pipelines.places import run_folder
 from tests.project import clean_environment
 
 pytestmark = pytest.mark.unit
@@ -34,7 +34,7 @@ MODULES = {
 
 
 def test_light_nodes_import_neither_tensorflow_nor_beam():
-    assert {node for node, (profile, *_) in NODES.items() if profile == LIGHT} == set(MODULES)
+    assert {node.id for node in NODES if node.profile == LIGHT} == set(MODULES)
     names = [f"components.{name}" for name in MODULES.values()]
     result = subprocess.run(
         [sys.executable, "-c", WITHOUT, *names], capture_output=True, text=True, check=False

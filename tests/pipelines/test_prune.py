@@ -17,8 +17,9 @@ from classlift.locks import alone
 from pipelines import cli, prune
 from pipelines.config import Config, Retention, load_config
 from pipelines.metadata import connection_to, initialise, open_store
+from pipelines.places import RUNS
 from pipelines.prune import ARTIFACT, ASIDE, RUN, VERSION
-from pipelines.running import LOCK, RUNS
+from pipelines.running import LOCK
 from tests.project import make_project
 
 pytestmark = pytest.mark.unit

@@ -22,8 +22,8 @@ from pipelines.config import load_config
 from pipelines.lineage import trace
 from pipelines.metadata import PUSHED_MODEL, connection_to, initialise
 from pipelines.override import push_anyway
+from pipelines.places import RUNS
 from pipelines.rollback import roll_back
-from pipelines.running import RUNS
 from pipelines.summary import render, summarise
 from tests.pipelines.conftest import Runs, run_of
 from tests.project import ROOT, Project, clean_environment, make_project

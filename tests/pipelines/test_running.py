@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,8 +22,13 @@ pytestmark = pytest.mark.unit
 
 HOLD = """
 import json, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from types import SimpleNamespace
 from pipelines.running import running
-with running(json.loads(sys.argv[1]), sys.argv[2], [].append, sys.argv[3] or None):
+facts = {key: Path(value) for key, value in json.loads(sys.argv[1]).items()}
+topology = SimpleNamespace(**{**facts, "name": "a"})
+with running(topology, sys.argv[2], [].append, sys.argv[3] or None):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -37,8 +43,8 @@ def by_hand(monkeypatch):
 @pytest.fixture
 def topology(tmp_path):
     (tmp_path / "a.yaml").write_text(f"work: {tmp_path / 'work'}\nserving: {tmp_path / 'served'}\n")
-    folders = {key: str(tmp_path / key) for key in ("work", "serving")}
-    return {"name": "a", "config": str(tmp_path / "a.yaml"), **folders}
+    folders = {key: tmp_path / key for key in ("work", "serving")}
+    return SimpleNamespace(name="a", config=tmp_path / "a.yaml", **folders)
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def start(topology):
     processes = []
 
     def hold(run_id: str, node: str = "") -> subprocess.Popen:
-        words = [sys.executable, "-c", HOLD, json.dumps(topology), run_id, node]
+        words = [sys.executable, "-c", HOLD, json.dumps(vars(topology), default=str), run_id, node]
         process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         assert process.stdout is not None
@@ -116,7 +122,7 @@ def test_processes_of_one_run_whose_id_nobody_knew_beforehand(topology, start, m
 
 @pytest.mark.parametrize("loss", ["database", "work", "emptied"])
 def test_metadata_that_are_gone_are_begun_anew_and_the_loss_is_named(topology, loss):
-    work, said = Path(topology["work"]), []
+    work, said = topology.work, []
     with running(topology, "run 1"):
         initialise(connection_to(work))
     if loss == "work":

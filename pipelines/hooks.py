@@ -1,0 +1,148 @@
+"""What the runner does for single nodes, before they start and after they ended well.
+
+Each node's row in `pipelines.nodes` names its own. What only one of them needs is imported in it:
+a process a node imports what that node needs and no more.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, DataError, PipelineError
+from classlift.gate.verdict import read_verdict
+from classlift.progress import say
+from pipelines.places import EVALUATION, run_folder
+from pipelines.topology import Topology
+
+if TYPE_CHECKING:
+    from ml_metadata.metadata_store import MetadataStore
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a node ended that ended well.
+
+    store: ML Metadata, to read; connection: to them. execution: its id there. artifacts: what it
+    put out. cached: whether the cache answered for it.
+    """
+
+    topology: Topology
+    run_id: str
+    connection: "pb.ConnectionConfig"
+    store: "MetadataStore"
+    execution: int
+    artifacts: Sequence["pb.Artifact"]
+    cached: bool
+
+    @property
+    def evaluation(self) -> Path:
+        """The folder of the run that has its verdict and report."""
+        return run_folder(self.topology.work, self.run_id) / EVALUATION
+
+
+Looks = Callable[[Topology], Mapping[str, str]]
+Ended = Callable[[Ending], int]
+
+
+def at_nothing(_: Topology) -> Mapping[str, str]:
+    """Looks at nothing: all that the cache is keyed by is known when the pipeline is compiled."""
+    return {}
+
+
+def nothing_more(_: Ending) -> int:
+    """Does nothing more for a node that ended well."""
+    return EXIT_OK
+
+
+def at_sources(topology: Topology) -> Mapping[str, str]:
+    """Looks at the files of the labelled data, which may have changed since the last run."""
+    from classlift.data.snapshot import fingerprint
+
+    return {"fingerprint": fingerprint(topology.data.sources())}
+
+
+def require_no_anomalies(ending: Ending) -> int:
+    """Raises DataError, and marks the execution failed, when examples break the schema."""
+    from ml_metadata.proto import metadata_store_pb2
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+    from pipelines.metadata import open_store
+
+    found = []
+    for artifact in ending.artifacts:
+        for path in sorted(Path(artifact.uri).glob("Split-*/SchemaDiff.pb")):
+            anomalies = anomalies_pb2.Anomalies.FromString(path.read_bytes())
+            if anomalies.HasField("dataset_anomaly_info"):
+                found.append(f"{path.parent.name}: {anomalies.dataset_anomaly_info.description}")
+            for feature, info in sorted(anomalies.anomaly_info.items()):
+                found.append(f"{path.parent.name}, {feature}: {info.description}")
+    if found:
+        store = open_store(ending.connection, read_only=False)
+        [execution] = store.get_executions_by_id([ending.execution])
+        execution.last_known_state = metadata_store_pb2.Execution.FAILED
+        store.put_executions([execution])
+        raise DataError(f"The examples break the curated schema: {'; '.join(found)}")
+    return EXIT_OK
+
+
+def publish_evaluation(ending: Ending) -> int:
+    """Links verdict and report to where the UI and those who approve find them: a run from the
+    cache takes no room of its own, and what is linked outlives its other name.
+    """
+    evaluation = next(Path(a.uri) for a in ending.artifacts if a.type == "ModelEvaluation")
+    read_verdict(evaluation)  # never a damaged one
+    shutil.rmtree(ending.evaluation, ignore_errors=True)
+    shutil.copytree(evaluation, ending.evaluation, copy_function=_link)
+    return EXIT_OK
+
+
+def _link(source: str, destination: str) -> None:
+    """Gives a file a second name, or copies it where the file system knows no links."""
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copy2(source, destination)
+
+
+def say_what_was_pushed(ending: Ending) -> int:
+    """Tells whether this run pushed, notes it beside the verdict; 99 when there is nothing new.
+
+    A Pusher ends COMPLETE whether it pushed or not.
+    """
+    from pipelines.summary import note_result
+
+    code = _pushed(ending)
+    note_result(ending.store, ending.topology.name, ending.run_id, ending.evaluation)
+    return code
+
+
+def _pushed(ending: Ending) -> int:
+    model = ending.artifacts[0].custom_properties
+    if not model["pushed"].int_value:
+        say("nothing is pushed, for the gate did not bless the challenger")
+        return EXIT_NOTHING_TO_DO
+    # Imported here, for it imports protobuf, whose implementation a detector's node chooses first.
+    from classlift.serving.folder import describe_served, newest_version
+
+    destination = Path(model["pushed_destination"].string_value)
+    served = newest_version(destination.parent)
+    if ending.cached and served is not None and served > int(destination.name):
+        say(
+            f"its model was pushed earlier, as version {destination.name}, and nothing is pushed "
+            f"twice; served now is {describe_served(destination.parent)}"
+        )
+        return EXIT_NOTHING_TO_DO
+    if not destination.is_dir():
+        raise PipelineError(
+            f"{destination} was pushed by an earlier run of this very data and recipe, and is "
+            "gone; put it back, or change the data or the recipe to train anew."
+        )
+    if ending.cached:
+        say(f"{destination} was pushed before, and is served; nothing is pushed twice")
+    else:
+        say(f"pushed {destination}")
+    return EXIT_OK

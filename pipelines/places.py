@@ -1,0 +1,34 @@
+"""Where runs leave what, in the `work` folder of a config."""
+
+import re
+from pathlib import Path
+
+from classlift.errors import ConfigError
+
+PIPELINE_ROOT = "pipeline"
+"""The folder in `work` where TFX puts what nodes make."""
+
+RUNS = "runs"
+"""The folder in `work` that has a folder a run: its records and logs."""
+
+EVALUATION = "evaluation"
+"""The folder of a run that has its verdict and report."""
+
+LONGEST_RUN_ID = 200
+"""Characters, all of one byte: file systems and ML Metadata take names of 255, and before a run id
+Airflow puts words of its own in some."""
+
+
+def run_folder(work: Path, run_id: str) -> Path:
+    """Where a run leaves its records. Raises ConfigError for an id that is no name of a folder."""
+    if not re.fullmatch(r"[\w:+~-][\w.:+~-]*", run_id, re.ASCII):
+        raise ConfigError(
+            f"The run id {run_id[:80]!r} can't name a folder: use letters, digits and _ . : + ~ -, "
+            "and no dot at the beginning."
+        )
+    if len(run_id) > LONGEST_RUN_ID:
+        raise ConfigError(
+            f"The run id {run_id[:80]!r}... has {len(run_id)} characters, and names folders and "
+            f"records that hold at most {LONGEST_RUN_ID}: start the run with a shorter one."
+        )
+    return work / RUNS / run_id
