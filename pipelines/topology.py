@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classlift.data.paths import replacing
 from classlift.errors import ConfigError
+from classlift.paths import replacing
 
 if TYPE_CHECKING:
     from classlift.data.snapshot import Source
