@@ -16,7 +16,7 @@ from classlift.diagnosis.diagnose import diagnose, labels_to_look_at, read_objec
 from classlift.diagnosis.recipes import choose_recipe
 from classlift.diagnosis.weighting import with_class_weights
 from classlift.errors import DataError
-from classlift.examples.write import SUMMARY
+from classlift.examples.rebalanced import Rebalanced
 from classlift.metrics.matching import match
 from classlift.progress import say
 from classlift.quality.report import write_relabel_page
@@ -53,13 +53,13 @@ def ClassDiagnoser(
     matches = match(
         predictions.boxes, predictions.detections, predictions.image_ids, label_map.names
     )
-    rebalancing = json.loads((Path(examples.uri) / SUMMARY).read_text())
+    rebalanced = Rebalanced.read(Path(examples.uri))
     found = diagnose(
         matches,
         target,
         precision,
         bundle.operating_points(),
-        trained_on(bundle.provenance()) or rebalancing["boxes_old"] or rebalancing["boxes_before"],
+        trained_on(bundle.provenance()) or rebalanced.boxes_old or rebalanced.boxes_before,
         read_objects(Path(champion_predictions.uri)),
         bundle.smallest_object(),
     )
@@ -70,7 +70,7 @@ def ClassDiagnoser(
     say(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
     changes = json.loads(overrides)
     train_anyway = changes.pop("train_anyway", False)
-    boxes = rebalancing["boxes_after"]
+    boxes = rebalanced.boxes_after
     choice = choose_recipe(
         found.causes, target, boxes, changes.get("freeze_policy"), bundle.can_branch()
     )
@@ -90,7 +90,7 @@ def ClassDiagnoser(
         "advice": choice.advice,
         "overridden": sorted(changes),
         "recipe": chosen.to_dict(),
-        "rebalancing": rebalancing,
+        "rebalancing": asdict(rebalanced),
         "relabel": [asdict(doubt) for doubt in doubts],
     }
     Path(diagnosis.uri, "diagnosis.json").write_text(json.dumps(facts, indent=1))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from classlift.detectors.examples import example_files
 from classlift.detectors.export import Serving
 from classlift.detectors.freeze import BRANCH_PARTS
 from classlift.detectors.predict import load_signature, predict
-from classlift.examples.write import DATA, SUMMARY
+from classlift.examples.rebalanced import Rebalanced
 from classlift.gate.evidence import same_bits
 from classlift.gate.settings import GateSettings
 from classlift.gate.thresholds import choose
@@ -157,7 +158,7 @@ def provenance(
         "target": config["target"],
         "code_version": config["code_version"],
         "champion": champion.provenance(),
-        **json.loads((examples / SUMMARY).read_text())[DATA],
+        **asdict(Rebalanced.read(examples).data),
     }
 
 

@@ -98,6 +98,15 @@ class Source:
 
 
 @dataclass(frozen=True)
+class SnapshotFacts:
+    """The hash of a snapshot's content, and how many images and boxes it has."""
+
+    content_hash: str
+    images: int
+    boxes: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Tables with the schemas of `classlift.data.schema`, and a hash of what they say.
 
@@ -109,13 +118,9 @@ class Snapshot:
     problems: pa.Table
     content_hash: str
 
-    def facts(self) -> dict[str, Any]:
-        """`content_hash`, and the number of `images` and `boxes`."""
-        return {
-            "content_hash": self.content_hash,
-            "images": self.images.num_rows,
-            "boxes": self.boxes.num_rows,
-        }
+    def facts(self) -> SnapshotFacts:
+        """Its hash and size."""
+        return SnapshotFacts(self.content_hash, self.images.num_rows, self.boxes.num_rows)
 
     def write(self, folder: Path) -> None:
         """Writes `images.parquet`, `boxes.parquet`, `image_problems.parquet`, `snapshot.json`."""
@@ -126,7 +131,7 @@ class Snapshot:
     def _write_rest(self, folder: Path) -> None:
         pq.write_table(self.images, folder / "images.parquet", row_group_size=_ROW_GROUP)
         pq.write_table(self.problems, folder / "image_problems.parquet")
-        (folder / "snapshot.json").write_text(json.dumps(self.facts(), indent=1))
+        (folder / "snapshot.json").write_text(json.dumps(vars(self.facts()), indent=1))
         seal(folder, _FILES)
 
     @classmethod

@@ -9,13 +9,13 @@ pixels.
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from classlift.data.images import UNREADABLE, decode_rgb
 from classlift.errors import DataError
+from classlift.examples.rows import BoxRow, ImageRow
 
 MAX_OBJECTS = 3
 SCALES = (0.7, 1.3)
@@ -31,8 +31,6 @@ MIN_VISIBLE = 0.3
 """An object of which less stays visible loses its box."""
 
 JPEG_QUALITY = 95
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Paste:
 
 
 def find_donors(
-    images: Sequence[Row], boxes: Mapping[str, Sequence[Row]], target: str
+    images: Sequence[ImageRow], boxes: Mapping[str, Sequence[BoxRow]], target: str
 ) -> list[Donor]:
     """The objects of the target class that can be copied."""
     return [
@@ -67,28 +65,28 @@ def find_donors(
             (int(b["xmin"]), int(b["ymin"]), int(np.ceil(b["xmax"])), int(np.ceil(b["ymax"]))),
         )
         for image in images
-        for found in (boxes[image["image_id"]],)
-        for number, b in enumerate(found)
-        if b["label"] == target and not b["is_crowd"] and _is_clear(number, found)
+        for own in (boxes[image["image_id"]],)
+        for number, b in enumerate(own)
+        if b["label"] == target and not b["is_crowd"] and _is_clear(number, own)
     ]
 
 
-def _is_clear(number: int, boxes: Sequence[Row]) -> bool:
+def _is_clear(number: int, boxes: Sequence[BoxRow]) -> bool:
     box = boxes[number]
     width, height = box["xmax"] - box["xmin"], box["ymax"] - box["ymin"]
     if min(width, height) < MIN_SIDE:
         return False
-    for other, found in enumerate(boxes):
-        across = min(box["xmax"], found["xmax"]) - max(box["xmin"], found["xmin"])
-        down = min(box["ymax"], found["ymax"]) - max(box["ymin"], found["ymin"])
-        if other != number and across > 0 < down and across * down > MAX_OVERLAP * width * height:
+    for index, other in enumerate(boxes):
+        across = min(box["xmax"], other["xmax"]) - max(box["xmin"], other["xmin"])
+        down = min(box["ymax"], other["ymax"]) - max(box["ymin"], other["ymin"])
+        if index != number and across > 0 < down and across * down > MAX_OVERLAP * width * height:
             return False
     return True
 
 
 def plan_pastes(
-    image: Row, boxes: Sequence[Row], donors: Sequence[Donor], rng: np.random.Generator
-) -> tuple[list[Paste], list[Row]]:
+    image: ImageRow, boxes: Sequence[BoxRow], donors: Sequence[Donor], rng: np.random.Generator
+) -> tuple[list[Paste], list[BoxRow]]:
     """What is pasted into one image, and its boxes afterwards.
 
     Boxes that are partly hidden shrink to what stays visible, those of which less than
@@ -98,21 +96,24 @@ def plan_pastes(
     rectangles = [(*p.at, p.at[0] + p.size[0], p.at[1] + p.size[1]) for p in pastes]
     kept = [after for box in boxes if (after := _visible(box, rectangles))]
     for number, (paste_, rectangle) in enumerate(zip(pastes, rectangles, strict=True)):
-        box = {
-            **dict(zip(("xmin", "ymin", "xmax", "ymax"), map(float, rectangle), strict=True)),
-            "image_id": image["image_id"],
-            "label": paste_.donor.label,
-            "is_crowd": False,
-            "difficult": False,
-        }
+        xmin, ymin, xmax, ymax = map(float, rectangle)
+        box = BoxRow(
+            label=paste_.donor.label,
+            xmin=xmin,
+            ymin=ymin,
+            xmax=xmax,
+            ymax=ymax,
+            is_crowd=False,
+            difficult=False,
+        )
         if after := _visible(box, rectangles[number + 1 :]):
             kept.append(after)
     return pastes, kept
 
 
-def _draw(image: Row, donors: Sequence[Donor], rng: np.random.Generator) -> Iterator[Paste]:
+def _draw(image: ImageRow, donors: Sequence[Donor], rng: np.random.Generator) -> Iterator[Paste]:
     for _ in range(rng.integers(1, MAX_OBJECTS, endpoint=True)):
-        donor = donors[rng.integers(len(donors))]
+        donor = donors[int(rng.integers(len(donors)))]
         scale = rng.uniform(*SCALES)
         width, height = (
             max(MIN_SIDE, round(scale * (donor.box[axis + 2] - donor.box[axis]))) for axis in (0, 1)
@@ -120,13 +121,13 @@ def _draw(image: Row, donors: Sequence[Donor], rng: np.random.Generator) -> Iter
         if width > image["width"] or height > image["height"]:
             continue
         x, y = (
-            int(rng.integers(0, image[extent] - side, endpoint=True))
-            for extent, side in (("width", width), ("height", height))
+            int(rng.integers(0, extent - side, endpoint=True))
+            for extent, side in ((image["width"], width), (image["height"], height))
         )
         yield Paste(donor, (x, y), (width, height), bool(rng.random() < 0.5))
 
 
-def _visible(box: Row, rectangles: Sequence[tuple[int, int, int, int]]) -> Row | None:
+def _visible(box: BoxRow, rectangles: Sequence[tuple[int, int, int, int]]) -> BoxRow | None:
     """The box of what rectangles leave of an object; None when that is too little."""
     if box["is_crowd"] or not rectangles:
         return box

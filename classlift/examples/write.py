@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from classlift.data.snapshot import OLD, Snapshot, release_unused
 from classlift.errors import DataError
 from classlift.examples.copy_paste import Paste, find_donors, paste, plan_pastes
 from classlift.examples.rebalance import Rebalancing, class_factors, copies, effective_sample_size
+from classlift.examples.rebalanced import Rebalanced, TrainingData
+from classlift.examples.rows import BoxRow, ImageRow
 from classlift.paths import replacing
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 
 RECORDS_PER_FILE = 1000
-SUMMARY, DATA = "rebalancing.json", "data"
-"""Beside the records: what rebalancing did, and in it what a model tells of its data."""
+TRAIN = SPLITS[0]
+"""The split that is rebalanced."""
 
 _IMAGE_COLUMNS = ["image_id", "uri", "sha256", "width", "height", "format"]
 _BOX_COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax", "is_crowd", "difficult"]
@@ -47,7 +50,7 @@ class RecordFile:
     boxes: pa.Table
     counts: Indices
     label_map: LabelMap
-    pasted: Mapping[int, tuple[list[Paste], list[dict[str, Any]]]] = field(default_factory=dict)
+    pasted: Mapping[int, tuple[list[Paste], list[BoxRow]]] = field(default_factory=dict)
 
 
 class _Members:
@@ -63,6 +66,14 @@ class _Members:
             order = np.argsort(owners, kind="stable")
             self.boxes, owners = self.boxes.take(order), owners[order]
         self.starts = np.searchsorted(owners, np.arange(self.images.num_rows + 1))
+
+    def of_split(self, split: str) -> Indices:
+        """The numbers of a split's images."""
+        return np.flatnonzero(pc.equal(self.images["split"], split).to_numpy())
+
+    def are_old(self, images: Indices) -> npt.NDArray[np.bool_]:
+        """Whether each is of the data that the champion knows."""
+        return np.asarray(pc.equal(self.images["tag"], OLD).to_numpy()[images], bool)
 
     def counts(self, images: Indices) -> Indices:
         """How many boxes each image has."""
@@ -83,11 +94,11 @@ class _Members:
         encoded = self.boxes["label"].combine_chunks()
         names, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
         seen: dict[frozenset[str], frozenset[str]] = {}  # few sets, however many images
-        found = (
+        shown = (
             frozenset(names[code] for code in codes[self.starts[i] : self.starts[i + 1]])
             for i in images
         )
-        return [seen.setdefault(labels, labels) for labels in found]
+        return [seen.setdefault(labels, labels) for labels in shown]
 
 
 def write_examples(
@@ -97,65 +108,89 @@ def write_examples(
     folder: Path,
     report: Callable[[str], None] = print,
     beam_options: Sequence[str] = LOCAL_OPTIONS,
-) -> dict[str, Any]:
-    """Writes `Split-train`, `Split-eval` and `Split-test` below `folder`.
+) -> Rebalanced:
+    """Writes `Split-train`, rebalanced, and `Split-eval` and `Split-test` as they are.
 
-    Returns what rebalancing did: boxes by class before and after, and in the old data alone, the
-    factor of each class, the share of images that repeat, the effective sample size, and how many
-    objects were pasted.
-    Raises DataError when an image file has changed since the snapshot was taken.
+    Args:
+        snapshot: labelled images; each file must be as it was when the snapshot was taken.
+        label_map: the ids that the records give to classes.
+        plan: how the train split is rebalanced.
+        folder: to write below; the folders of the splits must not be there.
+        report: takes a line of progress.
+        beam_options: Beam's, as on its command line.
+
+    Raises:
+        DataError: an image file has changed since the snapshot was taken, or the plan can't be kept
+            with these data.
+
     """
     members = _Members(snapshot)
     release_unused()
-    summary: dict[str, Any] = {}
-    files = _plan(members, label_map, plan, summary, report)
+    train = members.of_split(TRAIN)
+    shown, is_old = members.labels(train), members.are_old(train)
+    times = copies(shown, is_old.tolist(), plan)
     for split in SPLITS:
         (folder / f"Split-{split}").mkdir(parents=True)
+    written = _Written()
+    files = chain(
+        written.counted(_train_files(members, train, times, label_map, plan, report)),
+        *(_natural_files(members, split, label_map, report) for split in SPLITS if split != TRAIN),
+    )
     map_shards(write_file, files, folder, beam_options, report)
-    return summary
+    before = dict(sorted(_count([members.labels_of(train)]).items()))
+    return Rebalanced(
+        method=plan.method,
+        factors=class_factors(shown, plan),
+        share_of_images_repeated=float((times > 1).mean()) if len(times) else 0.0,
+        effective_sample_size=effective_sample_size(times),
+        boxes_before=before,
+        boxes_old=dict(sorted(_count([members.labels_of(train[is_old])]).items())),
+        boxes_after={label: written.boxes[label] for label in before},
+        pasted=written.pasted,
+        data=TrainingData.of(snapshot, plan, before),
+    )
 
 
-def _plan(
+class _Written:
+    """Counts what is in the files of records: boxes by class, and objects that were pasted."""
+
+    def __init__(self) -> None:
+        self.boxes, self.pasted = Counter[str](), 0
+
+    def counted(self, files: Iterable[RecordFile]) -> Iterator[RecordFile]:
+        """Hands the files on, and counts each."""
+        for file in files:
+            self.boxes.update(_count(_labels_of(file)))
+            self.pasted += sum(len(pastes) for pastes, _ in file.pasted.values())
+            yield file
+
+
+def _train_files(
     members: _Members,
+    images: Indices,
+    times: Indices,
     label_map: LabelMap,
     plan: Rebalancing,
-    summary: dict[str, Any],
     report: Callable[[str], None],
 ) -> Iterator[RecordFile]:
-    """All files to write, one at a time, so that they need not fit into memory together.
+    """The files of the train split, one at a time, so that they need not fit into memory together.
 
-    `summary` is filled on the way.
+    times: how often each of the images is written.
     """
-    for split in SPLITS:
-        images = np.flatnonzero(pc.equal(members.images["split"], split).to_numpy())
-        if split != "train":
-            report(f"{split}: {len(images)} examples")
-            yield from _files(members, images, split, label_map)
-            continue
-        shown = members.labels(images)
-        is_old = pc.equal(members.images["tag"], OLD).to_numpy()[images]
-        times = copies(shown, is_old, plan)
-        order = np.repeat(images, times)
-        np.random.default_rng(plan.seed).shuffle(order)
-        report(f"{split}: {len(order)} examples from {len(images)} images")
-        files = _files(members, order, split, label_map)
-        if plan.copy_paste:
-            files = _with_pastes(files, members, images, plan)
-        before, after, pasted = _count([members.labels_of(images)]), Counter[str](), 0
-        for file in files:
-            after.update(_count(_labels_of(file)))
-            pasted += sum(len(pastes) for pastes, _ in file.pasted.values())
-            yield file
-        summary |= {
-            "method": plan.method,
-            "factors": class_factors(shown, plan),
-            "share_of_images_repeated": float((times > 1).mean()) if len(times) else 0.0,
-            "effective_sample_size": effective_sample_size(times),
-            "boxes_before": dict(sorted(before.items())),
-            "boxes_old": dict(sorted(_count([members.labels_of(images[is_old])]).items())),
-            "boxes_after": {label: after[label] for label in sorted(before)},
-            "pasted": pasted,
-        }
+    order = np.repeat(images, times)
+    np.random.default_rng(plan.seed).shuffle(order)
+    report(f"{TRAIN}: {len(order)} examples from {len(images)} images")
+    files = _files(members, order, TRAIN, label_map)
+    return _with_pastes(files, members, images, plan) if plan.copy_paste else files
+
+
+def _natural_files(
+    members: _Members, split: str, label_map: LabelMap, report: Callable[[str], None]
+) -> Iterator[RecordFile]:
+    """The files of a split that is written as it is, one at a time."""
+    images = members.of_split(split)
+    report(f"{split}: {len(images)} examples")
+    yield from _files(members, images, split, label_map)
 
 
 def _files(
@@ -177,8 +212,8 @@ def _with_pastes(
     files: Iterable[RecordFile], members: _Members, images: Indices, plan: Rebalancing
 ) -> Iterator[RecordFile]:
     """The files with copy-paste planned; raises DataError when there is nothing to copy."""
-    rows = members.images.select(_IMAGE_COLUMNS).take(images).to_pylist()
-    boxes = members.boxes.take(members.box_rows(images)).to_pylist()
+    rows: list[ImageRow] = members.images.select(_IMAGE_COLUMNS).take(images).to_pylist()
+    boxes: list[BoxRow] = members.boxes.take(members.box_rows(images)).to_pylist()
     counts = members.counts(images)
     by_image = {
         row["image_id"]: boxes[end - count : end]
@@ -223,19 +258,19 @@ def write_file(file: RecordFile, folder: Path) -> None:
     boxes, ends = file.boxes.to_pylist(), np.cumsum(file.counts)
     with replacing(folder / file.path) as draft, draft.open("wb") as out:
         for number, image in enumerate(file.images.to_pylist()):
-            found = boxes[ends[number] - file.counts[number] : ends[number]]
+            own = boxes[ends[number] - file.counts[number] : ends[number]]
             encoded = _read_unchanged(image["uri"], image["sha256"])
             if number in file.pasted:
-                image, found, encoded = _paste(image, encoded, *file.pasted[number])
-            write_record(out, to_example(image, found, encoded, file.label_map))
+                pastes, own = file.pasted[number]
+                encoded = _pasted(image["format"], encoded, pastes)
+                image["sha256"] = hashlib.sha256(encoded).hexdigest()
+            write_record(out, to_example(image, own, encoded, file.label_map))
 
 
-def _paste(
-    image: dict[str, Any], encoded: bytes, pastes: list[Paste], boxes: list[dict[str, Any]]
-) -> tuple[dict[str, Any], list[dict[str, Any]], bytes]:
+def _pasted(image_format: str, encoded: bytes, pastes: Sequence[Paste]) -> bytes:
+    """An encoded image with the pixels of donors, read from their files."""
     donors = [(item, _read_unchanged(item.donor.uri, item.donor.sha256)) for item in pastes]
-    encoded = paste(encoded, image["format"], donors)
-    return {**image, "sha256": hashlib.sha256(encoded).hexdigest()}, boxes, encoded
+    return paste(encoded, image_format, donors)
 
 
 def _read_unchanged(uri: str, sha256: str) -> bytes:

@@ -29,7 +29,7 @@ def read(folder, split):
 
 def test_eval_and_test_are_never_touched(snapshot, tmp_path):
     plan = Rebalancing(repeat_threshold=1.0, replay_share=0.0, max_growth=10.0)
-    summary = write_examples(snapshot, LABEL_MAP, plan, tmp_path / "out", quiet)
+    rebalanced = write_examples(snapshot, LABEL_MAP, plan, tmp_path / "out", quiet)
     for split in ("eval", "test"):
         ids, boxes = read(tmp_path / "out", split)
         assert ids == [f"{split}/images/{n}.jpg" for n in (1, 2)]
@@ -40,7 +40,7 @@ def test_eval_and_test_are_never_touched(snapshot, tmp_path):
             assert ours["label"] == theirs["label"]
     train = read(tmp_path / "out", "train")[0]
     assert len(train) > 2  # each class is in half of the images, so each repeats 1.4 times
-    assert sum(summary["boxes_after"].values()) == len(train)
+    assert sum(rebalanced.boxes_after.values()) == len(train)
 
 
 def test_a_file_that_changed_since_the_snapshot_is_an_error(snapshot, tmp_path):

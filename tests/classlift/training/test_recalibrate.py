@@ -1,12 +1,14 @@
 import filecmp
-import json
 import shutil
 from types import SimpleNamespace
 
 import pytest
 
 from classlift.data.examples import example_files
-from classlift.examples.write import DATA, SUMMARY
+from classlift.data.profile import Profile
+from classlift.data.snapshot import SnapshotFacts
+from classlift.examples.rebalance import Rebalancing
+from classlift.examples.rebalanced import Rebalanced, TrainingData
 from classlift.serving.bundle import Bundle
 from classlift.serving.write import import_entry
 from classlift.training.recipe import Recipe
@@ -14,13 +16,16 @@ from components.trainer import run_fn, thresholds_to_serve
 from tests.classlift.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
-SNAPSHOT = {"content_hash": "5f", "images": 2, "boxes": 3}
+SNAPSHOT = SnapshotFacts("5f", images=2, boxes=3)
+REBALANCED = Rebalanced(
+    "none", {}, 0.0, 2.0, {}, {}, {}, 0, TrainingData(Profile({}, {}), SNAPSHOT, Rebalancing(), {})
+)
 
 
 def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, tmp_path):
     champion = import_entry(detector, DEMO_MODEL, tmp_path / "champion")
     shutil.copytree(examples, tmp_path / "examples")
-    (tmp_path / "examples" / SUMMARY).write_text(json.dumps({DATA: {"snapshot": SNAPSHOT}}))
+    REBALANCED.write(tmp_path / "examples")
     run_fn(
         SimpleNamespace(
             hyperparameters=Recipe(recalibrate=True).to_dict(),
@@ -34,7 +39,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     before, after = champion.operating_points(), challenger.operating_points()
     assert {label for label in before if before[label] != after[label]} == {"9"}
     assert challenger.is_recalibrated()
-    assert challenger.provenance()["snapshot"] == SNAPSHOT
+    assert challenger.provenance()["snapshot"] == vars(SNAPSHOT)
     assert not champion.is_recalibrated()
     weights = [path.relative_to(champion.saved_model) for path in champion.saved_model.rglob("*")]
     _, different, missing = filecmp.cmpfiles(

@@ -1,0 +1,43 @@
+"""Examples from end to end: a snapshot in, records and `rebalancing.json` out."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from classlift.data import kept_splits
+from classlift.data.label_map import LabelMap
+from classlift.data.snapshot import Snapshot
+from classlift.examples.rebalance import Rebalancing
+from classlift.examples.rebalanced import Rebalanced
+from classlift.examples.write import write_examples
+
+
+def run(
+    snapshot: Path,
+    label_map: LabelMap,
+    plan: Rebalancing,
+    folder: Path,
+    report: Callable[[str], None],
+    beam_options: Sequence[str],
+) -> Rebalanced:
+    """Writes the Examples of a snapshot, with what a model trained on them carries along.
+
+    Args:
+        snapshot: the folder of a snapshot that passed validation.
+        label_map: the ids that the records give to classes.
+        plan: how the train split is rebalanced.
+        folder: of the Examples.
+        report: takes a line of progress.
+        beam_options: Beam's, as on its command line.
+
+    Raises:
+        DataError: the snapshot or an image is damaged, or the plan can't be kept with these data.
+
+    """
+    rebalanced = write_examples(
+        Snapshot.read(snapshot), label_map, plan, folder, report, beam_options
+    )
+    kept_splits.hand_on(snapshot, folder)
+    rebalanced.write(folder)
+    for sentence in rebalanced.sentences():
+        report(sentence)
+    return rebalanced
