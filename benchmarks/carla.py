@@ -84,11 +84,11 @@ def train_champion(folder: Path) -> None:
     from classlift.detectors.examples import example_files
     from classlift.detectors.od_api.ssd import SsdDetector
     from classlift.detectors.od_api.zoo_entry import read_config
-    from classlift.examples.rebalance import Rebalancing
     from classlift.examples.write import write_examples
+    from classlift.settings.rebalancing import Rebalancing
+    from classlift.settings.recipe import Recipe
     from classlift.training.input import training_batches
     from classlift.training.loop import fit
-    from classlift.training.recipe import Recipe
 
     tf.keras.utils.set_random_seed(0)
     labels = LabelMap(CLASSES)

@@ -146,9 +146,9 @@ def train_champion(examples: Path, seed: int, folder: Path) -> None:
     from classlift.detectors.examples import example_files
     from classlift.detectors.od_api.ssd import SsdDetector
     from classlift.detectors.od_api.zoo_entry import read_config
+    from classlift.settings.recipe import Recipe
     from classlift.training.input import training_batches
     from classlift.training.loop import fit
-    from classlift.training.recipe import Recipe
 
     tf.keras.utils.set_random_seed(seed)
     labels = LabelMap(tuple(CLASSES[d] for d in DIGITS))
@@ -179,8 +179,8 @@ def run(weakness: Weakness, seed: int, folder: Path) -> None:
     from classlift.data.label_map import LabelMap
     from classlift.data.snapshot import Source, take_snapshot
     from classlift.diagnosis.standalone import diagnose_model
-    from classlift.examples.rebalance import Rebalancing
     from classlift.examples.write import write_examples
+    from classlift.settings.rebalancing import Rebalancing
 
     own_folders.clear(folder, "benchmark")
     for split in ("train", "eval"):

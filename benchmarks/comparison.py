@@ -122,14 +122,14 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     from classlift.diagnosis.weighting import with_class_weights
     from classlift.gate.evidence import compare
     from classlift.gate.rules import judge
-    from classlift.gate.settings import GateSettings
     from classlift.serving.bundle import Bundle
     from classlift.serving.write import import_entry, write_bundle
+    from classlift.settings.gate import GateSettings
+    from classlift.settings.recipe import Recipe
     from classlift.training.devices import make_reproducible
     from classlift.training.input import training_batches
     from classlift.training.judge import Judge
     from classlift.training.loop import fit
-    from classlift.training.recipe import Recipe
     from components.trainer import prepare
 
     def quiet(_: str) -> None:
@@ -206,8 +206,8 @@ def examples_for(setting: Setting, entry: Entry, seed: int) -> Path:
     """The Examples that RebalancedExampleGen would write; made once for all that ask alike."""
     from classlift.data.label_map import LabelMap
     from classlift.data.snapshot import take_snapshot
-    from classlift.examples.rebalance import Rebalancing
     from classlift.examples.write import write_examples
+    from classlift.settings.rebalancing import Rebalancing
 
     name = "-".join(f"{key}={value}" for key, value in sorted(entry.data.items())) or "default"
     folder = setting.work / f"examples-{name}-{seed}"

@@ -58,8 +58,8 @@ def ours(data: Path, out: Path, options: Sequence[str] = ()) -> float:
     """Seconds of snapshot and Examples; what is in `out/memory` is known from before."""
     from classlift.data.label_map import LabelMap
     from classlift.data.snapshot import Source, take_snapshot
-    from classlift.examples.rebalance import Rebalancing
     from classlift.examples.write import write_examples
+    from classlift.settings.rebalancing import Rebalancing
     from classlift.transforms import LOCAL_OPTIONS
 
     options = [*LOCAL_OPTIONS, *options]

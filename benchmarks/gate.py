@@ -42,10 +42,10 @@ from scipy import optimize, stats
 
 from classlift.gate.evidence import ModelMatches, weigh
 from classlift.gate.rules import NOT_LIFTED, PUSH, REFUSE, judge
-from classlift.gate.settings import GateSettings
 from classlift.gate.uses import confidence_of_use
 from classlift.metrics.curves import average_precision, operating_points, recall_at
 from classlift.metrics.matching import Matches
+from classlift.settings.gate import GateSettings
 
 LABELS = tuple("abcdefghij")
 TARGET, LOSER = LABELS[0], LABELS[1]

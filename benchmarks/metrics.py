@@ -26,12 +26,12 @@ from pycocotools.cocoeval import COCOeval
 
 from classlift.data import schema
 from classlift.gate.evidence import ModelMatches, weigh
-from classlift.gate.settings import GateSettings
 from classlift.metrics.confusion import confusion_matrix
 from classlift.metrics.curves import precision_recall_curve
 from classlift.metrics.matching import match
 from classlift.metrics.summary import summarize
 from classlift.metrics.taxonomy import classify, costs, counts_at
+from classlift.settings.gate import GateSettings
 
 IMAGES, OBJECTS_AN_IMAGE, CLASSES, ROUNDS = 5000, 20, 80, 3
 SIDE = 640  # px

@@ -26,10 +26,11 @@ import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detector import Batch
-from classlift.detectors.freeze import BRANCH_PARTS, POLICIES, frozen_names
+from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import read_config
-from classlift.training.recipe import Recipe
+from classlift.settings.freeze import BRANCH_PARTS, POLICIES
+from classlift.settings.recipe import Recipe
 from classlift.training.step import TrainingStep
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,9 +9,9 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from classlift.data.label_map import LabelMap
 from classlift.data.schema import SPLITS
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.run import run
 from classlift.progress import say
+from classlift.settings.rebalancing import Rebalancing
 from components import artifacts
 
 

@@ -22,7 +22,6 @@ from classlift.gate.evidence import (
 )
 from classlift.gate.report import write_report
 from classlift.gate.rules import judge, to_json
-from classlift.gate.settings import GateSettings
 from classlift.gate.uses import (
     TEST_IMAGES,
     TEST_SET,
@@ -35,6 +34,7 @@ from classlift.gate.verdict import PUSH, REPORT, RUN_VARIABLE, VERDICT
 from classlift.metrics.summary import summarize
 from classlift.progress import say
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
+from classlift.settings.gate import GateSettings
 from components import artifacts
 
 

@@ -14,23 +14,23 @@ from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Detector
 from classlift.detectors.examples import example_files
 from classlift.detectors.export import Serving
-from classlift.detectors.freeze import BRANCH_PARTS
 from classlift.detectors.predict import load_signature, predict
 from classlift.examples.rebalanced import Rebalanced
 from classlift.gate.evidence import same_bits
-from classlift.gate.settings import GateSettings
 from classlift.gate.thresholds import choose
 from classlift.metrics.matching import Matches, match
 from classlift.progress import say
 from classlift.serving.bundle import Bundle
 from classlift.serving.write import write_bundle
+from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.gate import GateSettings
+from classlift.settings.recipe import Recipe
 from classlift.training.board import Board
 from classlift.training.checkpoints import Checkpoints
 from classlift.training.devices import compute_in_half, make_reproducible, strategy_for
 from classlift.training.input import training_batches
 from classlift.training.judge import Judge
 from classlift.training.loop import fit
-from classlift.training.recipe import Recipe
 from classlift.training.step import Teacher
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from classlift.errors import ConfigError
-from classlift.examples.rebalance import Rebalancing
-from classlift.gate.settings import GateSettings
+from classlift.settings.gate import GateSettings
+from classlift.settings.rebalancing import Rebalancing
 from pipelines.parameters import AIRFLOW, DATA, GATE, PARAMETERS, RECIPE
 
 

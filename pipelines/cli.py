@@ -19,9 +19,9 @@ from classlift.data.writers import WRITERS, new_folder, require_new
 from classlift.detectors.backends import ENVIRONMENTS, backend_of, require_model
 from classlift.environment import restart_with
 from classlift.errors import EXIT_OK, EXIT_PERMANENT, ConfigError, DataError
-from classlift.gate.settings import GateSettings
 from classlift.progress import escape_what_is_not_printable, to_stderr, without_stderr
 from classlift.serving.bundle import Bundle
+from classlift.settings.gate import GateSettings
 from classlift.text import printable, shown
 from pipelines import airflow
 from pipelines.claims import claim

@@ -12,13 +12,12 @@ from typing import Any
 
 import jsonschema
 
-from classlift.detectors.freeze import MAX_LENGTH, PATTERN, POLICIES, check_policy
-from classlift.diagnosis.weighting import WEIGHTINGS
 from classlift.errors import ConfigError
-from classlift.examples.rebalance import METHODS
-from classlift.gate.settings import THRESHOLDS
+from classlift.settings.freeze import MAX_LENGTH, PATTERN, POLICIES, check_policy
+from classlift.settings.gate import THRESHOLDS
+from classlift.settings.rebalancing import METHODS
+from classlift.settings.recipe import DEVICES, WEIGHTINGS
 from classlift.text import shorten
-from classlift.training.recipe import DEVICES
 
 # The groups travel to different nodes, so that a change runs again only what depends on it.
 RECIPE, DATA, GATE = "recipe", "data", "gate"

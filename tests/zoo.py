@@ -130,8 +130,9 @@ def train(detector, steps: int) -> str:
     import tensorflow as tf
 
     from classlift.detectors.detector import Batch
-    from classlift.detectors.freeze import BRANCH_PARTS, frozen_names
-    from classlift.training.recipe import Recipe
+    from classlift.detectors.freeze import frozen_names
+    from classlift.settings.freeze import BRANCH_PARTS
+    from classlift.settings.recipe import Recipe
     from classlift.training.step import TrainingStep
 
     recipe = Recipe(batch_size=4)

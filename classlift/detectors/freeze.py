@@ -1,15 +1,15 @@
 """Freeze policies: which variables of a detector training leaves as they are.
 
 Policies read names alone, `part/layer/.../variable`, so that they mean the same for every backend.
-This module imports no TensorFlow: the form needs its words.
+The words of the policies are those of `classlift.settings.freeze`.
 """
 
 import re
 from collections.abc import Sequence
 
-from classlift import patterns
-from classlift.errors import ConfigError, ModelError
-from classlift.patterns import require_pattern, searching
+from classlift.errors import ModelError
+from classlift.patterns import searching
+from classlift.settings.freeze import BRANCH_PARTS, FROZEN_PARTS, REGEX, check_policy
 
 PARTS = ("backbone", "neck", "head", "class-head", "branch")
 """The parts of a detector, in the order in which an image passes through them.
@@ -18,50 +18,11 @@ PARTS = ("backbone", "neck", "head", "class-head", "branch")
 of that part of the head that scores, or of neck and head; most models have none.
 """
 
-TARGET_BRANCH, TARGET_BRANCH_NECK = "target-branch", "target-branch+neck"
-
-BRANCH_PARTS = {
-    TARGET_BRANCH: frozenset({"head", "class-head"}),
-    TARGET_BRANCH_NECK: frozenset({"neck", "head", "class-head"}),
-}
-"""What these policies give the target class for itself, and train; all else stays, to the bit."""
-
 AUXILIARY = "auxiliary"
 """Of a branch's variables those that training alone has; they are not saved."""
 
-FROZEN_PARTS: dict[str, frozenset[str]] = {
-    "none": frozenset(),
-    "backbone": frozenset({"backbone"}),
-    "backbone+neck": frozenset({"backbone", "neck"}),
-    "all-but-heads": frozenset({"backbone", "neck"}),
-    "all-but-class-head": frozenset({"backbone", "neck", "head"}),
-}
-"""Whole parts that a policy freezes."""
-
-POLICIES = (*BRANCH_PARTS, *FROZEN_PARTS)
-"""Policies by name; beside them, `first:N` and `regex:...`."""
-
-_NAMES = "|".join(POLICIES).replace("+", r"\+")
-PATTERN = rf"^(?:{_NAMES}|first:[1-9][0-9]{{0,3}}|regex:.+)$(?!\n)"
-"""Of a policy's words, as a JSON schema takes it: here and in a browser."""
-
-_REGEX = "regex:"
-MAX_LENGTH = len(_REGEX) + patterns.MAX_LENGTH
-"""Characters of a policy."""
-
 _BLOCK = re.compile(r".*?(?:block_?\d+|expanded_conv)")
 _KERNEL = re.compile(r".*(?:kernel|weights)")
-
-
-def check_policy(policy: str) -> None:
-    """Raises ConfigError for words that are no policy."""
-    if not re.match(PATTERN, policy):
-        raise ConfigError(
-            f"There is no freeze policy {policy[:80]!r}; choose one of: {', '.join(POLICIES)}, "
-            "first:N (blocks), regex:... (names of variables)."
-        )
-    if policy.startswith(_REGEX):
-        require_pattern(policy.removeprefix(_REGEX), "freeze_policy")
 
 
 def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -> frozenset[str]:
@@ -88,7 +49,7 @@ def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -
             raise ModelError(f"Freeze policy {policy}: the model has {len(found)} blocks.")
         frozen = {name for block in found[:count] for name in block}
     else:
-        with searching(policy.removeprefix(_REGEX), "freeze_policy") as search:
+        with searching(policy.removeprefix(REGEX), "freeze_policy") as search:
             found_in = search.find(names)
         frozen = {name for name, text in zip(names, found_in, strict=True) if text is not None}
         if not frozen:

@@ -6,9 +6,9 @@ What training can't mend is not trained against: then the rule says what to do i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
 from classlift.diagnosis.causes import ARCHITECTURE, FEW, IMBALANCE, LABELS, OVERLAP, Cause
-from classlift.training.recipe import Recipe
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
+from classlift.settings.recipe import Recipe
 
 WITHOUT_BRANCH = "all-but-heads"
 """Where there can be no branch: what least disturbs the other classes, and still learns."""

@@ -20,13 +20,13 @@ from classlift.diagnosis.diagnose import diagnose, labels_to_look_at, read_objec
 from classlift.diagnosis.recipes import choose_recipe
 from classlift.diagnosis.report import write_page
 from classlift.errors import DataError, ModelError
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.write import write_examples
 from classlift.metrics.matching import match
 from classlift.quality.suspicions import SHOWN, pictures
 from classlift.serving.bundle import ENTRY, LABEL_MAP, THRESHOLDS_UNKNOWN, Bundle
 from classlift.serving.detect import detect
 from classlift.serving.write import import_entry
+from classlift.settings.rebalancing import Rebalancing
 
 FACTS, PAGE = "diagnosis.json", "diagnosis.html"
 

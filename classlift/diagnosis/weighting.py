@@ -5,8 +5,6 @@ from typing import Any
 
 from classlift.examples.rebalance import EFFECTIVE_BETA
 
-WEIGHTINGS = ("none", "inverse_frequency", "effective_number")
-
 
 def weights_by_frequency(boxes: Mapping[str, int], method: str) -> dict[str, float]:
     """A weight for each class, normalised so that the mean over all boxes is 1.

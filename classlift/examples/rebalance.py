@@ -1,39 +1,15 @@
 """How often each training image is repeated, so that the weak class carries its weight."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from classlift.errors import DataError
-
-METHODS = ("repeat_factor", "effective_number", "inverse_frequency", "none")
+from classlift.settings.rebalancing import Rebalancing
 
 EFFECTIVE_BETA = 0.999
 """Of the effective number of samples; Cui et al. use 0.9 to 0.9999."""
-
-
-@dataclass(frozen=True)
-class Rebalancing:
-    """What rebalancing is asked to do.
-
-    method: of `METHODS`, see `class_factors`. repeat_threshold: `t` of the repeat factors; None
-        takes the median class frequency, so that the rarer half of the classes is repeated.
-    target, target_boost: the class to raise, and a further factor on it.
-    replay_share: share of the draws that old data get; 0 leaves them out.
-    max_growth: cap on the copies of the images that are kept, as a multiple of their number.
-    copy_paste: share of the train examples into which objects of the target class are pasted.
-    """
-
-    method: str = "repeat_factor"
-    repeat_threshold: float | None = None
-    target: str | None = None
-    target_boost: float = 1.0
-    replay_share: float = 0.5
-    max_growth: float = 3.0
-    copy_paste: float = 0.0
-    seed: int = 0
 
 
 def class_factors(labels_by_image: Sequence[frozenset[str]], plan: Rebalancing) -> dict[str, float]:

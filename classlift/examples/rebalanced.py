@@ -9,7 +9,7 @@ from typing import Any
 from classlift.data.profile import Profile
 from classlift.data.snapshot import Snapshot, SnapshotFacts
 from classlift.errors import DataError
-from classlift.examples.rebalance import Rebalancing
+from classlift.settings.rebalancing import Rebalancing
 
 FILE = "rebalancing.json"
 
@@ -45,7 +45,7 @@ class Rebalanced:
     """What rebalancing did to the train split.
 
     Attributes:
-        method: one of `rebalance.METHODS`.
+        method: one of `classlift.settings.rebalancing.METHODS`.
         factors: how often an image of each class was to be shown, 1 or more, by class.
         share_of_images_repeated: 0 to 1.
         effective_sample_size: in images, after Kish.

@@ -6,9 +6,9 @@ from pathlib import Path
 from classlift.data import kept_splits
 from classlift.data.label_map import LabelMap
 from classlift.data.snapshot import Snapshot
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.rebalanced import Rebalanced
 from classlift.examples.write import write_examples
+from classlift.settings.rebalancing import Rebalancing
 
 
 def run(

@@ -21,10 +21,11 @@ from classlift.data.schema import SPLITS
 from classlift.data.snapshot import OLD, Snapshot, release_unused
 from classlift.errors import DataError
 from classlift.examples.copy_paste import Paste, find_donors, paste, plan_pastes
-from classlift.examples.rebalance import Rebalancing, class_factors, copies, effective_sample_size
+from classlift.examples.rebalance import class_factors, copies, effective_sample_size
 from classlift.examples.rebalanced import Rebalanced, TrainingData
 from classlift.examples.rows import BoxRow, ImageRow
 from classlift.paths import replacing
+from classlift.settings.rebalancing import Rebalancing
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 
 RECORDS_PER_FILE = 1000

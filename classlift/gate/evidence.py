@@ -13,7 +13,6 @@ from classlift.data.label_map import LabelMap
 from classlift.data.predictions import Predictions
 from classlift.errors import EvaluationError
 from classlift.gate.rules import PRECISION_CONFIDENCE, ClassEvidence, Pair, Served
-from classlift.gate.settings import MATCHED, GateSettings
 from classlift.gate.thresholds import SLACK, Chosen, choose
 from classlift.metrics.curves import NEVER, operating_point, recall_at
 from classlift.metrics.matching import Matches, match
@@ -29,6 +28,7 @@ from classlift.metrics.statistics import (
     paired_change,
     share_bounds,
 )
+from classlift.settings.gate import MATCHED, GateSettings
 
 POINT_TOLERANCE = 1e-4
 """Of scores between the trainer's process and this one: kernels may sum in another order."""

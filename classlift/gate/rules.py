@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from scipy import stats
 
 from classlift.errors import EvaluationError
-from classlift.gate.settings import GateSettings
 from classlift.gate.verdict import INCONCLUSIVE, PUSH, REFUSE, VERSION
 from classlift.metrics.paired import SAME_BOXES, Measure
 from classlift.metrics.statistics import CONFIDENCE, Change, holm, objects_needed
+from classlift.settings.gate import GateSettings
 
 LIFTED, NOT_LIFTED, UNCHANGED = "lifted", "not lifted", "unchanged"
 NOT_WORSE, CANT_TELL, REGRESSED = "not worse", "can't tell", "regressed"

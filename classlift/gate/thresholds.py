@@ -8,9 +8,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from classlift.errors import EvaluationError
-from classlift.gate.settings import MATCHED, GateSettings
 from classlift.metrics.curves import NEVER, operating_point, precision_at
 from classlift.metrics.matching import Matches
+from classlift.settings.gate import MATCHED, GateSettings
 
 SLACK = 1e-5
 """Of a threshold in production, of scores: it often is the score of one of these very detections,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.freeze import BRANCH_PARTS
 from classlift.errors import ModelError
+from classlift.settings.freeze import BRANCH_PARTS
 
 SAVED_MODEL = "saved_model.pb"
 ENTRY, PROVENANCE = "assets.extra", "provenance.json"

@@ -11,8 +11,8 @@ from classlift.data.schema import ExampleKeys
 from classlift.detectors.detector import Batch
 from classlift.detectors.examples import FEATURES, reading_options
 from classlift.detectors.frame import Frame
+from classlift.settings.recipe import Recipe
 from classlift.training import augmentation
-from classlift.training.recipe import Recipe
 
 SHUFFLE_BUFFER = 4096
 """Records, still encoded: a few hundred MB for photographs."""

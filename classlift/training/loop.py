@@ -16,10 +16,10 @@ import tensorflow as tf
 from classlift.detectors.detector import Batch, Detector
 from classlift.detectors.freeze import frozen_names
 from classlift.errors import ModelError
+from classlift.settings.recipe import Recipe
 from classlift.training.board import Board
 from classlift.training.cache import Features, cached
 from classlift.training.checkpoints import Checkpoints
-from classlift.training.recipe import Recipe
 from classlift.training.selection import Judgement, best_of
 from classlift.training.step import Teacher, TrainingStep
 

@@ -18,8 +18,8 @@ from classlift.detectors.detector import (
 )
 from classlift.detectors.freeze import part_of
 from classlift.errors import ConfigError, ModelError
+from classlift.settings.recipe import Recipe
 from classlift.training.cache import Features
-from classlift.training.recipe import Recipe
 
 GRADIENT_NORM = 10.0  # as in the OD API's own training configs
 FINAL_LEARNING_RATE = 0.02  # share of the first that the cosine ends at

@@ -12,8 +12,8 @@ from PIL import Image
 from classlift.data import schema
 from classlift.data.snapshot import Snapshot, Source, take_snapshot
 from classlift.detectors.examples import example_files
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.write import write_examples
+from classlift.settings.rebalancing import Rebalancing
 from demo import scenes
 
 ROOT = Path(__file__).resolve().parents[2]

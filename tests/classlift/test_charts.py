@@ -9,9 +9,9 @@ from classlift.data.schema import SPLITS
 from classlift.diagnosis.report import causes_chart
 from classlift.gate import report as gate_report
 from classlift.gate.evidence import ModelPredictions, compare
-from classlift.gate.settings import GateSettings
 from classlift.pages import svg
 from classlift.quality import report as validation
+from classlift.settings.gate import GateSettings
 from classlift.watch import report as watch
 from tests.classlift.conftest import boxes_table, detections_table
 from tests.classlift.watch.test_score import figures

@@ -8,9 +8,9 @@ import pytest
 from classlift.data.formats import read_labels
 from classlift.data.label_map import LabelMap
 from classlift.data.snapshot import Source, take_snapshot
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.write import write_examples
 from classlift.quality.validate import require_no_critical, validate
+from classlift.settings.rebalancing import Rebalancing
 from tests.classlift.conftest import quiet
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

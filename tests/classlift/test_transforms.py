@@ -8,8 +8,8 @@ import pytest
 from classlift.data.label_map import LabelMap
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import DataError
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.write import write_examples
+from classlift.settings.rebalancing import Rebalancing
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 from demo import scenes
 from tests.classlift.conftest import quiet

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from classlift.detectors.freeze import POLICIES
 from classlift.errors import ConfigError
+from classlift.settings.freeze import POLICIES
 from pipelines.bindings import bind
 from pipelines.parameters import PARAMETERS, check
 

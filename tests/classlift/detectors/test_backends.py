@@ -21,13 +21,14 @@ from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Batch
 from classlift.detectors.examples import example_files, read_examples
 from classlift.detectors.export import Serving
-from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, frozen_names, part_of
+from classlift.detectors.freeze import frozen_names, part_of
 from classlift.errors import ModelError
 from classlift.serving.check import check_export
 from classlift.serving.write import write_bundle
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.recipe import Recipe
 from classlift.training.input import training_batches
 from classlift.training.loop import fit
-from classlift.training.recipe import Recipe
 from classlift.training.step import TrainingStep
 from tests.classlift.conftest import DEMO_MODEL, quiet
 from tests.classlift.detectors.models import write_d_fine, write_faster_rcnn, write_retinanet

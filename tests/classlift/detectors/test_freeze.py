@@ -2,8 +2,9 @@
 
 import pytest
 
-from classlift.detectors.freeze import blocks, check_policy, frozen_names, frozen_prefix
+from classlift.detectors.freeze import blocks, frozen_names, frozen_prefix
 from classlift.errors import ConfigError, ModelError
+from classlift.settings.freeze import check_policy
 
 pytestmark = pytest.mark.unit
 

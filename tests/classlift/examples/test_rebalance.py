@@ -4,12 +4,12 @@ import pytest
 from classlift.errors import DataError
 from classlift.examples.rebalance import (
     EFFECTIVE_BETA,
-    Rebalancing,
     class_factors,
     copies,
     effective_sample_size,
     repeat_factors,
 )
+from classlift.settings.rebalancing import Rebalancing
 
 pytestmark = pytest.mark.unit
 CAR, SCOOTER = frozenset({"car"}), frozenset({"scooter"})

@@ -7,8 +7,8 @@ import pytest
 from classlift.data.profile import Profile
 from classlift.data.snapshot import SnapshotFacts
 from classlift.errors import DataError
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.rebalanced import FILE, Rebalanced, TrainingData
+from classlift.settings.rebalancing import Rebalancing
 
 pytestmark = pytest.mark.unit
 REBALANCED = Rebalanced(

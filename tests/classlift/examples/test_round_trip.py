@@ -10,8 +10,8 @@ from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.data.writers import write_coco_folder
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.write import write_examples
+from classlift.settings.rebalancing import Rebalancing
 from demo import scenes
 from pipelines import cli
 

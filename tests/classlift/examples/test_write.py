@@ -10,8 +10,8 @@ from classlift.data import schema
 from classlift.data.label_map import LabelMap
 from classlift.detectors.examples import example_files, labelled_boxes, read_examples
 from classlift.errors import DataError
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.write import write_examples
+from classlift.settings.rebalancing import Rebalancing
 from classlift.transforms import LOCAL_OPTIONS
 from tests.classlift.conftest import quiet
 

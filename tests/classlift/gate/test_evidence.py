@@ -15,7 +15,7 @@ from classlift.gate.evidence import (
     same_bits,
 )
 from classlift.gate.rules import judge
-from classlift.gate.settings import GateSettings
+from classlift.settings.gate import GateSettings
 from tests.classlift.conftest import boxes_table, detections_table
 
 pytestmark = pytest.mark.unit

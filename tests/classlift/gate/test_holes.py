@@ -12,8 +12,8 @@ from classlift.data.predictions import Predictions
 from classlift.errors import EvaluationError
 from classlift.gate.evidence import Comparison, ModelPredictions, compare
 from classlift.gate.rules import Judgement, judge, to_json
-from classlift.gate.settings import GateSettings
 from classlift.metrics import resampling, statistics
+from classlift.settings.gate import GateSettings
 from tests.classlift.conftest import boxes_table, detections_table
 
 pytestmark = pytest.mark.unit

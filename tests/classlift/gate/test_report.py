@@ -9,9 +9,9 @@ import pytest
 import classlift.gate
 from classlift.gate import report
 from classlift.gate.rules import judge, to_json
-from classlift.gate.settings import GateSettings
 from classlift.metrics.summary import FIGURES, SIZES, summarize
 from classlift.pages import render
+from classlift.settings.gate import GateSettings
 from tests.classlift.gate.test_evidence import LABELS, model, verdict
 from tests.classlift.gate.test_rules import LIFTED, compared, evidence
 

@@ -5,9 +5,9 @@ import pytest
 
 from classlift.errors import EvaluationError
 from classlift.gate.rules import ClassEvidence, Pair, Served, judge, to_json
-from classlift.gate.settings import GateSettings
 from classlift.metrics.paired import Measure
 from classlift.metrics.statistics import Change
+from classlift.settings.gate import GateSettings
 
 pytestmark = pytest.mark.unit
 SETTINGS = GateSettings(precision=0.8, precision_tolerance=0.1, min_lift=0.05, max_drop=0.05)

@@ -10,12 +10,13 @@ import pytest
 import tensorflow as tf
 
 from classlift.detectors.detector import Batch
-from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, frozen_names, part_of
+from classlift.detectors.freeze import frozen_names, part_of
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.recipe import Recipe
 from classlift.training import cache as module
 from classlift.training.cache import FeatureCache, cached
 from classlift.training.input import training_batches
 from classlift.training.loop import _key, can_cache, fit
-from classlift.training.recipe import Recipe
 from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline

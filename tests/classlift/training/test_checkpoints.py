@@ -24,10 +24,10 @@ TRAIN = textwrap.dedent(
     from classlift.detectors import training
     from classlift.training.checkpoints import Checkpoints
     from classlift.training.devices import make_reproducible
-    from classlift.detectors.freeze import BRANCH_PARTS
+    from classlift.settings.freeze import BRANCH_PARTS
     from classlift.training.input import training_batches
     from classlift.detectors.od_api.ssd import SsdDetector
-    from classlift.training.recipe import Recipe
+    from classlift.settings.recipe import Recipe
 
     model, records, folder, policy, out = sys.argv[1:]
     training.REPORT_SECONDS = training.CHECKPOINT_SECONDS = 0.0

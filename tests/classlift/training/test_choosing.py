@@ -8,12 +8,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from classlift.detectors.examples import example_files
 from classlift.detectors.export import Serving
-from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.recipe import Recipe
 from classlift.training.board import Board
 from classlift.training.input import training_batches
 from classlift.training.judge import Judge
 from classlift.training.loop import fit
-from classlift.training.recipe import Recipe
 from classlift.training.selection import Judgement
 from tests.classlift.conftest import quiet
 

@@ -7,11 +7,11 @@ import pytest
 from classlift.data.examples import example_files
 from classlift.data.profile import Profile
 from classlift.data.snapshot import SnapshotFacts
-from classlift.examples.rebalance import Rebalancing
 from classlift.examples.rebalanced import Rebalanced, TrainingData
 from classlift.serving.bundle import Bundle
 from classlift.serving.write import import_entry
-from classlift.training.recipe import Recipe
+from classlift.settings.rebalancing import Rebalancing
+from classlift.settings.recipe import Recipe
 from components.trainer import run_fn, thresholds_to_serve
 from tests.classlift.conftest import DEMO_MODEL
 

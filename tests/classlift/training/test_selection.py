@@ -1,8 +1,8 @@
 import pytest
 
 from classlift.errors import ConfigError
+from classlift.settings.recipe import Recipe
 from classlift.training.loop import evaluation_steps
-from classlift.training.recipe import Recipe
 from classlift.training.selection import Judgement, best_of
 
 pytestmark = pytest.mark.pipeline  # training imports TensorFlow

@@ -12,8 +12,8 @@ from classlift.detectors.detector import Remembered
 from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.errors import ConfigError, ModelError
+from classlift.settings.recipe import Recipe
 from classlift.training.devices import strategy_for
-from classlift.training.recipe import Recipe
 from classlift.training.step import Teacher, TrainingStep
 from tests.classlift.conftest import DEMO_MODEL
 from tests.classlift.training.test_training import batches_for_every_level
@@ -107,9 +107,10 @@ TWO_DEVICES = textwrap.dedent(
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpus[0], two)
     from pathlib import Path
-    from classlift.detectors.freeze import BRANCH_PARTS, frozen_names
+    from classlift.detectors.freeze import frozen_names
+    from classlift.settings.freeze import BRANCH_PARTS
     from classlift.detectors.od_api.ssd import SsdDetector
-    from classlift.training.recipe import Recipe
+    from classlift.settings.recipe import Recipe
     from classlift.training.step import TrainingStep
     from tests.classlift.training.test_training import batches_for_every_level
 

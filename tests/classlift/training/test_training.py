@@ -7,11 +7,12 @@ import pytest
 import tensorflow as tf
 
 from classlift.detectors.detector import Batch
-from classlift.detectors.freeze import BRANCH_PARTS, frozen_names, part_of
+from classlift.detectors.freeze import frozen_names, part_of
 from classlift.errors import ConfigError, ModelError
+from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.recipe import Recipe
 from classlift.training.input import training_batches
 from classlift.training.loop import fit
-from classlift.training.recipe import Recipe
 from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline

@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
 from classlift.detectors.backends import load_detector
-from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, frozen_names, part_of
+from classlift.detectors.freeze import frozen_names, part_of
 from classlift.detectors.keras_hub.model_folder import LABEL_MAP, MODEL
 from classlift.detectors.keras_hub.new_model import small_retinanet, write_new
 from classlift.errors import ConfigError, ModelError
-from classlift.training.recipe import Recipe
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.recipe import Recipe
 from classlift.training.step import TrainingStep
 from tests.classlift.conftest import quiet
 from tests.classlift.detectors.keras_hub.conftest import LABELS, batch_of

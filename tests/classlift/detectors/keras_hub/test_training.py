@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from classlift.detectors.backends import load_detector
 from classlift.errors import ModelError
+from classlift.settings.recipe import Recipe
 from classlift.training.checkpoints import Checkpoints
 from classlift.training.devices import compute_in_half
 from classlift.training.loop import fit
-from classlift.training.recipe import Recipe
 from classlift.training.step import TrainingStep
 from tests.classlift.conftest import quiet
 from tests.classlift.detectors.keras_hub.conftest import batch_of

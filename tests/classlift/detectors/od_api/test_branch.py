@@ -14,14 +14,15 @@ from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Batch
 from classlift.detectors.examples import example_files, read_examples
 from classlift.detectors.export import Serving
-from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK, frozen_names
+from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.branch import Detections, merge
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import BRANCHES, LABEL_MAP, read_config
 from classlift.errors import ModelError
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
+from classlift.settings.recipe import Recipe
 from classlift.training.input import training_batches
 from classlift.training.loop import fit
-from classlift.training.recipe import Recipe
 from classlift.training.step import TrainingStep
 from components.trainer import prepare
 from tests.classlift.conftest import DEMO_MODEL, quiet

@@ -9,11 +9,12 @@ from classlift.data.label_map import LabelMap
 from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Batch
 from classlift.detectors.export import OUTPUTS, export
-from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, frozen_names
+from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.api import pipeline_pb2
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import read_config
-from classlift.training.recipe import Recipe
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.recipe import Recipe
 from classlift.training.step import Teacher, TrainingStep
 from tests.classlift.conftest import DEMO_MODEL
 

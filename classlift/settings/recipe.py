@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from classlift.detectors.freeze import BRANCH_PARTS, TARGET_BRANCH, check_policy
 from classlift.errors import ConfigError
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, check_policy
 
 DEVICES = ("auto", "cpu", "gpu")
+WEIGHTINGS = ("none", "inverse_frequency", "effective_number")
+"""How the classes are weighted in the loss, see `classlift.diagnosis.weighting`."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One training run.
 
-    freeze_policy: the words of `classlift.detectors.freeze`.
+    freeze_policy: in the words of `classlift.settings.freeze`.
     class_weights: factor on the loss of each box, by class name; 1 where a class is not named.
     steps, batch_size: optimizer steps, and images in each.
     learning_rate: of Adam at the first step; a cosine takes it to 2% at the last.

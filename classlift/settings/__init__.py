@@ -1,0 +1,1 @@
+"""Every setting, declared once: default, range, unit and help stand on its field."""
