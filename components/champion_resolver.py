@@ -7,8 +7,10 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from classlift.errors import UnavailableError
 from classlift.progress import say
 from classlift.serving.champion import resolve_champion
+from classlift.serving.folder import champion_key
 from components import artifacts
 
 
@@ -20,16 +22,20 @@ def ChampionResolver(
     pretrained: Parameter[str],
     pretrained_hash: Parameter[str],
     backend: Parameter[str],
-    question: Parameter[str],
+    served: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
-    """Resolves the champion once for each question.
+    """Resolves the champion of a snapshot.
 
-    The cache is keyed by the snapshot and by `question`, all that the user asked of the run.
-    While neither changes, the champion stays the one that the question was first put to, so the
-    same answer comes from the cache instead of a model being trained against itself.
+    served: `champion_key` of what is served as the node starts; the cache is keyed by it.
+
+    Raises UnavailableError when another version came to be served since.
     """
-    del snapshot, pretrained_hash, question, code_version
+    del snapshot, pretrained_hash, code_version
+    if champion_key(Path(serving_dir), Path(pretrained)) != served:
+        raise UnavailableError(
+            "Another version came to be served while this node started; try again."
+        )
     name = resolve_champion(
         Path(serving_dir),
         Path(pretrained),

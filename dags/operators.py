@@ -165,17 +165,16 @@ class PushOperator(NodeOperator):
 
     def __init__(self, *, topology: Topology, **kwargs: Any) -> None:
         super().__init__(topology=topology, **kwargs)
-        self.config = topology.config
         self.work = topology.work
 
     def words(self, context: Any) -> list[str]:
-        """The node, or `classlift push`; what the person wrote can't become an option."""
+        """The node, or a person's push; what the person wrote can't become an option."""
         answer = context["ti"].xcom_pull(task_ids=APPROVAL)
         if not answer or read_verdict(self.work, context["run_id"]).verdict == PUSH:
             return super().words(context)
         by, reason = self._signature(answer)
-        words = ["pipelines.cli", "push", "--config", self.config, f"--run={context['run_id']}"]
-        return [*words, f"--by={by}", f"--reason={reason}"]
+        words = ["pipelines.override", "--compiled", self.compiled]
+        return [*words, f"--run-id={context['run_id']}", f"--by={by}", f"--reason={reason}"]
 
     def variables(self, context: Any) -> dict[str, str]:
         """For the node also who approved of a push that the gate blessed, to be recorded."""

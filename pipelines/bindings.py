@@ -17,7 +17,11 @@ from pipelines.parameters import AIRFLOW, DATA, GATE, PARAMETERS, RECIPE
 
 @dataclass(frozen=True)
 class RuntimeValues:
-    """The runtime parameters of the pipeline, by their names; strings that are objects are JSON."""
+    """The runtime parameters of the pipeline, by their names; strings that are objects are JSON.
+
+    fingerprint, served: of the labelled data and of the champion; each is looked up as the node
+    starts that is cached by it.
+    """
 
     target: str
     precision: float
@@ -25,8 +29,8 @@ class RuntimeValues:
     rebalancing: str
     gate: str
     trainer_config: str
-    question: str
     fingerprint: str = ""
+    served: str = ""
 
 
 def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
@@ -50,7 +54,6 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
             "recalibrate moves the target's threshold, and score_threshold fixes it: leave one out."
         )
     rebalancing = Rebalancing(**group(DATA), target=values["target"], seed=values.get("seed") or 0)
-    asked_later = {name for name, parameter in PARAMETERS.items() if parameter.group == AIRFLOW}
     return RuntimeValues(
         target=values["target"],
         precision=float(gate.precision),
@@ -66,8 +69,13 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
                 **fixed,
             }
         ),
-        question=_text({k: v for k, v in values.items() if v is not None and k not in asked_later}),
     )
+
+
+def asked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's values asks for another result: not what Airflow does around the nodes."""
+    around = {name for name, parameter in PARAMETERS.items() if parameter.group == AIRFLOW}
+    return {k: v for k, v in values.items() if v is not None and k not in around}
 
 
 def _text(value: Mapping[str, Any]) -> str:

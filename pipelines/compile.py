@@ -23,12 +23,12 @@ from classlift.progress import to_stderr
 from classlift.text import printable
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.claims import claim, claim_compiled, compiled_for, require_compiled_free
+from pipelines.code import all_files, code_version, component_modules, hash_files
 from pipelines.config import METADATA_VARIABLE, Config, load_config
 from pipelines.faults import exit_code_of
 from pipelines.nodes import ROWS
 from pipelines.topology import (
     IR,
-    TRAINER,
     Data,
     InAirflow,
     Topology,
@@ -39,7 +39,6 @@ from pipelines.topology import (
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA, SERVED = "schema.pbtxt", "models.config"
-CODE_SUFFIXES = {".py", ".j2", ".pbtxt"}
 CURATED_SCHEMA = ROOT / "classlift" / "examples" / SCHEMA
 
 
@@ -188,7 +187,7 @@ def topology_of(config: Config, in_airflow: bool = True) -> Topology:
         model_hash=versions["model"],
         backend=config.backend,
         in_airflow=in_airflow,
-        code={TRAINER: versions["code"]},
+        code={name: code_version(name) for name in component_modules()},
         data=Data(config.data_root, tuple(json.loads(config.source_records))),
         airflow=InAirflow(**{**config.airflow, "email": tuple(config.airflow["email"])}),
         parameters=config.parameter_schemas(),
@@ -210,11 +209,9 @@ def _node(node: Any) -> TopologyNode:
 
 
 def _versions(config: Config) -> dict[str, str]:
-    """Hashes that the cache of the pipeline is keyed by."""
+    """Hashes of all code and of the model."""
     model = sorted(path for path in config.model.rglob("*") if path.is_file())
-    rooms = (ROOT / "classlift", ROOT / "components")
-    code = sorted(p for room in rooms for p in room.rglob("*") if p.suffix in CODE_SUFFIXES)
-    return {"code": hash_files(code, ROOT), "model": hash_files(model, config.model)}
+    return {"code": hash_files(all_files(), ROOT), "model": hash_files(model, config.model)}
 
 
 def _stamp(config: Config, versions: dict[str, str]) -> str:
@@ -234,14 +231,6 @@ def compiled_root() -> Path:
 def compiled_folder(config: Config) -> Path:
     """Where the compiled pipeline of a config lies."""
     return compiled_root() / config.name
-
-
-def hash_files(paths: list[Path], root: Path) -> str:
-    """SHA-256 over the names, relative to `root`, and the content of files; 16 digits."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
 
 
 def _compile(config: Config, defaults: RuntimeValues, folder: Path, topology: Topology) -> Any:

@@ -4,6 +4,8 @@ Each node's row in `pipelines.nodes` names its own. What only one of them needs 
 a process a node imports what that node needs and no more.
 """
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +17,7 @@ from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, DataError, PipelineErr
 from classlift.gate.verdict import read_verdict
 from classlift.progress import say
 from pipelines.places import EVALUATION, run_folder
-from pipelines.topology import Topology
+from pipelines.topology import Topology, Values
 
 if TYPE_CHECKING:
     from ml_metadata.metadata_store import MetadataStore
@@ -23,17 +25,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How a node ended that ended well.
+class Start:
+    """A node that is about to start.
 
-    store: ML Metadata, to read; connection: to them. execution: its id there. artifacts: what it
-    put out. cached: whether the cache answered for it.
+    node: its id. values: the run's parameters. store: ML Metadata, to read; connection: to them.
     """
 
     topology: Topology
+    node: str
     run_id: str
+    values: Values
     connection: "pb.ConnectionConfig"
     store: "MetadataStore"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a node ended that ended well.
+
+    looked: what was found when it started. execution: its id in ML Metadata. artifacts: what it put
+    out. cached: whether the cache answered for it.
+    """
+
+    start: Start
+    looked: Mapping[str, str]
     execution: int
     artifacts: Sequence["pb.Artifact"]
     cached: bool
@@ -41,14 +56,14 @@ class Ending:
     @property
     def evaluation(self) -> Path:
         """The folder of the run that has its verdict and report."""
-        return run_folder(self.topology.work, self.run_id) / EVALUATION
+        return run_folder(self.start.topology.work, self.start.run_id) / EVALUATION
 
 
-Looks = Callable[[Topology], Mapping[str, str]]
+Looks = Callable[[Start], Mapping[str, str]]
 Ended = Callable[[Ending], int]
 
 
-def at_nothing(_: Topology) -> Mapping[str, str]:
+def at_nothing(_: Start) -> Mapping[str, str]:
     """Looks at nothing: all that the cache is keyed by is known when the pipeline is compiled."""
     return {}
 
@@ -58,11 +73,53 @@ def nothing_more(_: Ending) -> int:
     return EXIT_OK
 
 
-def at_sources(topology: Topology) -> Mapping[str, str]:
+def at_sources(start: Start) -> Mapping[str, str]:
     """Looks at the files of the labelled data, which may have changed since the last run."""
     from classlift.data.snapshot import fingerprint
 
-    return {"fingerprint": fingerprint(topology.data.sources())}
+    return {"fingerprint": fingerprint(start.topology.data.sources())}
+
+
+def at_champion(start: Start) -> Mapping[str, str]:
+    """Looks at what is served, which is the champion.
+
+    A run that asks what an earlier one asked, of the same data, keeps that one's champion: its
+    answer comes from the cache, instead of a pushed model being trained against itself.
+    """
+    from classlift.serving.folder import champion_key
+    from pipelines.metadata import champion_of_request
+
+    topology = start.topology
+    earlier = champion_of_request(start.store, topology.name, start.node, _request(start))
+    return {"served": earlier or champion_key(topology.serving, topology.model)}
+
+
+def remember_champion(ending: Ending) -> int:
+    """Records with the execution what the run asked, and what the champion was then."""
+    from pipelines.metadata import record_request
+
+    start = ending.start
+    record_request(start.connection, ending.execution, _request(start), ending.looked["served"])
+    return EXIT_OK
+
+
+def _request(start: Start) -> str:
+    """A hash of all that a run asks for: its parameters, its snapshot, the code and the model."""
+    from pipelines.bindings import asked
+    from pipelines.metadata import output_artifacts
+    from pipelines.nodes import SNAPSHOT
+
+    topology = start.topology
+    artifacts = output_artifacts(start.store, topology.name, start.run_id, SNAPSHOT.id)
+    parts = [
+        asked(start.values),
+        sorted(artifact.id for artifact in artifacts),
+        dict(topology.code),
+        topology.backend,
+        topology.model_hash,
+        *map(str, (topology.model, topology.serving)),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def require_no_anomalies(ending: Ending) -> int:
@@ -81,7 +138,7 @@ def require_no_anomalies(ending: Ending) -> int:
             for feature, info in sorted(anomalies.anomaly_info.items()):
                 found.append(f"{path.parent.name}, {feature}: {info.description}")
     if found:
-        store = open_store(ending.connection, read_only=False)
+        store = open_store(ending.start.connection, read_only=False)
         [execution] = store.get_executions_by_id([ending.execution])
         execution.last_known_state = metadata_store_pb2.Execution.FAILED
         store.put_executions([execution])
@@ -116,7 +173,8 @@ def say_what_was_pushed(ending: Ending) -> int:
     from pipelines.summary import note_result
 
     code = _pushed(ending)
-    note_result(ending.store, ending.topology.name, ending.run_id, ending.evaluation)
+    start = ending.start
+    note_result(start.store, start.topology.name, start.run_id, ending.evaluation)
     return code
 
 

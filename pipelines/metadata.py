@@ -25,6 +25,9 @@ OVERRIDE, ROLLBACK = "ClassLiftOverride", "ClassLiftRollback"
 
 PUSHED_MODEL = "PushedModel"
 
+REQUEST, CHAMPION = "request", "champion_key"
+"""Properties of the execution that resolved the champion: what its run asked, and who it was."""
+
 
 def connection_to(work: Path) -> pb.ConnectionConfig:
     """Where the metadata of a config are: SQLite in its work folder, or the Postgres database that
@@ -256,6 +259,39 @@ def parameter_of(
     """A text parameter that a node of ours had in a run."""
     [execution] = store.get_executions_by_id(_done(store, pipeline, run_id, node))
     return execution.custom_properties[name].string_value
+
+
+def champion_of_request(
+    store: metadata_store.MetadataStore, pipeline: str, node: str, request: str
+) -> str | None:
+    """What was the champion when a run last asked this, where the cache still has it.
+
+    node: that resolves the champion. None when no run has asked it.
+    """
+    context = store.get_context_by_type_and_name("node", f"{pipeline}.{node}")
+    executions = store.get_executions_by_context(context.id) if context else []
+    for execution in sorted(executions, key=lambda execution: execution.id, reverse=True):
+        known = execution.custom_properties
+        if execution.last_known_state not in DONE or known[REQUEST].string_value != request:
+            continue
+        if all(made.state == pb.Artifact.LIVE for made in artifacts_of(store, [execution.id])):
+            return known[CHAMPION].string_value
+    return None
+
+
+def record_request(
+    connection: pb.ConnectionConfig, execution_id: int, request: str, champion: str
+) -> None:
+    """Records with an execution what its run asked, and what the champion was, unless it is there.
+
+    Nothing that the cache is keyed by changes.
+    """
+    store = open_store(connection, read_only=False)
+    [execution] = store.get_executions_by_id([execution_id])
+    if not execution.custom_properties[REQUEST].string_value:
+        execution.custom_properties[REQUEST].string_value = request
+        execution.custom_properties[CHAMPION].string_value = champion
+        store.put_executions([execution])
 
 
 def run_of(store: metadata_store.MetadataStore, execution: pb.Execution) -> str:

@@ -133,6 +133,8 @@ NODES = (
         profile=DETECTOR,
         phase="diagnose",
         about="The model in production: the newest version served, before any the pre-trained one.",
+        looks=hooks.at_champion,
+        ended=hooks.remember_champion,
     ),
     Node(
         id="ChampionDetect",

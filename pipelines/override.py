@@ -1,15 +1,24 @@
-"""A push that the gate did not bless, by a named person with a reason; recorded for good."""
+"""A push that the gate did not bless, by a named person with a reason; recorded for good.
 
+The DAG starts it where a person approved of what the gate left open:
+
+    python -m pipelines.override --compiled build/compiled/digits --run-id RUN --by A --reason B
+"""
+
+import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from ml_metadata import metadata_store
 
-from classlift.errors import ConfigError, EvaluationError, ModelError
+from classlift.errors import EXIT_OK, ConfigError, EvaluationError, ModelError
 from classlift.gate.verdict import PUSH
+from classlift.progress import begin, say
 from classlift.serving.manifest import EXPORT_PROPERTY
 from classlift.serving.publish import publish, require_champion, signed
-from pipelines.config import Config
+from pipelines.claims import claim
+from pipelines.faults import exit_code_of
 from pipelines.metadata import (
     OVERRIDE,
     connection_to,
@@ -21,15 +30,38 @@ from pipelines.metadata import (
     record_push,
     run_ids,
 )
-from pipelines.nodes import GATE, NODES, SERVING_CHECK, TRAINING
+from pipelines.nodes import GATE, NODES, PUSHER, SERVING_CHECK, TRAINING
+from pipelines.parent import die_with_parent, raise_on_sigterm
+from pipelines.places import Place
 from pipelines.summary import read_result, summarise
+from pipelines.topology import Topology
 
 EXPORT = "Format-Serving"  # of TFX's path_utils, which takes seconds to import
 NEEDED = {TRAINING.id, *(node.id for node in NODES if node.blesses)}
 
 
+def main() -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Push what the gate left to a person.")
+    parser.add_argument("--compiled", type=Path, required=True)
+    for option in ("--run-id", "--by", "--reason"):
+        parser.add_argument(option, required=True)
+    arguments = parser.parse_args()
+    die_with_parent()
+    begin(PUSHER.id)
+
+    def push() -> int:
+        config = Topology.read(arguments.compiled)
+        claim(config.name, config.config, config.work, config.serving, say)
+        raise_on_sigterm()
+        print(push_anyway(config, arguments.by, arguments.reason, arguments.run_id, say))
+        return EXIT_OK
+
+    return exit_code_of(push)
+
+
 def push_anyway(
-    config: Config,
+    config: Place,
     by: str,
     reason: str,
     run_id: str | None = None,
@@ -98,7 +130,7 @@ def _latest(store: metadata_store.MetadataStore, pipeline: str) -> str:
     raise EvaluationError(f"No run of {pipeline} has reached its gate yet.")
 
 
-def _require_open(config: Config, store: metadata_store.MetadataStore, run_id: str) -> None:
+def _require_open(config: Place, store: metadata_store.MetadataStore, run_id: str) -> None:
     """Raises unless the gate left the run to a person, and its comparison still holds."""
     verdict, _ = read_result(store, config.name, run_id)
     if verdict["verdict"] == PUSH:
@@ -106,3 +138,7 @@ def _require_open(config: Config, store: metadata_store.MetadataStore, run_id: s
     if verdict["pushed"] and Path(verdict["pushed"]).exists():
         raise ConfigError(f"Run {run_id}: it was pushed already, as {verdict['pushed']}.")
     require_champion(config.serving, verdict["champion"], config.model, run_id)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

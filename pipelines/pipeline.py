@@ -1,12 +1,13 @@
 """The TFX pipeline of one config."""
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
+from tfx.dsl.components.base import base_component
 
 from components.bulk_detect import BulkDetect
 from components.champion_resolver import ChampionResolver
@@ -41,8 +42,11 @@ def build_pipeline(
         name: tfx.dsl.experimental.RuntimeParameter(name, type(value), value)
         for name, value in vars(defaults).items()
     }
-    code: dict[str, Any] = {"code_version": topology.code[TRAINER]}
     label_map = str(config.label_map_path)
+
+    def code(component: type[base_component.BaseComponent]) -> str:
+        """The hash of what a component can read, for its module is that of its class."""
+        return topology.code[component.__module__]
 
     snapshot = DatasetSnapshot(
         sources=config.source_records,
@@ -52,7 +56,7 @@ def build_pipeline(
         beam_options=json.dumps(config.beam),
         renamed=json.dumps(dict(config.label_map.renamed)),
         fingerprint=values["fingerprint"],
-        **code,
+        code_version=code(DatasetSnapshot),
     )
     validator = DataValidator(
         snapshot=snapshot.outputs["snapshot"],
@@ -61,7 +65,7 @@ def build_pipeline(
         min_target_boxes=config.min_target_boxes,
         serving_dir=str(config.serving),
         report_dir=str(config.work / "validation"),
-        **code,
+        code_version=code(DataValidator),
     )
     example_gen = RebalancedExampleGen(
         snapshot=snapshot.outputs["snapshot"],
@@ -69,7 +73,7 @@ def build_pipeline(
         label_map=label_map,
         rebalancing=values["rebalancing"],
         beam_options=json.dumps(config.beam),
-        **code,
+        code_version=code(RebalancedExampleGen),
     )
     examples = example_gen.outputs["examples"]
     statistics_gen = tfx.components.StatisticsGen(examples=examples)
@@ -83,14 +87,19 @@ def build_pipeline(
         pretrained=str(config.model),
         pretrained_hash=topology.model_hash,
         backend=config.backend,
-        question=values["question"],
-        **code,
+        served=values["served"],
+        code_version=code(ChampionResolver),
     )
     champion = resolver.outputs["champion"]
     for node in (schema_gen, resolver):  # so that bad data stop the run before any other work
         node.add_upstream_node(validator)
-    detect: dict[str, Any] = {"examples": examples, "beam_options": json.dumps(config.beam), **code}
-    champion_detect = BulkDetect(model=champion, study=1, **detect).with_id("ChampionDetect")
+    detect = partial(
+        BulkDetect,
+        examples=examples,
+        beam_options=json.dumps(config.beam),
+        code_version=code(BulkDetect),
+    )
+    champion_detect = detect(model=champion, study=1).with_id("ChampionDetect")
     champion_detect.add_upstream_node(example_validator)  # nothing is spent on broken examples
     diagnoser = ClassDiagnoser(
         examples=examples,
@@ -100,16 +109,16 @@ def build_pipeline(
         precision=values["precision"],
         overrides=values["overrides"],
         relabel_page=str(config.work / "relabel.html"),
-        **code,
+        code_version=code(ClassDiagnoser),
     )
     trainer = tfx.components.Trainer(
-        run_fn="components.trainer.run_fn",  # by path: nothing is packaged for each run
+        run_fn=f"{TRAINER}.run_fn",  # by path: nothing is packaged for each run
         examples=examples,
         base_model=champion,
         hyperparameters=diagnoser.outputs["recipe"],
         custom_config=values["trainer_config"],
     )
-    challenger_detect = BulkDetect(model=trainer.outputs["model"], study=0, **detect)
+    challenger_detect = detect(model=trainer.outputs["model"], study=0)
     challenger_detect = challenger_detect.with_id("ChallengerDetect")
     gate = RecallGate(
         examples=examples,
@@ -122,10 +131,12 @@ def build_pipeline(
         target=values["target"],
         settings=values["gate"],
         metadata=json_format.MessageToJson(connection, indent=None),
-        **code,
+        code_version=code(RecallGate),
     )
     serving_check = ServingCheck(
-        model=trainer.outputs["model"], snapshot=snapshot.outputs["snapshot"], **code
+        model=trainer.outputs["model"],
+        snapshot=snapshot.outputs["snapshot"],
+        code_version=code(ServingCheck),
     )
     pusher = Pusher(
         model=trainer.outputs["model"],

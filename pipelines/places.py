@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Protocol
 
 from classlift.errors import ConfigError
 
@@ -17,6 +18,26 @@ EVALUATION = "evaluation"
 LONGEST_RUN_ID = 200
 """Characters, all of one byte: file systems and ML Metadata take names of 255, and before a run id
 Airflow puts words of its own in some."""
+
+
+class Place(Protocol):
+    """Where a config keeps what it has: a config itself, or what was compiled of it."""
+
+    @property
+    def name(self) -> str:
+        """Of the config, and of its pipeline in ML Metadata."""
+
+    @property
+    def work(self) -> Path:
+        """The folder of everything but what is served."""
+
+    @property
+    def serving(self) -> Path:
+        """The folder of TF Serving."""
+
+    @property
+    def model(self) -> Path:
+        """The pre-trained model, which is the champion while nothing is served."""
 
 
 def run_folder(work: Path, run_id: str) -> Path:

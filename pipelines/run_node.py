@@ -16,6 +16,7 @@ import os
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from classlift.reading import parse_json
 from classlift.text import printable
 from pipelines import nodes
 from pipelines.faults import explain
-from pipelines.hooks import Ending
+from pipelines.hooks import Ending, Start
 from pipelines.parameters import check
 from pipelines.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
 from pipelines.places import PIPELINE_ROOT, run_folder
@@ -128,9 +129,6 @@ def _run(
         del sys.modules["apache_beam"]  # blocked for TFX; a node's own work may import it
     _quiet_logs()
     ir = json_format.Parse((compiled / IR).read_text(), pipeline_pb2.Pipeline())
-    values = {**vars(bind(parameters, topology.for_trainer())), **row.looks(topology)}
-    runtime_parameter_utils.substitute_runtime_parameter(ir, {**values, "pipeline-run-id": run_id})
-    pipeline_node = next(n.pipeline_node for n in ir.nodes if n.pipeline_node.node_info.id == name)
     deployment = runner_utils.extract_local_deployment_config(ir)
     connection = deployment.metadata_connection_config.database_connection_config
     mlmd = metadata.Metadata(connection)
@@ -143,6 +141,11 @@ def _run(
             f"Run {run_id}: {name} can't start, for {', '.join(sorted(missing))} has not finished "
             "in this run."
         )
+    start = Start(topology, name, run_id, parameters, connection, store)
+    looked = row.looks(start)
+    values = {**vars(bind(parameters, topology.for_trainer())), **looked}
+    runtime_parameter_utils.substitute_runtime_parameter(ir, {**values, "pipeline-run-id": run_id})
+    pipeline_node = next(n.pipeline_node for n in ir.nodes if n.pipeline_node.node_info.id == name)
     imported = time.monotonic()
     os.environ[RUN_VARIABLE] = run_id  # no parameter: the cache would never answer
     raise_on_sigterm()
@@ -173,9 +176,8 @@ def _run(
         return EXIT_RETRY
     artifacts = classlift_metadata.artifacts_of(store, [info.execution_id])
     cached = state == metadata_store_pb2.Execution.CACHED
-    code = row.ended(
-        Ending(topology, run_id, connection, store, info.execution_id, artifacts, cached)
-    )
+    start = replace(start, store=store)
+    code = row.ended(Ending(start, looked, info.execution_id, artifacts, cached))
     seconds, imports = time.monotonic() - STARTED, imported - STARTED
     outcome = "skipped" if code == EXIT_NOTHING_TO_DO else "cached" if cached else "done"
     say(f"{outcome} in {seconds:.1f} s, {imports:.1f} s of it imports")

@@ -13,7 +13,6 @@ from classlift.gate.verdict import REPORT, VERDICT, read_verdict
 from classlift.paths import replacing
 from classlift.serving.folder import describe_served
 from classlift.text import shown
-from pipelines.config import Config
 from pipelines.metadata import (
     approval_of,
     connection_to,
@@ -25,7 +24,7 @@ from pipelines.metadata import (
     run_of,
 )
 from pipelines.nodes import GATE, PUSHER
-from pipelines.places import EVALUATION, RUNS
+from pipelines.places import EVALUATION, RUNS, Place
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Summary:
     nodes: list[dict[str, Any]]
 
 
-def summarise(config: Config, run_id: str) -> Summary:
+def summarise(config: Place, run_id: str) -> Summary:
     """Collects the result of a run; copies `verdict.json` and `report.html` to the work folder.
 
     Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.

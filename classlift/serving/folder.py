@@ -159,6 +159,23 @@ def champion_name(versions: Sequence[int], pretrained: Path) -> str:
     return f"version {versions[-1]}" if versions else f"pre-trained {pretrained.name}"
 
 
+def champion_key(serving_dir: Path, pretrained: Path) -> str:
+    """Tells the champion of now from any other: its name and, of a version, a hash of its files.
+
+    Of a version that is whole, what came later into its folder counts for nothing.
+    """
+    versions = served_versions(serving_dir)
+    name = champion_name(versions, pretrained)
+    if not versions:
+        return name
+    folder = serving_dir / str(versions[-1])
+    try:
+        manifest = Manifest.read(folder) if damage(folder) is None else None
+        return f"{name}, {(manifest or Manifest.of(folder)).digest()}"
+    except OSError as error:  # which is said in words when the champion is resolved
+        return f"{name}, {error}"
+
+
 def version_of(champion: str) -> int | None:
     """The version that `champion_name` named; None for the pre-trained model."""
     number = champion.removeprefix("version ")

@@ -88,7 +88,7 @@ context = {
     "dag_run": SimpleNamespace(conf={}),
     "ti": SimpleNamespace(xcom_pull=lambda task_ids: json.loads(answer)),
 }
-topology = SimpleNamespace(compiled="compiled", config="x.yaml", work=work)
+topology = SimpleNamespace(compiled="compiled", work=work)
 operator = PushOperator(task_id="Pusher", node="Pusher", topology=topology)
 print(json.dumps([operator.words(context), operator.variables(context)]))
 """
@@ -103,7 +103,7 @@ ANSWER = {
     [
         ("push", None, "pipelines.run_node", None),  # nobody was asked
         ("push", ANSWER, "pipelines.run_node", {"by": "Ada", "reason": "--run=two $(touch pwned)"}),
-        ("inconclusive", ANSWER, "pipelines.cli", None),
+        ("inconclusive", ANSWER, "pipelines.override", None),
     ],
 )
 def test_who_approved_is_passed_on(tmp_path, verdict, answer, module, approval):
@@ -117,7 +117,7 @@ def test_who_approved_is_passed_on(tmp_path, verdict, answer, module, approval):
     assert result.returncode == 0, result.stderr[-3000:]
     words, variables = json.loads(result.stdout.splitlines()[-1])
     assert words[0] == module
-    if module == "pipelines.cli":  # its command line says who
+    if module == "pipelines.override":  # its command line says who
         assert words[-2:] == ["--by=Ada", "--reason=--run=two $(touch pwned)"]
     else:
         assert json.loads(variables.get("CLASSLIFT_APPROVAL", "null")) == approval

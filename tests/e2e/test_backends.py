@@ -1,12 +1,14 @@
 """Every backend goes through the whole pipeline, on a small data set, to a verdict."""
 
+from subprocess import CompletedProcess
+
 import pytest
 import yaml
 
 from classlift.data.label_map import LabelMap
 from demo import scenes
 from tests.classlift.detectors.models import write_faster_rcnn
-from tests.project import make_project
+from tests.project import Project, make_project
 
 pytestmark = pytest.mark.e2e
 
@@ -24,18 +26,26 @@ def retinanet(project, labels):
     return "keras_hub", folder
 
 
-@pytest.mark.parametrize("make_model", [faster_rcnn, retinanet])
-def test_a_run_ends_with_a_verdict(tmp_path, make_model):
-    """Its weights are random and it trains for three steps: the gate has to refuse."""
-    project = make_project(tmp_path, "backend_test")
+@pytest.fixture(scope="module", params=[faster_rcnn, retinanet])
+def refused(request, tmp_path_factory) -> tuple[Project, CompletedProcess]:
+    """A run whose model has random weights and trains for three steps: the gate has to refuse."""
+    project = make_project(tmp_path_factory.mktemp("backend"), "backend_test")
     for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
         scenes.write_split(split, project.folder / "data" / split.name, 60)
-    backend, model = make_model(project, LabelMap(scenes.CLASSES))
+    backend, model = request.param(project, LabelMap(scenes.CLASSES))
     document = yaml.safe_load(project.config.read_text())
     document["model"] = {"path": str(model), "backend": backend}
     document["recipe"] = {"steps": 3, "batch_size": 2}
     project.config.write_text(yaml.safe_dump(document))
-    result = project.command("pipelines.cli", "run", "--config", str(project.config))
+    return project, run(project)
+
+
+def run(project: Project, *words: str) -> CompletedProcess:
+    return project.command("pipelines.cli", "run", "--config", str(project.config), *words)
+
+
+def test_a_run_ends_with_a_verdict(refused):
+    project, result = refused
     assert result.returncode == 0, result.stdout
     assert project.verdict()["verdict"] == "refuse"
     assert project.versions() == []
@@ -43,3 +53,25 @@ def test_a_run_ends_with_a_verdict(tmp_path, make_model):
     outcomes = project.outcomes()
     assert outcomes["Trainer"] == outcomes["ServingCheck"] == "done"
     assert outcomes["Pusher"] == "skipped"
+
+
+@pytest.mark.parametrize("refused", [retinanet], indirect=True)
+@pytest.mark.parametrize(
+    ("asked", "runs_again"),
+    [
+        ("min_lift=0.5", {"RecallGate"}),
+        (
+            "learning_rate=0.0001",
+            {"ClassDiagnoser", "Trainer", "ChallengerDetect", "RecallGate", "ServingCheck"},
+        ),
+    ],
+)
+def test_only_what_reads_a_changed_value_runs_again(refused, asked, runs_again):
+    """What is judged is the same model; the diagnosis writes the recipe, and so the rate."""
+    project, _ = refused
+    result = run(project, "--set", asked)
+    assert result.returncode == 0, result.stdout
+    outcomes = project.outcomes()
+    assert outcomes.pop("Pusher") == "skipped"  # it looked, and the gate had refused
+    assert {node for node, outcome in outcomes.items() if outcome != "cached"} == runs_again
+    assert project.verdict()["settings"]["min_lift"] == (0.5 if "min_lift" in asked else 0.05)

@@ -31,6 +31,7 @@ VERDICT = {
 SOURCES = [{"path": "new/annotations.json", "split": "train"}]
 NODES = {
     "DatasetSnapshot": ([], {"snapshot": "ClassLiftSnapshot"}),
+    "ChampionResolver": ([], {"champion": "Model"}),
     "Trainer": ([], {"model": "Model"}),
     "RecallGate": (["Model"], {"blessing": "ModelBlessing", "evaluation": "ModelEvaluation"}),
     "ServingCheck": (["Model"], {"blessing": "InfraBlessing"}),
@@ -133,6 +134,12 @@ class Runs:
 
     def train_again(self, run_id: str) -> None:
         self._execute(run_id, "Trainer", {})
+
+    def resolve_champion(self, run_id: str) -> pb.Artifact:
+        """A champion, which no other node reads."""
+        outputs: dict[str, pb.Artifact] = {}
+        self._execute(run_id, "ChampionResolver", outputs)
+        return outputs["Model"]
 
     def _execute(
         self,

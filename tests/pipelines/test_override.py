@@ -12,7 +12,8 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from classlift.errors import ConfigError, EvaluationError, ModelError
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import champion_name, damage, served_provenance, served_versions
-from pipelines import cli
+from pipelines import cli, override
+from pipelines.compile import topology_of
 from pipelines.config import load_config
 from pipelines.metadata import OVERRIDE
 from pipelines.override import NEEDED, push_anyway
@@ -61,6 +62,19 @@ def test_the_command_prints_where_the_version_lies(runs, monkeypatch, capsys):
     words = ["classlift", "push", "--config", str(runs.config.path), "--by", BY, "--reason", REASON]
     monkeypatch.setattr(sys, "argv", words)
     assert cli.main() == 0
+    [version] = served_versions(runs.config.serving)
+    assert capsys.readouterr().out.splitlines()[-1] == str(runs.config.serving / str(version))
+
+
+def test_the_dag_pushes_what_was_compiled_whatever_the_config_says_now(runs, monkeypatch, capsys):
+    runs.add("one")
+    compiled = runs.config.work / "compiled"
+    compiled.mkdir()
+    topology_of(runs.config).write(compiled)
+    runs.config.path.write_text("nothing: of use")
+    words = ["override", "--compiled", str(compiled), "--run-id=one", f"--by={BY}"]
+    monkeypatch.setattr(sys, "argv", [*words, f"--reason={REASON}"])
+    assert override.main() == 0
     [version] = served_versions(runs.config.serving)
     assert capsys.readouterr().out.splitlines()[-1] == str(runs.config.serving / str(version))
 

@@ -8,7 +8,7 @@ import pytest
 
 from classlift.errors import ConfigError
 from classlift.settings.freeze import POLICIES
-from pipelines.bindings import bind
+from pipelines.bindings import asked, bind
 from pipelines.parameters import PARAMETERS, check
 
 pytestmark = pytest.mark.unit
@@ -90,8 +90,9 @@ def test_groups_change_only_what_depends_on_them():
     floors = bind({"target": "8", "recall_floors": {"8": 0.6}}, FIXED)
     assert json.loads(floors.gate)["recall_floors"] == {"8": 0.6}
     assert floors.trainer_config == plain.trainer_config
-    assert gate.question != plain.question
+    assert asked({"target": "8", "max_drop": 0.2}) != asked({"target": "8"})
     assert bind({"target": "8", "approve_before_push": True}, FIXED) == plain
+    assert asked({"target": "8", "approve_before_push": True}) == asked({"target": "8"})
 
 
 def test_a_fixed_score_threshold_reaches_trainer_and_gate():
