@@ -19,6 +19,7 @@ from classlift.detectors.backends import label_map_of, require_model
 from classlift.errors import ClassLiftError, ConfigError
 from classlift.patterns import require_pattern
 from classlift.reading import MEGA, read_yaml
+from classlift.settings.airflow import CRON
 from classlift.text import shorten
 from classlift.transforms import LOCAL_OPTIONS
 from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE, check
@@ -45,18 +46,6 @@ def _group_schema(group: str) -> dict[str, Any]:
     properties = {name: p.schema for name, p in PARAMETERS.items() if p.group == group}
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
-
-def _cron_field(number: str) -> str:
-    """The pattern of one field of a cron line, whose numbers have the pattern `number`."""
-    part = rf"(\*|({number})(-({number}))?)(/[1-9][0-9]?)?"
-    return f"{part}(,{part})*"
-
-
-_MINUTE, _HOUR = "[1-5]?[0-9]", "1?[0-9]|2[0-3]"
-_DAY = "[1-9]|1[0-9]|2[0-8]"  # that every month has: one that never comes is an error in Airflow
-_MONTH, _WEEKDAY = "[1-9]|1[0-2]", "[0-7]"
-CRON = f"^{' '.join(map(_cron_field, (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)))}$"
-"""A cron line of five fields, in numbers; a wrong one would break the DAG."""
 
 # A path as the file system takes it: nothing unprintable, each name in it short enough.
 _PATH = {

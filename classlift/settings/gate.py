@@ -1,10 +1,11 @@
-"""What the gate asks; apart from the rules, for the runners read it without their imports."""
+"""The settings of the gate: what a challenger must show to be pushed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from classlift.errors import ConfigError
+from classlift.settings.field import require_in_range, setting
 
+SECTION = "Gate"
 KEEP, MATCHED = "keep", "matched"
 THRESHOLDS = (KEEP, MATCHED)
 """What a push does to the score thresholds of the other classes."""
@@ -12,34 +13,77 @@ THRESHOLDS = (KEEP, MATCHED)
 
 @dataclass(frozen=True)
 class GateSettings:
-    """What the gate asks.
+    """What the gate asks of a challenger.
 
-    precision: that each class's operating point must reach on eval.
-    precision_tolerance: how far the precision on test may fall below it.
-    thresholds: of the classes other than the target. `keep`: each keeps the score threshold that it
-        is served with; where training changed its detections, it gets the lowest one at which its
-        precision on eval is what the champion has there in production. `matched`: all classes get
-        the lowest one with `precision` on eval.
-    score_threshold: a fixed one in production, at which both models are read for every class
-        instead of at their own operating points. Then the other classes' precision is compared as
-        their recall is, and the target's alone must be `precision`, with the tolerance.
-    min_lift: the least lift of the target class worth a push.
-    max_drop: the drop of another class that must be ruled out, of recall, of a precision that is
-        compared at one threshold, and of the mean IoU of its boxes.
-    recall_floors: the least recall of a class after training, whatever it was before.
+    Where training changed another class, `thresholds: keep` gives it the lowest score threshold at
+    which its precision on eval is what the champion has there in production.
+
+    With a `score_threshold`, both models are read there for every class instead of at their own
+    operating points. Then the other classes' precision is compared as their recall is, and the
+    target's alone must be `precision`, with the tolerance.
+
+    Raises ConfigError for a value out of its range.
     """
 
-    precision: float = 0.80
-    precision_tolerance: float = 0.10
-    thresholds: str = KEEP
-    score_threshold: float | None = None
-    min_lift: float = 0.05
-    max_drop: float = 0.05
-    recall_floors: Mapping[str, float] = field(default_factory=dict)
+    precision: float = setting(
+        0.80,
+        "Precision",
+        "The precision that each class must reach on eval at its operating point.",
+        section=SECTION,
+        minimum=0.05,
+        maximum=0.999,
+    )
+    precision_tolerance: float = setting(
+        0.10,
+        "Precision tolerance",
+        "How far the precision on test may fall below it.",
+        section=SECTION,
+        minimum=0,
+        maximum=1,
+    )
+    thresholds: str = setting(
+        KEEP,
+        "Thresholds of the other classes",
+        "keep: those in production, or, where training changed a class, the lowest that is as "
+        "precise; matched: the lowest with the precision asked for.",
+        section=SECTION,
+        choices=THRESHOLDS,
+    )
+    score_threshold: float | None = setting(
+        None,
+        "Score threshold",
+        "A fixed one in production, instead of operating points at the precision; the precision of "
+        "other classes is then judged as their recall is.",
+        section=SECTION,
+        unset="each class has its own",
+        above=0,
+        maximum=1,
+    )
+    min_lift: float = setting(
+        0.05,
+        "Least lift",
+        "The least rise of the target's recall that is worth a push.",
+        section=SECTION,
+        minimum=0,
+        maximum=1,
+    )
+    max_drop: float = setting(
+        0.05,
+        "Largest drop",
+        "The drop of another class that must be ruled out: of its recall, of its precision where "
+        "one threshold is fixed, and of how its boxes fit.",
+        section=SECTION,
+        minimum=0,
+        maximum=1,
+    )
+    recall_floors: Mapping[str, float] = setting(
+        {},
+        "Recall floors",
+        'The least recall of classes after training, whatever it was before, as {"8": 0.6}.',
+        section=SECTION,
+        minimum=0,
+        maximum=1,
+    )
 
     def __post_init__(self) -> None:
-        if self.thresholds not in THRESHOLDS:
-            raise ConfigError(
-                f"gate.thresholds is {repr(self.thresholds)[:80]}; choose one of: "
-                f"{', '.join(THRESHOLDS)}."
-            )
+        require_in_range(self, "gate")

@@ -2,93 +2,224 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from classlift.errors import ConfigError
-from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, check_policy
+from classlift.settings.field import require_in_range, setting
+from classlift.settings.freeze import (
+    BRANCH_PARTS,
+    MAX_LENGTH,
+    PATTERN,
+    POLICIES,
+    TARGET_BRANCH,
+    check_policy,
+)
+
+SECTION, DETAILS = "Training", "Training, in detail"
+"""Of the form; it keeps the details folded away."""
 
 DEVICES = ("auto", "cpu", "gpu")
-WEIGHTINGS = ("none", "inverse_frequency", "effective_number")
-"""How the classes are weighted in the loss, see `classlift.diagnosis.weighting`."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run.
+    """What one training run does.
 
-    freeze_policy: in the words of `classlift.settings.freeze`.
-    class_weights: factor on the loss of each box, by class name; 1 where a class is not named.
-    steps, batch_size: optimizer steps, and images in each.
-    learning_rate: of Adam at the first step; a cosine takes it to 2% at the last.
-    focal_gamma, focal_alpha: of the focal loss; None for the model's own.
-    distillation: weight of the loss that keeps the champion's answers for the other classes.
-    auxiliary: weight of the class loss of all classes in training a branch: what tells the others
-        apart helps to tell the target, and they are answered as before; 0 for none.
-    l2_to_start: weight of the squared distance of the weights from where they started.
-    interpolation: whether to look for the best mixture of old and new weights, on eval.
-    rivalry: whether eval may choose that what is surely another class is hardly the branch's
-        (`Detector.rivalry`).
-    evaluations: how often eval is asked, evenly over the steps, to keep the best weights; with 1,
-        the last ones are kept, which the falling learning rate is for.
-    eval_floor: the drop of another class's recall on eval beyond which weights are passed over.
-    patience: evaluations without a better one after which training stops; 0 for none.
-    augmentation: photometric change, zoom and shift of the training images.
-    flip: mirror half of the training images left to right; not for digits or text.
-    mosaic: share of the training images that are put together from four.
-    cached_batches: where the backbone, or backbone and neck, are frozen, so many batches pass
-        through them once, and training draws from their views again and again; 0 for none.
-    device: `auto`, `cpu`, or `gpu`: then a machine without one is an error.
-    mixed_precision: compute in bfloat16, keep the weights in float32.
-    jit_compile: compile the step with XLA.
-    recalibrate: train nothing; the target's threshold alone moves to where its precision is right.
-    seed: of the order of the images, the augmentation and the initial values.
+    Attributes:
+        class_weights: Factor on the loss of each box, by class name; 1 where a class is not named.
+
+    Raises ConfigError for a value out of its range, and for parts that contradict each other.
+
     """
 
-    freeze_policy: str = TARGET_BRANCH
-    class_weights: Mapping[str, float] = field(default_factory=dict)
-    steps: int = 900
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    focal_gamma: float | None = None
-    focal_alpha: float | None = None
-    distillation: float = 0.0
-    auxiliary: float = 0.0
-    l2_to_start: float = 0.0
-    interpolation: bool = False
-    rivalry: bool = True
-    evaluations: int = 1
-    eval_floor: float = 0.05
-    patience: int = 0
-    augmentation: bool = True
-    flip: bool = False
-    mosaic: float = 0.0
-    cached_batches: int = 300
-    device: str = "auto"
-    mixed_precision: bool = False
-    jit_compile: bool = False
-    recalibrate: bool = False
-    seed: int = 0
+    freeze_policy: str = setting(
+        TARGET_BRANCH,
+        "Freeze policy",
+        f"What of the model stays as it is: {', '.join(POLICIES)}, first:N (blocks) or regex:... "
+        "(names of variables).",
+        section=SECTION,
+        unset="the diagnosis chooses",
+        pattern=PATTERN,
+        max_length=MAX_LENGTH,
+        examples=POLICIES,
+    )
+    class_weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    steps: int = setting(
+        900,
+        "Steps",
+        "Training steps, each on one batch.",
+        section=SECTION,
+        minimum=1,
+        maximum=1_000_000,
+    )
+    learning_rate: float = setting(
+        2e-3,
+        "Learning rate",
+        "Adam's rate at the first step; it falls by a cosine to 2% at the last.",
+        section=SECTION,
+        above=0,
+        maximum=1,
+    )
+    recalibrate: bool = setting(
+        False,
+        "Recalibrate only",
+        "Train nothing: the target's threshold alone moves to where its precision is right.",
+        section=SECTION,
+    )
+    seed: int = setting(
+        0,
+        "Seed",
+        "The start of everything random: order of the images, augmentation, first weights.",
+        section=SECTION,
+        minimum=0,
+        maximum=2**31 - 1,
+    )
+    batch_size: int = setting(
+        32,
+        "Batch size",
+        "Images in each step.",
+        section=DETAILS,
+        unit="images",
+        minimum=1,
+        maximum=4096,
+    )
+    focal_gamma: float | None = setting(
+        None,
+        "Focal gamma",
+        "How much less easy examples count in the focal loss.",
+        section=DETAILS,
+        unset="the model's own",
+        minimum=0,
+        maximum=10,
+    )
+    focal_alpha: float | None = setting(
+        None,
+        "Focal alpha",
+        "Share of the objects against the background in the focal loss.",
+        section=DETAILS,
+        unset="the model's own",
+        minimum=0,
+        maximum=1,
+    )
+    distillation: float = setting(
+        0.0,
+        "Distillation",
+        "Weight of the loss that keeps the champion's answers for the other classes.",
+        section=DETAILS,
+        minimum=0,
+        maximum=1e6,
+    )
+    auxiliary: float = setting(
+        0.0,
+        "Auxiliary classes",
+        "Weight of the other classes' loss in training a branch: what tells them apart helps to "
+        "tell the target, and they stay as they are; 0: none.",
+        section=DETAILS,
+        minimum=0,
+        maximum=1e6,
+    )
+    l2_to_start: float = setting(
+        0.0,
+        "L2 to start",
+        "Weight of staying near the champion: of the squared distance from its weights.",
+        section=DETAILS,
+        minimum=0,
+        maximum=1e6,
+    )
+    rivalry: bool = setting(
+        True,
+        "Rivalry",
+        "Eval may choose that an object which is surely of another class is hardly the target: "
+        "of the branch alone, the other classes stay as they are.",
+        section=DETAILS,
+    )
+    interpolation: bool = setting(
+        False,
+        "Interpolation",
+        "Look for the best mixture of old and new weights, on eval.",
+        section=DETAILS,
+    )
+    evaluations: int = setting(
+        1,
+        "Evaluations",
+        "How often eval is asked in training, evenly over the steps, to keep the best weights; "
+        "with 1, the last ones are kept.",
+        section=DETAILS,
+        minimum=0,
+        maximum=1000,
+    )
+    eval_floor: float = setting(
+        0.05,
+        "Floor on eval",
+        "Drop of another class's recall on eval beyond which weights are not kept.",
+        section=DETAILS,
+        minimum=0,
+        maximum=1,
+    )
+    patience: int = setting(
+        0,
+        "Patience",
+        "Evaluations without progress after which training stops; 0: never.",
+        section=DETAILS,
+        unit="evaluations",
+        minimum=0,
+        maximum=1000,
+    )
+    augmentation: bool = setting(
+        True,
+        "Augmentation",
+        "Change colour, zoom and position of the training images.",
+        section=DETAILS,
+    )
+    flip: bool = setting(
+        False,
+        "Flip",
+        "Mirror half of the training images, left to right; not for digits or text.",
+        section=DETAILS,
+    )
+    mosaic: float = setting(
+        0.0,
+        "Mosaic",
+        "Share of the training images that are put together from four.",
+        section=DETAILS,
+        minimum=0,
+        maximum=1,
+    )
+    cached_batches: int = setting(
+        300,
+        "Cached batches",
+        "Batches whose features are kept, where what makes them is frozen: training draws from "
+        "them again and again; 0: none.",
+        section=DETAILS,
+        unit="batches",
+        minimum=0,
+        maximum=1_000_000,
+    )
+    device: str = setting(
+        "auto",
+        "Device",
+        "auto: a GPU if there is one; gpu: no training without one.",
+        section=DETAILS,
+        choices=DEVICES,
+    )
+    mixed_precision: bool = setting(
+        False,
+        "Mixed precision",
+        "Compute in bfloat16; the weights stay in float32.",
+        section=DETAILS,
+    )
+    jit_compile: bool = setting(
+        False,
+        "XLA",
+        "Compile the step with XLA.",
+        section=DETAILS,
+    )
 
     def __post_init__(self) -> None:
         check_policy(self.freeze_policy)
-        for name in ("steps", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"Recipe: {name} is {getattr(self, name)}; it must be above 0.")
-        counts = ("cached_batches", "evaluations", "patience")
-        for name in (*counts, "distillation", "auxiliary", "l2_to_start"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"Recipe: {name} must be 0 or more.")
-        for name, upper in (("focal_gamma", math.inf), ("focal_alpha", 1.0), ("mosaic", 1.0)):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= upper:
-                raise ConfigError(f"Recipe: {name} is {value}; it must be 0 to {upper:g}.")
-        if self.device not in DEVICES:
-            raise ConfigError(
-                f"Recipe: device is {self.device!r}, not one of {', '.join(DEVICES)}."
-            )
+        require_in_range(self, "recipe")
         for label, weight in self.class_weights.items():
             if not weight > 0:
                 raise ConfigError(f"Recipe: the weight of class {label!r} must be above 0.")

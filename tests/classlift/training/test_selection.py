@@ -48,7 +48,7 @@ def test_when_eval_is_asked(evaluations, steps, expected):
         ({"device": "tpu"}, "device is 'tpu'"),
         ({"mosaic": 1.5}, "mosaic is 1.5"),
         ({"focal_alpha": -0.1}, "focal_alpha is -0.1"),
-        ({"patience": -1}, "patience must be 0 or more"),
+        ({"patience": -1}, "patience is -1; it must be a whole number, 0 to 1,000"),
     ],
 )
 def test_wrong_recipes_are_refused(parts, sentence):
