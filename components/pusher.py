@@ -12,15 +12,13 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import proto_utils
 
+from classlift.environment import APPROVAL_VARIABLE, RUN_VARIABLE
 from classlift.errors import ConfigError, EvaluationError, PipelineError
-from classlift.gate.verdict import PUSH, RUN_VARIABLE, read_verdict
+from classlift.gate.verdict import PUSH, read_verdict
 from classlift.progress import say
 from classlift.serving.bundle import Bundle
 from classlift.serving.manifest import EXPORT_PROPERTY
 from classlift.serving.publish import publish, require_champion, signed
-
-APPROVAL_VARIABLE = "CLASSLIFT_APPROVAL"
-"""Names who approved of the push, in the environment: JSON with `by` and `reason`."""
 
 EVALUATION = "evaluation"
 

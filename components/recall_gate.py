@@ -13,6 +13,7 @@ from tfx.utils import path_utils
 from classlift.data.predictions import Predictions
 from classlift.data.snapshot import Snapshot
 from classlift.data.units import find_units
+from classlift.environment import RUN_VARIABLE
 from classlift.gate.evidence import (
     Comparison,
     ModelPredictions,
@@ -30,7 +31,7 @@ from classlift.gate.uses import (
     id_of_test_set,
     recorded_uses,
 )
-from classlift.gate.verdict import PUSH, REPORT, RUN_VARIABLE, VERDICT
+from classlift.gate.verdict import PUSH, REPORT, VERDICT
 from classlift.metrics.summary import summarize
 from classlift.progress import say
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle

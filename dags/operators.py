@@ -72,7 +72,7 @@ class ProcessOperator(BaseOperator):
 
     Exit code 0 is success, 99 skips the task, 78 fails it without a retry, anything else is worth
     a retry. When the task is killed, the whole process group is; when this very process is, by
-    SIGKILL, ours sees to its end itself (`pipelines.parent`).
+    SIGKILL, ours sees to its end itself (`classlift.parent`).
     """
 
     template_fields = ()

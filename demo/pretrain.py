@@ -27,11 +27,11 @@ from classlift.detectors.detector import Batch
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import CHECKPOINT, read_config
 from classlift.errors import EXIT_OK, ConfigError
+from classlift.faults import exit_code_of
 from classlift.settings.recipe import Recipe
 from classlift.training import augmentation
 from classlift.training.loop import fit
 from demo.scenes import CLASSES, OLD, SIZE, WEAK, scene
-from pipelines.faults import exit_code_of
 
 OWN = Path(__file__).resolve().parent / "model"
 MAX_BOXES = 6

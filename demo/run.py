@@ -13,15 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from classlift.environment import HOLDER_VARIABLE, VERBOSE_VARIABLE
+from classlift.faults import exit_code_of
 from classlift.progress import escape_what_is_not_printable
 from demo.scenes import write_demo_data
 from pipelines import airflow
 from pipelines.compile import compile_config
 from pipelines.config import Config, load_config
-from pipelines.faults import exit_code_of
 from pipelines.places import RUNS
-from pipelines.run_node import VERBOSE_VARIABLE, run_values
-from pipelines.running import HOLDER_VARIABLE, running
+from pipelines.run_node import run_values
+from pipelines.running import running
 from pipelines.summary import render, render_times, summarise
 from pipelines.topology import Topology
 

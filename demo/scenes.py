@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classlift import own_folders
-from pipelines.faults import exit_code_of
+from classlift.faults import exit_code_of
 
 SIZE = 128  # pixels, both sides
 CLASSES = tuple(str(digit) for digit in range(10))

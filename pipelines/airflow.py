@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from classlift import own_folders
+from classlift.environment import UMASK_VARIABLE
 from classlift.errors import EXIT_OK, ConfigError
 from classlift.progress import MARK
 from pipelines.places import LONGEST_RUN_ID
@@ -40,9 +41,6 @@ PASSWORDS = "simple_auth_manager_passwords.json.generated"
 PRIVATE = 0o077
 """The umask of Airflow's processes: nobody else may read their database, logs and passwords."""
 
-UMASK_VARIABLE = "CLASSLIFT_UMASK"
-"""The user's own umask, in octal. `dags/operators.py` gives it back to what tasks start, for others
-may have to read what is served."""
 
 # What the api-server does when it starts, but for its output: that holds each new password.
 _MAKE_PASSWORDS = """

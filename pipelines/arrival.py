@@ -9,10 +9,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from classlift.environment import PASSWORD_VARIABLE, USER_VARIABLE
 from classlift.errors import ConfigError
 from pipelines.airflow import passwords_file
 
-USER_VARIABLE, PASSWORD_VARIABLE = "CLASSLIFT_AIRFLOW_USER", "CLASSLIFT_AIRFLOW_PASSWORD"
 TIMEOUT = 30  # seconds
 
 

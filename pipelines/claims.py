@@ -15,7 +15,7 @@ from pathlib import Path
 
 from classlift import own_folders
 from classlift.errors import ConfigError
-from pipelines.faults import explain
+from classlift.faults import explain
 from pipelines.nodes import ROWS
 from pipelines.places import PIPELINE_ROOT
 from pipelines.topology import TOPOLOGY, owner_of

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from classlift import own_folders
 from classlift.errors import EXIT_OK
+from classlift.faults import exit_code_of
 from classlift.locks import alone
 from pipelines.claims import FILES, METADATA, SERVING, WORK
 from pipelines.compile import SERVED
-from pipelines.faults import exit_code_of
 from pipelines.places import RUNS
 from pipelines.running import LOCK
 

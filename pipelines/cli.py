@@ -17,8 +17,10 @@ from classlift.data.formats import FORMATS
 from classlift.data.label_map import LabelMap
 from classlift.data.writers import WRITERS, new_folder, require_new
 from classlift.detectors.backends import ENVIRONMENTS, backend_of, require_model
-from classlift.environment import restart_with
+from classlift.environment import PARENT_VARIABLE, VERBOSE_VARIABLE, restart_with
 from classlift.errors import EXIT_OK, EXIT_PERMANENT, ConfigError, DataError
+from classlift.faults import exit_code_of
+from classlift.parent import die_with_parent, raise_on_sigterm
 from classlift.progress import escape_what_is_not_printable, to_stderr, without_stderr
 from classlift.serving.bundle import Bundle
 from classlift.settings.gate import GateSettings
@@ -27,10 +29,7 @@ from pipelines import airflow
 from pipelines.claims import claim
 from pipelines.compile import compile_all, compile_config
 from pipelines.config import Config, load_config
-from pipelines.faults import exit_code_of
 from pipelines.local_runner import run_pipeline
-from pipelines.parent import PARENT_VARIABLE, die_with_parent, raise_on_sigterm
-from pipelines.run_node import VERBOSE_VARIABLE
 
 if TYPE_CHECKING:
     from classlift.data.snapshot import Snapshot

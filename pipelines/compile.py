@@ -17,15 +17,16 @@ from typing import Any
 
 from classlift import own_folders
 from classlift.data.label_map import LabelMap
+from classlift.environment import COMPILED_VARIABLE, METADATA_VARIABLE
 from classlift.errors import EXIT_OK, ConfigError
+from classlift.faults import exit_code_of
 from classlift.paths import replacing
 from classlift.progress import to_stderr
 from classlift.text import printable
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.claims import claim, claim_compiled, compiled_for, require_compiled_free
 from pipelines.code import all_files, code_version, component_modules, hash_files
-from pipelines.config import METADATA_VARIABLE, Config, load_config
-from pipelines.faults import exit_code_of
+from pipelines.config import Config, load_config
 from pipelines.nodes import ROWS
 from pipelines.topology import (
     IR,
@@ -225,7 +226,7 @@ def _stamp(config: Config, versions: dict[str, str]) -> str:
 
 def compiled_root() -> Path:
     """Where the compiled pipelines lie; the DAGs look for topologies there."""
-    return Path(os.environ.get("CLASSLIFT_COMPILED") or ROOT / "build" / "compiled")
+    return Path(os.environ.get(COMPILED_VARIABLE) or ROOT / "build" / "compiled")
 
 
 def compiled_folder(config: Config) -> Path:

@@ -28,8 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_BYTES = 10 * MEGA
 """Of a config; one takes a few thousand."""
 
-METADATA_VARIABLE = "CLASSLIFT_METADATA"
-"""Names the Postgres database of ML Metadata; by default each config has SQLite in its folder."""
 
 AIRFLOW_DEFAULTS: dict[str, Any] = {
     "owner": "classlift",

@@ -9,10 +9,11 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from classlift.environment import PARAMETERS_VARIABLE
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK
 from classlift.progress import MARK
 from pipelines.places import run_folder
-from pipelines.run_node import PARAMETERS_VARIABLE, run_values
+from pipelines.run_node import run_values
 from pipelines.running import running
 from pipelines.topology import Topology
 

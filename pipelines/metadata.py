@@ -10,8 +10,8 @@ from pathlib import Path
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from classlift.environment import METADATA_VARIABLE
 from classlift.errors import ConfigError, EvaluationError, UnavailableError
-from pipelines.config import METADATA_VARIABLE
 from pipelines.nodes import GATE
 
 ADDRESS = re.compile(

@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 from ml_metadata.metadata_store import MetadataStore
 
 from classlift.data.snapshot import Snapshot
+from classlift.environment import PARAMETERS_VARIABLE
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, ClassLiftError
+from classlift.parent import die_with_parent
 from classlift.progress import begin, say
 from pipelines.metadata import connection_to, nodes_done, open_existing, output_artifact, run_ids
 from pipelines.nodes import GATE, SNAPSHOT
-from pipelines.parent import die_with_parent
-from pipelines.run_node import PARAMETERS_VARIABLE, run_values
+from pipelines.run_node import run_values
 from pipelines.topology import Topology
 
 TASK = "NewLabels"

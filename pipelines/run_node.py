@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from classlift.detectors.backends import ENVIRONMENTS
+from classlift.environment import PARAMETERS_VARIABLE, RUN_VARIABLE, VERBOSE_VARIABLE
 from classlift.errors import (
     EXIT_NOTHING_TO_DO,
     EXIT_RETRY,
@@ -28,21 +29,19 @@ from classlift.errors import (
     ConfigError,
     PipelineError,
 )
-from classlift.gate.verdict import RUN_VARIABLE
+from classlift.faults import explain
+from classlift.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
 from classlift.progress import begin, escape_what_is_not_printable, say
 from classlift.reading import parse_json
 from classlift.text import printable
 from pipelines import nodes
-from pipelines.faults import explain
 from pipelines.hooks import Ending, Start
 from pipelines.parameters import check
-from pipelines.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
 from pipelines.places import PIPELINE_ROOT, run_folder
 from pipelines.running import running
 from pipelines.topology import IR, Topology, TopologyNode, Values
 
 STARTED = time.monotonic()
-PARAMETERS_VARIABLE, VERBOSE_VARIABLE = "CLASSLIFT_PARAMETERS", "CLASSLIFT_VERBOSE"
 
 
 def main() -> int:

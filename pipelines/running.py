@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from classlift import own_folders
+from classlift.environment import HOLDER_VARIABLE, PARENT_VARIABLE
 from classlift.locks import alone, sharing
 from pipelines.claims import claim
-from pipelines.parent import PARENT_VARIABLE
 from pipelines.places import PIPELINE_ROOT, RUNS
-
-HOLDER_VARIABLE = "CLASSLIFT_HOLDER"
-"""What the processes of one run have in common where its id is not known beforehand."""
 
 LOCK = ".lock"
 

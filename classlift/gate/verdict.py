@@ -9,9 +9,6 @@ from classlift.errors import EvaluationError
 VERDICT, REPORT = "verdict.json", "report.html"
 """The files of an evaluation."""
 
-RUN_VARIABLE = "CLASSLIFT_RUN_ID"
-"""Names the run in the environment of its nodes."""
-
 VERSION = 2
 PUSH, REFUSE, INCONCLUSIVE = "push", "refuse", "inconclusive"
 _FIELDS = {"target": str, "champion": str, "reasons": list, "classes": dict, "recall": dict}

@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.airflow import BIN, PRIVATE, UMASK_VARIABLE, airflow_environment, migrate
+from classlift.environment import UMASK_VARIABLE
+from pipelines.airflow import BIN, PRIVATE, airflow_environment, migrate
 from tests.airflow_server import wait
 
 pytestmark = pytest.mark.pipeline

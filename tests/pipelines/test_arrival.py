@@ -5,8 +5,9 @@ from threading import Thread
 
 import pytest
 
+from classlift.environment import PASSWORD_VARIABLE, USER_VARIABLE
 from classlift.errors import ConfigError
-from pipelines.arrival import PASSWORD_VARIABLE, USER_VARIABLE, raise_event
+from pipelines.arrival import raise_event
 
 pytestmark = pytest.mark.unit
 

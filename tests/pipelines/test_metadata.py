@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from classlift.environment import METADATA_VARIABLE
 from classlift.errors import ConfigError
 from demo import scenes
-from pipelines.config import METADATA_VARIABLE, load_config
+from pipelines.config import load_config
 from pipelines.metadata import connection_to, initialise, open_existing, output_artifact
 from pipelines.prune import ARTIFACT, Leftover, Plan, remove
 from tests.project import make_project

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from classlift.environment import PARENT_VARIABLE
 from classlift.errors import ConfigError
 from pipelines.nodes import LIGHT, NODES
-from pipelines.parent import PARENT_VARIABLE
 from pipelines.places import run_folder
 from tests.project import clean_environment
 

@@ -10,12 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from classlift.environment import HOLDER_VARIABLE, METADATA_VARIABLE, PARENT_VARIABLE
 from classlift.errors import EXIT_PERMANENT, EXIT_RETRY, EvaluationError, UnavailableError
-from pipelines.config import METADATA_VARIABLE
-from pipelines.faults import explain
+from classlift.faults import explain
 from pipelines.metadata import begin_anew, connection_to, initialise, open_existing, open_store
-from pipelines.parent import PARENT_VARIABLE
-from pipelines.running import HOLDER_VARIABLE, running
+from pipelines.running import running
 from tests.project import ROOT
 
 pytestmark = pytest.mark.unit

@@ -236,7 +236,7 @@ CHILD = """
 import json, os, signal, sys
 from pathlib import Path
 from classlift.serving import publish as module
-from pipelines.parent import Terminated, raise_on_sigterm
+from classlift.parent import Terminated, raise_on_sigterm
 
 serving, source, step, number = sys.argv[1:]
 raise_on_sigterm()

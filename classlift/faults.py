@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 
 from classlift.errors import DISK_FULL, EXIT_PERMANENT, EXIT_RETRY, ClassLiftError
+from classlift.parent import EXIT_TERMINATED, Terminated
 from classlift.text import printable, shorten
-from pipelines.parent import EXIT_TERMINATED, Terminated
 
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 _SAID = {

@@ -6,8 +6,7 @@ import signal
 import sys
 from typing import NoReturn
 
-PARENT_VARIABLE = "CLASSLIFT_PARENT"
-"""Id of the process that starts ours; `dags/operators.py` sets it."""
+from classlift.environment import PARENT_VARIABLE
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
