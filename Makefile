@@ -7,7 +7,7 @@ DATA ?= ../shared/data/carla
 # Names in labels are Unicode, whatever the user's locale is.
 export PYTHONUTF8 := 1
 
-.PHONY: demo test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-gate bench-causes bench-deployment pretrained clean environments help
+.PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-gate bench-causes bench-deployment pretrained clean environments help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -30,7 +30,7 @@ $(COMPOSE): requirements/compose.txt | environments
 	@touch $@
 
 airflow: environments  ## the Airflow UI at http://localhost:8080 with the DAGs of configs/
-	@$(ML) -m pipelines.cli airflow
+	@$(ML) -m classlift airflow
 
 secrets:  ## the secrets of docker-compose.yml, in .env; what is there stays
 	@python3 docker/make_secrets.py
@@ -63,6 +63,9 @@ bench-deployment: environments  ## what Airflow on one host takes, idle and in a
 
 bench-causes: environments  ## how often the diagnosis names the true cause (half an hour)
 	@$(ML) -m benchmarks.causes
+
+reference: environments  ## the pages of docs/reference that are made of code
+	@$(ML) -m classlift.cli.reference docs/reference
 
 lock:  ## compile the locks anew from requirements/*.in
 	@python3 requirements/lock.py

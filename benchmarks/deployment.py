@@ -55,7 +55,7 @@ def main() -> int:
     """Prints the tables."""
     write_demo_data(load_config(ROOT / "configs" / "digits.yaml").data_root)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", "airflow"], cwd=ROOT, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "classlift", "airflow"], cwd=ROOT, stdout=subprocess.DEVNULL
     )
     server = psutil.Process(process.pid)
     try:

@@ -21,6 +21,12 @@ _SAID = {
 }
 """What libraries say that do not pass the number of the fault on."""
 
+_EXTRAS = {
+    "train": {"tensorflow", "tf_keras", "keras_hub", "keras", "object_detection", "sklearn"},
+    "pipeline": {"tfx", "tfx_bsl", "ml_metadata", "tensorflow_metadata", "pipelines"},
+}
+"""Modules that the library alone does not bring, by the extra that does."""
+
 
 def exit_code_of(command: Callable[[], int]) -> int:
     """Runs a command; prints the sentence of what stops it, and returns its exit code.
@@ -62,6 +68,12 @@ def explain(error: BaseException) -> tuple[str, int] | None:
             )
         if number == errno.ENAMETOOLONG:
             return f"{where}no file can have a name as long; use a shorter one.", EXIT_PERMANENT
+        if isinstance(cause, ModuleNotFoundError) and (extra := _extra_of(cause)):
+            return (
+                f"this needs {cause.name}, which is not installed: install classlift[{extra}], or "
+                "use a checkout's environment (make environments).",
+                EXIT_PERMANENT,
+            )
         if _is_of_metadata(cause):
             return (
                 f"ML Metadata can't be read or written ({cause}); if its database is damaged, put "
@@ -93,6 +105,12 @@ def _number(error: BaseException) -> int | None:
         text = str(error)
         number = next((found for words, found in _SAID.items() if words in text), None)
     return number
+
+
+def _extra_of(error: ModuleNotFoundError) -> str | None:
+    """The extra of the package that has a module which is missing; None for one of its own."""
+    module = (error.name or "").partition(".")[0]
+    return next((extra for extra, modules in _EXTRAS.items() if module in modules), None)
 
 
 def _is_of_metadata(error: BaseException) -> bool:

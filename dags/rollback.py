@@ -52,7 +52,7 @@ class RollbackOperator(ProcessOperator):
             )
         if not form["reason"].isprintable():
             raise AirflowFailException("The reason must be one line of printable characters.")
-        words = ["pipelines.cli", "rollback", f"--config={self.config}"]
+        words = ["classlift", "rollback", f"--config={self.config}"]
         words += [f"--by={run.triggering_user_name}", f"--reason={form['reason']}"]
         return words if form["to"] is None else [*words, f"--to={int(form['to'])}"]
 

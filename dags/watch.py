@@ -40,7 +40,7 @@ class ScoreOperator(ProcessOperator):
         """The command line; all of it is ours."""
         if context["dag_run"].conf:
             raise AirflowFailException("This DAG takes no values: start it without a conf.")
-        return ["pipelines.cli", "watch", f"--config={self.config}", "--json"]
+        return ["classlift", "watch", f"--config={self.config}", "--json"]
 
     def execute(self, context: Any) -> list[dict[str, Any]]:
         """What `RetrainOperator` takes, an item a class.

@@ -16,8 +16,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from classlift import cli
 from classlift.data.label_map import LabelMap
-from pipelines import cli
 from pipelines.config import load_config
 from pipelines.parameters import PARAMETERS
 
@@ -87,7 +87,7 @@ def blocks() -> list[str]:
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
-    parser = cli._parser()
+    parser = cli.parser_for(cli.COMMANDS)
     [action] = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
     return action.choices
 
@@ -96,7 +96,7 @@ def require_known(words: list[str]) -> None:
     """Fails when a command is not there, or takes no such argument."""
     program, *rest = words
     if program == "classlift":
-        parsed = cli._parser().parse_args(rest)
+        parsed = cli.parser_for(rest).parse_args(rest)
         for value in vars(parsed).values():
             if isinstance(value, Path) and not value.is_absolute() and not (ROOT / value).exists():
                 parts = set(re.split(r"[/.]", str(value)))

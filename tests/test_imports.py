@@ -41,6 +41,8 @@ def room_of(module: str) -> str:
     >>> room_of("classlift.gate.rules"), room_of("classlift.errors"), room_of("pipelines.config")
     ('gate', 'classlift', 'pipelines')
     """
+    if module == f"{BASE}.__main__":
+        return "cli"
     top, _, rest = module.partition(".")
     room = rest.partition(".")[0]
     return room if top == BASE and (ROOT / BASE / room).is_dir() and room else top

@@ -241,7 +241,7 @@ def test_two_configs_run_at_once_through_both_queues_and_a_killed_worker(stack):
             "compile",
             sys.executable,
             "-m",
-            "pipelines.cli",
+            "classlift",
             "compile",
             "--config",
             str(project.config),

@@ -2,10 +2,10 @@
 
 import json
 import re
-import tomllib
 
 import pytest
 
+import classlift
 from pipelines.airflow import RUN_IDS
 from tests.docker.compose import COMPOSE, MAKERS, PLAIN, ROOT, all_services, compose
 
@@ -136,7 +136,7 @@ def test_every_service_has_a_healthcheck_or_runs_once(services):
 
 
 def test_images_are_pinned_and_ours_have_this_version(services):
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = classlift.__version__
     for name, service in services.items():
         image, _, tag = service["image"].rpartition(":")
         if image.startswith("classlift/"):

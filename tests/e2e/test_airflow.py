@@ -85,7 +85,7 @@ def world(tmp_path_factory) -> Iterator[World]:
     document["gate"] = {"precision": 0.5, "recall_floors": {"8": 0.6}}
     document["airflow"] = {"min_new_objects": 2, "email": ["team@localhost"], "webhook": True}
     project.config.write_text(yaml.safe_dump(document))
-    result = project.command("pipelines.cli", "compile", "--config", str(project.config))
+    result = project.command("classlift", "compile", "--config", str(project.config))
     assert result.returncode == 0, result.stdout
 
     posts: list[dict[str, Any]] = []
@@ -296,7 +296,7 @@ def test_pages_are_for_those_who_may_see_the_dag(world):
 def arrive(world: World) -> str:
     """What `classlift data-arrived` starts: the run's id."""
     before = world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"]
-    words = ["pipelines.cli", "data-arrived", "--config", str(world.project.config)]
+    words = ["classlift", "data-arrived", "--config", str(world.project.config)]
     login = {"CLASSLIFT_AIRFLOW_USER": "admin"}
     login["CLASSLIFT_AIRFLOW_PASSWORD"] = world.server.password("admin")
     result = world.project.command(
@@ -382,7 +382,7 @@ def test_a_slot_of_the_cron_starts_a_run(world):
     document = yaml.safe_load(world.project.config.read_text())
     document["airflow"]["cron"] = "* * * * *"
     world.project.config.write_text(yaml.safe_dump(document))
-    words = ["pipelines.cli", "compile", "--config", str(world.project.config)]
+    words = ["classlift", "compile", "--config", str(world.project.config)]
     assert world.project.command(*words).returncode == 0
 
     def scheduled() -> Any:

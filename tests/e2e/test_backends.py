@@ -21,7 +21,7 @@ def retinanet(project, labels):
     folder, label_map = project.folder / "model", project.folder / "labels.pbtxt"
     labels.write(label_map)
     words = ["--small", "retinanet", "--size", "64", "--labels", str(label_map), str(folder)]
-    result = project.command("pipelines.cli", "new-model", *words)
+    result = project.command("classlift", "new-model", *words)
     assert result.returncode == 0, result.stdout
     return "keras_hub", folder
 
@@ -41,7 +41,7 @@ def refused(request, tmp_path_factory) -> tuple[Project, CompletedProcess]:
 
 
 def run(project: Project, *words: str) -> CompletedProcess:
-    return project.command("pipelines.cli", "run", "--config", str(project.config), *words)
+    return project.command("classlift", "run", "--config", str(project.config), *words)
 
 
 def test_a_run_ends_with_a_verdict(refused):

@@ -96,7 +96,7 @@ def test_the_pushed_model_answers_eight_images_alone(demo):
 
 def test_the_lineage_of_the_pushed_model(demo):
     project, _ = demo
-    words = ["pipelines.cli", "lineage", "--config", str(project.config)]
+    words = ["classlift", "lineage", "--config", str(project.config)]
     result = project.command(*words)
     assert result.returncode == 0, result.stdout
     [run] = project.runs()
@@ -147,7 +147,7 @@ def test_a_harmful_recipe_is_refused_and_the_push_skipped(demo):
 def test_a_person_may_push_it_all_the_same(demo):
     project, _ = demo
     versions = project.versions()
-    words = ["pipelines.cli", "push", "--config", str(project.config), "--by", "Ada Lovelace"]
+    words = ["classlift", "push", "--config", str(project.config), "--by", "Ada Lovelace"]
     result = project.command(*words, "--reason", " ")
     assert result.returncode == 78
     assert "--reason must be one line" in result.stdout
@@ -175,7 +175,7 @@ def test_a_person_may_push_it_all_the_same(demo):
     assert result.returncode == 78
     assert "it was pushed already" in result.stdout
 
-    words = ["pipelines.cli", "lineage", "--config", str(project.config), "--json"]
+    words = ["classlift", "lineage", "--config", str(project.config), "--json"]
     pushed, before = json.loads(project.command(*words).stdout)["versions"]
     assert (str(pushed["version"]), str(before["version"])) == (version, *versions)
     assert pushed["override"] == verdict["override"]
@@ -184,7 +184,7 @@ def test_a_person_may_push_it_all_the_same(demo):
 def test_what_was_served_before_is_served_again(demo):
     project, _ = demo
     before, replaced = project.versions()
-    words = ["pipelines.cli", "rollback", "--config", str(project.config)]
+    words = ["classlift", "rollback", "--config", str(project.config)]
     words += ["--by", "Ada Lovelace", "--reason", "The 3 is used after all."]
     result = project.command(*words)
     assert result.returncode == 0, result.stdout
@@ -193,7 +193,7 @@ def test_what_was_served_before_is_served_again(demo):
     assert result.stdout.splitlines()[-1] == str(served / version)
     models = [(served / v / "saved_model.pb").read_bytes() for v in (before, version)]
     assert models[0] == models[1]
-    words = ["pipelines.cli", "lineage", "--config", str(project.config)]
+    words = ["classlift", "lineage", "--config", str(project.config)]
     result = project.command(*words)
     assert result.returncode == 0, result.stdout
     assert f"serves    version {before} again, in place of {replaced}" in result.stdout
@@ -201,9 +201,9 @@ def test_what_was_served_before_is_served_again(demo):
 
 def test_old_runs_can_go_and_what_is_served_and_known_of_it_stays(demo):
     project, _ = demo
-    words = ["pipelines.cli", "lineage", "--config", str(project.config), "--json"]
+    words = ["classlift", "lineage", "--config", str(project.config), "--json"]
     versions, known = project.versions(), json.loads(project.command(*words).stdout)
-    prune = ["pipelines.cli", "prune", "--config", str(project.config), "--runs", "1"]
+    prune = ["classlift", "prune", "--config", str(project.config), "--runs", "1"]
     trainings = project.work / "pipeline" / "Trainer" / "model"
     before = len(list(trainings.iterdir()))
     result = project.command(*prune)

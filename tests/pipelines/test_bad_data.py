@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from classlift import cli
 from classlift.data.examples import to_example
 from classlift.data.formats.tfrecord import write_record
 from classlift.data.label_map import LabelMap
-from pipelines import cli
 
 pytestmark = pytest.mark.pipeline
 SIZE = (48, 36)

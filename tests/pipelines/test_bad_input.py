@@ -18,7 +18,7 @@ def small(tmp_path_factory) -> Project:
     project = make_project(tmp_path_factory.mktemp("small"), "small_test")
     for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
         scenes.write_split(split, project.folder / "data" / split.name, 60)
-    result = project.command("pipelines.cli", "compile", "--config", str(project.config))
+    result = project.command("classlift", "compile", "--config", str(project.config))
     assert result.returncode == 0, result.stdout
     return project
 
@@ -61,7 +61,7 @@ def truncated_image(path: Path) -> None:
 )
 def test_damaged_data_stop_the_run_with_one_sentence(small, labels, damage, words):
     damage(labels)
-    result = small.command("pipelines.cli", "run", "--config", str(small.config))
+    result = small.command("classlift", "run", "--config", str(small.config))
     assert result.returncode == 78, result.stdout
     sentence = next(line for line in result.stdout.splitlines() if "stopped:" in line)
     assert sentence.startswith("DataValidator: stopped: The data break a rule")
@@ -82,7 +82,7 @@ INJECTIONS = [
 
 @pytest.mark.parametrize("target", INJECTIONS, ids=range(len(INJECTIONS)))
 def test_a_target_that_is_no_class_is_refused(small, target):
-    words = ["pipelines.cli", "run", "--config", str(small.config), "--set", f"target={target}"]
+    words = ["classlift", "run", "--config", str(small.config), "--set", f"target={target}"]
     result = small.command(*words)
     assert result.returncode == 78
     assert "Invalid input for param target:" in result.stdout
@@ -99,7 +99,7 @@ def test_a_target_that_is_no_class_is_refused(small, target):
     ],
 )
 def test_wrong_assignments_are_refused(small, assignment, sentence):
-    words = ["pipelines.cli", "run", "--config", str(small.config), "--set", assignment]
+    words = ["classlift", "run", "--config", str(small.config), "--set", assignment]
     result = small.command(*words)
     assert result.returncode == 78
     assert sentence in result.stdout

@@ -20,7 +20,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 def test_everything_is_compiled_and_listed_for_serving(tmp_path):
     from tensorflow_serving.config import model_server_config_pb2
 
-    result = Project(tmp_path, CONFIGS).command("pipelines.cli", "compile")
+    result = Project(tmp_path, CONFIGS).command("classlift", "compile")
     assert result.returncode == 0, result.stdout
     configs = [load_config(path) for path in CONFIGS.glob("*.yaml")]
     compiled = {path.parent.name for path in tmp_path.rglob("topology.json")}

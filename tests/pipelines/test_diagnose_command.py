@@ -18,7 +18,7 @@ MODEL = ROOT / "demo" / "model"
 
 
 def diagnose(*options: str | Path) -> subprocess.CompletedProcess:
-    words = ["pipelines.cli", "diagnose", *map(str, options)]
+    words = ["classlift", "diagnose", *map(str, options)]
     return subprocess.run(
         [sys.executable, "-m", *words],
         cwd=ROOT,

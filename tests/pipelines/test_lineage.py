@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from classlift import cli
 from classlift.errors import ConfigError, ModelError
-from pipelines import cli
 from pipelines.config import load_config
 from pipelines.lineage import render, trace
 from pipelines.override import push_anyway

@@ -59,7 +59,7 @@ def test_a_run_on_postgres_leaves_no_password_anywhere(postgres, monkeypatch, tm
     for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
         scenes.write_split(split, tmp_path / "data" / split.name, 60)
     address = postgres.new_database()
-    words = ["pipelines.cli", "compile", "--config", str(project.config)]
+    words = ["classlift", "compile", "--config", str(project.config)]
 
     result = project.command(*words, **{METADATA_VARIABLE: address, "PGPASSWORD": "wrong"})
     assert result.returncode == 78

@@ -24,7 +24,7 @@ def test_bad_sources(tmp_path, source, words):
     labels, folder = tmp_path / "labels.pbtxt", tmp_path / "model"
     LabelMap(("car", "bike")).write(labels)
     result = project.command(
-        "pipelines.cli",
+        "classlift",
         "new-model",
         *source,
         *("--labels", str(labels), str(folder)),

@@ -56,13 +56,13 @@ def test_a_run_id_names_one_folder():
 
 @pytest.mark.parametrize(
     "module",
-    ["pipelines.run_node", "pipelines.new_labels", "pipelines.override", "pipelines.cli"],
+    ["pipelines.run_node", "pipelines.new_labels", "pipelines.override", "classlift"],
 )
 def test_what_airflow_starts_ends_when_its_task_is_gone_before_it_began(module):
     more = {"run_node": ["--node", "Trainer"], "override": ["--by", "A", "--reason", "B"]}
     words = ["--compiled", "x", "--run-id", "r", *more.get(module.partition(".")[2], [])]
     result = subprocess.run(
-        [sys.executable, "-m", module, *(["doctor"] if module == "pipelines.cli" else words)],
+        [sys.executable, "-m", module, *(["doctor"] if module == "classlift" else words)],
         env={**os.environ, PARENT_VARIABLE: "1"},
         capture_output=True,
         text=True,

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from classlift import cli
 from classlift.errors import ConfigError, EvaluationError, ModelError
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import champion_name, damage, served_provenance, served_versions
-from pipelines import cli, override
+from pipelines import override
 from pipelines.compile import topology_of
 from pipelines.config import load_config
 from pipelines.metadata import OVERRIDE

@@ -10,11 +10,11 @@ import pytest
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from classlift import own_folders
+from classlift import cli, own_folders
 from classlift.errors import ConfigError, EvaluationError, UnavailableError
 from classlift.gate.uses import EVALUATION
 from classlift.locks import alone
-from pipelines import cli, prune
+from pipelines import prune
 from pipelines.config import Config, Retention, load_config
 from pipelines.metadata import connection_to, initialise, open_store
 from pipelines.places import RUNS

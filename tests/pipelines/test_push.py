@@ -37,7 +37,7 @@ APPROVAL = {"by": "Ada Lovelace", "reason": "I have seen its errors."}
 def project(tmp_path_factory) -> Project:
     """A compiled config."""
     made = make_project(tmp_path_factory.mktemp("push"), "push_test")
-    result = made.command("pipelines.cli", "compile", "--config", str(made.config))
+    result = made.command("classlift", "compile", "--config", str(made.config))
     assert result.returncode == 0, result.stdout
     return made
 

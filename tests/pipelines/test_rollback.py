@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from classlift import cli
 from classlift.errors import ConfigError, EvaluationError, ModelError
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import (
@@ -17,7 +18,6 @@ from classlift.serving.folder import (
     served_versions,
 )
 from classlift.serving.manifest import MANIFEST, Manifest
-from pipelines import cli
 from pipelines.metadata import ROLLBACK, connection_to, open_store, properties_of
 from pipelines.override import push_anyway
 from pipelines.rollback import roll_back

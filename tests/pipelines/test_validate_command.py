@@ -14,7 +14,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 
 def validate(path: Path, report: Path, *options: str) -> subprocess.CompletedProcess:
-    words = ["pipelines.cli", "validate", str(path), "--report", str(report), *options]
+    words = ["classlift", "validate", str(path), "--report", str(report), *options]
     return subprocess.run(
         [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )

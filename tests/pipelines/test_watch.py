@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from classlift import cli
 from classlift.errors import ConfigError, DataError, ModelError
 from classlift.serving.manifest import Manifest
-from pipelines import cli
 from pipelines.config import load_config
 from pipelines.watch import watch
 from tests.classlift.conftest import DEMO_MODEL, detector, quiet
@@ -82,7 +82,7 @@ def test_a_served_version_is_watched(tmp_path, detector):
     series, page = watch / "series.jsonl", watch / "watch.html"
 
     def run() -> tuple[int, str]:
-        result = project.command("pipelines.cli", "watch", f"--config={config}", "--json")
+        result = project.command("classlift", "watch", f"--config={config}", "--json")
         return result.returncode, result.stdout.splitlines()[-1]
 
     code, last = run()

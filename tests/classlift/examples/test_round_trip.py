@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from classlift import cli
 from classlift.data.formats import read_labels
 from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
@@ -13,7 +14,6 @@ from classlift.data.writers import write_coco_folder
 from classlift.examples.write import write_examples
 from classlift.settings.rebalancing import Rebalancing
 from demo import scenes
-from pipelines import cli
 
 pytestmark = pytest.mark.pipeline
 

@@ -1,0 +1,78 @@
+"""What a command of the command line is made of, and what several of them share."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classlift.errors import DataError
+from classlift.progress import to_stderr
+from classlift.text import printable
+
+if TYPE_CHECKING:
+    from classlift.data.snapshot import Snapshot
+
+
+def _no_arguments(_: argparse.ArgumentParser) -> None:
+    """Adds none."""
+
+
+def _no_environment(_: argparse.Namespace) -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line.
+
+    purpose: a sentence for `--help`. example: the words after `classlift`. run: does it, and
+    returns the exit code. arguments: adds its own to a parser. environment: what the process needs
+    before anything is imported.
+    """
+
+    purpose: str
+    example: str
+    run: Callable[[argparse.Namespace], int]
+    arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
+    environment: Callable[[argparse.Namespace], Mapping[str, str]] = _no_environment
+
+
+def say(text: str) -> None:
+    """Prints text with names of users in it, which a terminal does not obey."""
+    print(printable(text, keep="\n"), flush=True)
+
+
+def source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what names labels: a path, and what can't be told by looking at it."""
+    from classlift.data.formats import FORMATS
+
+    parser.add_argument("path", type=Path, help="COCO .json, .record, or a folder of labels")
+    parser.add_argument("--format", choices=list(FORMATS), help="when the path does not tell")
+    parser.add_argument(
+        "--images", type=Path, help="where the images of COCO JSON are, if not beside it"
+    )
+    parser.add_argument("--label-map", type=Path, help="default: all labelled classes, by name")
+
+
+def read_labels(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, ...]]:
+    """The labels that a command names, and their classes: the label map's, or all by name."""
+    from classlift.data.label_map import LabelMap
+    from classlift.data.snapshot import Source, take_snapshot
+
+    images = arguments.images.resolve() if arguments.images else None
+    source = Source(arguments.path.resolve(), format=arguments.format, images=images)
+    if arguments.label_map:
+        label_map = LabelMap.read(arguments.label_map)
+        return take_snapshot([source], to_stderr, renamed=label_map.renamed), label_map.names
+    snapshot = take_snapshot([source], to_stderr)
+    return snapshot, tuple(sorted(snapshot.boxes["label"].unique().to_pylist()))
+
+
+def require_sound(snapshot: "Snapshot") -> None:
+    """Raises DataError when images are broken."""
+    broken = [row for row in snapshot.problems.to_pylist() if row["severity"] == "critical"]
+    if broken:
+        raise DataError(
+            f"{broken[0]['source']}: {broken[0]['problem']}; run `classlift validate --fix` first."
+        )

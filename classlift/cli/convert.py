@@ -1,0 +1,37 @@
+"""`classlift convert`: labels and their images in another format."""
+
+import argparse
+from pathlib import Path
+
+from classlift.cli.command import Command, read_labels, require_sound, source_arguments
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    from classlift.data.writers import WRITERS
+
+    source_arguments(parser)
+    parser.add_argument("new", type=Path, help="the folder to make")
+    parser.add_argument("--to", choices=list(WRITERS), required=True)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from classlift.data.label_map import LabelMap
+    from classlift.data.writers import WRITERS, new_folder, require_new
+
+    require_new(arguments.new)  # before the work, not after
+    snapshot, labels = read_labels(arguments)
+    require_sound(snapshot)
+    with new_folder(arguments.new.resolve()) as draft:
+        given = arguments.label_map
+        label_map = LabelMap.read(given) if given else LabelMap(labels)
+        WRITERS[arguments.to](snapshot.images, snapshot.boxes, label_map, draft)
+    print(f"{arguments.new}: {snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes")
+    return 0
+
+
+COMMAND = Command(
+    "Write labels and their images in another format, to a new folder.",
+    "convert /data/streets --to coco streets_coco",
+    _run,
+    _arguments,
+)

@@ -1,0 +1,1 @@
+"""The commands that need the pipeline of a config, a file a command; see `classlift.cli`."""

@@ -1,0 +1,31 @@
+"""`classlift lineage`: what a served version is made of."""
+
+import argparse
+import json
+
+from classlift.cli.command import Command, say
+from classlift.errors import EXIT_OK
+from pipelines.commands.options import config_argument
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    config_argument(parser)
+    parser.add_argument("version", type=int, nargs="?", help="default: the newest")
+    parser.add_argument("--json", action="store_true", help="for a machine to read")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pipelines.config import load_config
+    from pipelines.lineage import render, trace
+
+    found = trace(load_config(arguments.config), arguments.version)
+    say(json.dumps(found) if arguments.json else render(found))
+    return EXIT_OK
+
+
+COMMAND = Command(
+    "Say what a served version is made of: data, recipe, verdict, and the versions before it.",
+    "lineage --config configs/digits.yaml",
+    _run,
+    _arguments,
+)

@@ -1,0 +1,39 @@
+"""`classlift rollback`: an older version is served again."""
+
+import argparse
+
+from classlift.cli.command import Command
+from classlift.errors import EXIT_OK
+from classlift.parent import raise_on_sigterm
+from classlift.progress import to_stderr
+from classlift.serving.bundle import Bundle
+from pipelines.commands.options import claimed, config_argument
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    config_argument(parser)
+    parser.add_argument("--by", required=True, metavar="NAME", help="who rolls back")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why, in a sentence")
+    parser.add_argument(
+        "--to", type=int, metavar="VERSION", help="default: the one before the newest"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pipelines.rollback import roll_back
+
+    config = claimed(arguments)
+    raise_on_sigterm()
+    destination = roll_back(config, arguments.by, arguments.reason, arguments.to, to_stderr)
+    record = Bundle(destination).provenance()["rollback_of"]
+    to_stderr(f"served again: version {record['version']}, in place of {record['replaced']}")
+    print(destination)
+    return EXIT_OK
+
+
+COMMAND = Command(
+    "Serve an older version again, as a copy with a higher number; who and why are recorded.",
+    'rollback --config configs/digits.yaml --by "Ada Lovelace" --reason "misses all bikes"',
+    _run,
+    _arguments,
+)
