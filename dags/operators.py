@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+import variables
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.configuration import conf
@@ -19,7 +20,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from topologies import ROOT, Topology
 from verdicts import PUSH, read_verdict
 
-ML_PYTHON = os.environ.get("CLASSLIFT_ML_PYTHON", str(ROOT / ".venv" / "ml" / "bin" / "python"))
+ML_PYTHON = os.environ.get(variables.ML_PYTHON, str(ROOT / ".venv" / "ml" / "bin" / "python"))
 
 APPROVAL = "Approval"
 """The task that asks a person; what it returns names who answered."""
@@ -27,31 +28,13 @@ APPROVAL = "Approval"
 EXIT_NOTHING_TO_DO, EXIT_PERMANENT = 99, 78
 KILL_AFTER = 20  # seconds between SIGTERM and SIGKILL
 
-# What of the worker's environment a process sees: no secret of Airflow's is among it. PGPASSWORD is
-# of ML Metadata's database, which nodes write to.
-PASSED_ON = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "TZ",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "CUDA_VISIBLE_DEVICES",
-    "TF_CONFIG",
-    "CLASSLIFT_COMPILED",
-    "CLASSLIFT_HOLDER",
-    "CLASSLIFT_METADATA",
-    "CLASSLIFT_VERBOSE",
-    "PGPASSWORD",
-)
-
 
 @contextmanager
 def _umask_of_user() -> Iterator[None]:
     """The umask of whoever started Airflow, whose own files are closed to others: what a process
     pushes, TF Serving must be able to read.
     """
-    umask = os.environ.get("CLASSLIFT_UMASK")
+    umask = os.environ.get(variables.UMASK)
     before = os.umask(int(umask, 8)) if umask else None
     try:
         yield
@@ -86,17 +69,17 @@ class ProcessOperator(BaseOperator):
         """What stands after `python -m`: a module and its arguments."""
 
     def variables(self, context: Any) -> dict[str, str]:
-        """What the process finds in its environment beyond `PASSED_ON`."""
+        """What the process finds in its environment beyond `variables.PASSED_ON`."""
         return {}
 
     def execute(self, context: Any) -> str:
         """Runs the process; its last line of output is returned."""
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment = {name: os.environ[name] for name in variables.PASSED_ON if name in os.environ}
         environment |= {
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
             "PYTHONUTF8": "1",
-            "CLASSLIFT_PARENT": str(os.getpid()),  # it ends when this process does
+            variables.PARENT: str(os.getpid()),  # it ends when this process does
         }
         with _umask_of_user():
             result = self._hook.run_command(
@@ -142,7 +125,7 @@ class NodeOperator(ProcessOperator):
 
     def variables(self, context: Any) -> dict[str, str]:
         """The parameters; the node refuses those that it does not know."""
-        return {"CLASSLIFT_PARAMETERS": json.dumps(given(context))}
+        return {variables.PARAMETERS: json.dumps(given(context))}
 
 
 class NewLabelsOperator(NodeOperator):
@@ -183,7 +166,7 @@ class PushOperator(NodeOperator):
             return super().variables(context)
         by, reason = self._signature(answer)
         approval = json.dumps({"by": by, "reason": reason})
-        return {**super().variables(context), "CLASSLIFT_APPROVAL": approval}
+        return {**super().variables(context), variables.APPROVAL: approval}
 
     def _signature(self, answer: dict[str, Any]) -> tuple[str, str]:
         """Name and reason of the person who answered."""

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import variables
+
 ROOT = Path(__file__).resolve().parent.parent
-COMPILED = Path(os.environ.get("CLASSLIFT_COMPILED", ROOT / "build" / "compiled"))
+COMPILED = Path(os.environ.get(variables.COMPILED, ROOT / "build" / "compiled"))
 
 
 @dataclass(frozen=True)

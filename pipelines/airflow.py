@@ -242,7 +242,7 @@ def run_dag(
 
     show gets the progress lines of the nodes; the whole output goes to `log`.
     """
-    command = [BIN / "airflow", "dags", "test", dag_id, "--conf", json.dumps(dict(parameters))]
+    command = [str(BIN / "airflow"), "dags", "test", dag_id, "--conf", json.dumps(dict(parameters))]
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         open(log, "w", opener=_open_private) as file,

@@ -184,9 +184,10 @@ def artifacts_of(
 ) -> list[pb.Artifact]:
     """The output artifacts of executions."""
     events = store.get_events_by_execution_ids(list(execution_ids))
-    return store.get_artifacts_by_id(
+    found: list[pb.Artifact] = store.get_artifacts_by_id(
         [event.artifact_id for event in events if event.type == pb.Event.OUTPUT]
     )
+    return found
 
 
 def run_ids(store: metadata_store.MetadataStore) -> list[str]:
@@ -258,7 +259,7 @@ def parameter_of(
 ) -> str:
     """A text parameter that a node of ours had in a run."""
     [execution] = store.get_executions_by_id(_done(store, pipeline, run_id, node))
-    return execution.custom_properties[name].string_value
+    return str(execution.custom_properties[name].string_value)
 
 
 def champion_of_request(
@@ -275,7 +276,7 @@ def champion_of_request(
         if execution.last_known_state not in DONE or known[REQUEST].string_value != request:
             continue
         if all(made.state == pb.Artifact.LIVE for made in artifacts_of(store, [execution.id])):
-            return known[CHAMPION].string_value
+            return str(known[CHAMPION].string_value)
     return None
 
 
@@ -297,7 +298,7 @@ def record_request(
 def run_of(store: metadata_store.MetadataStore, execution: pb.Execution) -> str:
     """The run that an execution belongs to."""
     contexts = store.get_contexts_by_execution(execution.id)
-    return next(context.name for context in contexts if context.type == "pipeline_run")
+    return next(str(context.name) for context in contexts if context.type == "pipeline_run")
 
 
 def properties_of(execution: pb.Execution) -> dict[str, str]:

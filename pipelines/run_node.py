@@ -149,7 +149,7 @@ def _run(
     os.environ[RUN_VARIABLE] = run_id  # no parameter: the cache would never answer
     raise_on_sigterm()
 
-    class NodeLauncher(launcher.Launcher):
+    class NodeLauncher(launcher.Launcher):  # type: ignore[misc]  # TFX has no types
         def _run_executor(self, execution_info: Any) -> Any:
             _clear_outputs(execution_info, topology.work / PIPELINE_ROOT)
             return super()._run_executor(execution_info)

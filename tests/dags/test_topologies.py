@@ -14,6 +14,7 @@ from pipelines.topology import Topology, TopologyNode
 from tests.dags.parsing import ROOT, write_topology
 
 pytestmark = pytest.mark.unit
+ROOMS = ("classlift", "components", "pipelines")
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def topologies(tmp_path, monkeypatch) -> ModuleType:
     """`dags/topologies.py`, which needs the standard library alone, on a compiled config."""
     write_topology(tmp_path, "x")
     monkeypatch.setenv("CLASSLIFT_COMPILED", str(tmp_path))
+    monkeypatch.syspath_prepend(str(ROOT / "dags"))
     spec = importlib.util.spec_from_file_location("topologies", ROOT / "dags" / "topologies.py")
     assert spec is not None
     assert spec.loader is not None
@@ -74,3 +76,12 @@ def test_what_classlift_run_tried_has_no_dag(topologies, tmp_path):
     path = tmp_path / "x" / "topology.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "in_airflow": False}))
     assert topologies.read_topologies() == []
+
+
+def test_the_variables_of_the_dags_are_those_of_what_they_start(topologies):
+    theirs = {v for k, v in vars(topologies.variables).items() if k.isupper() and type(v) is str}
+    theirs |= {name for name in topologies.variables.PASSED_ON if name.startswith("CLASSLIFT_")}
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    text = "".join(path.read_text("utf-8") for path in files)
+    named = {name for name in theirs if f'"{name}"' in text}
+    assert theirs - named == {"CLASSLIFT_ML_PYTHON"}  # which the DAGs alone need

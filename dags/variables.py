@@ -1,0 +1,46 @@
+"""Names of the environment variables that the DAGs read, or set for the processes they start."""
+
+COMPILED = "CLASSLIFT_COMPILED"
+"""The folder of all compiled configs."""
+
+ML_PYTHON = "CLASSLIFT_ML_PYTHON"
+"""The Python of the ML environment; `.venv/ml/bin/python` by default."""
+
+UMASK = "CLASSLIFT_UMASK"
+"""The umask of whoever started Airflow, in octal."""
+
+PARENT = "CLASSLIFT_PARENT"
+"""Id of the process of the task: what it started ends when it does."""
+
+PARAMETERS = "CLASSLIFT_PARAMETERS"
+"""The parameters of the run, as one JSON object."""
+
+APPROVAL = "CLASSLIFT_APPROVAL"
+"""Who approved of a push that the gate blessed, as JSON."""
+
+HOLDER = "CLASSLIFT_HOLDER"
+"""What the processes of one run have in common where its id is not known beforehand."""
+
+METADATA = "CLASSLIFT_METADATA"
+"""The database of ML Metadata."""
+
+VERBOSE = "CLASSLIFT_VERBOSE"
+"""Set where libraries may say all that they want to."""
+
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "TF_CONFIG",
+    COMPILED,
+    HOLDER,
+    METADATA,
+    VERBOSE,
+    "PGPASSWORD",
+)
+"""What of the worker's environment a process sees: no secret of Airflow's is among it. PGPASSWORD
+is of ML Metadata's database, which nodes write to."""
