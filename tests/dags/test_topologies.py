@@ -9,8 +9,9 @@ from types import ModuleType
 
 import pytest
 
+from classlift.errors import ConfigError
 from pipelines import nodes
-from pipelines.topology import Topology, TopologyNode
+from pipelines.topology import Topology, TopologyNode, makes_dags, owner_of
 from tests.dags.parsing import ROOT, write_topology
 
 pytestmark = pytest.mark.unit
@@ -68,6 +69,10 @@ def test_what_another_version_compiled_is_named_with_the_way_out(topologies, tmp
     path.write_text(json.dumps(record))
     with pytest.raises(ValueError, match=r"it has no 'tells'; run `classlift compile` again"):
         topologies.read_topologies()
+    with pytest.raises(ConfigError, match="another version compiled it; run `classlift compile`"):
+        Topology.read(tmp_path / "x")
+    assert makes_dags(tmp_path / "x")  # so that compiling it for a run by hand keeps its DAGs
+    assert owner_of(tmp_path / "x") == ("x", ROOT / "configs" / "digits.yaml")
     assert topologies.work_of("classlift_watch_x") == topologies.work_of("classlift_retrain_x")
     assert topologies.work_of("classlift_retrain_y") is None
 
@@ -76,6 +81,7 @@ def test_what_classlift_run_tried_has_no_dag(topologies, tmp_path):
     path = tmp_path / "x" / "topology.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "in_airflow": False}))
     assert topologies.read_topologies() == []
+    assert not makes_dags(tmp_path / "x")
 
 
 def test_the_variables_of_the_dags_are_those_of_what_they_start(topologies):
