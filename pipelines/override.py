@@ -13,12 +13,13 @@ from pathlib import Path
 from ml_metadata import metadata_store
 
 from classlift.errors import EXIT_OK, ConfigError, EvaluationError, ModelError
+from classlift.faults import exit_code_of
 from classlift.gate.verdict import PUSH
+from classlift.parent import die_with_parent, raise_on_sigterm
 from classlift.progress import begin, say
 from classlift.serving.manifest import EXPORT_PROPERTY
 from classlift.serving.publish import publish, require_champion, signed
 from pipelines.claims import claim
-from pipelines.faults import exit_code_of
 from pipelines.metadata import (
     OVERRIDE,
     connection_to,
@@ -31,7 +32,6 @@ from pipelines.metadata import (
     run_ids,
 )
 from pipelines.nodes import GATE, NODES, PUSHER, SERVING_CHECK, TRAINING
-from pipelines.parent import die_with_parent, raise_on_sigterm
 from pipelines.places import Place
 from pipelines.summary import read_result, summarise
 from pipelines.topology import Topology
