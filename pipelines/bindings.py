@@ -6,13 +6,15 @@ here, one string a group of nodes, after `pipelines.parameters.check`.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import cast
 
 from classlift.errors import ConfigError
+from classlift.settings.field import Value, Values, read
 from classlift.settings.gate import GateSettings
 from classlift.settings.rebalancing import Rebalancing
-from pipelines.parameters import AIRFLOW, DATA, GATE, PARAMETERS, RECIPE
+from classlift.settings.recipe import Recipe
+from pipelines.parameters import AIRFLOW, PARAMETERS, RECIPE
 
 
 @dataclass(frozen=True)
@@ -33,36 +35,31 @@ class RuntimeValues:
     served: str = ""
 
 
-def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
+def bind(values: Values, fixed: Mapping[str, str]) -> RuntimeValues:
     """Groups checked values; None leaves a part to its default.
 
     fixed: what the trainer needs and no user sets: `backend`, `code_version`, `work`.
 
     Raises ConfigError for values that contradict each other.
     """
-
-    def group(name: str) -> dict[str, Any]:
-        return {
-            key: values[key]
-            for key, parameter in PARAMETERS.items()
-            if parameter.group == name and values.get(key) is not None
-        }
-
-    gate = GateSettings(**group(GATE))
-    if values.get("recalibrate") and gate.score_threshold is not None:
+    given = {name: value for name, value in values.items() if value is not None}
+    gate = read(GateSettings, given)
+    if given.get("recalibrate") and gate.score_threshold is not None:
         raise ConfigError(
             "recalibrate moves the target's threshold, and score_threshold fixes it: leave one out."
         )
-    rebalancing = Rebalancing(**group(DATA), target=values["target"], seed=values.get("seed") or 0)
+    target, seed = cast(str, given["target"]), cast(int, given.get("seed", Recipe.seed))
+    rebalancing = replace(read(Rebalancing, given), target=target, seed=seed)
+    recipe = {name: given[name] for name in PARAMETERS if name in given and _group(name) == RECIPE}
     return RuntimeValues(
-        target=values["target"],
+        target=target,
         precision=float(gate.precision),
-        overrides=_text(group(RECIPE)),
+        overrides=_text(recipe),
         rebalancing=_text(vars(rebalancing)),
         gate=_text(vars(gate)),
         trainer_config=_text(
             {
-                "target": values["target"],
+                "target": target,
                 "precision": float(gate.precision),
                 "thresholds": gate.thresholds,
                 "score_threshold": gate.score_threshold,
@@ -72,11 +69,15 @@ def bind(values: Mapping[str, Any], fixed: Mapping[str, str]) -> RuntimeValues:
     )
 
 
-def asked(values: Mapping[str, Any]) -> dict[str, Any]:
+def asked(values: Values) -> dict[str, Value]:
     """What of a run's values asks for another result: not what Airflow does around the nodes."""
-    around = {name for name, parameter in PARAMETERS.items() if parameter.group == AIRFLOW}
-    return {k: v for k, v in values.items() if v is not None and k not in around}
+    return {k: v for k, v in values.items() if v is not None and _group(k) != AIRFLOW}
 
 
-def _text(value: Mapping[str, Any]) -> str:
+def _group(name: str) -> str | None:
+    """The group of a parameter; None for `target`, which goes to all."""
+    return PARAMETERS[name].group if name in PARAMETERS else None
+
+
+def _text(value: Mapping[str, object]) -> str:
     return json.dumps(dict(value), sort_keys=True)

@@ -22,6 +22,7 @@ from classlift.errors import EXIT_OK, ConfigError
 from classlift.faults import exit_code_of
 from classlift.paths import replacing
 from classlift.progress import to_stderr
+from classlift.settings.airflow import AirflowSettings
 from classlift.text import printable
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.claims import claim, claim_compiled, compiled_for, require_compiled_free
@@ -190,12 +191,16 @@ def topology_of(config: Config, in_airflow: bool = True) -> Topology:
         in_airflow=in_airflow,
         code={name: code_version(name) for name in component_modules()},
         data=Data(config.data_root, tuple(json.loads(config.source_records))),
-        airflow=InAirflow(**{**config.airflow, "email": tuple(config.airflow["email"])}),
+        airflow=_in_airflow(config.airflow),
         parameters=config.parameter_schemas(),
         defaults=config.defaults,
         nodes=(),
         watch=Watching(config.watch.cron) if config.watch else None,
     )
+
+
+def _in_airflow(asked: AirflowSettings) -> InAirflow:
+    return InAirflow(asked.owner, asked.cron, asked.min_new_objects, asked.email, asked.webhook)
 
 
 def _node(node: Any) -> TopologyNode:

@@ -6,178 +6,67 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 
-from classlift.data.formats import FORMATS
 from classlift.data.label_map import LabelMap, quoted
-from classlift.data.schema import SPLITS
 from classlift.data.snapshot import Source
-from classlift.detectors.backends import NAMES as BACKENDS
 from classlift.detectors.backends import label_map_of, require_model
 from classlift.errors import ClassLiftError, ConfigError
 from classlift.patterns import require_pattern
 from classlift.reading import MEGA, read_yaml
-from classlift.settings.airflow import CRON
+from classlift.settings.airflow import AirflowSettings
+from classlift.settings.config import SCHEMA, ConfigFile, Retention, WatchSettings
+from classlift.settings.field import JsonSchema, Value, fields_of, read
+from classlift.settings.sources import SourceSettings, WatchedSource
 from classlift.text import shorten
-from classlift.transforms import LOCAL_OPTIONS
-from pipelines.parameters import DATA, GATE, PARAMETERS, RECIPE, check
+from pipelines.parameters import PARAMETERS, check
 
 ROOT = Path(__file__).resolve().parent.parent
+TARGET = "target"
 MAX_BYTES = 10 * MEGA
 """Of a config; one takes a few thousand."""
-
-
-AIRFLOW_DEFAULTS: dict[str, Any] = {
-    "owner": "classlift",
-    "cron": None,
-    "min_new_objects": 1,
-    "email": [],
-    "webhook": False,
-}
-"""What the DAGs of a config need to know: their owner, when they start by themselves, how many new
-objects of the target class a run that nobody started needs, and who is told of its end."""
-
-
-def _group_schema(group: str) -> dict[str, Any]:
-    properties = {name: p.schema for name, p in PARAMETERS.items() if p.group == group}
-    return {"type": "object", "additionalProperties": False, "properties": properties}
-
-
-# A path as the file system takes it: nothing unprintable, each name in it short enough.
-_PATH = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 1000,
-    "pattern": r"^[^\x00-\x1f\x7f]+$",
-    "not": {"pattern": "[^/]{256}"},
-}
-_SOURCE = {
-    "path": _PATH,
-    "format": {"enum": list(FORMATS)},
-    "images": _PATH,
-    "group": {"type": "string", "minLength": 1},
-}
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["name", "work", "serving", "model", "data", "target"],
-    "properties": {
-        "name": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,60}$"},
-        "work": _PATH,
-        "serving": _PATH,
-        "model": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["path"],
-            "properties": {"path": _PATH, "backend": {"enum": list(BACKENDS)}},
-        },
-        "data": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["root", "sources"],
-            "properties": {
-                "root": _PATH,
-                "min_target_boxes": {"type": "integer", "minimum": 1},
-                "sources": {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "required": ["path"],
-                        "properties": {
-                            **_SOURCE,
-                            "split": {"enum": list(SPLITS)},
-                            "tag": {"enum": ["old", "new"]},
-                        },
-                    },
-                },
-            },
-        },
-        "target": {"type": "string", "minLength": 1},
-        "beam": {"type": "array", "items": {"type": "string", "pattern": "^--"}},
-        "airflow": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "owner": {"type": "string", "pattern": "^[^,]+$", "maxLength": 100},
-                "cron": {"type": "string", "pattern": CRON},
-                "min_new_objects": {"type": "integer", "minimum": 0},
-                "approve_before_push": PARAMETERS["approve_before_push"].schema,
-                "email": {"type": "array", "items": {"type": "string", "pattern": "^[^@]+@[^@]+$"}},
-                "webhook": {"type": "boolean"},
-            },
-        },
-        "recipe": _group_schema(RECIPE),
-        "rebalancing": _group_schema(DATA),
-        "gate": _group_schema(GATE),
-        "retention": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "runs": {"type": "integer", "minimum": 1},
-                "days": {"type": "integer", "minimum": 0, "maximum": 36500},
-                "versions": {"type": "integer", "minimum": 2},
-            },
-        },
-        "watch": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["source", "floors"],
-            "properties": {
-                "source": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": ["path"],
-                    "properties": _SOURCE,
-                },
-                "floors": {
-                    "type": "object",
-                    "propertyNames": {"type": "string"},
-                    "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
-                },
-                "cron": {"type": "string", "pattern": CRON},
-            },
-        },
-    },
-}
 
 
 @dataclass(frozen=True)
 class Watch:
     """How what is served is watched.
 
-    source: freshly labelled data. floors: recall by class. cron: when, None for never by itself.
+    Attributes:
+        source: Freshly labelled data, all of which is judged.
+        floors: The recall by class below which a class has fallen.
+        cron: When what is served is scored; None for never by itself.
+
     """
 
     source: Source
-    floors: dict[str, float]
+    floors: Mapping[str, float]
     cron: str | None
 
 
 @dataclass(frozen=True)
-class Retention:
-    """What `classlift prune` keeps.
-
-    runs: the newest. days: all that are younger. versions: the newest of those that were served,
-    None for all.
-    """
-
-    runs: int = 10
-    days: int = 0
-    versions: int | None = None
-
-
-@dataclass(frozen=True)
 class Config:
-    """A checked config, with absolute paths.
+    """A checked config, with whole paths.
 
-    work: everything a run leaves behind. serving: the TF Serving folder.
-    sources: as in the YAML, for the snapshot. beam: options of Beam's pipelines. airflow: when runs
-    start and who hears of them, see `AIRFLOW_DEFAULTS`. defaults: of the run parameters. watch:
-    None when the config says nothing of it. retention: what is kept of old runs.
+    Attributes:
+        name: Of the model, in DAGs and folders.
+        path: The YAML file.
+        work: The folder for everything that runs leave behind.
+        serving: The TF Serving folder.
+        model: The folder of the pre-trained model.
+        backend: What loads it.
+        data_root: The folder that relative paths of sources start from.
+        sources: The labelled data.
+        source_records: JSON of the sources as the YAML has them, by which the snapshot is cached.
+        min_target_boxes: Boxes of the target class that each split must have.
+        label_map: The classes of the model.
+        label_map_path: The file that they were read from.
+        beam: Options of Apache Beam.
+        airflow: When runs start and who hears of them.
+        defaults: The run parameters by name; None for what the config does not set.
+        watch: How what is served is watched; None where the config says nothing of it.
+        retention: What is kept of old runs.
+
     """
 
     name: str
@@ -193,21 +82,19 @@ class Config:
     label_map: LabelMap
     label_map_path: Path
     beam: tuple[str, ...]
-    airflow: dict[str, Any]
-    defaults: dict[str, Any]
+    airflow: AirflowSettings
+    defaults: dict[str, Value]
     watch: Watch | None
     retention: Retention
 
-    def parameter_schemas(self) -> dict[str, dict[str, Any]]:
+    def parameter_schemas(self) -> dict[str, JsonSchema]:
         """JSON schema of each run parameter of this config, in the order of the form."""
-        target = {
-            "type": "string",
-            "enum": list(self.label_map),
-            "title": "Target class",
-            "description": "The class to raise.",
-        }
-        schemas = {"target": target, **{name: p.field() for name, p in PARAMETERS.items()}}
-        schemas["recall_floors"]["propertyNames"] = {"enum": list(self.label_map)}
+        [target] = [field for field in fields_of(ConfigFile) if field.name == TARGET]
+        words = {"title": target.setting.title, "description": target.setting.help}
+        classes = list(self.label_map)
+        schemas: dict[str, JsonSchema] = {TARGET: {"type": "string", "enum": classes, **words}}
+        schemas |= {name: parameter.field() for name, parameter in PARAMETERS.items()}
+        schemas["recall_floors"]["propertyNames"] = {"enum": classes}
         return schemas
 
 
@@ -224,8 +111,9 @@ def load_config(path: Path) -> Config:
         place = ".".join(map(str, error.absolute_path)) or "the file"
         said = shorten(error.message, 300)
         raise ConfigError(f"{path}: {shorten(place, 300)}: {said}.") from None
-    model = _place(raw["model"]["path"], f"{path}: model.path")
-    backend = raw["model"].get("backend", "od_api")
+    file = read(ConfigFile, raw)
+    model = _place(file.model.path, f"{path}: model.path")
+    backend = file.model.backend
     if not os.path.isdir(model):
         raise ConfigError(f"{path}: model.path: {model / 'label_map.pbtxt'} is missing.")
     try:
@@ -235,39 +123,35 @@ def load_config(path: Path) -> Config:
         label_map = LabelMap.read(label_map_path)
     except ClassLiftError as error:
         raise ConfigError(f"{path}: model.path: {error}") from None
-    target = label_map.renamed.get(raw["target"], raw["target"])
+    target = label_map.renamed.get(file.target, file.target)
     if target not in label_map:
         raise ConfigError(
-            f"{path}: target: {quoted(raw['target'])} is no class of the model, which has: "
-            f"{label_map.instead_of(raw['target'])}."
+            f"{path}: target: {quoted(file.target)} is no class of the model, which has: "
+            f"{label_map.instead_of(file.target)}."
         )
-    data = raw["data"]
-    for number, source in enumerate(data["sources"]):
+    for number, source in enumerate(file.data.sources):
         _require_pattern(source, f"{path}: data.sources.{number}")
-    root = _place(data["root"], f"{path}: data.root")
-    sections = ("recipe", "rebalancing", "gate", "airflow")
-    given = {name: value for section in sections for name, value in raw.get(section, {}).items()}
+    root = _place(file.data.root, f"{path}: data.root")
+    asked = {"approve_before_push": file.airflow.approve_before_push}
+    given = {**file.recipe, **file.rebalancing, **file.gate, **asked}
     config = Config(
-        name=raw["name"],
+        name=file.name,
         path=path.resolve(),
-        work=_place(raw["work"], f"{path}: work"),
-        serving=_place(raw["serving"], f"{path}: serving"),
+        work=_place(file.work, f"{path}: work"),
+        serving=_place(file.serving, f"{path}: serving"),
         model=model,
         backend=backend,
         data_root=root,
-        sources=tuple(Source.from_dict(record, root) for record in data["sources"]),
-        source_records=json.dumps(data["sources"]),
-        min_target_boxes=data.get("min_target_boxes", 10),
+        sources=tuple(Source.below(root, source) for source in file.data.sources),
+        source_records=json.dumps(raw["data"]["sources"]),
+        min_target_boxes=file.data.min_target_boxes,
         label_map=label_map,
         label_map_path=label_map_path,
-        beam=tuple(raw.get("beam", LOCAL_OPTIONS)),
-        airflow={name: given.get(name, value) for name, value in AIRFLOW_DEFAULTS.items()},
-        defaults={
-            "target": target,
-            **{name: given.get(name) for name in PARAMETERS},
-        },
-        watch=_watch(raw["watch"], root, label_map, path) if "watch" in raw else None,
-        retention=Retention(**raw.get("retention", {})),
+        beam=file.beam,
+        airflow=file.airflow,
+        defaults={TARGET: target, **{name: given.get(name) for name in PARAMETERS}},
+        watch=_watch(file.watch, root, label_map, path) if file.watch else None,
+        retention=file.retention,
     )
     _require_apart(config)
     try:
@@ -277,12 +161,12 @@ def load_config(path: Path) -> Config:
     return config
 
 
-def _place(text: str, where: str) -> Path:
+def _place(path: Path, where: str) -> Path:
     """The path that a config names, without links; links in a circle stay as they are."""
     try:
-        return Path(os.path.realpath(ROOT / text))
+        return Path(os.path.realpath(ROOT / path))
     except (OSError, ValueError) as error:  # a NUL character
-        raise ConfigError(f"{where}: {quoted(text)} is no path ({error}).") from None
+        raise ConfigError(f"{where}: {quoted(str(path))} is no path ({error}).") from None
 
 
 def _require_apart(config: Config) -> None:
@@ -297,9 +181,9 @@ def _require_apart(config: Config) -> None:
     for name, source in sources.items():
         is_file = source.path.suffix == ".json" or source.path.is_file()
         home = source.path.parent if is_file else source.path
-        read[f"{name}.path"] = _place(str(home), f"{config.path}: {name}.path")
+        read[f"{name}.path"] = _place(home, f"{config.path}: {name}.path")
         if source.images:
-            read[f"{name}.images"] = _place(str(source.images), f"{config.path}: {name}.images")
+            read[f"{name}.images"] = _place(source.images, f"{config.path}: {name}.images")
     for name, folder, others in (
         ("work", config.work, {"serving": config.serving, **read}),
         ("serving", config.serving, read),
@@ -322,7 +206,7 @@ def _overlap(folder: Path, other: Path) -> str | None:
     return "contains" if other.is_relative_to(folder) else None
 
 
-def named_in(path: Path, key: str) -> Any:
+def named_in(path: Path, key: str) -> object:
     """What a config file says for a key at its top, unchecked; None where it can't be read."""
     try:
         raw = read_yaml(path, "the config", MAX_BYTES, ConfigError)
@@ -331,10 +215,10 @@ def named_in(path: Path, key: str) -> Any:
     return raw.get(key) if isinstance(raw, Mapping) else None
 
 
-def _watch(record: dict[str, Any], root: Path, label_map: LabelMap, path: Path) -> Watch:
-    """From the config's mapping, checked for what its schema can't say."""
-    _require_pattern(record["source"], f"{path}: watch.source")
-    for label, floor in record["floors"].items():
+def _watch(asked: WatchSettings, root: Path, label_map: LabelMap, path: Path) -> Watch:
+    """From the config's settings, checked for what their schema can't say."""
+    _require_pattern(asked.source, f"{path}: watch.source")
+    for label, floor in asked.floors.items():
         if label not in label_map:
             raise ConfigError(
                 f"{path}: watch.floors: {quoted(label)} is no class of the model, which has: "
@@ -343,11 +227,11 @@ def _watch(record: dict[str, Any], root: Path, label_map: LabelMap, path: Path) 
         if not math.isfinite(floor):
             raise ConfigError(f"{path}: watch.floors.{label}: {floor} is no recall.")
     # All of it is judged, so nothing is to be spread over splits.
-    source = Source.from_dict({**record["source"], "split": "test"}, root)
-    return Watch(source, dict(record["floors"]), record.get("cron"))
+    source = SourceSettings(**vars(asked.source), split="test")
+    return Watch(Source.below(root, source), asked.floors, asked.cron)
 
 
-def _require_pattern(source: dict[str, Any], where: str) -> None:
+def _require_pattern(source: WatchedSource, where: str) -> None:
     """Raises ConfigError when the `group` of a source is no regular expression."""
-    if "group" in source:
-        require_pattern(source["group"], f"{where}.group")
+    if source.group is not None:
+        require_pattern(source.group, f"{where}.group")

@@ -28,7 +28,8 @@ from classlift.errors import ConfigError
 from classlift.locks import alone
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import served_versions
-from pipelines.config import Config, Retention
+from classlift.settings.config import Retention
+from pipelines.config import Config
 from pipelines.metadata import (
     RecordedRun,
     connection_to,

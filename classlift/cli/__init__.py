@@ -32,6 +32,7 @@ COMMANDS = {
     "new-model": "classlift.cli.new_model",
     "prune": "pipelines.commands.prune",
     "data-arrived": "pipelines.commands.data_arrived",
+    "settings": "classlift.cli.settings",
     "doctor": "pipelines.commands.doctor",
     "airflow": "pipelines.commands.airflow",
 }

@@ -4,8 +4,13 @@ import sys
 from pathlib import Path
 
 from classlift import environment
+from classlift.settings import reference as settings
 
-PAGES = {"environment.md": environment.reference}
+PAGES = {
+    "environment.md": environment.reference,
+    settings.PAGE: settings.page,
+    settings.SCHEMA_FILE: settings.schema_text,
+}
 """What makes each page, by its name."""
 
 

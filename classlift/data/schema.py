@@ -6,6 +6,8 @@ tensors and Examples, where the OD API wants them so.
 
 import pyarrow as pa
 
+from classlift.settings import sources
+
 _BOX = [(side, pa.float32()) for side in ("xmin", "ymin", "xmax", "ymax")]
 
 IMAGES = pa.schema(
@@ -53,7 +55,7 @@ OBJECTS = pa.schema(
 )
 """One row a thing that a detector describes."""
 
-SPLITS = ("train", "eval", "test")
+SPLITS = sources.SPLITS
 
 
 class ExampleKeys:

@@ -25,6 +25,8 @@ from classlift.data.splits import OPEN, Candidates, place
 from classlift.errors import DataError
 from classlift.paths import replacing, state
 from classlift.patterns import searching
+from classlift.settings.field import read
+from classlift.settings.sources import SourceSettings
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 
 OLD = "old"
@@ -66,13 +68,18 @@ class Source:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], root: Path) -> "Source":
         """From the config's mapping; relative paths are below `root`."""
+        return cls.below(root, read(SourceSettings, record))
+
+    @classmethod
+    def below(cls, root: Path, settings: SourceSettings) -> "Source":
+        """From the config's settings; relative paths are below `root`."""
         return cls(
-            root / record["path"],
-            record.get("split"),
-            record.get("tag", "new"),
-            record.get("format"),
-            root / record["images"] if "images" in record else None,
-            record.get("group"),
+            root / settings.path,
+            settings.split,
+            settings.tag,
+            settings.format,
+            root / settings.images if settings.images else None,
+            settings.group,
         )
 
     def prefix(self) -> str:

@@ -1,4 +1,6 @@
-"""The detector backends by name. A new backend is a folder, and two lines here.
+"""The detector backends by name.
+
+A new one is a folder, two lines here, and its name in `classlift.settings.model`.
 
 This module imports neither TensorFlow nor protobuf: the environment must be right before that is
 done.
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from classlift.detectors import keras_hub, od_api
 from classlift.errors import ConfigError, ModelError
+from classlift.settings.model import BACKENDS
 
 if TYPE_CHECKING:
     from classlift.detectors.detector import Detector
@@ -19,8 +22,6 @@ ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
     "keras_hub": keras_hub.ENVIRONMENT,
 }
 """What a process needs in its environment before it imports TensorFlow, by backend."""
-
-NAMES = tuple(ENVIRONMENTS)
 
 
 def backend_of(model: Path) -> str | None:
@@ -88,4 +89,6 @@ def load_detector(
         from classlift.detectors.keras_hub.detectors import load
 
         return load(folder)
-    raise ConfigError(f"There is no detector backend {backend!r}; there are: {', '.join(NAMES)}.")
+    raise ConfigError(
+        f"There is no detector backend {backend!r}; there are: {', '.join(BACKENDS)}."
+    )

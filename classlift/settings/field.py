@@ -15,6 +15,7 @@ classlift.errors.ConfigError: oven.degrees is 300; it must be a whole number, 50
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,37 @@ class Field:
         """Whether it is a list of values."""
         return get_origin(self.type) is tuple
 
+    @property
+    def in_form(self) -> bool:
+        """Whether a run may set it anew: in the form, by `--set`, by REST."""
+        return bool(self.setting.section)
+
+    @property
+    def below(self) -> tuple[type, ...]:
+        """The dataclasses whose settings stand below its key in the config; empty for a value."""
+        return self.setting.groups or tuple(filter(is_group, (self.type, self.item)))
+
+    @property
+    def is_section(self) -> bool:
+        """Whether its key in the config has other keys below it."""
+        return bool(self.below)
+
+    def default_words(self) -> str:
+        """What holds when it is not set, in words.
+
+        >>> Field("x", bool, False, True, Setting("", "")).default_words()
+        'true'
+        """
+        if self.default is REQUIRED:
+            return "must be set"
+        if self.setting.unset:
+            return self.setting.unset
+        if isinstance(self.default, str):
+            return self.default
+        if isinstance(self.default, int | float) and not isinstance(self.default, bool):
+            return _number(self.default)
+        return json.dumps(self.default)
+
     def range_words(self) -> str:
         """The values that it can have, in words; empty where its type says it all.
 
@@ -182,12 +214,10 @@ class Field:
         """The JSON schema of a value. or_null: null leaves the value to its default."""
         about = self.setting
         words = {"title": about.title, "description": about.help}
-        if about.groups:
-            return {"description": about.help, **schema_of(*about.groups)}
-        if _is_group(self.type):
-            return {"description": about.help, **schema_of(self.type)}
+        if self.is_section and not self.is_list:
+            return {"description": about.help, **schema_of(*self.below)}
         if self.is_list:
-            item = schema_of(self.item) if _is_group(self.item) else self._single()
+            item = schema_of(*self.below) if self.is_section else self._single()
             least = {} if about.minimum is None else {"minItems": int(about.minimum)}
             return {"type": "array", **least, "items": item, **words}
         if self.item:
@@ -266,9 +296,16 @@ def schema_of(*groups: type) -> JsonSchema:
     if needed:
         schema["required"] = needed
     schema["properties"] = {
-        field.name: field.schema(or_null=bool(field.setting.section)) for field in fields
+        field.name: {**field.schema(or_null=field.in_form), **_default(field)} for field in fields
     }
     return schema
+
+
+def _default(field: Field) -> JsonSchema:
+    """The default for an editor to show; none where words say it better, or what is below it."""
+    if field.default in (REQUIRED, None) or field.setting.unset or field.is_section:
+        return {}
+    return {"default": list(field.default) if field.is_list else field.default}
 
 
 def read(group: type[T], record: Mapping[str, Any]) -> T:
@@ -285,15 +322,15 @@ def read(group: type[T], record: Mapping[str, Any]) -> T:
 
 def _value(field: Field, value: Any) -> object:
     if field.is_list:
-        return tuple(read(field.item, item) if _is_group(field.item) else item for item in value)
-    if _is_group(field.type):
+        return tuple(read(field.item, item) if is_group(field.item) else item for item in value)
+    if is_group(field.type):
         return read(field.type, value)
     if isinstance(value, Mapping):
         return dict(value)
     return Path(value) if field.type is Path else value
 
 
-def _is_group(kind: Any) -> bool:
+def is_group(kind: Any) -> bool:
     """Whether a type is a dataclass of settings."""
     return isinstance(kind, type) and dataclasses.is_dataclass(kind)
 

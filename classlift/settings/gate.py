@@ -36,7 +36,7 @@ class GateSettings:
     precision_tolerance: float = setting(
         0.10,
         "Precision tolerance",
-        "How far the precision on test may fall below it.",
+        "How far the precision on test may fall below the one asked for.",
         section=SECTION,
         minimum=0,
         maximum=1,
@@ -52,8 +52,8 @@ class GateSettings:
     score_threshold: float | None = setting(
         None,
         "Score threshold",
-        "A fixed one in production, instead of operating points at the precision; the precision of "
-        "other classes is then judged as their recall is.",
+        "A threshold that is fixed in production, instead of operating points at the precision; "
+        "the precision of other classes is then judged as their recall is.",
         section=SECTION,
         unset="each class has its own",
         above=0,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.config import AIRFLOW_DEFAULTS
+from classlift.settings.airflow import AirflowSettings
 from pipelines.nodes import NODES
 from tests.dags.parsing import parse, write_topology
 
@@ -13,7 +13,7 @@ DAG = "classlift_retrain_x"
 @pytest.fixture(scope="module")
 def found(tmp_path_factory) -> dict:
     compiled = tmp_path_factory.mktemp("compiled")
-    airflow = {**AIRFLOW_DEFAULTS, "cron": "0 3 * * 0", "email": ["team@localhost"]}
+    airflow = AirflowSettings(cron="0 3 * * 0", email=("team@localhost",))
     write_topology(compiled, "x", airflow=airflow)
     return parse("retrain", compiled, tmp_path_factory.mktemp("home"))
 

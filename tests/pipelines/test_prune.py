@@ -14,8 +14,9 @@ from classlift import cli, own_folders
 from classlift.errors import ConfigError, EvaluationError, UnavailableError
 from classlift.gate.uses import EVALUATION
 from classlift.locks import alone
+from classlift.settings.config import Retention
 from pipelines import prune
-from pipelines.config import Config, Retention, load_config
+from pipelines.config import Config, load_config
 from pipelines.metadata import connection_to, initialise, open_store
 from pipelines.places import RUNS
 from pipelines.prune import ARTIFACT, ASIDE, RUN, VERSION

@@ -1,4 +1,7 @@
-"""The formats of labels, told by looking at the path. A new one is a module and a line here."""
+"""The formats of labels, told by looking at the path.
+
+A new one is a module, a line here, and its name in `classlift.settings.sources`.
+"""
 
 import os
 from collections.abc import Callable, Iterable, Iterator

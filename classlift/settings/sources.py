@@ -1,0 +1,79 @@
+"""The settings of labelled data: where they lie, in which format, in which split."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from classlift.settings.field import REQUIRED, setting
+
+FORMATS = ("coco", "voc", "yolo", "tfrecord", "parquet")
+"""The formats of labels; `classlift.data.formats` has the code of each."""
+
+SPLITS = ("train", "eval", "test")
+
+OLD, NEW = "old", "new"
+"""The tags of data: what the champion was trained on, and everything else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedSource:
+    """Labels in a config that go to one split as a whole."""
+
+    path: Path = setting(
+        REQUIRED,
+        "Path",
+        "A COCO JSON file, a Pascal VOC, YOLO or Parquet folder, or TFRecords of the OD API; "
+        "relative paths are below data.root.",
+    )
+    format: str | None = setting(
+        None, "Format", "The format of the labels.", unset="told by looking", choices=FORMATS
+    )
+    images: Path | None = setting(
+        None,
+        "Images",
+        "The folder that the paths of a COCO file or of Parquet start from.",
+        unset="the folder of the labels",
+    )
+    group: str | None = setting(
+        None,
+        "Group",
+        "A regular expression on the file name; images in which it finds the same text (its first "
+        "group, if it has one) stay in one split.",
+        unset="each image is its own group",
+        min_length=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSettings(WatchedSource):
+    """Labels in a config, with their split and tag."""
+
+    split: str | None = setting(
+        None,
+        "Split",
+        "train is rebalanced; eval decides every choice; test is touched by the gate alone.",
+        unset="spread over all three",
+        choices=SPLITS,
+    )
+    tag: str = setting(
+        NEW,
+        "Tag",
+        "old: what the champion was trained on, of which a share is replayed; new: all else.",
+        choices=(OLD, NEW),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """The labelled data of a config."""
+
+    root: Path = setting(REQUIRED, "Root", "The folder that the paths of the sources start from.")
+    min_target_boxes: int = setting(
+        10,
+        "Least boxes of the target",
+        "Boxes of the target class without which a split stops the run.",
+        unit="boxes",
+        minimum=1,
+    )
+    sources: tuple[SourceSettings, ...] = setting(
+        REQUIRED, "Sources", "What is joined to one set of labelled images.", minimum=1
+    )
