@@ -120,8 +120,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     from classlift.detectors.export import Serving
     from classlift.detectors.predict import load_signature
     from classlift.diagnosis.weighting import with_class_weights
-    from classlift.gate.evidence import compare
-    from classlift.gate.rules import judge
+    from classlift.gate.predictions import gate_predictions
     from classlift.serving.bundle import Bundle
     from classlift.serving.write import import_entry, write_bundle
     from classlift.settings.gate import GateSettings
@@ -164,10 +163,13 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     bundle = write_bundle(detector, serving, saved)
     serves = [load_signature(path) for path in (champion_path, saved)]
     predictions = [_predictions(serve, examples, labels) for serve in serves]
-    gate = GateSettings(precision=PRECISION)
-    deployed = Bundle(champion_path).operating_points()
-    comparison = compare(*predictions, labels.names, target, gate, deployed)
-    verdict = judge(comparison.evidence, target, gate)
+    verdict, comparison = gate_predictions(
+        *predictions,
+        target,
+        GateSettings(precision=PRECISION),
+        labels=labels.names,
+        champion_thresholds=Bundle(champion_path).operating_points(),
+    )
     raised = comparison.of(target)
     others = [e for e in comparison.evidence if e.label != target]
     worst = min(others, key=lambda e: e.recall.change)
@@ -197,8 +199,10 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
         "bytes": _size(bundle.saved_model / "variables") / _size(champion_path / "variables"),
     }
     rmtree(saved)
-    lift, verdict = found["lift"], found["verdict"]
-    print(f"  {entry.name}, seed {seed}: {lift:+.3f}, AP50 {found['ap50']:.3f}, {verdict}")
+    print(
+        f"  {entry.name}, seed {seed}: {raised.recall.change:+.3f}, "
+        f"AP50 {raised.challenger_ap50:.3f}, {verdict.verdict}"
+    )
     return found
 
 

@@ -41,8 +41,9 @@ import pandas as pd
 from scipy import optimize, stats
 
 from classlift.gate.evidence import ModelMatches, weigh
-from classlift.gate.rules import NOT_LIFTED, PUSH, REFUSE, judge
+from classlift.gate.rules import judge
 from classlift.gate.uses import confidence_of_use
+from classlift.gate.verdict import NOT_LIFTED, PUSH, REFUSE
 from classlift.metrics.curves import average_precision, operating_points, recall_at
 from classlift.metrics.matching import Matches
 from classlift.settings.gate import GateSettings

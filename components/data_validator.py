@@ -33,7 +33,7 @@ def DataValidator(
     was made from. The outputs of a failed node are removed, so the report is kept in `report_dir`.
     """
     docs = Path(report_dir)
-    profile = served_provenance(Path(serving_dir)).get("profile")
+    profile = served_provenance(Path(serving_dir)).profile
     own_folders.clear(docs, own_folders.VALIDATION)
     findings = validate(
         Snapshot.read(Path(snapshot.uri)),

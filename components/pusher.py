@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from tfx.utils import proto_utils
 
 from classlift.environment import APPROVAL_VARIABLE, RUN_VARIABLE
 from classlift.errors import ConfigError, EvaluationError, PipelineError
-from classlift.gate.verdict import PUSH, read_verdict
+from classlift.gate.verdict import PUSH, read_evaluation
 from classlift.progress import say
 from classlift.serving.bundle import Bundle
 from classlift.serving.manifest import EXPORT_PROPERTY
+from classlift.serving.provenance import Signature
 from classlift.serving.publish import publish, require_champion, signed
 
 EVALUATION = "evaluation"
@@ -63,10 +65,11 @@ class Executor(executor.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        verdict = read_verdict(Path(artifact_utils.get_single_instance(input_dict[EVALUATION]).uri))
-        if verdict["verdict"] != PUSH:
+        evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION])
+        verdict = read_evaluation(Path(evaluation.uri))
+        if verdict.verdict != PUSH:
             raise EvaluationError(
-                f"The gate's blessing and its verdict, {verdict['verdict']}, contradict each "
+                f"The gate's blessing and its verdict, {verdict.verdict}, contradict each "
                 "other; run the gate again."
             )
         [infra_blessing] = input_dict[standard_component_specs.INFRA_BLESSING_KEY]
@@ -79,33 +82,37 @@ class Executor(executor.Executor):
             json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])["pretrained"]
         )
         run_id = os.environ[RUN_VARIABLE]
+        approved = approval()
         folder = publish(
             serving_dir,
             Path(self.GetModelPath(input_dict)),
             f"the model of run {run_id}",
-            notes=approval(),
-            require=lambda: require_champion(serving_dir, verdict["champion"], pretrained, run_id),
+            note=None
+            if approved is None
+            else lambda provenance: replace(provenance, approval=approved),
+            require=lambda: require_champion(serving_dir, verdict.champion, pretrained, run_id),
             record=lambda _: None,  # TFX records it when this returns
             report=say,
             blessed=infra_blessing.get_string_custom_property(EXPORT_PROPERTY) or None,
         )
         self._MarkPushed(pushed, pushed_destination=str(folder), pushed_version=folder.name)
-        for name, value in Bundle(folder).provenance().get("approval", {}).items():
+        kept = Bundle(folder).provenance().approval
+        for name, value in kept.record().items() if kept else ():
             pushed.set_string_custom_property(f"approval_{name}", value)
 
 
-def approval() -> dict[str, dict[str, str]]:
-    """Who approved of the push and why, as it stands in the provenance; empty if nobody was asked.
+def approval() -> Signature | None:
+    """Who approved of the push and why, as the environment says; None if nobody was asked.
 
     Raises ConfigError when what the environment says is no name and reason.
     """
     given = os.environ.get(APPROVAL_VARIABLE)
     if not given:
-        return {}
+        return None
     what = ("The name of who approved", "The reason of who approved")
     try:
         answer = json.loads(given)
-        return {"approval": signed(answer["by"], answer["reason"], what)}
+        return signed(answer["by"], answer["reason"], what)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{APPROVAL_VARIABLE} must be JSON with `by` and `reason` ({error!r})."

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from classlift.gate.thresholds import choose
 from classlift.metrics.matching import Matches, match
 from classlift.progress import say
 from classlift.serving.bundle import Bundle
+from classlift.serving.provenance import Provenance
 from classlift.serving.write import write_bundle
 from classlift.settings.freeze import BRANCH_PARTS
 from classlift.settings.gate import GateSettings
@@ -94,7 +95,7 @@ def run_fn(fn_args: Any) -> None:
     bundle = write_bundle(detector, serving, Path(fn_args.serving_model_dir))
     bundle.write_notes(
         thresholds_to_serve(champion, bundle, eval_files, recipe, config),
-        {**provenance(config, recipe, champion, examples), "training": vars(result)},
+        replace(provenance(config, recipe, champion, examples), training=vars(result)),
     )
     kept_splits.hand_on(examples, bundle.entry)
     checkpoints.clear()
@@ -151,15 +152,15 @@ def thresholds_to_serve(
 
 def provenance(
     config: dict[str, Any], recipe: Recipe, champion: Bundle, examples: Path
-) -> dict[str, Any]:
+) -> Provenance:
     """Where a challenger comes from: it carries this, so that it can be told without metadata."""
-    return {
-        "recipe": recipe.to_dict(),
-        "target": config["target"],
-        "code_version": config["code_version"],
-        "champion": champion.provenance(),
+    return Provenance(
+        recipe=recipe.to_dict(),
+        target=config["target"],
+        code_version=config["code_version"],
+        champion=champion.provenance(),
         **asdict(Rebalanced.read(examples).data),
-    }
+    )
 
 
 def prepare(

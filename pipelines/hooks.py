@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, DataError, PipelineError
-from classlift.gate.verdict import read_verdict
+from classlift.gate.verdict import read_evaluation
 from classlift.progress import say
 from pipelines.places import EVALUATION, run_folder
 from pipelines.topology import Topology, Values
@@ -151,7 +151,7 @@ def publish_evaluation(ending: Ending) -> int:
     cache takes no room of its own, and what is linked outlives its other name.
     """
     evaluation = next(Path(a.uri) for a in ending.artifacts if a.type == "ModelEvaluation")
-    read_verdict(evaluation)  # never a damaged one
+    read_evaluation(evaluation)  # never a damaged one
     shutil.rmtree(ending.evaluation, ignore_errors=True)
     shutil.copytree(evaluation, ending.evaluation, copy_function=_link)
     return EXIT_OK

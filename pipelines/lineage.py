@@ -3,16 +3,18 @@
 import datetime
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ml_metadata.metadata_store import MetadataStore
 
 from classlift.errors import ConfigError, EvaluationError, ModelError
-from classlift.gate.verdict import read_verdict
+from classlift.gate.verdict import read_evaluation
+from classlift.records import JsonObject
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import damage, served_versions, version_folder, version_of
+from classlift.serving.provenance import Override, Provenance, Rollback, Signature
 from pipelines.config import Config
 from pipelines.metadata import (
     OVERRIDE,
@@ -30,28 +32,89 @@ from pipelines.metadata import (
 from pipelines.nodes import GATE, SNAPSHOT
 
 PRETRAINED = "pre-trained "
-JUDGED = ("verdict", "reasons", "champion", "test_uses")
-RECORDED = ("pushed", "run", "sources", *JUDGED)
-CARRIED = ("target", "recipe", "rebalancing", "snapshot", "code_version")
 
 
-def trace(config: Config, version: int | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Ancestor:
+    """One version of a lineage; what is not known is None.
+
+    Attributes:
+        version: its number.
+        pushed: when, UTC in ISO 8601; as all up to `test_uses` from ML Metadata.
+        run: id of the run that trained it.
+        sources: of the run's snapshot, as the config names them.
+        verdict: of the gate, in a word.
+        reasons: of the verdict, in sentences.
+        champion: name of the champion that it was compared with.
+        test_uses: how often the test set had been used.
+        target: the class that was to be raised; as all up to `code_version` from the version.
+        recipe: it was trained by.
+        rebalancing: of its training data.
+        snapshot: `content_hash`, number of `images` and `boxes`.
+        code_version: of the ClassLift that trained it.
+        override: who pushed it against the verdict.
+        approval: who was asked before the gate's push.
+        rollback: who had another version served again as this one; that one has the rest.
+        lost: why something is not known, in words.
+
+    """
+
+    version: int | None
+    pushed: str | None = None
+    run: str | None = None
+    sources: Sequence[JsonObject] | None = None
+    verdict: str | None = None
+    reasons: tuple[str, ...] | None = None
+    champion: str | None = None
+    test_uses: int | None = None
+    target: str | None = None
+    recipe: JsonObject | None = None
+    rebalancing: JsonObject | None = None
+    snapshot: JsonObject | None = None
+    code_version: str | None = None
+    override: Override | None = None
+    approval: Signature | None = None
+    rollback: Rollback | None = None
+    lost: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The version as `lineage --json` prints it."""
+        signed = {
+            name: person and person.record()
+            for name, person in (
+                ("override", self.override),
+                ("approval", self.approval),
+                ("rollback", self.rollback),
+            )
+        }
+        reasons = self.reasons and list(self.reasons)
+        return {**vars(self), **signed, "reasons": reasons}
+
+
+@dataclass(frozen=True)
+class Lineage:
     """What a version is made of, and each version that it goes back to.
 
+    Attributes:
+        versions: the version first, and then each time the one that it was compared with, or that a
+            rollback served again.
+        pretrained: name of the model at the end; None where it is lost.
+
+    """
+
+    versions: tuple[Ancestor, ...]
+    pretrained: str | None
+
+    def to_json(self) -> dict[str, object]:
+        """The lineage as `lineage --json` prints it."""
+        versions = [ancestor.to_json() for ancestor in self.versions]
+        return {"versions": versions, "pretrained": self.pretrained}
+
+
+def trace(config: Config, version: int | None = None) -> Lineage:
+    """The lineage of a served version.
+
     version: the newest by default.
-
-    Returns `versions`, that version first and then each time the one that it was compared with, or
-    that a rollback served again; and `pretrained`, the name of the model at the end. What is not
-    known is None, and `lost` says why. Of a version:
-
-    - in ML Metadata: when it was `pushed` (UTC), in which `run`, with which `verdict` and
-      `reasons`, against which `champion`; how often the test set had been used (`test_uses`), and
-      the `sources` of the snapshot;
-    - in the version itself: `target`, `recipe`, `rebalancing`, `snapshot` (`content_hash`, number
-      of `images` and `boxes`), `code_version`;
-    - in both: `override`, when a person pushed it against the verdict; `approval`, when one was
-      asked before the gate's push; `rollback`, when it serves another `version` again, which then
-      has the rest.
 
     Raises ConfigError when there is no such version, ModelError when one is damaged.
     """
@@ -60,148 +123,173 @@ def trace(config: Config, version: int | None = None) -> dict[str, Any]:
         raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
     number: int | None = served[-1] if version is None else version
     provenance = Bundle(version_folder(config.serving, number)).provenance()
-    versions: list[dict[str, Any]] = []
-    while number is not None or provenance:
-        if number is not None and number in [known["version"] for known in versions]:
+    versions: list[Ancestor] = []
+    while number is not None or provenance.is_known:
+        if number is not None and number in [known.version for known in versions]:
             raise ModelError(
                 f"{config.serving / str(number)}: this version claims to come from itself; it was "
                 "copied or edited by hand."
             )
         versions.append(_describe(config, number, provenance))
         number, provenance = _previous(config, versions[-1], provenance)
-    champion = versions[-1]["champion"] or ""
-    return {"versions": versions, "pretrained": champion.removeprefix(PRETRAINED) or None}
+    champion = versions[-1].champion or ""
+    return Lineage(tuple(versions), champion.removeprefix(PRETRAINED) or None)
 
 
-def _describe(config: Config, number: int | None, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "version": number,
-        **dict.fromkeys(RECORDED),
-        **{name: provenance.get(name) for name in CARRIED},
-        "override": provenance.get("override"),
-        "approval": provenance.get("approval"),
-        "rollback": provenance.get("rollback_of"),
-        "lost": None,
-    }
+def _describe(config: Config, number: int | None, provenance: Provenance) -> Ancestor:
+    known = Ancestor(
+        number,
+        target=provenance.target,
+        recipe=provenance.recipe,
+        rebalancing=provenance.rebalancing,
+        snapshot=provenance.snapshot,
+        code_version=provenance.code_version,
+        override=provenance.override,
+        approval=provenance.approval,
+        rollback=provenance.rollback_of,
+    )
+    lost = []
     try:
         store = open_existing(connection_to(config.work))
-        _add_records(known, store, config.name)
+        known = _with_push(known, store)
+        if known.rollback is None:
+            known = _with_sources(known, store, config.name)
+            known = _with_verdict(known, store, config.name)
     except EvaluationError as error:
-        known["lost"] = f"{error} This is what is known without it."
+        lost.append(f"{error} This is what is known without it.")
     if number in served_versions(config.serving):
-        found = damage(config.serving / str(number))
-        if found:
-            known["lost"] = f"{known['lost'] or ''} It is damaged: {found}.".strip()
-    if known["rollback"]:  # the copy carries them too, but they tell of what it is a copy of
-        known |= dict.fromkeys((*CARRIED, "override", "approval"))
-    return known
+        fault = damage(config.serving / str(number))
+        if fault:
+            lost.append(f"It is damaged: {fault}.")
+    if known.rollback:  # the copy carries the rest too, but that tells of what it is a copy of
+        known = Ancestor(number, pushed=known.pushed, rollback=known.rollback)
+    return replace(known, lost=" ".join(lost) or None)
 
 
-def _add_records(known: dict[str, Any], store: MetadataStore, pipeline: str) -> None:
-    """Adds what ML Metadata knows of a version. Raises EvaluationError where that ends."""
-    number = known["version"]
-    pushed = pushed_model(store, number) if number is not None else None
+def _with_push(known: Ancestor, store: MetadataStore) -> Ancestor:
+    """Adds when, by which run and by whom a version was pushed.
+
+    Raises EvaluationError where ML Metadata knows nothing of it.
+    """
+    pushed = pushed_model(store, known.version) if known.version is not None else None
     if pushed is None:
         raise EvaluationError(
-            f"ML Metadata knows nothing of {f'version {number}' if number else 'this version'}."
+            "ML Metadata knows nothing of "
+            f"{f'version {known.version}' if known.version else 'this version'}."
         )
     maker = maker_of(store, pushed)
     seconds = maker.last_update_time_since_epoch / 1000
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    known["pushed"] = moment.isoformat(timespec="seconds")
-    known["override"] = properties_of(maker) if maker.type == OVERRIDE else None
-    known["approval"] = approval_of(pushed)
-    known["rollback"] = properties_of(maker) if maker.type == ROLLBACK else None
-    if known["rollback"]:
-        return
-    known["run"] = run = run_of(store, maker)
-    known["sources"] = json.loads(parameter_of(store, pipeline, run, SNAPSHOT.id, "sources"))
-    evaluation = output_artifact(store, pipeline, run, GATE.id, "ModelEvaluation")
-    verdict = read_verdict(Path(evaluation.uri))
-    known |= {name: verdict.get(name) for name in JUDGED}
+    is_rollback = maker.type == ROLLBACK
+    return replace(
+        known,
+        pushed=moment.isoformat(timespec="seconds"),
+        override=Override(**properties_of(maker)) if maker.type == OVERRIDE else None,
+        approval=approval_of(pushed),
+        rollback=Rollback(**properties_of(maker)) if is_rollback else None,
+        run=None if is_rollback else run_of(store, maker),
+    )
+
+
+def _with_sources(known: Ancestor, store: MetadataStore, pipeline: str) -> Ancestor:
+    """Adds the sources of the snapshot. Raises EvaluationError where they are not recorded."""
+    sources = parameter_of(store, pipeline, known.run or "", SNAPSHOT.id, "sources")
+    return replace(known, sources=json.loads(sources))
+
+
+def _with_verdict(known: Ancestor, store: MetadataStore, pipeline: str) -> Ancestor:
+    """Adds what the gate said. Raises EvaluationError where its evaluation is lost or damaged."""
+    evaluation = output_artifact(store, pipeline, known.run or "", GATE.id, "ModelEvaluation")
+    verdict = read_evaluation(Path(evaluation.uri))
+    return replace(
+        known,
+        verdict=verdict.verdict,
+        reasons=verdict.reasons,
+        champion=verdict.champion,
+        test_uses=verdict.test_uses,
+    )
 
 
 def _previous(
-    config: Config, known: Mapping[str, Any], provenance: Mapping[str, Any]
-) -> tuple[int | None, dict[str, Any]]:
+    config: Config, known: Ancestor, provenance: Provenance
+) -> tuple[int | None, Provenance]:
     """The version before a version, and its provenance: its own, else the one handed down."""
     number: int | None
-    if known["rollback"]:
-        number = int(known["rollback"]["version"])
-        inherited = {name: fact for name, fact in provenance.items() if name != "rollback_of"}
+    if known.rollback:
+        number = int(known.rollback.version)
+        inherited = provenance.without_rollback()
     else:
-        inherited = provenance.get("champion", {})
-        number = (
-            version_of(known["champion"]) if known["champion"] else _carrying(config, inherited)
-        )
-    return number, _own(config, number) or inherited
+        inherited = provenance.champion or Provenance()
+        number = version_of(known.champion) if known.champion else _carrying(config, inherited)
+    own = _own(config, number)
+    return number, own if own.is_known else inherited
 
 
-def _own(config: Config, number: int | None) -> dict[str, Any]:
-    """The provenance in a version; empty where it is gone or can't be read."""
+def _own(config: Config, number: int | None) -> Provenance:
+    """The provenance in a version; of nothing where it is gone or can't be read."""
     try:
         return Bundle(config.serving / str(number)).provenance()
     except ModelError:
-        return {}
+        return Provenance()
 
 
-def _carrying(config: Config, provenance: Mapping[str, Any]) -> int | None:
+def _carrying(config: Config, provenance: Provenance) -> int | None:
     """The served version that carries a provenance."""
-    for number in served_versions(config.serving) if provenance else []:
+    for number in served_versions(config.serving) if provenance.is_known else []:
         if _own(config, number) == provenance:
             return number
     return None
 
 
-def render(found: Mapping[str, Any]) -> str:
+def render(lineage: Lineage) -> str:
     """A lineage as text for a terminal: a block a version, and at the end the pre-trained model."""
     blocks = []
-    for known in found["versions"]:
-        title = f"version {known['version'] or 'of unknown number'}"
-        rows = _rollback_rows(known) if known["rollback"] else _rows(known)
-        rows.append(("note", known["lost"]))
+    for known in lineage.versions:
+        title = f"version {known.version or 'of unknown number'}"
+        rows = _rows(known)
+        if known.rollback:
+            rows = _rollback_rows(known.rollback, known.pushed)
+        rows.append(("note", known.lost))
         blocks.append("\n".join([title, *(_row(name, text) for name, text in rows if text)]))
-    blocks.append(f"pre-trained model {found['pretrained'] or 'whose name is lost'}")
+    blocks.append(f"pre-trained model {lineage.pretrained or 'whose name is lost'}")
     return "\n\n".join(blocks)
 
 
-def _rollback_rows(known: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    rollback = known["rollback"]
+def _rollback_rows(rollback: Rollback, pushed: str | None) -> list[tuple[str, str | None]]:
     return [
-        ("serves", f"version {rollback['version']} again, in place of {rollback['replaced']}"),
-        ("pushed", known["pushed"]),
-        ("by", f"{rollback['by']}: {rollback['reason']}"),
+        ("serves", f"version {rollback.version} again, in place of {rollback.replaced}"),
+        ("pushed", pushed),
+        ("by", f"{rollback.by}: {rollback.reason}"),
     ]
 
 
-def _rows(known: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    override, approval = known["override"], known["approval"]
-    snapshot = known["snapshot"] or {}
+def _rows(known: Ancestor) -> list[tuple[str, str | None]]:
+    override, approval, snapshot = known.override, known.approval, known.snapshot
     return [
-        ("pushed", known["pushed"]),
-        ("by", override and f"{override['by']} against the verdict: {override['reason']}"),
-        ("approved", approval and f"{approval['by']}: {approval['reason']}"),
-        ("run", known["run"]),
-        ("verdict", known["verdict"]),
-        *(("", reason) for reason in known["reasons"] or []),
-        ("against", known["champion"]),
-        ("test set", known["test_uses"] and f"use number {known['test_uses']}"),
-        ("target", known["target"]),
-        ("recipe", _settings(known["recipe"])),
-        ("rebalance", _settings(known["rebalancing"])),
-        ("snapshot", snapshot.get("content_hash")),
-        ("", snapshot and f"{snapshot['images']} images, {snapshot['boxes']} boxes"),
-        ("sources", "; ".join(_settings(source) for source in known["sources"] or [])),
-        ("code", known["code_version"]),
+        ("pushed", known.pushed),
+        ("by", override and f"{override.by} against the verdict: {override.reason}"),
+        ("approved", approval and f"{approval.by}: {approval.reason}"),
+        ("run", known.run),
+        ("verdict", known.verdict),
+        *(("", reason) for reason in known.reasons or ()),
+        ("against", known.champion),
+        ("test set", f"use number {known.test_uses}" if known.test_uses else None),
+        ("target", known.target),
+        ("recipe", _settings(known.recipe)),
+        ("rebalance", _settings(known.rebalancing)),
+        ("snapshot", str(snapshot["content_hash"]) if snapshot else None),
+        ("", f"{snapshot['images']} images, {snapshot['boxes']} boxes" if snapshot else None),
+        ("sources", "; ".join(_settings(source) for source in known.sources or ())),
+        ("code", known.code_version),
     ]
 
 
-def _settings(values: Mapping[str, Any] | None) -> str:
+def _settings(values: JsonObject | None) -> str:
     """What is set, in a line."""
-    shown = {name: value for name, value in (values or {}).items() if value not in (None, {})}
+    given = {name: value for name, value in (values or {}).items() if value not in (None, {})}
     return ", ".join(
         f"{name} {value if isinstance(value, str) else json.dumps(value)}"
-        for name, value in shown.items()
+        for name, value in given.items()
     )
 
 

@@ -12,6 +12,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from classlift.environment import METADATA_VARIABLE
 from classlift.errors import ConfigError, EvaluationError, UnavailableError
+from classlift.serving.provenance import Override, Signature
 from pipelines.nodes import GATE
 
 ADDRESS = re.compile(
@@ -199,15 +200,17 @@ def run_ids(store: metadata_store.MetadataStore) -> list[str]:
 def record_push(
     store: metadata_store.MetadataStore,
     kind: str,
-    record: Mapping[str, str],
+    signed: Signature,
     destination: Path,
     inputs: Mapping[str, pb.Artifact],
 ) -> None:
     """Records in one transaction that a person had a version served.
 
-    kind: `OVERRIDE` or `ROLLBACK`. record: the properties of the execution; its `run`, where it has
-    one, is the run that it belongs to. inputs: what the version was made of, by name.
+    kind: `OVERRIDE` or `ROLLBACK`. signed: an `Override` or a `Rollback`, which become the
+    properties of the execution; its `run`, where it has one, is the run that it belongs to.
+    inputs: what the version was made of, by name.
     """
+    record = signed.record()
     execution_type = pb.ExecutionType(name=kind, properties=dict.fromkeys(record, pb.STRING))
     execution = pb.Execution(
         type_id=store.put_execution_type(execution_type),
@@ -306,17 +309,18 @@ def properties_of(execution: pb.Execution) -> dict[str, str]:
     return {name: value.string_value for name, value in execution.properties.items()}
 
 
-def approval_of(pushed: pb.Artifact) -> dict[str, str] | None:
+def approval_of(pushed: pb.Artifact) -> Signature | None:
     """Who approved of a push that the gate blessed, and why; None where nobody was asked."""
-    names = {"by": "approval_by", "reason": "approval_reason"}
-    found = {key: pushed.custom_properties[name].string_value for key, name in names.items()}
-    return found if found["by"] else None
+    by, reason = (
+        pushed.custom_properties[name].string_value for name in ("approval_by", "approval_reason")
+    )
+    return Signature(by, reason) if by else None
 
 
 def override_of(
     store: metadata_store.MetadataStore, evaluation: pb.Artifact
-) -> dict[str, str] | None:
-    """The last push of an evaluation's model by a person, and where it was `pushed`."""
+) -> tuple[Override, str] | None:
+    """The last push of an evaluation's model by a person, and the folder it was pushed to."""
     events = store.get_events_by_artifact_ids([evaluation.id])
     readers = store.get_executions_by_id(
         [event.execution_id for event in events if event.type == pb.Event.INPUT]
@@ -325,7 +329,7 @@ def override_of(
     if not overrides:
         return None
     last = max(overrides, key=lambda execution: execution.id)
-    return {**properties_of(last), "pushed": artifacts_of(store, [last.id])[0].uri}
+    return Override(**properties_of(last)), artifacts_of(store, [last.id])[0].uri
 
 
 def _done(store: metadata_store.MetadataStore, pipeline: str, run_id: str, node: str) -> list[int]:

@@ -8,6 +8,7 @@ The DAG starts it where a person approved of what the gate left open:
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ml_metadata import metadata_store
@@ -18,6 +19,7 @@ from classlift.gate.verdict import PUSH
 from classlift.parent import die_with_parent, raise_on_sigterm
 from classlift.progress import begin, say
 from classlift.serving.manifest import EXPORT_PROPERTY
+from classlift.serving.provenance import Override
 from classlift.serving.publish import publish, require_champion, signed
 from pipelines.claims import claim
 from pipelines.metadata import (
@@ -77,7 +79,7 @@ def push_anyway(
     champion than the one served; ModelError when its model is gone or did not pass its serving
     check; UnavailableError when it can't be copied. Nothing is pushed then.
     """
-    record = signed(by, reason)
+    signature = signed(by, reason)
     connection = connection_to(config.work)
     initialise(connection)
     store = open_store(connection, read_only=False)
@@ -107,15 +109,15 @@ def push_anyway(
     if not check.custom_properties["blessed"].int_value:
         raise ModelError(f"Run {run_id}: its model did not pass the serving check.")
     verdict, _ = read_result(store, config.name, run_id)
-    record |= {"verdict": verdict["verdict"], "run": run_id}
+    override = Override(signature.by, signature.reason, verdict.verdict, run_id)
     inputs = {"model": model, "evaluation": evaluation}
     destination = publish(
         config.serving,
         export,
         f"the model of run {run_id}",
-        notes={"override": record},
+        note=lambda provenance: replace(provenance, override=override),
         require=lambda: _require_open(config, store, run_id),
-        record=lambda folder: record_push(store, OVERRIDE, record, folder, inputs),
+        record=lambda folder: record_push(store, OVERRIDE, override, folder, inputs),
         report=report,
         blessed=check.custom_properties[EXPORT_PROPERTY].string_value or None,
     )
@@ -133,11 +135,12 @@ def _latest(store: metadata_store.MetadataStore, pipeline: str) -> str:
 def _require_open(config: Place, store: metadata_store.MetadataStore, run_id: str) -> None:
     """Raises unless the gate left the run to a person, and its comparison still holds."""
     verdict, _ = read_result(store, config.name, run_id)
-    if verdict["verdict"] == PUSH:
+    if verdict.verdict == PUSH:
         raise ConfigError(f"Run {run_id}: the gate blessed it; its Pusher needs no override.")
-    if verdict["pushed"] and Path(verdict["pushed"]).exists():
-        raise ConfigError(f"Run {run_id}: it was pushed already, as {verdict['pushed']}.")
-    require_champion(config.serving, verdict["champion"], config.model, run_id)
+    pushed = verdict.outcome and verdict.outcome.pushed
+    if pushed and Path(pushed).exists():
+        raise ConfigError(f"Run {run_id}: it was pushed already, as {pushed}.")
+    require_champion(config.serving, verdict.champion, config.model, run_id)
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def _versions(serving: Path, kept: Sequence[int]) -> Iterator[Leftover]:
     """Versions that are not kept, of those that say that ClassLift made them."""
     for version in served_versions(serving):
         path = serving / str(version)
-        if version not in kept and _is_plain(path, serving) and Bundle(path).provenance():
+        if version not in kept and _is_plain(path, serving) and Bundle(path).provenance().is_known:
             yield Leftover(VERSION, path, serving, _size(path))
 
 

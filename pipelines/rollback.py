@@ -1,10 +1,12 @@
 """An older version is served again, by a named person with a reason; recorded for good."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from classlift.errors import ConfigError
 from classlift.serving.folder import last_whole, newest_version, served_versions, whole_folder
+from classlift.serving.provenance import Rollback
 from classlift.serving.publish import publish, signed
 from pipelines.config import Config
 from pipelines.metadata import (
@@ -35,7 +37,7 @@ def roll_back(
     EvaluationError when it can't be recorded; UnavailableError when it can't be copied. What is
     served stays then.
     """
-    record = signed(by, reason)
+    signature = signed(by, reason)
     versions = served_versions(config.serving)
     if not versions:
         raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
@@ -52,7 +54,6 @@ def roll_back(
     if to == versions[-1]:
         raise ConfigError(f"{config.serving}: version {to} is the one that is served now.")
     folder = whole_folder(config.serving, to, report)
-    record |= {"version": str(to), "replaced": str(versions[-1])}
 
     connection = connection_to(config.work)
     if connection.HasField("sqlite") and not Path(connection.sqlite.filename_uri).exists():
@@ -61,16 +62,17 @@ def roll_back(
     pushed = pushed_model(store, to)
     inputs = {"pushed_model": pushed} if pushed else {}
 
-    def look_again() -> None:  # a push that this one waited for is what is replaced
-        record["replaced"] = str(newest_version(config.serving))
+    def rollback() -> Rollback:  # a push that this one waited for is what is replaced
+        replaced = str(newest_version(config.serving))
+        return Rollback(signature.by, signature.reason, str(to), replaced)
 
     return publish(
         config.serving,
         folder,
         f"version {to}",
-        notes={"rollback_of": record},
-        require=look_again,
-        record=lambda copy: record_push(store, ROLLBACK, record, copy, inputs),
+        note=lambda provenance: replace(provenance, rollback_of=rollback()),
+        require=lambda: None,
+        record=lambda copy: record_push(store, ROLLBACK, rollback(), copy, inputs),
         report=report,
         again=True,
     )

@@ -2,15 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ml_metadata.metadata_store import MetadataStore
 
-from classlift.gate.verdict import REPORT, VERDICT, read_verdict
-from classlift.paths import replacing
+from classlift.gate.verdict import REPORT, VERDICT, Outcome, Row, Verdict, read_evaluation
 from classlift.serving.folder import describe_served
 from classlift.text import shown
 from pipelines.metadata import (
@@ -31,12 +30,12 @@ from pipelines.places import EVALUATION, RUNS, Place
 class Summary:
     """The result of one run.
 
-    verdict: as in `verdict.json`, and what became of it, see `read_result`; `served` says in words
-    which version is served now, and since when. run: its id.
+    run: its id. verdict: with its outcome, of which `served` says in words which version is served
+    now, and since when.
     """
 
     run: str
-    verdict: dict[str, Any]
+    verdict: Verdict
     report: Path
     nodes: list[dict[str, Any]]
 
@@ -48,9 +47,8 @@ def summarise(config: Place, run_id: str) -> Summary:
     """
     work = config.work
     store = open_store(connection_to(work))
-    verdict, folder = read_result(store, config.name, run_id)
-    verdict["served"] = describe_served(config.serving)
-    (work / VERDICT).write_text(json.dumps(verdict, indent=1))
+    verdict, folder = read_result(store, config.name, run_id, describe_served(config.serving))
+    verdict.write(work)
     shutil.copy(folder / REPORT, work / REPORT)
     run = work / RUNS / run_id
     note_result(store, config.name, run_id, run / EVALUATION)
@@ -58,87 +56,88 @@ def summarise(config: Place, run_id: str) -> Summary:
     return Summary(run_id, verdict, work / REPORT, records)
 
 
-def read_result(store: MetadataStore, pipeline: str, run_id: str) -> tuple[dict[str, Any], Path]:
+def read_result(
+    store: MetadataStore, pipeline: str, run_id: str, served: str | None = None
+) -> tuple[Verdict, Path]:
     """The verdict of a run with what became of it, and the folder of its evaluation.
 
-    `pushed` is the folder that its model was pushed to, by this run or, where all came from the
-    cache, by an earlier one: `pushed_by_run`; both are None when it was not pushed. `approval` says
-    who approved of that, where somebody was asked, `override` who pushed against the verdict.
+    served: which version is served now, in words; None where that is not to be told.
 
     Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.
     """
     evaluation = output_artifact(store, pipeline, run_id, GATE.id, "ModelEvaluation")
-    verdict = {**read_verdict(Path(evaluation.uri)), "pushed": None, "pushed_by_run": None}
+    verdict = read_evaluation(Path(evaluation.uri))
+    outcome = Outcome(served=served)
     for model in output_artifacts(store, pipeline, run_id, PUSHER.id):
         if model.custom_properties["pushed"].int_value:
-            verdict["pushed"] = model.custom_properties["pushed_destination"].string_value
-            verdict["pushed_by_run"] = run_of(store, maker_of(store, model))
-            approval = approval_of(model)
-            if approval:
-                verdict["approval"] = approval
+            outcome = replace(
+                outcome,
+                pushed=model.custom_properties["pushed_destination"].string_value,
+                pushed_by_run=run_of(store, maker_of(store, model)),
+                approval=approval_of(model) or outcome.approval,
+            )
     override = override_of(store, evaluation)
-    if override:
-        verdict["pushed"] = override.pop("pushed")
-        verdict["pushed_by_run"] = override["run"]
-        verdict["override"] = override
-    return verdict, Path(evaluation.uri)
+    if override is not None:
+        by, pushed = override
+        outcome = replace(outcome, pushed=pushed, pushed_by_run=by.run, override=by)
+    return replace(verdict, outcome=outcome), Path(evaluation.uri)
 
 
 def note_result(store: MetadataStore, pipeline: str, run_id: str, folder: Path) -> None:
     """Adds what became of a run to its own copy of the verdict, in `folder`, where there is one."""
-    path = folder / VERDICT
-    if not path.exists():
-        return
-    verdict, _ = read_result(store, pipeline, run_id)
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(verdict, indent=1))
+    if (folder / VERDICT).exists():
+        verdict, _ = read_result(store, pipeline, run_id)
+        verdict.write(folder)
 
 
 def render(summary: Summary) -> str:
     """The summary as text for a terminal."""
-    verdict, target = summary.verdict, summary.verdict["target"]
-    rows = [("class", "objects", "before", "after", "change", "bound", "status")]
-    for label, c in verdict["classes"].items():
-        figures = (c["champion_recall"], c["challenger_recall"], c["lift"], c["lower_bound"])
-        cells = ["-" if f is None else f"{f:.3f}" for f in figures[:2]]
-        cells += ["-" if f is None else f"{f:+.3f}" for f in figures[2:]]
-        mark = " <" if label == target else ""
-        rows.append((shown(label), str(c["objects"]), *cells, c["status"] + mark))
-    lines = _table(rows)
-    lines += ["", *_as_served(verdict["classes"], target)]
-    recall = verdict["recall"]
+    verdict = summary.verdict
+    recall, rows = verdict.recall, verdict.rows()
+    outcome = verdict.outcome or Outcome()
+    lines = _as_judged(rows)
+    lines += ["", *_as_served(rows)]
     lines += [
         "",
-        f"Class {shown(target)}: recall {recall['as_deployed']:.3f} as deployed, "
-        f"{recall['recalibrated']:.3f} recalibrated, "
-        + ("not trained." if recall["trained"] is None else f"{recall['trained']:.3f} trained."),
+        f"Class {shown(verdict.target)}: recall {recall.as_deployed:.3f} as deployed, "
+        f"{recall.recalibrated:.3f} recalibrated, "
+        + ("not trained." if recall.trained is None else f"{recall.trained:.3f} trained."),
         "",
-        f"Verdict: {verdict['verdict']}",
-        *(f"  {reason}" for reason in verdict["reasons"]),
+        f"Verdict: {verdict.verdict}",
+        *(f"  {reason}" for reason in verdict.reasons),
         "",
-        f"Pushed:  {_pushed(summary)}",
-        f"Served:  {verdict['served']}",
+        f"Pushed:  {_pushed(outcome, summary.run)}",
+        f"Served:  {outcome.served}",
         f"Report:  {summary.report}",
     ]
     return "\n".join(lines)
 
 
-def _as_served(classes: Mapping[str, Any], target: str) -> list[str]:
+def _as_judged(rows: Sequence[Row]) -> list[str]:
+    """The recall of each class on test, where the gate read it, as a table."""
+    lines = [("class", "objects", "before", "after", "change", "bound", "status")]
+    for row in rows:
+        cells = [_figure(figure) for figure in row.recall]
+        cells += [_figure(figure, "+.3f") for figure in (row.change, row.lower_bound)]
+        mark = " <" if row.is_target else ""
+        lines.append((shown(row.label), str(row.objects), *cells, row.status + mark))
+    return _table(lines)
+
+
+def _as_served(rows: Sequence[Row]) -> list[str]:
     """What production sees of each class on test before a push and after it, as a table."""
-    rows = [("as production sees it", "threshold", "", "recall", "", "false alarms", "", "")]
-    totals = [0, 0]
-    for label, found in classes.items():
-        served, cells = found["served"], []
-        for name, digits in (("threshold", 3), ("recall", 3), ("false_alarms", 0)):
-            cells += [
-                "-" if served[name][when] is None else f"{served[name][when]:.{digits}f}"
-                for when in ("before", "after")
-            ]
-        alarms = served["false_alarms"]
-        totals = [totals[0] + alarms["before"], totals[1] + alarms["after"]]
-        rows.append((shown(label), *cells, "<" if label == target else ""))
-    rows.append(("all", "", "", "", "", *map(str, totals), ""))
-    return _table(rows)
+    lines = [("as production sees it", "threshold", "", "recall", "", "false alarms", "", "")]
+    for row in rows:
+        cells = [_figure(figure) for figure in (*row.threshold, *row.served_recall)]
+        cells += [_figure(figure, ".0f") for figure in row.false_alarms]
+        lines.append((shown(row.label), *cells, "<" if row.is_target else ""))
+    totals = (sum(row.false_alarms[when] for row in rows) for when in (0, 1))
+    lines.append(("all", "", "", "", "", *(f"{total:.0f}" for total in totals), ""))
+    return _table(lines)
+
+
+def _figure(figure: float | None, form: str = ".3f") -> str:
+    return "-" if figure is None else format(figure, form)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -153,19 +152,19 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _pushed(summary: Summary) -> str:
-    verdict = summary.verdict
-    if verdict["pushed"] is None:
+def _pushed(outcome: Outcome, run: str) -> str:
+    """Where the model was pushed to, by which run and by whom, in words."""
+    if outcome.pushed is None:
         return "nothing; the version served stays"
-    override, approval = verdict.get("override"), verdict.get("approval")
-    words = verdict["pushed"]
-    if verdict["pushed_by_run"] != summary.run:
+    override, approval = outcome.override, outcome.approval
+    words = outcome.pushed
+    if outcome.pushed_by_run != run:
         version = Path(words).name
-        words = f"nothing; run {verdict['pushed_by_run']} pushed this model, as version {version}"
+        words = f"nothing; run {outcome.pushed_by_run} pushed this model, as version {version}"
     if override:
-        words += f", by {override['by']} against the verdict: {override['reason']}"
+        words += f", by {override.by} against the verdict: {override.reason}"
     if approval:
-        words += f", approved by {approval['by']}: {approval['reason']}"
+        words += f", approved by {approval.by}: {approval.reason}"
     return words
 
 

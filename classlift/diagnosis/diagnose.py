@@ -15,6 +15,7 @@ from classlift.metrics.curves import operating_points, recall_at
 from classlift.metrics.matching import Matches
 from classlift.quality.suspicions import Suspicion, suspicions
 from classlift.serving.detect import OBJECTS
+from classlift.serving.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,9 @@ def labels_to_look_at(diagnosis: Diagnosis, predictions: Predictions) -> list[Su
     return found + [s for s in more if s.detected == diagnosis.target and s not in found]
 
 
-def trained_on(provenance: Mapping[str, Any]) -> dict[str, int]:
+def trained_on(provenance: Provenance) -> dict[str, int]:
     """Boxes by class in the data that ClassLift trained a model on; empty for any other model."""
-    while provenance.get("recipe", {}).get("recalibrate"):  # nothing was trained then
-        provenance = provenance["champion"]
-    return dict(provenance.get("trained_on", {}))
+    return dict(provenance.of_last_training.trained_on or {})
 
 
 def read_objects(folder: Path) -> dict[str, pa.Table] | None:

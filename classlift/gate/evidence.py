@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -12,15 +13,16 @@ import pyarrow.compute as pc
 from classlift.data.label_map import LabelMap
 from classlift.data.predictions import Predictions
 from classlift.errors import EvaluationError
-from classlift.gate.rules import PRECISION_CONFIDENCE, ClassEvidence, Pair, Served
+from classlift.gate.class_evidence import PRECISION_CONFIDENCE, ClassEvidence
 from classlift.gate.thresholds import SLACK, Chosen, choose
+from classlift.gate.verdict import Served
+from classlift.metrics.change import NOTHING, Change, Measure, Pair
 from classlift.metrics.curves import NEVER, operating_point, recall_at
 from classlift.metrics.matching import Matches, match
-from classlift.metrics.paired import NOTHING, Measure, ap50_change, fell_by, mean_iou_change
+from classlift.metrics.paired import ap50_change, fell_by, mean_iou_change
 from classlift.metrics.resampling import resampled_at_deployed_precision, resampled_recalls
 from classlift.metrics.statistics import (
     CONFIDENCE,
-    Change,
     Shares,
     count_by_unit,
     count_detections_by_unit,
@@ -63,10 +65,26 @@ EACH_ITS_OWN: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class ModelPredictions:
-    """One model's predictions on the two splits that the gate reads."""
+    """One model's predictions on the two splits that the gate reads.
+
+    Attributes:
+        eval: where every choice is made.
+        test: what is judged by.
+
+    """
 
     eval: Predictions
     test: Predictions
+
+    @classmethod
+    def read(cls, folder: Path) -> "ModelPredictions":
+        """Reads a folder of predictions, with a folder for each split.
+
+        Raises:
+            EvaluationError: predictions are missing or damaged.
+
+        """
+        return cls(*(Predictions.read(folder / split) for split in ("eval", "test")))
 
 
 @dataclass(frozen=True)

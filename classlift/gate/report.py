@@ -14,6 +14,7 @@ from classlift.data.formats.tfrecord import encoded_images
 from classlift.data.images import decode_rgb
 from classlift.diagnosis.report import causes_chart
 from classlift.gate.evidence import Comparison
+from classlift.gate.verdict import Row, Verdict
 from classlift.metrics.confusion import confusion_matrix
 from classlift.metrics.curves import precision_recall_curve
 from classlift.metrics.iou import iou_matrix
@@ -36,7 +37,7 @@ mpl.rcParams.update(
 
 def write_report(
     path: Path,
-    verdict: Mapping[str, Any],
+    verdict: Verdict,
     comparison: Comparison,
     summaries: Sequence[pd.DataFrame],
     diagnosis: Mapping[str, Any],
@@ -44,20 +45,26 @@ def write_report(
 ) -> None:
     """Writes the report of one run of the gate.
 
-    verdict: as in `verdict.json`; summaries: champion's and challenger's on test, of
-    `summary.summarize`; diagnosis: as in `diagnosis.json`; examples: the Examples artifact, for the
-    pictures of the test split.
+    Args:
+        path: of the HTML file.
+        verdict: what the gate found.
+        comparison: the figures behind it.
+        summaries: champion's and challenger's on test, of `summary.summarize`.
+        diagnosis: as in `diagnosis.json`.
+        examples: the Examples artifact, for the pictures of the test split.
+
     """
-    target = verdict["target"]
-    found = changed_objects(comparison, target)
+    target = verdict.target
+    changed = changed_objects(comparison, target)
     html = render(
         Path(__file__).with_name("report.html.j2"),
         verdict=verdict,
+        rows=verdict.rows(),
         diagnosis=diagnosis,
         sizes=list(SIZES),
         summary=by_size(summaries, target),
         charts={
-            "recall": svg(_recall_chart(verdict)),
+            "recall": svg(_recall_chart(verdict.rows())),
             "causes": svg(causes_chart(diagnosis["causes"])),
             "curves": svg(_curves_chart(comparison, target)),
             "confusion": svg(_confusion_chart(comparison)),
@@ -65,9 +72,9 @@ def write_report(
         },
         galleries={
             name: _gallery(rows.head(PICTURES), comparison, examples)
-            for name, rows in found.items()
+            for name, rows in changed.items()
         },
-        counts={name: len(rows) for name, rows in found.items()},
+        counts={name: len(rows) for name, rows in changed.items()},
     )
     path.write_text(html, "utf-8")
 
@@ -106,23 +113,24 @@ def changed_objects(comparison: Comparison, target: str) -> dict[str, pd.DataFra
     }
 
 
-def _recall_chart(verdict: Mapping[str, Any]) -> Figure:
-    labels = list(verdict["classes"])
-    classes = [verdict["classes"][label] for label in labels]
-    figure = new_figure(7.5, 0.34 * len(labels) + 0.9)
+def _recall_chart(rows: Sequence[Row]) -> Figure:
+    figure = new_figure(7.5, 0.34 * len(rows) + 0.9)
     axes = figure.subplots()
-    rows = np.arange(len(labels))
-    for row, c in zip(rows, classes, strict=True):
-        if c["champion_recall"] is None:
+    places = np.arange(len(rows))
+    for place, row in zip(places, rows, strict=True):
+        before, after = row.recall
+        if before is None or after is None:
             continue
-        before, after = c["champion_recall"], c["challenger_recall"]
-        bounds = [before + c["lower_bound"], before + c["upper_bound"]]
-        axes.plot(bounds, [row, row], color=AFTER, linewidth=6, alpha=0.25, solid_capstyle="butt")
-        axes.plot(before, row, "o", color=BEFORE, markersize=6)
-        axes.plot(after, row, "o", color=AFTER, markersize=6)
+        if row.lower_bound is not None and row.upper_bound is not None:
+            bounds = [before + row.lower_bound, before + row.upper_bound]
+            axes.plot(
+                bounds, [place, place], color=AFTER, linewidth=6, alpha=0.25, solid_capstyle="butt"
+            )
+        axes.plot(before, place, "o", color=BEFORE, markersize=6)
+        axes.plot(after, place, "o", color=AFTER, markersize=6)
     axes.plot([], [], "o", color=BEFORE, label="champion")
     axes.plot([], [], "o", color=AFTER, label="challenger, with 90% interval of the change")
-    axes.set_yticks(rows, [f"class {axis_name(label)}" for label in labels])
+    axes.set_yticks(places, [f"class {axis_name(row.label)}" for row in rows])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.02)
     axes.set_xlabel("recall on test, each model at its operating points")
@@ -229,7 +237,7 @@ def _gallery(rows: pd.DataFrame, comparison: Comparison, examples: Path) -> list
 
 def _best_detection(matches: Matches, image_id: str, box: Any) -> pd.Series | None:
     """The highest-scored detection of any class that overlaps the box by half."""
-    found = matches.detections[matches.detections["image_id"] == image_id]
-    overlap = iou_matrix(found[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64), box)
-    near = found[overlap[:, 0] >= 0.5]
+    of_image = matches.detections[matches.detections["image_id"] == image_id]
+    overlap = iou_matrix(of_image[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64), box)
+    near = of_image[overlap[:, 0] >= 0.5]
     return None if near.empty else near.loc[near["score"].idxmax()]

@@ -7,22 +7,38 @@ tests/classlift/gate. The verdict is the worst level that a rule finds.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 from scipy import stats
 
 from classlift.errors import EvaluationError
-from classlift.gate.verdict import INCONCLUSIVE, PUSH, REFUSE, VERSION
-from classlift.metrics.paired import SAME_BOXES, Measure
-from classlift.metrics.statistics import CONFIDENCE, Change, holm, objects_needed
+from classlift.gate.class_evidence import (
+    AP50,
+    BOXES,
+    PRECISION,
+    RECALL,
+    SERVED_RECALL,
+    ClassEvidence,
+)
+from classlift.gate.summaries import summaries
+from classlift.gate.verdict import (
+    CANT_TELL,
+    DOUBT,
+    INCONCLUSIVE,
+    LIFTED,
+    NOT_LIFTED,
+    NOT_READ,
+    NOT_WORSE,
+    NOTE,
+    PUSH,
+    REFUSAL,
+    REFUSE,
+    REGRESSED,
+    UNCHANGED,
+    Finding,
+)
+from classlift.metrics.paired import SAME_BOXES
+from classlift.metrics.statistics import CONFIDENCE, holm, objects_needed
 from classlift.settings.gate import GateSettings
-
-LIFTED, NOT_LIFTED, UNCHANGED = "lifted", "not lifted", "unchanged"
-NOT_WORSE, CANT_TELL, REGRESSED = "not worse", "can't tell", "regressed"
-NOT_READ = "not read"
-
-NOTE, DOUBT, REFUSAL = "note", "doubt", "refuse"
-"""Levels of a finding, the worst last."""
 
 REGRESSION_ALPHA = 0.20
 """Family-wise over the other classes' recall and precision: a regression is costlier than a refused
@@ -32,19 +48,6 @@ SURE_ALPHA = 0.05
 """Of AP50, and of the boxes, each family-wise over the other classes: these move a little with any
 training, so only what surely fell counts."""
 
-PRECISION_CONFIDENCE = 0.90
-"""Of the lower bound at which a precision holds on test.
-
-Of challengers whose true precision is 0.60 or 0.65 where 0.80 less 0.10 is asked, with 12 to 300
-objects, it passes at most 3%; of those with a true lift of 0.08 on 300 objects it costs 2 in 100.
-At 0.95 that would be 5 in 100; at 0.85 it passes 7% of the former.
-"""
-
-SERVED_RECALL = "recall as production sees it"
-BOXES = "mean IoU"
-RECALL, PRECISION, AP50 = "recall", "precision", "AP50"
-"""Names of measures."""
-
 FAMILIES = (
     ((RECALL, SERVED_RECALL, PRECISION), REGRESSION_ALPHA),
     ((AP50,), SURE_ALPHA),
@@ -52,115 +55,8 @@ FAMILIES = (
 )
 """Measures that are tested together, each with its family-wise alpha."""
 
-SHOWN = 4  # classes whose threshold moves, in a sentence; the table has all
-
 SIGN_ALPHA = 1 - CONFIDENCE
 """Of the sign test of a lift: five units that all speak for it are the least that can."""
-
-
-class Pair(NamedTuple):
-    """A figure of the champion in production, and of the challenger if it is pushed."""
-
-    before: float
-    after: float
-
-
-@dataclass(frozen=True)
-class Served:
-    """A class on test as production sees it, at the score thresholds that are served.
-
-    false_alarms: detections at the threshold that match no object.
-    """
-
-    threshold: Pair
-    recall: Pair
-    false_alarms: Pair
-
-
-@dataclass(frozen=True)
-class ClassEvidence:
-    """One class on test, each model at its own operating point.
-
-    objects: labelled objects. unchanged: boxes and scores are the same bits in both models on
-    every image, and served at the same threshold. Bounds are one-sided; 95%, but for
-    `precision_lower`, which is of `PRECISION_CONFIDENCE`.
-
-    precision and its bounds: the challenger's; NaN when it detects nothing. detections_needed: how
-    many more would likely take `precision_lower` to what is asked; None when no number would, or
-    none is needed. precision_change: None where the precision of the settings is asked for, and not
-    the champion's; where a threshold was chosen for the latter, its `p_worse` is of "it fell by no
-    more than the tolerance".
-    ap50: change of the average precision, uninterpolated. boxes: mean IoU of what both find; None
-    where they find nothing in common.
-    gained, lost: units (images, or scenes) in which the challenger finds more objects than the
-    champion, and fewer.
-    read_at: the thresholds of champion and challenger here; infinite where there is none with the
-    precision. served: as production sees it; served_recall: the change of that recall, None where
-    it is `recall`. hole: why the class can't be read, in words; None where it can.
-    """
-
-    label: str
-    objects: int
-    champion_recall: float
-    challenger_recall: float
-    challenger_recall_upper: float
-    recall: Change
-    unchanged: bool
-    champion_precision: float
-    precision: float
-    precision_lower: float
-    precision_upper: float
-    precision_change: Change | None
-    champion_ap50: float
-    challenger_ap50: float
-    detections_needed: int | None
-    ap50: Change
-    boxes: Measure | None
-    gained: int
-    lost: int
-    read_at: Pair
-    served: Served
-    served_recall: Change | None = None
-    hole: str | None = None
-
-    def measures(self, settings: GateSettings) -> dict[str, tuple[Measure, float | None]]:
-        """What must not fall, each with the drop that must be ruled out; None: a sure fall alone
-        counts.
-        """
-        fixed = settings.score_threshold is not None
-        found: dict[str, tuple[Measure, float | None]] = {
-            RECALL: (
-                Measure(self.champion_recall, self.challenger_recall, self.recall),
-                settings.max_drop,
-            )
-        }
-        if self.served_recall is not None:
-            found[SERVED_RECALL] = (
-                Measure(*self.served.recall, self.served_recall),
-                settings.max_drop,
-            )
-        if self.precision_change is not None:
-            found[PRECISION] = (
-                Measure(self.champion_precision, self.precision, self.precision_change),
-                settings.max_drop if fixed else settings.precision_tolerance,
-            )
-        found[AP50] = (Measure(self.champion_ap50, self.challenger_ap50, self.ap50), None)
-        if self.boxes is not None:
-            found[BOXES] = (self.boxes, settings.max_drop)
-        return {name: pair for name, pair in found.items() if not math.isnan(pair[0].change.change)}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a rule has to say of a class, or of the whole (`label` None).
-
-    level: `note`, `doubt` or `refuse`. settles: what would settle it, in words.
-    """
-
-    level: str
-    label: str | None
-    sentence: str
-    settles: str | None = None
 
 
 @dataclass(frozen=True)
@@ -226,7 +122,7 @@ def judge(
     statuses[target] = _status_of_target(findings, target)
     findings += [
         Finding(NOTE, None, sentence)
-        for sentence in (*_summaries(evidence, statuses, context), *notes)
+        for sentence in (*summaries(evidence, statuses, target, settings), *notes)
     ]
     needed = {e.label: _needed(e, settings) for e in others if statuses[e.label] == CANT_TELL}
     verdict = REFUSE if REFUSAL in levels else INCONCLUSIVE if DOUBT in levels else PUSH
@@ -481,125 +377,3 @@ def _needed(e: ClassEvidence, settings: GateSettings) -> int | None:
     counts = _doubts(e, settings).values()
     known = [count for count in counts if count is not None]
     return max(known) if len(known) == len(counts) else None
-
-
-def _summaries(
-    evidence: Sequence[ClassEvidence], statuses: Mapping[str, str], context: Context
-) -> list[str]:
-    """What is said of several classes together, and of the thresholds."""
-    settings = context.settings
-    others = [e for e in evidence if e.label != context.target]
-    sentences = []
-    same = sum(statuses[e.label] == UNCHANGED for e in others)
-    if same:
-        sentences.append(
-            f"{same} of the {len(others)} other classes are unchanged: the same boxes and scores, "
-            "to the bit, at the threshold in production."
-        )
-    kept = [e for e in others if statuses[e.label] == NOT_WORSE]
-    if kept:
-        bound, label, name = min(
-            (measure.change.lower_bound, e.label, name)
-            for e in kept
-            for name, (measure, allowed) in e.measures(settings).items()
-            if allowed == settings.max_drop
-        )
-        sentences.append(
-            f"{len(kept)} of the {len(others)} other classes are not worse by "
-            f"{settings.max_drop:.2f}; the lowest bound is that of class {label}'s {name}, "
-            f"{bound:+.3f}."
-        )
-    own = next(e for e in evidence if e.label == context.target)
-    if math.isinf(own.read_at.before):
-        sentences.append(
-            f"At no threshold has the champion a precision of {settings.precision:.2f} on eval for "
-            f"class {own.label}, which counts as a recall of 0."
-        )
-    return sentences + _moved_thresholds(own, others)
-
-
-def _moved_thresholds(own: ClassEvidence, others: Sequence[ClassEvidence]) -> list[str]:
-    """What a push does to thresholds, and what production would see of it."""
-    moved = [e for e in (own, *others) if e.served.threshold.before != e.served.threshold.after]
-    if not moved:
-        return []
-    shown = "; ".join(
-        f"class {e.label} from {e.served.threshold.before:.3f} to {e.served.threshold.after:.3f} "
-        f"(on test its recall goes from {e.served.recall.before:.3f} to "
-        f"{e.served.recall.after:.3f}, its false alarms from {e.served.false_alarms.before:.0f} to "
-        f"{e.served.false_alarms.after:.0f})"
-        for e in moved[:SHOWN]
-    )
-    rest = f"; and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
-    stay = "; every other one stays" if len(moved) <= len(others) else ""
-    return [f"A push moves these score thresholds: {shown}{rest}{stay}."]
-
-
-def to_json(
-    judgement: Judgement, evidence: Sequence[ClassEvidence], target: str, extra: Mapping[str, Any]
-) -> dict[str, Any]:
-    """`verdict.json`, version 2 (docs/reference/verdict.schema.json); NaN and inf become null."""
-    verdict = {
-        "version": VERSION,
-        "verdict": judgement.verdict,
-        "target": target,
-        "reasons": judgement.reasons,
-        "findings": [
-            {
-                "level": finding.level,
-                "class": finding.label,
-                "sentence": finding.sentence,
-                "settles": finding.settles,
-            }
-            for finding in judgement.findings
-        ],
-        "classes": {e.label: _class_to_json(e, judgement) for e in evidence},
-        "pushed": None,
-        **extra,
-    }
-    cleaned: dict[str, Any] = finite(verdict)
-    return cleaned
-
-
-def _class_to_json(e: ClassEvidence, judgement: Judgement) -> dict[str, Any]:
-    return {
-        "objects": e.objects,
-        "status": judgement.statuses[e.label],
-        "not_read": e.hole,
-        "read_at": e.read_at._asdict(),
-        "served": {
-            "threshold": e.served.threshold._asdict(),
-            "recall": e.served.recall._asdict(),
-            "false_alarms": e.served.false_alarms._asdict(),
-        },
-        "champion_recall": e.champion_recall,
-        "challenger_recall": e.challenger_recall,
-        "challenger_recall_upper": e.challenger_recall_upper,
-        "lift": e.recall.change,
-        "lower_bound": e.recall.lower_bound,
-        "upper_bound": e.recall.upper_bound,
-        "minimum_detectable_drop": e.recall.minimum_detectable_drop,
-        "objects_needed": judgement.objects_needed.get(e.label),
-        "units_gained": e.gained,
-        "units_lost": e.lost,
-        "served_recall_change": vars(e.served_recall) if e.served_recall else None,
-        "champion_precision": e.champion_precision,
-        "precision": e.precision,
-        "precision_lower": e.precision_lower,
-        "precision_change": vars(e.precision_change) if e.precision_change else None,
-        "champion_ap50": e.champion_ap50,
-        "challenger_ap50": e.challenger_ap50,
-        "ap50_change": vars(e.ap50),
-        "mean_iou": None
-        if e.boxes is None
-        else {"before": e.boxes.before, "after": e.boxes.after, **vars(e.boxes.change)},
-    }
-
-
-def finite(value: Any) -> Any:
-    """A document without NaN and infinite numbers, which are no JSON: they become null."""
-    if isinstance(value, dict):
-        return {key: finite(v) for key, v in value.items()}
-    if isinstance(value, list):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,16 +12,14 @@ anew, and new test images make room again. An image is known by the hash of its 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from google.protobuf import json_format
-from ml_metadata import metadata_store
-from ml_metadata.proto import metadata_store_pb2 as pb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from classlift.metrics.statistics import CONFIDENCE
 
-EVALUATION, TEST_SET, TEST_IMAGES = "ModelEvaluation", "test_set", "test_images"
 _SKETCH = 512
 """Hashes kept of a test set: of up to so many images the overlap is exact, beyond within 4%."""
 
@@ -63,30 +61,54 @@ class TestImages:
         return min(shared / max(self.count, 1), 1.0)
 
 
+@dataclass(frozen=True)
+class TestSet:
+    """A test set: the images that the gate judges by.
+
+    Attributes:
+        id: SHA-256 of the image ids, in hex, whatever their order.
+        images: what is kept of the images.
+
+    """
+
+    __test__ = False  # pytest: the name is no test's
+
+    id: str
+    images: TestImages
+
+    @classmethod
+    def of(cls, images: pa.Table) -> "TestSet":
+        """The test set of a snapshot; `images` is its `schema.IMAGES`, of all splits."""
+        of_test = images.filter(pc.equal(images["split"], "test"))
+        return cls(
+            id_of_test_set(of_test["image_id"].to_pylist()),
+            TestImages.of(of_test["sha256"].to_pylist()),
+        )
+
+    def uses(self, earlier: Iterable["TestSet"]) -> int:
+        """How many earlier looks there were at this test set.
+
+        A look at this very set counts whole, also one of an older version, which kept no images;
+        another one by the share of this set's images that it saw.
+
+        Args:
+            earlier: the test set of each earlier look.
+
+        """
+        looks = (
+            1.0 if look.id == self.id else self.images.share_seen_by(look.images)
+            for look in earlier
+        )
+        return round(sum(looks))
+
+
 def id_of_test_set(image_ids: Sequence[str]) -> str:
-    """SHA-256 of the ids, whatever their order."""
+    """SHA-256 of the ids, in hex, whatever their order."""
     return hashlib.sha256("\n".join(sorted(image_ids)).encode()).hexdigest()
 
 
-def recorded_uses(connection: str, test_set: str, images: TestImages) -> int:
-    """How many earlier looks at these test images are recorded, each by the share that it saw.
-
-    connection: to ML Metadata, `ConnectionConfig` as JSON. test_set: of `id_of_test_set`, by which
-    evaluations count whole, also those of older versions that kept no more.
-    """
-    config = json_format.Parse(connection, pb.ConnectionConfig())
-    looks = 0.0
-    for found in metadata_store.MetadataStore(config).get_artifacts_by_type(EVALUATION):
-        kept = found.custom_properties
-        if kept[TEST_SET].string_value == test_set:
-            looks += 1
-        else:
-            looks += images.share_seen_by(TestImages.parse(kept[TEST_IMAGES].string_value))
-    return round(looks)
-
-
 def confidence_of_use(use: int) -> float:
-    """Of the bounds, one-sided, at the `use`-th look at a test set.
+    """Confidence of the bounds, one-sided, at the `use`-th look at a test set.
 
     >>> [round(confidence_of_use(use), 4) for use in (1, 5, 20)]
     [0.95, 0.99, 0.9975]

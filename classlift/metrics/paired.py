@@ -4,29 +4,17 @@ precision, and how well their boxes fit.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from classlift.metrics.change import NOTHING, Change, Measure
 from classlift.metrics.matching import Matches
-from classlift.metrics.statistics import CONFIDENCE, POWER, Change, paired_change
+from classlift.metrics.statistics import CONFIDENCE, POWER, paired_change
 
 SAME_BOXES = 0.01
 """Mean IoU by which boxes may fit worse unseen: a pixel of a box that is 200 pixels wide."""
-
-
-class Measure(NamedTuple):
-    """A figure before and after, and its change."""
-
-    before: float
-    after: float
-    change: Change
-
-
-NOTHING = Change(*[float("nan")] * 6)
-"""Where there is nothing to compare."""
 
 
 def ap50_change(before: Matches, after: Matches, label: str) -> Change:

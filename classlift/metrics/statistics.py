@@ -4,7 +4,6 @@ A unit is an image, or all images of one scene (`Matches.units`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize, stats
 
+from classlift.metrics.change import NOTHING, Change
 from classlift.metrics.matching import Matches
 
 CONFIDENCE = 0.95
@@ -34,23 +34,6 @@ class Shares(NamedTuple):
     wholes: Counts
     parts: Counts
     images: Counts | float = 1.0
-
-
-@dataclass(frozen=True)
-class Change:
-    """The change of a share (recall, say) between two models, with its one-sided bounds.
-
-    standard_error: cluster-robust; at least 1/n objects, for no discordant pair is no proof.
-    p_worse: one-sided p value of "it is not lower than before" (cluster t test).
-    minimum_detectable_drop: the drop that this test set would show with 80% power.
-    """
-
-    change: float
-    lower_bound: float
-    upper_bound: float
-    standard_error: float
-    p_worse: float
-    minimum_detectable_drop: float
 
 
 def count_by_unit(matches: Matches, thresholds: Mapping[str, float]) -> Shares:
@@ -124,7 +107,7 @@ def paired_change(
     results = []
     for k in range(len(totals)):
         if totals[k] == 0:
-            results.append(Change(*[float("nan")] * 6))
+            results.append(NOTHING)
             continue
         freedom = max(int(clusters[k]) - 1, 1)
         quantile = stats.t.ppf(CONFIDENCE, freedom)

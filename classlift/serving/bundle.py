@@ -14,11 +14,12 @@ from typing import Any
 
 from classlift.data.label_map import LabelMap
 from classlift.errors import ModelError
+from classlift.serving.provenance import Provenance
 from classlift.settings.freeze import BRANCH_PARTS
 
 SAVED_MODEL = "saved_model.pb"
-ENTRY, PROVENANCE = "assets.extra", "provenance.json"
-"""The folder of the model as its backend saves it, and a file in it."""
+ENTRY = "assets.extra"
+"""The folder of the model as its backend saves it."""
 
 OPERATING_POINTS, LABEL_MAP = "operating_points.json", "label_map.pbtxt"
 ABILITIES = "abilities.json"
@@ -114,34 +115,27 @@ class Bundle:
         path = self.entry / ABILITIES
         return json.loads(path.read_text()) if path.exists() else {}
 
-    def provenance(self) -> dict[str, Any]:
-        """Where the model comes from; empty for one that ClassLift did not make.
+    def provenance(self) -> Provenance:
+        """Where the model comes from, as it says itself.
 
         Raises ModelError when the file is damaged.
         """
-        path = self.entry / PROVENANCE
-        try:
-            found = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        except (ValueError, RecursionError) as error:
-            raise ModelError(f"{path}: it is damaged ({error}); put it back.") from None
-        if not isinstance(found, dict):
-            raise ModelError(f"{path}: it is damaged (no JSON object); put it back.")
-        return found
+        return Provenance.read(self.entry)
 
-    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+    def write_provenance(self, provenance: Provenance) -> None:
         """Writes where the model comes from."""
-        (self.entry / PROVENANCE).write_text(json.dumps(provenance, indent=1, sort_keys=True))
+        provenance.write(self.entry)
 
     def is_recalibrated(self) -> bool:
         """Whether this is another model with other thresholds, and nothing else."""
-        return bool(self.provenance().get("recipe", {}).get("recalibrate", False))
+        return self.provenance().recalibrated
 
     def leaves_other_classes(self) -> bool:
         """Whether its recipe can't have changed a class but the target's: a branch, or nothing."""
-        policy = self.provenance().get("recipe", {}).get("freeze_policy")
-        return self.is_recalibrated() or policy in BRANCH_PARTS
+        provenance = self.provenance()
+        return provenance.recalibrated or provenance.freeze_policy in BRANCH_PARTS
 
-    def write_notes(self, points: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
+    def write_notes(self, points: Mapping[str, float], provenance: Provenance) -> None:
         """Writes the operating points and the provenance of a new model.
 
         points: by class, each from 0 to 1. Raises ModelError for another one: it would be served.

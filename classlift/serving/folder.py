@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from classlift.errors import ClassLiftError, ConfigError, ModelError
 from classlift.serving.bundle import ENTRY, SAVED_MODEL, Bundle
 from classlift.serving.check import require_answers
 from classlift.serving.manifest import Manifest
+from classlift.serving.provenance import Provenance
 
 LARGEST = 2**63 - 1
 """Of the numbers of versions: TF Serving reads them as 64-bit integers."""
@@ -182,13 +182,15 @@ def version_of(champion: str) -> int | None:
     return int(number) if number.isdecimal() else None
 
 
-def served_provenance(serving_dir: Path) -> dict[str, Any]:
-    """The provenance of the newest version; empty when none is served that ClassLift made.
+def served_provenance(serving_dir: Path) -> Provenance:
+    """The provenance of the newest version; of nothing when none is served that ClassLift made.
 
     Raises ModelError for a damaged version, and says the way out.
     """
     version = newest_version(serving_dir)
-    return Bundle(version_folder(serving_dir, version)).provenance() if version is not None else {}
+    if version is None:
+        return Provenance()
+    return Bundle(version_folder(serving_dir, version)).provenance()
 
 
 def describe_served(serving_dir: Path) -> str:
@@ -196,16 +198,15 @@ def describe_served(serving_dir: Path) -> str:
     version = newest_version(serving_dir)
     if version is None:
         return "no version"
-    found = damage(serving_dir / str(version))
-    if found:
-        return f"version {version}, which is damaged ({found})"
+    fault = damage(serving_dir / str(version))
+    if fault:
+        return f"version {version}, which is damaged ({fault})"
     provenance = Bundle(serving_dir / str(version)).provenance()
-    for name, words in (
-        ("rollback_of", "since the rollback by"),
-        ("override", "pushed against the verdict by"),
-        ("approval", "approved by"),
+    for person, words in (
+        (provenance.rollback_of, "since the rollback by"),
+        (provenance.override, "pushed against the verdict by"),
+        (provenance.approval, "approved by"),
     ):
-        if name in provenance:
-            person = provenance[name]
-            return f"version {version}, {words} {person['by']}: {person['reason']}"
+        if person is not None:
+            return f"version {version}, {words} {person.by}: {person.reason}"
     return f"version {version}"

@@ -6,18 +6,19 @@ The one way into the serving folder: for the gate's Pusher, for a person's push,
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from classlift import own_folders
 from classlift.errors import ConfigError, EvaluationError, ModelError, UnavailableError
 from classlift.locks import alone
-from classlift.serving.bundle import ENTRY, PROVENANCE, SAVED_MODEL, Bundle
+from classlift.serving import provenance
+from classlift.serving.bundle import ENTRY, SAVED_MODEL, Bundle
 from classlift.serving.check import require_answers
 from classlift.serving.folder import champion_name, newest_version, next_number, served_versions
 from classlift.serving.manifest import Manifest
+from classlift.serving.provenance import Provenance, Signature
 
 DRAFT, LOCK = ".classlift-draft-", ".classlift-lock"
 """Names in the serving folder that are ours: how drafts begin, and the lock. Servers skip them."""
@@ -32,7 +33,7 @@ def publish(
     serving_dir: Path,
     source: Path,
     name: str,
-    notes: Mapping[str, Any],
+    note: Callable[[Provenance], Provenance] | None,
     require: Callable[[], None],
     record: Callable[[Path], None],
     report: Callable[[str], None],
@@ -46,11 +47,12 @@ def publish(
     then nothing is served of it, and whatever fails leaves nothing. One push of a folder at a time.
 
     source: the SavedModel with its extra assets. name: what the model is called in errors.
-    notes: added to its provenance. require: called before the work and once more before the model
-    is served; raises when it must not be any longer. record: called with the folder of the version
-    just before it is there, so that what can't be recorded is not served. blessed: the `digest` of
-    the export that was checked, where that is known. again: whether it was a version before, and is
-    one again; a model that is the newest version already is otherwise not pushed a second time.
+    note: adds to its provenance; None where nothing is added. require: called before the work and
+    once more before the model is served; raises when it must not be any longer. record: called with
+    the folder of the version just before it is there, so that what can't be recorded is not served.
+    blessed: the `digest` of the export that was checked, where that is known. again: whether it was
+    a version before, and is one again; a model that is the newest version already is otherwise not
+    pushed a second time.
 
     Raises ModelError when the model is gone, or does not answer; EvaluationError when it is another
     than was checked; UnavailableError when files can't be written; and what `require` and `record`
@@ -74,7 +76,7 @@ def publish(
                 return done
             require()
             with _draft(serving_dir) as draft:
-                _fill(draft, source, wanted, notes, None if again else wanted.digest())
+                _fill(draft, source, wanted, note, None if again else wanted.digest())
                 report("loading the copy in a clean process")
                 require_answers(draft, name)
                 require()
@@ -137,9 +139,13 @@ def _draft(serving_dir: Path) -> Iterator[Path]:
 
 
 def _fill(
-    draft: Path, source: Path, wanted: Manifest, notes: Mapping[str, Any], export: str | None
+    draft: Path,
+    source: Path,
+    wanted: Manifest,
+    note: Callable[[Provenance], Provenance] | None,
+    export: str | None,
 ) -> None:
-    """Copies the files of a model, adds notes and manifest, and sees that all are on the disk.
+    """Copies the files of a model, adds note and manifest, and sees that all are on the disk.
 
     Raises UnavailableError when a copy is not like its source.
     """
@@ -147,11 +153,11 @@ def _fill(
         target = draft / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / name, target)
-    if notes:
+    if note is not None:
         bundle = Bundle(draft)
-        bundle.write_provenance({**bundle.provenance(), **notes})
+        bundle.write_provenance(note(bundle.provenance()))
     manifest = Manifest.of(draft, export)
-    changed = {f"{ENTRY}/{PROVENANCE}"} if notes else set()
+    changed = {f"{ENTRY}/{provenance.FILE}"} if note is not None else set()
     for name, state in wanted.files.items():
         if name not in changed and manifest.files[name] != state:
             raise UnavailableError(f"{source / name}: its copy has other bytes; try again.")
@@ -183,12 +189,12 @@ def require_champion(serving_dir: Path, champion: str, pretrained: Path, run_id:
         )
 
 
-def signed(by: str, reason: str, what: tuple[str, str] = ("--by", "--reason")) -> dict[str, str]:
+def signed(by: str, reason: str, what: tuple[str, str] = ("--by", "--reason")) -> Signature:
     """Name and reason of a person as they are recorded.
 
     what: what the two are called for who gave them. Raises ConfigError when one says nothing.
     """
-    return {"by": _words(what[0], by), "reason": _words(what[1], reason)}
+    return Signature(_words(what[0], by), _words(what[1], reason))
 
 
 def _words(option: str, text: str) -> str:

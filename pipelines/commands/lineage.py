@@ -18,8 +18,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from pipelines.config import load_config
     from pipelines.lineage import render, trace
 
-    found = trace(load_config(arguments.config), arguments.version)
-    say(json.dumps(found) if arguments.json else render(found))
+    lineage = trace(load_config(arguments.config), arguments.version)
+    say(json.dumps(lineage.to_json()) if arguments.json else render(lineage))
     return EXIT_OK
 
 

@@ -5,6 +5,7 @@ import json
 
 from classlift.cli.command import Command, say
 from classlift.errors import EXIT_OK, ConfigError
+from classlift.gate.verdict import REPORT, VERDICT, Verdict
 from classlift.text import shown
 from pipelines.commands.options import config_argument
 
@@ -18,17 +19,18 @@ def _run(arguments: argparse.Namespace) -> int:
     from pipelines.config import load_config
 
     config = load_config(arguments.config)
-    path = config.work / "verdict.json"
-    if not path.exists():
-        raise ConfigError(f"{path}: there is no verdict yet; run the pipeline first.")
-    verdict = json.loads(path.read_text())
+    if not (config.work / VERDICT).exists():
+        raise ConfigError(
+            f"{config.work / VERDICT}: there is no verdict yet; run the pipeline first."
+        )
+    verdict = Verdict.read(config.work)
     if arguments.json:
-        print(json.dumps(verdict))
+        print(json.dumps(verdict.to_json()))
     else:
-        say(f"Verdict on class {shown(verdict['target'])}: {verdict['verdict']}")
-        for reason in verdict["reasons"]:
+        say(f"Verdict on class {shown(verdict.target)}: {verdict.verdict}")
+        for reason in verdict.reasons:
             say(f"  {reason}")
-        print(f"Report: {config.work / 'report.html'}")
+        print(f"Report: {config.work / REPORT}")
     return EXIT_OK
 
 

@@ -25,8 +25,9 @@ def _run(arguments: argparse.Namespace) -> int:
     config = claimed(arguments)
     raise_on_sigterm()
     destination = roll_back(config, arguments.by, arguments.reason, arguments.to, to_stderr)
-    record = Bundle(destination).provenance()["rollback_of"]
-    to_stderr(f"served again: version {record['version']}, in place of {record['replaced']}")
+    record = Bundle(destination).provenance().rollback_of
+    if record is not None:
+        to_stderr(f"served again: version {record.version}, in place of {record.replaced}")
     print(destination)
     return EXIT_OK
 

@@ -54,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return code
     summary = summarise(config, run_id)
     if arguments.json:
-        print(json.dumps(summary.verdict))
+        print(json.dumps(summary.verdict.to_json()))
     else:
         say(f"\n{render_times(summary)}\n\n{render(summary)}")
     return EXIT_OK

@@ -4,6 +4,7 @@ import pytest
 
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import served_versions
+from classlift.serving.provenance import Rollback
 from tests.dags.parsing import ROOT, parse, run_all, write_topology
 from tests.pipelines.conftest import Runs, runs
 
@@ -60,13 +61,13 @@ def test_what_is_typed_is_recorded_and_nothing_else(runs: Runs, tmp_path):
 
     *_, first, second = served_versions(runs.config.serving)
     records = [
-        Bundle(runs.config.serving / str(version)).provenance()["rollback_of"]
+        Bundle(runs.config.serving / str(version)).provenance().rollback_of
         for version in (first, second)
     ]
     assert records == [
         # by: who starts what `airflow dags test` runs
-        {"by": "dag_test", "reason": INJECTED, "version": "6", "replaced": "7"},
-        {"by": "dag_test", "reason": "--to=5", "version": "7", "replaced": str(first)},
+        Rollback(by="dag_test", reason=INJECTED, version="6", replaced="7"),
+        Rollback(by="dag_test", reason="--to=5", version="7", replaced=str(first)),
     ]
     assert not [*tmp_path.rglob("pwned"), *ROOT.glob("pwned")]
 

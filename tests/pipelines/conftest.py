@@ -3,31 +3,29 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from classlift.gate.verdict import REFUSAL, Finding
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import champion_name, served_provenance, served_versions
 from classlift.serving.manifest import Manifest
+from classlift.serving.provenance import Provenance
 from pipelines.config import Config, load_config
 from pipelines.metadata import connection_to, open_store, output_artifact
+from tests.classlift.gate import verdicts
 from tests.project import make_project
 
-VERDICT = {
-    "version": 2,
-    "verdict": "refuse",
-    "target": "8",
-    "reasons": ["Class 3 regressed."],
-    "classes": {},
-    "recall": {"as_deployed": 0.1, "recalibrated": 0.2, "trained": 0.3},
-    "champion": "pre-trained model",
-    "test_uses": 1,
-}
+VERDICT = replace(
+    verdicts.VERDICT,
+    target="8",
+    findings=(Finding(REFUSAL, "3", "Class 3 regressed."),),
+    champion="pre-trained model",
+)
 SOURCES = [{"path": "new/annotations.json", "split": "train"}]
 NODES = {
     "DatasetSnapshot": ([], {"snapshot": "ClassLiftSnapshot"}),
@@ -45,21 +43,21 @@ JUDGED = ("DatasetSnapshot", "Trainer", "RecallGate", "ServingCheck")
 BASE_TYPES = {"Model": pb.ArtifactType.MODEL, "PushedModel": pb.ArtifactType.MODEL}
 
 
-def provenance_of(run_id: str, champion: dict[str, Any] | None = None) -> dict[str, Any]:
+def provenance_of(run_id: str, champion: Provenance | None = None) -> Provenance:
     """What the model of a run says of itself; of the first champion by default, which is silent."""
-    return {
-        "target": "8",
-        "recipe": {"freeze_policy": "target-branch", "steps": 600, "class_weights": {}},
-        "rebalancing": {"method": "repeat_factor", "repeat_threshold": None},
-        "snapshot": {"content_hash": f"hash of {run_id}", "images": 20, "boxes": 60},
-        "code_version": "c0de",
-        "champion": champion or {},
-    }
+    return Provenance(
+        target="8",
+        recipe={"freeze_policy": "target-branch", "steps": 600, "class_weights": {}},
+        rebalancing={"method": "repeat_factor", "repeat_threshold": None},
+        snapshot={"content_hash": f"hash of {run_id}", "images": 20, "boxes": 60},
+        code_version="c0de",
+        champion=champion or Provenance(),
+    )
 
 
 def run_of(version: Path) -> str:
     """The run that trained the model of a version."""
-    return Bundle(version).provenance()["snapshot"]["content_hash"].removeprefix("hash of ")
+    return Bundle(version).provenance().snapshot["content_hash"].removeprefix("hash of ")
 
 
 @dataclass
@@ -85,8 +83,7 @@ class Runs:
         folder = Path(outputs["ModelEvaluation"].uri)
         folder.mkdir(parents=True)
         champion = champion_name(served_versions(self.config.serving), self.config.model)
-        judged = {**VERDICT, "verdict": verdict, "champion": champion}
-        (folder / "verdict.json").write_text(json.dumps(judged))
+        replace(VERDICT, verdict=verdict, champion=champion).write(folder)
         (folder / "report.html").write_text(run_id)
         bundle = Bundle(Path(outputs["Model"].uri) / "Format-Serving")
         shutil.copytree(self.model, bundle.saved_model)

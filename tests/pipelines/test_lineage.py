@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def story(told) -> tuple[Runs, list[int]]:
 
 def test_a_version_goes_back_to_the_pre_trained_model(story):
     runs, (last, rollback, override, first) = story
-    found = trace(runs.config)
+    found = trace(runs.config).to_json()
     assert [known["version"] for known in found["versions"]] == [last, rollback, first]
     assert found["pretrained"] == "model"
 
@@ -60,7 +61,7 @@ def test_a_version_goes_back_to_the_pre_trained_model(story):
     }
     assert (again["run"], again["recipe"], again["override"]) == (None, None, None)
     assert oldest.pop("pushed") is not None
-    carried = provenance_of("one")
+    carried = provenance_of("one").to_json()
     del carried["champion"]
     assert oldest == {
         "version": 5,
@@ -81,7 +82,7 @@ def test_a_version_goes_back_to_the_pre_trained_model(story):
 
 def test_a_version_can_be_named(story):
     runs, (_, _, override, first) = story
-    found = trace(runs.config, override)
+    found = trace(runs.config, override).to_json()
     assert [known["version"] for known in found["versions"]] == [override, first]
     known = found["versions"][0]
     assert (known["run"], known["verdict"]) == ("two", "refuse")
@@ -91,7 +92,7 @@ def test_a_version_can_be_named(story):
 def test_a_rollback_to_what_a_person_pushed_shows_both(story):
     runs, (*_, override, _) = story
     again = roll_back(runs.config, BY, "It is not.", override)
-    rollback, pushed, _ = trace(runs.config)["versions"]
+    rollback, pushed, _ = trace(runs.config).to_json()["versions"]
     assert (rollback["version"], pushed["version"]) == (int(again.name), override)
     assert (rollback["override"], pushed["rollback"]) == (None, None)
     assert pushed["override"]["run"] == "two"
@@ -101,7 +102,7 @@ def test_versions_that_were_removed_are_known_from_the_metadata(story):
     runs, (last, rollback, _, first) = story
     for version in (rollback, first):
         shutil.rmtree(runs.config.serving / str(version))
-    found = trace(runs.config)
+    found = trace(runs.config).to_json()
     assert [known["version"] for known in found["versions"]] == [last, rollback, first]
     assert [known["run"] for known in found["versions"]] == ["three", None, "one"]
     assert found["versions"][2]["snapshot"]["content_hash"] == "hash of one"  # handed down
@@ -123,7 +124,7 @@ def overwrite(database) -> None:
 def test_without_metadata_versions_speak_for_themselves(story, lose, words):
     runs, (last, rollback, _, first) = story
     lose(runs.config.work / "metadata.db")
-    found = trace(runs.config)
+    found = trace(runs.config).to_json()
     assert [known["version"] for known in found["versions"]] == [last, rollback, first]
     assert all(words in known["lost"] for known in found["versions"])
     newest, again, oldest = found["versions"]
@@ -138,14 +139,14 @@ def test_what_nobody_has_any_more_is_shown_without_a_number(story):
     (runs.config.work / "metadata.db").unlink()
     for version in others:
         shutil.rmtree(runs.config.serving / str(version))
-    numbers = [known["version"] for known in trace(runs.config)["versions"]]
+    numbers = [known["version"] for known in trace(runs.config).to_json()["versions"]]
     assert numbers == [last, None, 5]  # the rollback's number is lost, what it served is not
 
 
 def test_an_evaluation_that_is_gone_leaves_the_rest(story):
     runs, (last, rollback, _, first) = story
     shutil.rmtree(runs.config.work / "three" / "ModelEvaluation")
-    found = trace(runs.config)
+    found = trace(runs.config).to_json()
     assert [known["version"] for known in found["versions"]] == [last, rollback, first]
     newest = found["versions"][0]
     assert (newest["run"], newest["verdict"]) == ("three", None)
@@ -155,7 +156,7 @@ def test_an_evaluation_that_is_gone_leaves_the_rest(story):
 def test_a_version_that_was_copied_by_hand_is_no_secret(story):
     runs, (last, *_) = story
     shutil.copytree(runs.config.serving / "5", runs.config.serving / str(last + 9))
-    [known] = trace(runs.config)["versions"]
+    [known] = trace(runs.config).to_json()["versions"]
     assert known["lost"].startswith(f"ML Metadata knows nothing of version {last + 9}. This is")
     assert known["snapshot"]["content_hash"] == "hash of one"
 
@@ -168,7 +169,7 @@ def test_a_damaged_version_is_named(story):
         ModelError, match=f"version {last} is damaged .*roll back to version {rollback}"
     ):
         trace(runs.config)
-    known, before = trace(runs.config, rollback)["versions"]
+    known, before = trace(runs.config, rollback).to_json()["versions"]
     assert (known["lost"], before["version"]) == (None, first)
     assert before["lost"].startswith("It is damaged: assets.extra/provenance.json has 1 bytes of ")
     assert before["snapshot"]["content_hash"] == "hash of one"  # the copy has it too
@@ -194,10 +195,9 @@ def test_what_is_not_served_has_no_lineage(runs):
 def test_it_reads_as_a_story(story):
     runs, (last, rollback, override, first) = story
     found = trace(runs.config)
-    for known in found["versions"]:
-        known["pushed"] = "2026-11-24T03:35:48+00:00"
+    when = "2026-11-24T03:35:48+00:00"
     assert (
-        render(found)
+        render(replace(found, versions=tuple(replace(v, pushed=when) for v in found.versions)))
         == f"""\
 version {last}
   pushed    2026-11-24T03:35:48+00:00

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,13 @@ from classlift import cli
 from classlift.errors import ConfigError, EvaluationError, ModelError
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import champion_name, damage, served_provenance, served_versions
+from classlift.serving.provenance import Override
 from pipelines import override
 from pipelines.compile import topology_of
 from pipelines.config import load_config
 from pipelines.metadata import OVERRIDE
 from pipelines.override import NEEDED, push_anyway
-from tests.pipelines.conftest import VERDICT, Runs, provenance_of, run_of
+from tests.pipelines.conftest import Runs, provenance_of, run_of
 from tests.project import make_project
 
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("unloaded")]
@@ -33,7 +35,9 @@ def test_a_push_is_served_and_recorded(runs):
 
     # what the next run's champion is made of
     assert [destination.name] == [str(version) for version in served_versions(config.serving)]
-    assert served_provenance(config.serving) == {**provenance_of("one"), "override": record}
+    assert served_provenance(config.serving) == replace(
+        provenance_of("one"), override=Override(**record)
+    )
     assert Bundle(destination).operating_points()["3"] == 0.3
     assert (destination / "saved_model.pb").read_bytes() == (
         runs.model / "saved_model.pb"
@@ -121,8 +125,9 @@ def changed(**parts):
     """A verdict with other parts, or (None) without them."""
 
     def damage(_: Runs, evaluation: Path) -> None:
-        found = {k: v for k, v in {**VERDICT, **parts}.items() if v is not None}
-        (evaluation / "verdict.json").write_text(json.dumps(found))
+        path = evaluation / "verdict.json"
+        document = {**json.loads(path.read_text()), **parts}
+        path.write_text(json.dumps({k: v for k, v in document.items() if v is not None}))
 
     return damage
 

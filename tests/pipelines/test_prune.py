@@ -12,9 +12,9 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from classlift import cli, own_folders
 from classlift.errors import ConfigError, EvaluationError, UnavailableError
-from classlift.gate.uses import EVALUATION
 from classlift.locks import alone
 from classlift.settings.config import Retention
+from components.recorded_uses import EVALUATION
 from pipelines import prune
 from pipelines.config import Config, load_config
 from pipelines.metadata import connection_to, initialise, open_store

@@ -17,6 +17,7 @@ from classlift.own_folders import MARK
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import damage, served_versions
 from classlift.serving.manifest import Manifest
+from classlift.serving.provenance import Provenance, Signature
 from classlift.serving.publish import LOCK
 from pipelines.config import load_config
 from pipelines.lineage import trace
@@ -82,7 +83,7 @@ def test_what_both_blessed_is_served_and_recorded(project, ready):
     assert (run_of(version), damage(version)) == ("one", None)
 
     # who approved, everywhere
-    assert Bundle(version).provenance()["approval"] == APPROVAL
+    assert Bundle(version).provenance().approval == Signature(**APPROVAL)
     found = ready.store.get_artifacts_by_type(PUSHED_MODEL)
     pushed = max(found, key=lambda artifact: artifact.id).custom_properties
     assert pushed["pushed"].int_value == 1
@@ -94,10 +95,10 @@ def test_what_both_blessed_is_served_and_recorded(project, ready):
     noted = json.loads(copy.read_text())
     assert (noted["pushed"], noted["pushed_by_run"]) == (str(version), "one")
     assert noted["approval"] == APPROVAL
-    newest, *_ = trace(config)["versions"]
+    newest, *_ = trace(config).to_json()["versions"]
     assert (newest["run"], newest["approval"]) == ("one", APPROVAL)
     summary = summarise(config, "one")
-    assert summary.verdict["approval"] == APPROVAL
+    assert summary.verdict.outcome.approval == Signature(**APPROVAL)
     text = render(summary)
     assert f"Pushed:  {version}, approved by Ada Lovelace: I have seen its errors.\n" in text
     assert f"Served:  version {version.name}, approved by Ada Lovelace: I have" in text
@@ -118,7 +119,7 @@ def test_what_both_blessed_is_served_and_recorded(project, ready):
     assert f"pushed earlier, as version {version.name}, and nothing is pushed tw" in result.stdout
     assert f"served now is {served}" in result.stdout
     summary = summarise(config, "three")
-    assert summary.verdict["served"] == served
+    assert summary.verdict.outcome.served == served
     text = render(summary)
     assert f"Pushed:  nothing; run one pushed this model, as version {version.name}" in text
     assert f"Served:  {served}" in text
@@ -209,7 +210,7 @@ def test_what_a_person_has_served_is_loaded_too(ready):
         push_anyway(ready.config, "Bob", "I like it.", "two")
 
     ready.push("half", FAR + 1)
-    Bundle(serving / str(FAR)).write_provenance({})
+    Bundle(serving / str(FAR)).write_provenance(Provenance())
     path = serving / str(FAR) / CUT
     path.write_bytes(path.read_bytes()[:5])
     Manifest.of(serving / str(FAR)).write(serving / str(FAR))  # it was pushed like this

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
@@ -18,6 +19,7 @@ from classlift.serving.folder import (
     served_versions,
 )
 from classlift.serving.manifest import MANIFEST, Manifest
+from classlift.serving.provenance import Rollback
 from pipelines.metadata import ROLLBACK, connection_to, open_store, properties_of
 from pipelines.override import push_anyway
 from pipelines.rollback import roll_back
@@ -49,10 +51,12 @@ def test_the_version_before_the_newest_is_served_again(two):
     assert versions == [5, 6, int(destination.name)]
     assert model_of(two) == "one"
     assert champion_name(versions, config.model) == f"version {destination.name}"
-    assert served_provenance(config.serving) == {**provenance_of("one"), "rollback_of": record}
+    assert served_provenance(config.serving) == replace(
+        provenance_of("one"), rollback_of=Rollback(**record)
+    )
     assert Bundle(destination).operating_points()["3"] == 0.3
     assert damage(destination) is None
-    assert "rollback_of" not in Bundle(config.serving / "5").provenance()
+    assert Bundle(config.serving / "5").provenance().rollback_of is None
 
     store = open_store(connection_to(config.work))
     [execution] = store.get_executions_by_type(ROLLBACK)
@@ -86,8 +90,8 @@ def test_what_a_person_pushed_can_be_served_again(two):
     roll_back(two.config, BY, REASON)
     roll_back(two.config, BY, "They were not.", int(pushed.name))
     provenance = served_provenance(two.config.serving)
-    assert provenance["override"]["run"] == "three"
-    assert provenance["rollback_of"]["version"] == pushed.name
+    assert provenance.override.run == "three"
+    assert provenance.rollback_of.version == pushed.name
 
 
 def test_a_version_from_before_there_were_manifests_is_served_again(two):

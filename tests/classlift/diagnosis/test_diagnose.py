@@ -7,6 +7,7 @@ import pytest
 from classlift.data.schema import OBJECTS
 from classlift.diagnosis.diagnose import diagnose, read_objects, trained_on
 from classlift.metrics.matching import match
+from classlift.serving.provenance import Provenance
 from tests.classlift.conftest import boxes_table, detections_table
 
 pytestmark = pytest.mark.unit
@@ -78,7 +79,9 @@ def test_a_model_that_describes_nothing(tmp_path):
 
 def test_what_a_champion_was_trained_on():
     """A recalibrated one was trained on what the model before it was."""
-    trained = {"recipe": {"steps": 600}, "trained_on": {"car": 90, "scooter": 10}, "champion": {}}
-    recalibrated = {"recipe": {"recalibrate": True}, "trained_on": {}, "champion": trained}
+    trained = Provenance(
+        recipe={"steps": 600}, trained_on={"car": 90, "scooter": 10}, champion=Provenance()
+    )
+    recalibrated = Provenance(recipe={"recalibrate": True}, trained_on={}, champion=trained)
     assert trained_on(recalibrated) == trained_on(trained) == {"car": 90, "scooter": 10}
-    assert trained_on({}) == {}
+    assert trained_on(Provenance()) == {}

@@ -11,10 +11,12 @@ import pytest
 from classlift.data.predictions import Predictions
 from classlift.errors import EvaluationError
 from classlift.gate.evidence import Comparison, ModelPredictions, compare
-from classlift.gate.rules import Judgement, judge, to_json
+from classlift.gate.rules import Judgement, judge
+from classlift.gate.verdict import EqualPrecision, TargetRecall
 from classlift.metrics import resampling, statistics
 from classlift.settings.gate import GateSettings
 from tests.classlift.conftest import boxes_table, detections_table
+from tests.classlift.gate.verdicts import verdict_on
 
 pytestmark = pytest.mark.unit
 LABELS = ("bike", "car")
@@ -275,26 +277,17 @@ def test_a_branch_that_changed_another_class_is_judged_at_its_threshold():
 )
 def test_the_document_is_as_its_schema_says(challenger, settings):
     judgement, comparison = gate(model(1.0), challenger, **settings)
-    extra = {
-        "settings": {},
-        "recalibrated": False,
-        "recall": {"as_deployed": 0.1, "recalibrated": 0.2, "trained": None},
-        "at_equal_precision": {
-            "champion": comparison.on_test.before,
-            "challenger": comparison.on_test.after,
-            "change": comparison.on_test.change.change,
-            "lower_bound": comparison.on_test.change.lower_bound,
-        },
-        "thresholds_known": True,
-        "units": {"eval": "150 images, each its own", "test": "150 images, each its own"},
-        "champion": "version 1",
-        "snapshot": "abc",
-        "code_version": "def",
-        "run": None,
-        "test_uses": 1,
-        "confidence": 0.95,
-    }
-    document = to_json(judgement, comparison.evidence, TARGET, extra)
+    own, on_test = comparison.of(TARGET), comparison.on_test
+    document = verdict_on(
+        comparison.evidence,
+        TARGET,
+        GateSettings(**settings),
+        judgement,
+        recall=TargetRecall(own.served.recall.before, own.champion_recall, None),
+        at_equal_precision=EqualPrecision(
+            on_test.before, on_test.after, on_test.change.change, on_test.change.lower_bound
+        ),
+    ).to_json()
     schema = json.loads(SCHEMA.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(json.dumps(document, allow_nan=False)), schema)

@@ -8,12 +8,12 @@ import pytest
 
 import classlift.gate
 from classlift.gate import report
-from classlift.gate.rules import judge, to_json
 from classlift.metrics.summary import FIGURES, SIZES, summarize
 from classlift.pages import render
 from classlift.settings.gate import GateSettings
 from tests.classlift.gate.test_evidence import LABELS, model, verdict
 from tests.classlift.gate.test_rules import LIFTED, compared, evidence
+from tests.classlift.gate.verdicts import verdict_on
 
 pytestmark = pytest.mark.unit
 DIAGNOSIS = {
@@ -24,22 +24,6 @@ DIAGNOSIS = {
     "overridden": [],
     "recipe": {},
     "rebalancing": {"boxes_before": {"car": 1}, "boxes_after": {"car": 2}},
-}
-LINEAGE = {
-    "recalibrated": False,
-    "champion": "version 1",
-    "snapshot": "abc",
-    "code_version": "def",
-    "run": "run 7",
-    "confidence": 0.975,
-    "units": {"eval": "200 images, each its own", "test": "500 images in 25 scenes, by `group`"},
-    "thresholds_known": True,
-    "at_equal_precision": {
-        "champion": 0.4,
-        "challenger": 0.8,
-        "change": 0.4,
-        "lower_bound": 0.31,
-    },
 }
 TEMPLATE = Path(classlift.gate.__file__).with_name("report.html.j2")
 
@@ -62,17 +46,11 @@ def test_shows_cocos_figures_before_and_after(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "_gallery", lambda *_: [])  # there are no images
     models = (model(1.0), model(2.5))
     judgement, comparison = verdict(*models)
-    extra = {
-        "settings": vars(GateSettings()),
-        "recall": {"as_deployed": 0.1, "recalibrated": 0.2, "trained": 0.3},
-        "test_uses": 1,
-        **LINEAGE,
-    }
     summaries = [
         summarize(m.test.boxes, m.test.detections, m.test.image_ids, LABELS) for m in models
     ]
     path = tmp_path / "report.html"
-    document = to_json(judgement, comparison.evidence, "scooter", extra)
+    document = verdict_on(comparison.evidence, "scooter", judgement=judgement)
     report.write_report(path, document, comparison, summaries, DIAGNOSIS, tmp_path)
     before, after = (table.loc["scooter", ("small", "AP75")] for table in summaries)
     assert f"<td>{before:.3f} → {after:.3f}</td>" in path.read_text("utf-8")
@@ -88,12 +66,11 @@ def test_shows_cocos_figures_before_and_after(tmp_path, monkeypatch):
 def test_what_is_shown_depends_on_how_scores_are_cut(score_threshold, other, words, unsaid):
     settings = GateSettings(score_threshold=score_threshold)
     classes = [LIFTED if score_threshold is None else compared(label="target"), other]
-    recall = {"as_deployed": 0.2, "recalibrated": 0.4, "trained": 0.7}
-    extra = {"settings": vars(settings), "recall": recall, "test_uses": 2, **LINEAGE}
-    verdict = to_json(judge(classes, "target", settings), classes, "target", extra)
+    verdict = verdict_on(classes, settings=settings, test_uses=2)
     html = render(
         TEMPLATE,
         verdict=verdict,
+        rows=verdict.rows(),
         diagnosis=DIAGNOSIS,
         sizes=[],
         summary={},

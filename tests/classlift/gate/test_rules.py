@@ -4,10 +4,12 @@ from dataclasses import replace
 import pytest
 
 from classlift.errors import EvaluationError
-from classlift.gate.rules import ClassEvidence, Pair, Served, judge, to_json
-from classlift.metrics.paired import Measure
-from classlift.metrics.statistics import Change
+from classlift.gate.class_evidence import ClassEvidence
+from classlift.gate.rules import judge
+from classlift.gate.verdict import EqualPrecision, Served
+from classlift.metrics.change import Change, Measure, Pair
 from classlift.settings.gate import GateSettings
+from tests.classlift.gate.verdicts import verdict_on
 
 pytestmark = pytest.mark.unit
 SETTINGS = GateSettings(precision=0.8, precision_tolerance=0.1, min_lift=0.05, max_drop=0.05)
@@ -249,8 +251,10 @@ def test_json_has_no_nan():
         objects=0, precision=nan, champion_recall=nan, hole=HOLE, read_at=Pair(0.4, float("inf"))
     )
     classes = [LIFTED, empty]
-    document = to_json(judge(classes, "target", SETTINGS), classes, "target", {"extra": nan})
+    equal = EqualPrecision(nan, nan, nan, nan)
+    document = verdict_on(classes, settings=SETTINGS, at_equal_precision=equal).to_json()
     text = json.dumps(document, allow_nan=False)
     assert json.loads(text)["classes"]["other"]["champion_recall"] is None
+    assert document["at_equal_precision"]["change"] is None
     assert document["version"] == 2
     assert document["pushed"] is None

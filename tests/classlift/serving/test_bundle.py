@@ -4,6 +4,7 @@ import pytest
 
 from classlift.errors import ModelError
 from classlift.serving.bundle import DEFAULT_THRESHOLD, Bundle, read_operating_points
+from classlift.serving.provenance import Provenance
 
 pytestmark = pytest.mark.unit
 LABELS = ("car", "scooter")
@@ -73,7 +74,7 @@ def test_a_missing_file_and_a_folder_are_sentences(tmp_path):
 def test_no_threshold_that_is_none_is_written(tmp_path, point):
     found = bundle(tmp_path)
     with pytest.raises(ModelError, match="nothing is written"):
-        found.write_notes({"car": 0.5, "scooter": point}, {})
+        found.write_notes({"car": 0.5, "scooter": point}, Provenance())
     assert not (found.entry / "operating_points.json").exists()
 
 
@@ -85,6 +86,6 @@ def test_which_recipes_leave_other_classes(tmp_path):
         ({"freeze_policy": "none"}, False),
         ({"freeze_policy": "none", "recalibrate": True}, True),
     ):
-        found.write_provenance({"recipe": recipe})
+        found.write_provenance(Provenance(recipe=recipe))
         assert found.leaves_other_classes() == leaves
         assert json.loads((found.entry / "provenance.json").read_text())["recipe"] == recipe

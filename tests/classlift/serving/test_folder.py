@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +23,7 @@ from classlift.serving.folder import (
     version_of,
 )
 from classlift.serving.manifest import MANIFEST, Manifest
+from classlift.serving.provenance import Override, Provenance, Rollback, Signature
 
 pytestmark = pytest.mark.unit
 FAR = 99_999_999_999
@@ -37,7 +39,7 @@ def serve(folder, *versions, provenance=None):
         (entry.parent / "variables" / "variables.index").write_text("index")
         (entry / "label_map.pbtxt").write_text("item { id: 1 name: 'car' }")
         bundle = Bundle(entry.parent)
-        bundle.write_notes({"car": 0.5}, provenance or {"target": "car"})
+        bundle.write_notes({"car": 0.5}, provenance or Provenance(target="car"))
         Manifest.of(entry.parent).write(entry.parent)
 
 
@@ -202,21 +204,27 @@ def test_the_name_of_a_champion_tells_its_version(tmp_path, versions, version):
     assert version_of(champion_name(versions, tmp_path / "model")) == version
 
 
+OVERRIDE = Override("Ada", "Why.", "refuse", "one")
+
+
 @pytest.mark.parametrize(
     ("notes", "words"),
     [
         ({}, "version 9"),
-        ({"override": {"by": "Ada", "reason": "Why."}}, "pushed against the verdict by Ada: Why."),
-        ({"approval": {"by": "Ada", "reason": "Why."}}, "version 9, approved by Ada: Why."),
+        ({"override": OVERRIDE}, "pushed against the verdict by Ada: Why."),
+        ({"approval": Signature("Ada", "Why.")}, "version 9, approved by Ada: Why."),
         (
-            {"rollback_of": {"by": "Ada", "reason": "Why."}, "override": {"by": "B", "reason": ""}},
+            {
+                "rollback_of": Rollback("Ada", "Why.", "7", "8"),
+                "override": replace(OVERRIDE, by="B", reason=""),
+            },
             "version 9, since the rollback by Ada: Why.",
         ),
     ],
 )
 def test_what_is_served_is_said_with_who_had_it_served(tmp_path, notes, words):
     assert describe_served(tmp_path) == "no version"
-    serve(tmp_path, 9, provenance=notes)
+    serve(tmp_path, 9, provenance=Provenance(**notes))
     assert words in describe_served(tmp_path)
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from classlift.serving import publish as module
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import damage, served_versions
 from classlift.serving.manifest import Manifest
+from classlift.serving.provenance import Provenance, Signature
 from classlift.serving.publish import publish, signed
 from tests.classlift.serving.test_folder import serve
 
@@ -50,12 +52,15 @@ def serving(tmp_path) -> Path:
     return tmp_path / "served"
 
 
+ADA = Signature("Ada", "Why.")
+
+
 def nothing(*_: object) -> None:
     """Takes anything and does nothing."""
 
 
 def push(serving_dir, source, **parts):
-    given = {"notes": {}, "require": nothing, "record": nothing, "report": nothing, **parts}
+    given = {"note": None, "require": nothing, "record": nothing, "report": nothing, **parts}
     return publish(serving_dir, source, "the model of run one", **given)
 
 
@@ -71,9 +76,9 @@ def test_a_version_is_a_whole_copy_with_its_manifest(serving, source, loads):
     def look(folder):
         seen.append((folder.exists(), names(serving)))
 
-    folder = push(serving, source, notes={"override": {"by": "Ada"}}, record=look)
+    folder = push(serving, source, note=lambda p: replace(p, approval=ADA), record=look)
     assert names(serving) == ["5", folder.name]
-    assert Bundle(folder).provenance() == {"target": "car", "override": {"by": "Ada"}}
+    assert Bundle(folder).provenance() == Provenance(target="car", approval=ADA)
     assert damage(folder) is None
     assert Manifest.read(folder) == Manifest.of(folder, Manifest.of(source).digest())
     assert (folder / "saved_model.pb").read_bytes() == (source / "saved_model.pb").read_bytes()
@@ -234,9 +239,11 @@ def test_who_waits_is_told_for_whom_and_looks_again(serving, source, tmp_path):
 
 CHILD = """
 import json, os, signal, sys
+from dataclasses import replace
 from pathlib import Path
 from classlift.serving import publish as module
 from classlift.parent import Terminated, raise_on_sigterm
+from classlift.serving.provenance import Signature
 
 serving, source, step, number = sys.argv[1:]
 raise_on_sigterm()
@@ -268,7 +275,8 @@ end_at(*{
 }[step])
 try:
     module.publish(
-        Path(serving), Path(source), "the model of run one", notes={"approval": {"by": "Ada"}},
+        Path(serving), Path(source), "the model of run one",
+        note=lambda p: replace(p, approval=Signature("Ada", "Why.")),
         require=lambda: None, record=lambda _: None, report=lambda _: None,
     )
 except Terminated:
@@ -299,7 +307,7 @@ def test_a_push_that_is_killed_at_any_step(serving, source, step, number):
     assert damage(folder) is None
     if step == "after the rename":
         assert folder.name == str(versions[-1])
-        assert Bundle(folder).provenance()["approval"] == {"by": "Ada"}
+        assert Bundle(folder).provenance().approval == ADA
 
 
 def test_what_is_not_ours_is_never_removed(serving, source):
@@ -322,7 +330,7 @@ from classlift.serving import publish as module
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), -1))
 try:
     module.publish(
-        Path(sys.argv[1]), Path(sys.argv[2]), "the model of run one", notes={},
+        Path(sys.argv[1]), Path(sys.argv[2]), "the model of run one", note=None,
         require=lambda: None, record=lambda _: None, report=lambda _: None,
     )
 except ClassLiftError as error:

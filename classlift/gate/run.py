@@ -1,0 +1,116 @@
+"""The gate from end to end: two models' predictions in, a verdict with its report out."""
+
+import json
+from pathlib import Path
+
+from classlift.data.snapshot import Snapshot
+from classlift.data.units import find_units
+from classlift.gate.evidence import ModelPredictions, common_label_map, require_all
+from classlift.gate.predictions import Origin, gate_predictions
+from classlift.gate.report import write_report
+from classlift.gate.verdict import REPORT, Verdict
+from classlift.metrics.summary import summarize
+from classlift.progress import say
+from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
+from classlift.settings.gate import GateSettings
+
+
+def run(
+    champion: Bundle,
+    challenger: Bundle,
+    champion_predictions: ModelPredictions,
+    challenger_predictions: ModelPredictions,
+    snapshot: Snapshot,
+    target: str,
+    settings: GateSettings,
+    origin: Origin,
+    use: int,
+    diagnosis: Path,
+    examples: Path,
+    folder: Path,
+) -> Verdict:
+    """Judges a challenger, and writes `verdict.json` and `report.html`.
+
+    Args:
+        champion: the model in production.
+        challenger: the newly trained model.
+        champion_predictions: on eval and test, as `challenger_predictions`.
+        challenger_predictions: of the challenger.
+        snapshot: the data that both were asked about.
+        target: the class that was to be raised.
+        settings: what the gate asks.
+        origin: what the verdict says of where it comes from.
+        use: which look at this test set it is, from 1.
+        diagnosis: folder of `diagnosis.json`, for the report.
+        examples: folder of the Examples, for the report's pictures.
+        folder: to write to; made where it is not there.
+
+    Raises:
+        EvaluationError: the models, or what they were shown, can't be compared.
+
+    """
+    label_map = common_label_map(champion.label_map(), challenger.label_map())
+    models = (champion_predictions, challenger_predictions)
+    for name, predictions in zip(("champion", "challenger"), models, strict=True):
+        require_all(name, predictions, snapshot.images)
+    say("matching, resampling")
+    gated = gate_predictions(
+        *models,
+        target,
+        settings,
+        labels=label_map.names,
+        champion_thresholds=champion.operating_points(),
+        challenger_thresholds=challenger.operating_points(),
+        thresholds_known=champion.brings_operating_points(),
+        recalibrated=challenger.is_recalibrated(),
+        left_alone=classes_left_alone(challenger, target),
+        units=find_units(snapshot.images),
+        use=use,
+        origin=origin,
+        notes=notes_on_thresholds(champion, settings),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_report(
+        folder / REPORT,
+        *gated,
+        [
+            summarize(
+                model.test.boxes, model.test.detections, model.test.image_ids, label_map.names
+            )
+            for model in models
+        ],
+        json.loads((diagnosis / "diagnosis.json").read_text()),
+        examples,
+    )
+    gated.verdict.write(folder)
+    return gated.verdict
+
+
+def classes_left_alone(challenger: Bundle, target: str) -> frozenset[str] | None:
+    """The classes that the challenger's recipe can't have changed, by what its bundle says.
+
+    A branch of the target, and a recalibration, leave all other classes as they are. Where such a
+    class seems to have changed all the same, it is read at the threshold that it keeps, and its
+    change is judged.
+
+    Returns:
+        All classes but the target; None where the recipe may have changed any class.
+
+    """
+    if not challenger.leaves_other_classes():
+        return None
+    return frozenset(challenger.label_map()) - {target}
+
+
+def notes_on_thresholds(champion: Bundle, settings: GateSettings) -> list[str]:
+    """What stands beside the verdict: whether the champion's thresholds in production are known."""
+    if settings.score_threshold is not None:
+        carried = champion.operating_points() if champion.brings_operating_points() else {}
+        others = sum(point != settings.score_threshold for point in carried.values())
+        if not others:
+            return []
+        return [
+            f"Production is taken to cut at {settings.score_threshold:g} for every class, as "
+            f"score_threshold says; the champion carries another threshold for {others} of them."
+        ]
+    return [] if champion.brings_operating_points() else [THRESHOLDS_UNKNOWN]
