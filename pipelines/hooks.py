@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, DataError, PipelineError
 from classlift.gate.verdict import read_evaluation
 from classlift.progress import say
+from classlift.settings.field import Values
 from pipelines.places import EVALUATION, run_folder
-from pipelines.topology import Topology, Values
+from pipelines.topology import Topology
 
 if TYPE_CHECKING:
     from ml_metadata.metadata_store import MetadataStore

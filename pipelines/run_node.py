@@ -33,13 +33,14 @@ from classlift.faults import explain
 from classlift.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
 from classlift.progress import begin, escape_what_is_not_printable, say
 from classlift.reading import parse_json
+from classlift.settings.field import Values
 from classlift.text import printable
 from pipelines import nodes
 from pipelines.hooks import Ending, Start
 from pipelines.parameters import check
 from pipelines.places import PIPELINE_ROOT, run_folder
 from pipelines.running import running
-from pipelines.topology import IR, Topology, TopologyNode, Values
+from pipelines.topology import IR, Topology, TopologyNode
 
 STARTED = time.monotonic()
 

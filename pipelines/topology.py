@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from classlift.errors import ConfigError
 from classlift.paths import replacing
+from classlift.settings.field import JsonSchema, Values
 
 if TYPE_CHECKING:
     from classlift.data.snapshot import Source
@@ -21,12 +22,6 @@ IR, TOPOLOGY = "pipeline.json", "topology.json"
 
 TRAINER = "components.trainer"
 """The module that TFX's Trainer runs, which is no component that TFX knows by its code."""
-
-Values = dict[str, Any]
-"""The values of a run's parameters by name, as the form gives them in JSON."""
-
-Schema = dict[str, Any]
-"""The JSON schema of one parameter."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,7 @@ class Topology:
     code: Mapping[str, str]
     data: Data
     airflow: InAirflow
-    parameters: Mapping[str, Schema]
+    parameters: Mapping[str, JsonSchema]
     defaults: Values
     nodes: tuple[TopologyNode, ...]
     watch: Watching | None = None

@@ -2,9 +2,10 @@
 
 import argparse
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from classlift.errors import DataError
 from classlift.progress import to_stderr
@@ -53,6 +54,33 @@ def source_arguments(parser: argparse.ArgumentParser) -> None:
         "--images", type=Path, help="where the images of COCO JSON are, if not beside it"
     )
     parser.add_argument("--label-map", type=Path, help="default: all labelled classes, by name")
+
+
+def setting_argument(
+    parser: argparse.ArgumentParser, group: type, name: str, help: str, default: object = None
+) -> None:
+    """Adds the option of a setting, which has the setting's type and range.
+
+    Args:
+        parser: Gets the option.
+        group: The dataclass that declares the setting.
+        name: Its name there, and of the option.
+        help: What the option does, for `--help`.
+        default: What it is when it is not given.
+
+    """
+    from classlift.settings.field import field_of
+
+    field = field_of(group, name)
+
+    def value(text: str) -> object:
+        with suppress(ValueError):
+            number = field.type(text)
+            if field.allows(number):
+                return cast(object, number)
+        raise argparse.ArgumentTypeError(f"it must be {field.value_words()}")
+
+    parser.add_argument(f"--{name}", type=value, metavar="N", help=help, default=default)
 
 
 def read_labels(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, ...]]:

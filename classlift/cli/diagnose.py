@@ -13,6 +13,7 @@ from classlift.progress import to_stderr, without_stderr
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    from classlift.settings.field import field_of
     from classlift.settings.gate import GateSettings
 
     parser.add_argument(
@@ -28,7 +29,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="labels that the model was trained on; default: a part of --data stands for them",
     )
     parser.add_argument("--target", required=True, help="the weak class")
-    parser.add_argument("--precision", type=float, default=GateSettings.precision)
+    parser.add_argument(
+        "--precision",
+        type=float,
+        default=GateSettings.precision,
+        help=f"{field_of(GateSettings, 'precision').setting.help.rstrip('.')} "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--label-map", type=Path, help="of a model that has none, or another one")
     parser.add_argument(
         "--report",

@@ -40,7 +40,12 @@ REQUIRED: Any = dataclasses.MISSING
 
 _KEY = "setting"
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string"}
-_NOUNS = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+_NOUNS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "text",
+}
 # A path as the file system takes it: nothing unprintable, each name in it short enough.
 _PATH: JsonSchema = {
     "minLength": 1,
@@ -186,6 +191,19 @@ class Field:
             return f"{_number(least)} or more"
         return "" if most is None else f"at most {_number(most)}"
 
+    def noun(self) -> str:
+        """What a single value is, in words: of the setting, or of an item or a class in it."""
+        return _NOUNS[_TYPES[self.item or self.type]]
+
+    def value_words(self) -> str:
+        """What a value must be, in words.
+
+        >>> Field("x", int, False, 0, Setting("", "", minimum=0)).value_words()
+        'a whole number, 0 or more'
+        """
+        noun = f"{self.noun()} for each class" if self.item else self.noun()
+        return ", ".join(filter(None, (noun, self.range_words())))
+
     def allows(self, value: object) -> bool:
         """Whether a value is of the type and in the range."""
         if value is None:
@@ -265,6 +283,11 @@ def fields_of(group: type[Any]) -> tuple[Field, ...]:
     return tuple(found)
 
 
+def field_of(group: type[Any], name: str) -> Field:
+    """The setting of a name that a dataclass declares."""
+    return next(field for field in fields_of(group) if field.name == name)
+
+
 def require_in_range(settings: object, where: str) -> None:
     """Checks each setting of a dataclass. where: what the sentence calls it, as `recipe`.
 
@@ -277,12 +300,7 @@ def require_in_range(settings: object, where: str) -> None:
         place = f"{where}.{field.name} is {shorten(repr(value), 80)}"
         if field.setting.choices:
             raise ConfigError(f"{place}; choose one of: {field.range_words()}.")
-        single = field.item or field.type
-        noun = _NOUNS.get(_TYPES.get(single, ""), "text")
-        noun = f"{noun} for each class" if field.item else noun
-        raise ConfigError(
-            f"{place}; it must be {', '.join(filter(None, (noun, field.range_words())))}."
-        )
+        raise ConfigError(f"{place}; it must be {field.value_words()}.")
 
 
 def schema_of(*groups: type) -> JsonSchema:

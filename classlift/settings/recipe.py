@@ -4,10 +4,10 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from classlift.errors import ConfigError
-from classlift.settings.field import require_in_range, setting
+from classlift.settings.field import Value, Values, require_in_range, setting
 from classlift.settings.freeze import (
     BRANCH_PARTS,
     MAX_LENGTH,
@@ -234,8 +234,10 @@ class Recipe:
         """Whether it can't change a class but the target: a branch is trained, or nothing."""
         return self.recalibrate or self.freeze_policy in BRANCH_PARTS
 
-    def override(self, values: Mapping[str, Any]) -> "Recipe":
-        """The recipe with some parts replaced. Raises ConfigError for a part there isn't.
+    def override(self, values: Values) -> "Recipe":
+        """The recipe with some parts replaced.
+
+        Raises ConfigError for a part that there isn't, and for a value out of its range.
 
         >>> Recipe().override({"steps": 10}).steps
         10
@@ -244,10 +246,10 @@ class Recipe:
         for name in values:
             if name not in known:
                 raise ConfigError(f"A recipe has no {name!r}; it has: {', '.join(known)}.")
-        return dataclasses.replace(self, **values)
+        return dataclasses.replace(self, **cast(Any, values))  # checked as it is made
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+    def to_dict(self) -> dict[str, Value]:
+        """The parts by name, as plain values for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod

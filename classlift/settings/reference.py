@@ -93,8 +93,7 @@ def _key(section: Section, field: Field) -> str:
 
 def _values(field: Field) -> str:
     """The values that a setting can have, in words: its range with its unit, or its type."""
-    nouns = {bool: "true or false", int: "a whole number", float: "a number"}
-    words = field.range_words() or nouns.get(field.item or field.type, "")
+    words = field.range_words() or field.noun()
     return f"{words} {field.setting.unit}".strip()
 
 

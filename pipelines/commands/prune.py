@@ -1,41 +1,26 @@
 """`classlift prune`: what old runs left behind and nothing needs."""
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 
-from classlift.cli.command import Command
+from classlift.cli.command import Command, setting_argument
 from classlift.errors import EXIT_OK
+from classlift.settings.config import Retention
 from pipelines.commands.options import claimed, config_argument
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     config_argument(parser)
-    for name, least, text in (
-        ("runs", 1, "so many of the newest runs"),
-        ("days", 0, "all runs that are younger than so many days"),
-        ("versions", 2, "so many of the newest served versions"),
+    for name, text in (
+        ("runs", "so many of the newest runs"),
+        ("days", "all runs that are younger than so many days"),
+        ("versions", "so many of the newest served versions"),
     ):
-        parser.add_argument(
-            f"--{name}",
-            type=_at_least(least),
-            metavar="N",
-            help=f"keep {text}, with all that they need; default: `retention` in the config",
-        )
+        about = f"keep {text}, with all that they need; default: `retention` in the config"
+        setting_argument(parser, Retention, name, about)
     parser.add_argument(
         "--remove", action="store_true", help="remove it; without, it is only shown"
     )
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    """Reads a number of an option that must not be smaller."""
-
-    def number(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= 36500:
-            raise argparse.ArgumentTypeError(f"it must be a number from {least} to 36500")
-        return int(text)
-
-    return number
 
 
 def _run(arguments: argparse.Namespace) -> int:
