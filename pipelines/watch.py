@@ -1,6 +1,6 @@
 """What is served is scored on freshly labelled data, and the series is kept in `WORK/watch`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +97,7 @@ def _score(
     bundle: Bundle,
     snapshot: Snapshot,
     points: dict[str, float],
-    floors: dict[str, float],
+    floors: Mapping[str, float],
     report: Callable[[str], None],
 ) -> dict[str, dict[str, object]]:
     with without_stderr():  # what TensorFlow says before its log level counts
