@@ -113,7 +113,7 @@ class Field:
 
     Attributes:
         name: The name of the field, and its key in the config.
-        type: The type of a value, None left out; for a list or a mapping, that of the list.
+        type: The type of a value, None left out; of a list or a mapping, the whole of it.
         optional: Whether None is a value too.
         default: What it is when nobody sets it; `REQUIRED` when somebody must.
         setting: What is said of it.
@@ -205,9 +205,11 @@ class Field:
         return ", ".join(filter(None, (noun, self.range_words())))
 
     def allows(self, value: object) -> bool:
-        """Whether a value is of the type and in the range."""
+        """Whether a value is of the type and in the range; patterns are left to the schema."""
         if value is None:
             return self.optional
+        if self.is_list:
+            return isinstance(value, tuple) and all(map(self._allows_single, value))
         if isinstance(value, Mapping):
             return all(map(self._allows_single, value.values()))
         return self._allows_single(value)
