@@ -57,6 +57,7 @@ def test_its_commands_work(installed, tmp_path):
     command = installed / "classlift"
     assert run(command, "--version", cwd=tmp_path).stdout == f"classlift {classlift.__version__}\n"
     assert "validate" in run(command, "--help", cwd=tmp_path).stdout
+    assert "* learning_rate: 0.002" in run(command, "settings", cwd=tmp_path).stdout
     Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / "1.jpg")
     (tmp_path / "annotations.json").write_text(
         '{"images": [{"id": 1, "file_name": "1.jpg", "width": 64, "height": 64}],'
