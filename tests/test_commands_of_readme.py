@@ -1,8 +1,9 @@
-"""What README.md and `--help` tell a user to type: the shell reads it, the parsers take it, and
-what it names is there or is plainly an example.
+"""What README.md, the pages of docs/ and `--help` tell a user to type: the shell reads it, the
+parsers take it, and what it names is there or is plainly an example.
 """
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -23,8 +24,11 @@ from pipelines.parameters import PARAMETERS
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+ALL = "\n".join(page.read_text("utf-8") for page in PAGES)
 PROGRAMS = ("classlift", "make", "docker", ".venv/ml/bin/python", ".venv/ml/bin/tensorboard")
+ACTIVATE = ".venv/ml/bin/activate"
 MENTION = re.compile("classlift ([a-z-]+)")
 """A command that is named in running text."""
 
@@ -48,18 +52,23 @@ class Shell:
 
 
 def run_block(block: str, folder: Path) -> Shell:
-    """Lets sh read a block, with programs that write down how they were called."""
+    """Lets sh read a block in a plain environment, with programs that write down their calls."""
     for name in PROGRAMS:
         path = folder / (name if "/" in name else f"bin/{name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_STUB)
         path.chmod(0o755)
+    (folder / ACTIVATE).write_text(f'PATH="{folder}/.venv/ml/bin:$PATH"\n')
     calls = folder / "calls"
     calls.unlink(missing_ok=True)
     result = subprocess.run(
         ["/bin/sh", "-eu", "-c", f"{block}\nenv -0"],
         cwd=folder,
-        env={"PATH": f"{folder}/bin:{os.environ['PATH']}", "CALLS": str(calls)},
+        env={
+            "HOME": str(folder),
+            "PATH": f"{folder}/bin:{os.environ['PATH']}",
+            "CALLS": str(calls),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -75,15 +84,16 @@ def _named(program: str) -> str:
     return next(name for name in PROGRAMS if program.endswith(name))
 
 
-def blocks() -> list[str]:
-    """The indented blocks of commands, and commands in running text."""
-    text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
-    found = re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE)
-    begins = tuple(f"{name} " for name in (*PROGRAMS, "export"))
+def blocks(text: str) -> list[str]:
+    """The indented or fenced blocks of commands, and commands in running text."""
+    fenced = re.findall(r"^```(?:sh|bash)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE)
+    begins = tuple(f"{name} " for name in (*PROGRAMS, "export", "."))
     inline = [code for code in re.findall(r"`([^`\n]+)`", text) if code.startswith(begins)]
     inline = [code for code in inline if not MENTION.fullmatch(code)]
-    stripped = [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in found]
-    return [block for block in (*stripped, *inline) if block.startswith(begins)]
+    stripped = [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in indented]
+    return [*fenced, *(block for block in (*stripped, *inline) if block.startswith(begins))]
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
@@ -121,22 +131,31 @@ def require_known(words: list[str]) -> None:
             assert parameters.keys() <= PARAMETERS.keys(), words
 
 
-def test_every_command_of_the_readme_is_one(tmp_path):
+def calls_of(page: Path, folder: Path) -> list[list[str]]:
+    """Every call that the commands of a page make, each checked."""
     seen = []
-    for block in blocks():
-        shell = run_block(block, tmp_path)
+    for block in blocks(page.read_text("utf-8")):
+        shell = run_block(block, folder)
         for words in shell.calls:
             require_known(words)
-            seen.append(words[:2])
+            seen.append(words)
         for name, value in shell.variables.items():
             if name.startswith("AIRFLOW_CONN_"):
                 assert json.loads(value)["conn_type"], name
-    named = {m[1] for code in re.findall(r"`([^`\n]+)`", README) if (m := MENTION.fullmatch(code))}
+    return seen
+
+
+def test_every_command_of_the_pages_is_one(tmp_path):
+    calls = {page: calls_of(page, tmp_path) for page in PAGES}
+    seen = [words[:2] for words in itertools.chain.from_iterable(calls.values())]
+    named = {m[1] for code in re.findall(r"`([^`\n]+)`", ALL) if (m := MENTION.fullmatch(code))}
     assert named <= subcommands().keys()
     used = named | {words[1] for words in seen if words[0] == "classlift"}
-    assert used >= subcommands().keys() - {"compile", "report", "airflow"}
+    assert used >= subcommands().keys() - {"compile", "airflow"}
     assert ["make", "demo"] in seen
     assert ["docker", "compose"] in seen
+    assert ["make", "environments"] == calls[README][0][:2]
+    assert {"validate", "diagnose", "run"} <= {w[1] for w in calls[README] if w[0] == "classlift"}
 
 
 @pytest.mark.parametrize("name", sorted(subcommands()))
@@ -162,32 +181,56 @@ def test_every_target_of_make_is_explained_in_its_help():
 
 
 def fragments() -> list[str]:
-    """The YAML blocks, and where one shows a key several times, each of them."""
-    found = []
-    for block in re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL):
+    """The YAML blocks of the pages, and where one shows a key several times, each of them."""
+    parts = []
+    for block in re.findall(r"^```yaml\n(.*?)^```", ALL, re.MULTILINE | re.DOTALL):
         keys = re.findall(r"^(\w+):", block, re.MULTILINE)
         if len(keys) == len(set(keys)):
-            found.append(block)
+            parts.append(block)
         else:
-            found += re.split(rf"^(?={keys[0]}:)", block, flags=re.MULTILINE)[1:]
-    return found
+            parts += re.split(rf"^(?={keys[0]}:)", block, flags=re.MULTILINE)[1:]
+    return parts
 
 
-def test_every_piece_of_config_in_the_readme_is_valid(tmp_path):
-    [whole] = [text for text in fragments() if text.startswith("name:")]
+def test_every_piece_of_config_in_the_pages_is_valid(tmp_path):
+    documents = [yaml.safe_load(text) for text in fragments()]
+    wholes = [document for document in documents if "name" in document]
+    assert [whole["name"] for whole in wholes] == ["scooters"] * 2  # of the README, of the tutorial
     LabelMap(("scooter", "bike")).write(tmp_path / "label_map.pbtxt")
-    document = yaml.safe_load(whole)
-    document["model"]["path"] = str(tmp_path)
-    seen = set(document)
-    for text in ("", *fragments()):
-        part = yaml.safe_load(text) or {}
-        if "name" in part:
-            continue
-        seen |= part.keys()
-        path = tmp_path / "scooters.yaml"
-        path.write_text(yaml.safe_dump({**document, **part}))
-        load_config(path)
+    seen = set()
+    for whole in wholes:
+        whole["model"]["path"] = str(tmp_path)
+        for part in ({}, *(document for document in documents if "name" not in document)):
+            seen |= whole.keys() | part.keys()
+            path = tmp_path / "scooters.yaml"
+            path.write_text(yaml.safe_dump({**whole, **part}))
+            load_config(path)
     assert seen >= {"recipe", "rebalancing", "beam", "airflow", "watch", "retention", "gate"}
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings get."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    words = [re.sub(r"[^\w\- ]", "", h.lower()) for h in re.findall(r"^#+ (.+)", text, re.MULTILINE)]
+    return {heading.strip().replace(" ", "-") for heading in words}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = link.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), link
+        assert path.is_relative_to(ROOT), link
+        if anchor:
+            assert anchor in anchors(path), link
+
+
+def test_the_readme_is_a_page():
+    assert len(README.read_text("utf-8").splitlines()) <= 150
 
 
 @pytest.fixture
