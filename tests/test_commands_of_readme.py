@@ -154,7 +154,7 @@ def test_every_command_of_the_pages_is_one(tmp_path):
     assert used >= subcommands().keys() - {"compile", "airflow"}
     assert ["make", "demo"] in seen
     assert ["docker", "compose"] in seen
-    assert ["make", "environments"] == calls[README][0][:2]
+    assert calls[README][0][:2] == ["make", "environments"]
     assert {"validate", "diagnose", "run"} <= {w[1] for w in calls[README] if w[0] == "classlift"}
 
 
@@ -211,7 +211,9 @@ def test_every_piece_of_config_in_the_pages_is_valid(tmp_path):
 def anchors(page: Path) -> set[str]:
     """The anchors that a page's headings get."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-    words = [re.sub(r"[^\w\- ]", "", h.lower()) for h in re.findall(r"^#+ (.+)", text, re.MULTILINE)]
+    words = [
+        re.sub(r"[^\w\- ]", "", h.lower()) for h in re.findall(r"^#+ (.+)", text, re.MULTILINE)
+    ]
     return {heading.strip().replace(" ", "-") for heading in words}
 
 

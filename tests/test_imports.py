@@ -41,7 +41,7 @@ def room_of(module: str) -> str:
     >>> room_of("classlift.gate.rules"), room_of("classlift.errors"), room_of("pipelines.config")
     ('gate', 'classlift', 'pipelines')
     """
-    if module == f"{BASE}.__main__":
+    if module in (f"{BASE}.__main__", f"{BASE}.api", BASE):  # the two ways in
         return "cli"
     top, _, rest = module.partition(".")
     room = rest.partition(".")[0]

@@ -62,13 +62,28 @@ def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard
             LabelledBox(
                 file_name=image.file_name,
                 label=category,
-                box=_corners(record.get("bbox"), f"{path}: annotation {annotation_id}"),
+                box=corners(record.get("bbox"), f"{path}: annotation {annotation_id}"),
                 is_crowd=_crowd(record, f"{path}: annotation {annotation_id}"),
                 source=where,
             )
         )
     for part in chunks(list(images.values())):
         yield Shard("coco", path, tuple((image, tuple(boxes[image.file_name])) for image in part))
+
+
+def coco_names(path: Path) -> tuple[dict[Id, str], dict[Id, str]]:
+    """The file names of the images and the names of the categories, both by id.
+
+    Raises DataError when the file is not COCO JSON.
+    """
+    coco = _load(path)
+    faults: list[str] = []
+    images = _by_id(coco, "images", path, faults)
+    categories = _by_id(coco, "categories", path, faults)
+    return (
+        {image_id: str(record.get("file_name")) for image_id, record in images.items()},
+        {category_id: _class_name(record, path) for category_id, record in categories.items()},
+    )
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -145,7 +160,11 @@ def _refer(
         ) from None
 
 
-def _corners(bbox: Any, where: str) -> tuple[float, float, float, float]:
+def corners(bbox: Any, where: str) -> tuple[float, float, float, float]:
+    """The corners xmin, ymin, xmax, ymax of COCO's x, y, width, height, all in pixels.
+
+    where: file and record, for the DataError of what is no box.
+    """
     if (
         not isinstance(bbox, list)
         or len(bbox) != 4
