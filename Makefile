@@ -10,9 +10,10 @@ export PYTHONUTF8 := 1
 .PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-gate bench-causes bench-deployment pretrained clean environments help
 
 help:  ## this list
+	@echo "  To install: make environments; then: . .venv/ml/bin/activate"
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
-environments:
+environments:  ## install: two Python environments below .venv, from the locks
 	@python3 requirements/install.py
 
 demo: environments  ## the whole pipeline on the demo's data, through Airflow

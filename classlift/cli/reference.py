@@ -13,8 +13,8 @@ def python_api() -> str:
     parts = [
         "# What does `import classlift` give me?",
         "",
-        "This page is made from `classlift/api.py` by `make reference`. All is typed, and nothing heavy",
-        "is imported before it is first asked for.",
+        "This page is made from `classlift/api.py` by `make reference`. All is typed, and nothing",
+        "heavy is imported before it is first asked for.",
     ]
     for name in sorted(api.__all__, key=lambda name: (name[0].isupper(), name)):
         entry = getattr(api, name)
