@@ -29,7 +29,7 @@ PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 ALL = "\n".join(page.read_text("utf-8") for page in PAGES)
 PROGRAMS = ("classlift", "make", "docker", ".venv/ml/bin/python", ".venv/ml/bin/tensorboard")
 ACTIVATE = ".venv/ml/bin/activate"
-MENTION = re.compile("classlift ([a-z-]+)")
+MENTION = re.compile("classlift ([a-z][a-z-]*)")
 """A command that is named in running text."""
 
 EXAMPLES = {
@@ -105,6 +105,8 @@ def subcommands() -> dict[str, argparse.ArgumentParser]:
 def require_known(words: list[str]) -> None:
     """Fails when a command is not there, or takes no such argument."""
     program, *rest = words
+    if rest == ["--help"]:
+        return
     if program == "classlift":
         parsed = cli.parser_for(rest).parse_args(rest)
         for value in vars(parsed).values():
