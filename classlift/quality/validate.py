@@ -252,7 +252,7 @@ def _box_rules(labels: Sequence[str], target: str | None, min_target_boxes: int)
                 min_value=min_target_boxes,
                 row_condition=(Column("label") == target) & (Column("split") == split),
                 meta={
-                    "rule": f"class {shown(target)} has at least {min_target_boxes} boxes in "
+                    "rule": f"class {shown(target or '')} has at least {min_target_boxes} boxes in "
                     f"{split}",
                     "floor": min_target_boxes,
                 },

@@ -165,7 +165,7 @@ def test_a_push_that_was_killed_before_its_record_is_not_done_twice(project, rea
     assert result.returncode == 0, result.stdout
     assert "an earlier attempt ended before it could say so" in result.stdout
     assert served_versions(ready.config.serving) == [FAR, FAR + 1]
-    assert trace(ready.config)["versions"][0]["run"] == "one"
+    assert trace(ready.config).versions[0].run == "one"
 
 
 def test_a_push_that_is_stopped_leaves_nothing(project, ready):

@@ -78,11 +78,11 @@ def _detection(
         raise DataError(f"{where} is no JSON object.")
     names = []
     for key, known in (("image_id", ids), ("category_id", categories)):
-        value = row.get(key)
+        value: Any = row.get(key)
         if type(value) not in (int, str) or value not in known:
             raise DataError(f"{where}: {key} {value!r:.80} is not among those of the labels.")
         names.append(known[value])
-    score = row.get("score")
+    score: Any = row.get("score")
     if type(score) not in (int, float):
         raise DataError(f"{where} needs a number as `score`.")
     box = corners(row.get("bbox"), where)
