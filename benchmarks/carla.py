@@ -87,8 +87,8 @@ def train_champion(folder: Path) -> None:
     from classlift.examples.write import write_examples
     from classlift.settings.rebalancing import Rebalancing
     from classlift.settings.recipe import Recipe
+    from classlift.training.fit import fit
     from classlift.training.input import training_batches
-    from classlift.training.loop import fit
 
     tf.keras.utils.set_random_seed(0)
     labels = LabelMap(CLASSES)

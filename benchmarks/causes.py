@@ -147,8 +147,8 @@ def train_champion(examples: Path, seed: int, folder: Path) -> None:
     from classlift.detectors.od_api.ssd import SsdDetector
     from classlift.detectors.od_api.zoo_entry import read_config
     from classlift.settings.recipe import Recipe
+    from classlift.training.fit import fit
     from classlift.training.input import training_batches
-    from classlift.training.loop import fit
 
     tf.keras.utils.set_random_seed(seed)
     labels = LabelMap(tuple(CLASSES[d] for d in DIGITS))

@@ -126,10 +126,11 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     from classlift.settings.gate import GateSettings
     from classlift.settings.recipe import Recipe
     from classlift.training.devices import make_reproducible
+    from classlift.training.evaluation import Evaluator
+    from classlift.training.fit import fit
+    from classlift.training.hooks.keep_best import KeepBest
     from classlift.training.input import training_batches
-    from classlift.training.judge import Judge
-    from classlift.training.loop import fit
-    from components.trainer import prepare
+    from classlift.training.run import prepare
 
     def quiet(_: str) -> None:
         return
@@ -148,14 +149,16 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     labels = detector.label_map
     train_files = example_files(examples, "train")
     serving = Serving(detector)
-    look = Judge(serving.encoded, example_files(examples, "eval"), labels, target, PRECISION)
+    evaluate = Evaluator(
+        serving.encoded, example_files(examples, "eval"), labels, target, PRECISION
+    )
     started = time.perf_counter()
     result = fit(
         detector,
         lambda start: training_batches(train_files, detector.frame, labels, recipe, start),
         recipe,
         quiet,
-        judge=look,
+        hooks=[KeepBest(evaluate, quiet)],
         teacher=teacher,
     )
     seconds = time.perf_counter() - started

@@ -30,7 +30,7 @@ from classlift.errors import EXIT_OK, ConfigError
 from classlift.faults import exit_code_of
 from classlift.settings.recipe import Recipe
 from classlift.training import augmentation
-from classlift.training.loop import fit
+from classlift.training.fit import fit
 from demo.scenes import CLASSES, OLD, SIZE, WEAK, scene
 
 OWN = Path(__file__).resolve().parent / "model"

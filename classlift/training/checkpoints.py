@@ -13,47 +13,49 @@ from classlift import own_folders
 from classlift.paths import replacing
 
 Arrays = dict[str, np.ndarray]
+Notes = dict[str, Any]
+"""What a checkpoint holds beside arrays, as JSON."""
 
 NAMES = re.compile(r"[0-9a-f]{32}\.npz|\.[0-9a-f]{32}\.npz\.[0-9a-f]{32}")
-"""Of our files: a checkpoint, and the draft of one."""
+"""The names of our files: a checkpoint, and the draft of one."""
 
 
 class Checkpoints:
     """The last checkpoint of one training run, in a folder that outlives the process.
 
-    question: all that the run's outcome depends on; checkpoints of another question are removed by
-    the first `save`.
+    depends_on: all that the run's outcome depends on; checkpoints of another run are removed by the
+    first `save`.
 
     Raises ConfigError, before anything is trained, for a folder with content that is not ours.
     """
 
-    def __init__(self, folder: Path, question: Mapping[str, Any]) -> None:
-        text = json.dumps(dict(question), sort_keys=True)
+    def __init__(self, folder: Path, depends_on: Mapping[str, Any]) -> None:
+        text = json.dumps(dict(depends_on), sort_keys=True)
         self._folder = own_folders.make(folder, own_folders.CHECKPOINTS)
         self._path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
 
-    def save(self, step: int, arrays: Arrays, notes: Mapping[str, Any]) -> None:
+    def save(self, step: int, arrays: Arrays, notes: Notes) -> None:
         """Replaces the checkpoint: whole, or not at all."""
         own_folders.make(self._folder, own_folders.CHECKPOINTS)
         for other in self._folder.iterdir():
             if other != self._path and NAMES.fullmatch(other.name):
-                other.unlink()  # of another question, or half-written
+                other.unlink()  # of another run, or half-written
         text = json.dumps({**notes, "step": step}).encode()
         with replacing(self._path) as draft, draft.open("wb") as file:
             np.savez(file, **arrays, notes=np.frombuffer(text, np.uint8))
 
-    def load(self) -> tuple[Arrays, dict[str, Any]] | None:
-        """Arrays and notes, as they were saved; None when there is none."""
+    def load(self) -> tuple[Arrays, Notes] | None:
+        """Reads arrays and notes, as they were saved; None when there is no checkpoint."""
         if not self._path.exists():
             return None
-        with np.load(self._path) as found:
-            arrays = {name: found[name] for name in found.files if name != "notes"}
-            return arrays, json.loads(found["notes"].tobytes())
+        with np.load(self._path) as file:
+            arrays = {name: file[name] for name in file.files if name != "notes"}
+            return arrays, json.loads(file["notes"].tobytes())
 
-    def last(self) -> tuple[int, Path] | None:
-        """The step of the checkpoint, and its file; None when there is none."""
-        found = self.load()
-        return None if found is None else (found[1]["step"], self._path)
+    @property
+    def path(self) -> Path:
+        """The file of the last checkpoint, whether it is there or not yet."""
+        return self._path
 
     def clear(self) -> None:
         """Removes all: the training has ended, and what it made is somewhere else."""

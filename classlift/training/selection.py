@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Evaluation:
     """What weights are worth on eval.
 
     recalls: of each class at its own operating point; NaN for a class without objects.
@@ -26,7 +26,7 @@ class Judgement:
             f"AP50 {self.ap50:.3f}"
         )
 
-    def worst_drop(self, before: "Judgement") -> float:
+    def worst_drop(self, before: "Evaluation") -> float:
         """The largest drop of another class's recall; 0 when none fell."""
         drops = [
             before.recalls[label] - recall
@@ -36,16 +36,16 @@ class Judgement:
         return max([0.0, *(drop for drop in drops if drop == drop)])
 
 
-def best_of(before: Judgement | None, candidates: Sequence[Judgement], max_drop: float) -> int:
+def best_of(before: Evaluation | None, candidates: Sequence[Evaluation], max_drop: float) -> int:
     """The number of the best candidate.
 
     That with the most recall of the target (then AP50) among those in which no other class fell by
     more than `max_drop`; when there are none, that with the smallest worst drop. The later of
-    equals. Without a judgement from before, drops are not looked at.
+    equals. Without an evaluation from before, drops are not looked at.
 
-    >>> before = Judgement("8", {"8": 0.2, "3": 0.9}, 0.3)
-    >>> greedy = Judgement("8", {"8": 0.8, "3": 0.5}, 0.5)
-    >>> modest = Judgement("8", {"8": 0.6, "3": 0.9}, 0.4)
+    >>> before = Evaluation("8", {"8": 0.2, "3": 0.9}, 0.3)
+    >>> greedy = Evaluation("8", {"8": 0.8, "3": 0.5}, 0.5)
+    >>> modest = Evaluation("8", {"8": 0.6, "3": 0.9}, 0.4)
     >>> best_of(before, [greedy, modest], max_drop=0.05)
     1
     """

@@ -27,8 +27,8 @@ from classlift.serving.check import check_export
 from classlift.serving.write import write_bundle
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
+from classlift.training.fit import fit
 from classlift.training.input import training_batches
-from classlift.training.loop import fit
 from classlift.training.step import TrainingStep
 from tests.classlift.conftest import DEMO_MODEL, quiet
 from tests.classlift.detectors.models import write_d_fine, write_faster_rcnn, write_retinanet

@@ -15,8 +15,8 @@ from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
 from classlift.training import cache as module
 from classlift.training.cache import FeatureCache, cached
+from classlift.training.fit import can_cache, features_key, fit
 from classlift.training.input import training_batches
-from classlift.training.loop import _key, can_cache, fit
 from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
@@ -243,7 +243,7 @@ def test_two_runs_at_once_do_not_share(detector, frozen, batches, tmp_path):
 
 def test_the_key_is_of_the_weights_that_stay(detector, frozen):
     names = frozen_names("all-but-heads", list(detector.variables()))
-    first = _key(detector, names)
+    first = features_key(detector, names)
     head, backbone = (
         next(v for n, v in detector.variables().items() if part_of(n) == part)
         for part in ("head", "backbone")
@@ -251,7 +251,7 @@ def test_the_key_is_of_the_weights_that_stay(detector, frozen):
     for variable, changes in ((head, False), (backbone, True)):
         before = variable.numpy()
         variable.assign(before + 1)
-        assert (_key(detector, names) != first) == changes
+        assert (features_key(detector, names) != first) == changes
         variable.assign(before)
 
 

@@ -21,8 +21,9 @@ TRAIN = textwrap.dedent(
     os.environ.update(od_api.ENVIRONMENT)
     import numpy as np
     import tensorflow as tf
-    from classlift.detectors import training
     from classlift.training.checkpoints import Checkpoints
+    from classlift.training.fit import fit
+    from classlift.training.hooks import progress, resume
     from classlift.training.devices import make_reproducible
     from classlift.settings.freeze import BRANCH_PARTS
     from classlift.training.input import training_batches
@@ -30,7 +31,7 @@ TRAIN = textwrap.dedent(
     from classlift.settings.recipe import Recipe
 
     model, records, folder, policy, out = sys.argv[1:]
-    training.REPORT_SECONDS = training.CHECKPOINT_SECONDS = 0.0
+    progress.SECONDS = resume.SECONDS = 0.0
     cached = 4 if policy == "target-branch" else 0
     recipe = Recipe(policy, steps=24, batch_size=4, cached_batches=cached)
     make_reproducible(0)
@@ -42,7 +43,7 @@ TRAIN = textwrap.dedent(
     )
     checkpoints = Checkpoints(Path(folder), {"policy": policy})
     report = partial(print, flush=True)
-    training.fit(detector, batches, recipe, report, checkpoints=checkpoints)
+    fit(detector, batches, recipe, report, hooks=[resume.Resume(checkpoints, report)])
     np.savez(out, **{name: v.numpy() for name, v in detector.variables().items()})
     """
 )
@@ -88,18 +89,18 @@ def test_killed_it_ends_as_it_would_have(tmp_path, train_files, policy, kills):
 def test_a_checkpoint_comes_back(tmp_path):
     checkpoints = Checkpoints(tmp_path / "c", {"recipe": 1})
     assert checkpoints.load() is None
-    assert checkpoints.last() is None
+    assert not checkpoints.path.exists()
     values = {"weights/backbone/conv": np.arange(4.0), "optimizer/0": np.array(7)}
     checkpoints.save(5, values, {"judgements": [{"recall": 0.5}]})
     arrays, notes = checkpoints.load()
     assert notes == {"judgements": [{"recall": 0.5}], "step": 5}
     assert arrays.keys() == values.keys()
     assert all(np.array_equal(arrays[name], values[name]) for name in values)
-    assert checkpoints.last()[0] == 5
+    assert checkpoints.path.exists()
 
 
 @pytest.mark.unit
-def test_another_question_starts_anew(tmp_path):
+def test_another_run_starts_anew(tmp_path):
     Checkpoints(tmp_path, {"recipe": 1}).save(5, {"a": np.zeros(1)}, {})
     other = Checkpoints(tmp_path, {"recipe": 2})
     assert other.load() is None

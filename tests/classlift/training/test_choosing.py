@@ -10,11 +10,12 @@ from classlift.detectors.examples import example_files
 from classlift.detectors.export import Serving
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
-from classlift.training.board import Board
+from classlift.training.evaluation import Evaluator
+from classlift.training.fit import fit
+from classlift.training.hooks.board import Board
+from classlift.training.hooks.keep_best import KeepBest
 from classlift.training.input import training_batches
-from classlift.training.judge import Judge
-from classlift.training.loop import fit
-from classlift.training.selection import Judgement
+from classlift.training.selection import Evaluation
 from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
@@ -33,7 +34,7 @@ def branch(detector):
 
 
 class Scripted:
-    """Judges by a list, and remembers the weights it was shown."""
+    """Evaluates by a list, and remembers the weights it was shown."""
 
     def __init__(self, detector, recalls, ap50=None):
         self.detector, self.recalls, self.seen = detector, list(recalls), []
@@ -42,13 +43,13 @@ class Scripted:
     def __call__(self, step):
         self.seen.append(branch(self.detector))
         number = len(self.seen) - 1
-        return Judgement("8", {"8": self.recalls[number], "3": 0.9}, self.ap50[number], step)
+        return Evaluation("8", {"8": self.recalls[number], "3": 0.9}, self.ap50[number], step)
 
 
-def train(detector, files, judge, **recipe):
+def train(detector, files, evaluate, **recipe):
     asked = Recipe(batch_size=4, cached_batches=0, learning_rate=0.01, **recipe)
     batches = partial(training_batches, files, detector.frame, detector.label_map, asked)
-    return fit(detector, batches, asked, quiet, judge=judge)
+    return fit(detector, batches, asked, quiet, hooks=[KeepBest(evaluate, quiet)])
 
 
 def same(a, b):
@@ -56,35 +57,35 @@ def same(a, b):
 
 
 def test_the_best_weights_are_kept(branched, train_files):
-    judge = Scripted(branched, [0.2, 0.5, 0.9, 0.6, 0.8])
-    result = train(branched, train_files, judge, steps=6, evaluations=3)
+    evaluate = Scripted(branched, [0.2, 0.5, 0.9, 0.6, 0.8])
+    result = train(branched, train_files, evaluate, steps=6, evaluations=3)
     assert (result.steps, result.chosen, result.mixture) == (6, 4, 1.0)
     assert [found["step"] for found in result.judgements] == [2, 4, 6, 4]
-    assert same(branch(branched), judge.seen[2])
-    assert not same(judge.seen[2], judge.seen[3])
+    assert same(branch(branched), evaluate.seen[2])
+    assert not same(evaluate.seen[2], evaluate.seen[3])
 
 
 def test_patience_ends_a_training_that_gets_no_better(branched, train_files):
-    judge = Scripted(branched, [0.2, 0.9, 0.5, 0.5, 0.8])
-    result = train(branched, train_files, judge, steps=8, evaluations=4, patience=2)
+    evaluate = Scripted(branched, [0.2, 0.9, 0.5, 0.5, 0.8])
+    result = train(branched, train_files, evaluate, steps=8, evaluations=4, patience=2)
     assert (result.steps, result.chosen) == (6, 2)
-    assert same(branch(branched), judge.seen[1])
+    assert same(branch(branched), evaluate.seen[1])
 
 
 def test_interpolation_keeps_the_best_mixture(branched, train_files):
-    judge = Scripted(branched, [0.2, 0.7, 0.3, 0.8, 0.75, 0.72, 0.7])
-    result = train(branched, train_files, judge, steps=2, interpolation=True)
+    evaluate = Scripted(branched, [0.2, 0.7, 0.3, 0.8, 0.75, 0.72, 0.7])
+    result = train(branched, train_files, evaluate, steps=2, interpolation=True)
     assert (result.chosen, result.mixture) == (2, 0.4)
-    start, end = judge.seen[0], judge.seen[1]
+    start, end = evaluate.seen[0], evaluate.seen[1]
     for name, value in branch(branched).items():
         np.testing.assert_allclose(value, 0.6 * start[name] + 0.4 * end[name], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(("without", "with_it", "kept"), [(0.5, 0.6, 0.5), (0.6, 0.5, 0.0)])
 def test_eval_chooses_the_rivalry(branched, train_files, without, with_it, kept):
-    judge = Scripted(branched, [0.5, 0.5], [without, with_it])
-    result = train(branched, train_files, judge, steps=2)
-    assert [seen["branch/8/head/rivalry"] for seen in judge.seen] == [0.0, 0.5]
+    evaluate = Scripted(branched, [0.5, 0.5], [without, with_it])
+    result = train(branched, train_files, evaluate, steps=2)
+    assert [seen["branch/8/head/rivalry"] for seen in evaluate.seen] == [0.0, 0.5]
     assert result.rivalry == branch(branched)["branch/8/head/rivalry"] == kept
 
 
@@ -92,10 +93,10 @@ def test_what_tensorboard_shows(branched, examples, train_files, tmp_path):
     """Losses and recalls by step, and pictures of the first images of eval."""
     board = Board(tmp_path)
     files = example_files(examples, "eval")
-    judge = Judge(Serving(branched).encoded, files, branched.label_map, "8", 0.5, board)
+    evaluate = Evaluator(Serving(branched).encoded, files, branched.label_map, "8", 0.5, board)
     recipe = Recipe(batch_size=4, steps=2, evaluations=2, cached_batches=0)
     batches = partial(training_batches, train_files, branched.frame, branched.label_map, recipe)
-    result = fit(branched, batches, recipe, quiet, judge=judge, board=board)
+    result = fit(branched, batches, recipe, quiet, hooks=[board, KeepBest(evaluate, quiet)])
     assert set(result.judgements[0]["recalls"]) == set(branched.label_map)
     events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
     tags = set(events.Tags()["tensors"])

@@ -10,6 +10,7 @@ from classlift.data.snapshot import SnapshotFacts
 from classlift.examples.rebalanced import Rebalanced, TrainingData
 from classlift.serving.bundle import Bundle
 from classlift.serving.write import import_entry
+from classlift.settings.gate import GateSettings
 from classlift.settings.rebalancing import Rebalancing
 from classlift.settings.recipe import Recipe
 from components.trainer import run_fn, thresholds_to_serve
@@ -29,7 +30,14 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     run_fn(
         SimpleNamespace(
             hyperparameters=Recipe(recalibrate=True).to_dict(),
-            custom_config={"target": "9", "precision": 0.8, "code_version": "c"},
+            custom_config={
+                "backend": "od_api",
+                "target": "9",
+                "precision": 0.8,
+                "code_version": "c",
+                "work": str(tmp_path / "work"),
+            },
+            model_run_dir=str(tmp_path / "board"),
             base_model=str(champion.saved_model),
             serving_model_dir=str(tmp_path / "challenger"),
             train_files=example_files(tmp_path / "examples", "train"),
@@ -60,6 +68,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
         ("target-branch", "8", None, before),
         ("none", "9", 0.3, dict.fromkeys(before, 0.3)),
     ):
-        asked = {"precision": 0.8, "thresholds": "keep", "score_threshold": fixed, "target": target}
+        settings = GateSettings(precision=0.8, thresholds="keep", score_threshold=fixed)
         recipe = Recipe(freeze_policy=policy)
-        assert thresholds_to_serve(champion, champion, eval_files, recipe, asked) == expected
+        points = thresholds_to_serve(eval_files, recipe, settings, target, champion, champion)
+        assert points == expected

@@ -3,14 +3,14 @@ import pytest
 from classlift.errors import ConfigError
 from classlift.settings.recipe import Recipe
 from classlift.training.loop import evaluation_steps
-from classlift.training.selection import Judgement, best_of
+from classlift.training.selection import Evaluation, best_of
 
 pytestmark = pytest.mark.pipeline  # training imports TensorFlow
-BEFORE = Judgement("8", {"8": 0.4, "3": 0.9, "5": float("nan")}, 0.5)
+BEFORE = Evaluation("8", {"8": 0.4, "3": 0.9, "5": float("nan")}, 0.5)
 
 
 def judged(target, other, ap50=0.7):
-    return Judgement("8", {"8": target, "3": other, "5": float("nan")}, ap50)
+    return Evaluation("8", {"8": target, "3": other, "5": float("nan")}, ap50)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from classlift.detectors.freeze import frozen_names, part_of
 from classlift.errors import ConfigError, ModelError
 from classlift.settings.freeze import BRANCH_PARTS
 from classlift.settings.recipe import Recipe
+from classlift.training.fit import fit
 from classlift.training.input import training_batches
-from classlift.training.loop import fit
 from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline

@@ -9,7 +9,8 @@ from classlift.errors import ModelError
 from classlift.settings.recipe import Recipe
 from classlift.training.checkpoints import Checkpoints
 from classlift.training.devices import compute_in_half
-from classlift.training.loop import fit
+from classlift.training.fit import fit
+from classlift.training.hooks.resume import Resume
 from classlift.training.step import TrainingStep
 from tests.classlift.conftest import quiet
 from tests.classlift.detectors.keras_hub.conftest import batch_of
@@ -41,9 +42,9 @@ def test_a_killed_training_ends_as_it_would_have(folders, tmp_path):
             lambda start: batches(start, until=3),
             RECIPE,
             quiet,
-            checkpoints=Checkpoints(tmp_path, {}),
+            hooks=[Resume(Checkpoints(tmp_path, {}), quiet)],
         )
-    result = fit(again, batches, RECIPE, quiet, checkpoints=Checkpoints(tmp_path, {}))
+    result = fit(again, batches, RECIPE, quiet, hooks=[Resume(Checkpoints(tmp_path, {}), quiet)])
     assert result.steps == 4
     expected, found = whole.variables(), again.variables()
     assert all(np.array_equal(expected[name], found[name]) for name in expected)

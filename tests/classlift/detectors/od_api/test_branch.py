@@ -21,10 +21,10 @@ from classlift.detectors.od_api.zoo_entry import BRANCHES, LABEL_MAP, read_confi
 from classlift.errors import ModelError
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
 from classlift.settings.recipe import Recipe
+from classlift.training.fit import fit
 from classlift.training.input import training_batches
-from classlift.training.loop import fit
+from classlift.training.run import prepare
 from classlift.training.step import TrainingStep
-from components.trainer import prepare
 from tests.classlift.conftest import DEMO_MODEL, quiet
 
 pytestmark = pytest.mark.pipeline

@@ -1,0 +1,81 @@
+"""Fine-tuning, the same for every backend: freeze, then run the loop on batches or features."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from classlift.detectors.detector import Batch, Detector
+from classlift.detectors.freeze import frozen_names
+from classlift.settings.recipe import Recipe
+from classlift.training.cache import Features, cached
+from classlift.training.hooks.progress import Progress
+from classlift.training.loop import Hook, Training, TrainingResult, parameter_count
+from classlift.training.step import Teacher, TrainingStep
+
+Batches = Callable[[int], Iterable[Batch]]
+"""Endless batches from a step on: the same ones, however often and wherever training starts."""
+
+
+def fit(
+    detector: Detector,
+    batches: Batches,
+    recipe: Recipe,
+    report: Callable[[str], None] = print,
+    *,
+    hooks: Sequence[Hook] = (),
+    teacher: Teacher | None = None,
+    features: Path | None = None,
+    version: str = "",
+) -> TrainingResult:
+    """Trains the detector in place by the recipe.
+
+    batches: of `recipe.batch_size` images each, as many as there are steps at least.
+    hooks: what is done around the steps, beside the lines of progress: `hooks.resume`, first of
+        all, `hooks.board`, `hooks.keep_best`. Without this one the weights of the last step stay.
+    teacher: the champion, for `recipe.distillation`.
+    features: a folder that keeps cached features from run to run; a temporary one by default.
+    version: of the code, whose change makes kept features worthless.
+
+    Raises ModelError when a loss is no longer finite: the data or the learning rate are at fault.
+    """
+    frozen = frozen_names(recipe.freeze_policy, list(detector.variables()), detector.branch)
+    detector.set_focal(recipe.focal_gamma, recipe.focal_alpha)
+    trained = detector.freeze(frozen)
+    if teacher is not None:
+        teacher.detector.freeze(frozen)
+    training = Training(
+        detector,
+        TrainingStep(detector, trained, recipe, teacher),
+        recipe,
+        {name: v for name, v in detector.variables().items() if name not in frozen},
+        parameter_count(trained),
+        (*hooks, Progress(report)),
+    )
+    with ExitStack() as stack:
+
+        def inputs(start: int) -> Iterable[tuple[Features, Batch]]:
+            if can_cache(recipe, detector.prefix):
+                key = f"{version} {features_key(detector, frozen)}"
+                cache = stack.enter_context(
+                    cached(detector, batches(0), recipe.cached_batches, report, features, key)
+                )
+                if len(cache):
+                    return cache.draw(recipe.batch_size, recipe.seed, start)
+            return (((), batch) for batch in batches(start))
+
+        return training.run(inputs)
+
+
+def features_key(detector: Detector, frozen: frozenset[str]) -> str:
+    """A hash of all that features depend on beside the images: what makes them, and its weights."""
+    digest = hashlib.blake2b(f"{detector.prefix} {detector.branch} {detector.frame}".encode())
+    for name, variable in detector.variables().items():
+        if name in frozen:
+            digest.update(name.encode() + variable.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def can_cache(recipe: Recipe, prefix: str | None) -> bool:
+    """Whether training draws from cached features: their makers are frozen, and it pays."""
+    return prefix is not None and 0 < recipe.cached_batches < recipe.steps

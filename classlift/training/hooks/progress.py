@@ -1,0 +1,36 @@
+"""Lines that say how far training has come."""
+
+import time
+from collections.abc import Callable
+
+from classlift.training.loop import Hook, Training
+
+SECONDS = 5.0
+"""Between two lines."""
+
+
+class Progress(Hook):
+    """Reports losses, speed and what time is left, every few seconds and before each evaluation."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._reported = 0.0
+
+    def before_training(self, training: Training) -> None:
+        """Says what is trained."""
+        policy = training.recipe.freeze_policy
+        self._report(f"training {training.trained_parameters:,} parameters, freeze policy {policy}")
+        self._reported = time.monotonic()
+
+    def after_step(self, training: Training) -> None:
+        """Reports when it is time. Raises ModelError when a loss is not finite then."""
+        if not training.is_due and time.monotonic() - self._reported < SECONDS:
+            return
+        losses = ", ".join(f"{name} loss {loss:.3f}" for name, loss in training.losses().items())
+        recipe, rate = training.recipe, training.images_per_second
+        left = (recipe.steps - training.done) * recipe.batch_size / max(rate, 1e-9)
+        self._report(
+            f"step {training.done}/{recipe.steps}, {losses}"
+            + (f", {rate:.0f} images/s, {left:.0f} s left" if rate else "")
+        )
+        self._reported = time.monotonic()

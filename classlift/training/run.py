@@ -1,0 +1,164 @@
+"""What a training run does: the champion is fine-tuned by a recipe and becomes the challenger."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from classlift.data import kept_splits
+from classlift.data.examples import example_files
+from classlift.detectors.backends import load_detector
+from classlift.detectors.detector import Detector
+from classlift.detectors.export import Serving
+from classlift.examples.rebalanced import Rebalanced
+from classlift.serving.bundle import Bundle
+from classlift.serving.provenance import Provenance
+from classlift.serving.write import write_bundle
+from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.recipe import Recipe
+from classlift.training.checkpoints import Checkpoints
+from classlift.training.devices import compute_in_half, make_reproducible, strategy_for
+from classlift.training.evaluation import Evaluator
+from classlift.training.fit import fit
+from classlift.training.hooks.board import Board
+from classlift.training.hooks.keep_best import KeepBest
+from classlift.training.hooks.resume import Resume
+from classlift.training.input import training_batches
+from classlift.training.loop import TrainingResult
+from classlift.training.step import Teacher
+
+ChooseThresholds = Callable[[Bundle, Bundle], Mapping[str, float]]
+"""The score thresholds to serve, by class: of the champion and the challenger."""
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What is trained, of what, and where to.
+
+    backend: the detector's; precision: at which recall is read on eval when weights are chosen,
+    also where the score threshold is fixed: at that, the checkpoint that shouts most would win.
+    examples: the folder of the splits; challenger: the folder of its SavedModel; board: of
+    TensorBoard's event files; work: of checkpoints until training has ended, and of features for
+    the next one; code_version: of the code that trains.
+    """
+
+    recipe: Recipe
+    backend: str
+    target: str
+    precision: float
+    champion: Path
+    examples: Path
+    challenger: Path
+    board: Path
+    work: Path
+    code_version: str
+
+
+def run(
+    task: TrainingTask, choose_thresholds: ChooseThresholds, report: Callable[[str], None]
+) -> Bundle:
+    """Trains the challenger and writes its bundle; with `recalibrate`, only another threshold.
+
+    The same seed gives the same weights on CPUs of the same kind (`make_reproducible`). Killed and
+    started again, it goes on from the last checkpoint.
+    """
+    champion = Bundle(task.champion)
+    provenance = Provenance(
+        recipe=task.recipe.to_dict(),
+        target=task.target,
+        code_version=task.code_version,
+        champion=champion.provenance(),
+        **asdict(Rebalanced.read(task.examples).data),
+    )
+    if task.recipe.recalibrate:
+        report(f"nothing is trained: choosing the threshold of class {task.target} on eval")
+        points = choose_thresholds(champion, champion)
+        shutil.copytree(champion.saved_model, task.challenger)
+        bundle = Bundle(task.challenger)
+        bundle.write_notes(points, provenance)
+        kept_splits.hand_on(task.examples, bundle.entry)
+        return bundle
+    checkpoints = _checkpoints(task)
+    bundle, result = _train(task, champion, checkpoints, report)
+    points = choose_thresholds(champion, bundle)
+    bundle.write_notes(points, replace(provenance, training=vars(result)))
+    kept_splits.hand_on(task.examples, bundle.entry)
+    checkpoints.clear()
+    return bundle
+
+
+def _checkpoints(task: TrainingTask) -> Checkpoints:
+    """The checkpoints of this task alone: none of another recipe, champion, data or code."""
+    depends_on = {
+        "recipe": task.recipe.to_dict(),
+        "backend": task.backend,
+        "target": task.target,
+        "precision": task.precision,
+        "champion": str(task.champion),
+        "examples": str(task.examples),
+        "code_version": task.code_version,
+    }
+    return Checkpoints(task.work / "checkpoints", depends_on)
+
+
+def _train(
+    task: TrainingTask, champion: Bundle, checkpoints: Checkpoints, report: Callable[[str], None]
+) -> tuple[Bundle, TrainingResult]:
+    """Fine-tunes the champion and exports it; returns its bundle and what training did."""
+    recipe = task.recipe
+    strategy = strategy_for(recipe.device)
+    make_reproducible(recipe.seed)
+    train_files, eval_files = (example_files(task.examples, s) for s in ("train", "eval"))
+    report(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
+    labels = champion.label_map()
+    board = Board(task.board)
+    with strategy.scope(), compute_in_half(recipe.mixed_precision):
+        detector, teacher = prepare(task.backend, champion.entry, task.target, recipe)
+        serving = Serving(detector)
+        evaluate = Evaluator(
+            serving.encoded, eval_files, labels, task.target, task.precision, board
+        )
+        result = fit(
+            detector,
+            partial(training_batches, train_files, detector.frame, labels, recipe),
+            recipe,
+            report,
+            hooks=[Resume(checkpoints, report), board, KeepBest(evaluate, report)],
+            teacher=teacher,
+            features=task.work / "features",
+            version=task.code_version,
+        )
+    report("exporting the challenger")
+    if recipe.mixed_precision or strategy.num_replicas_in_sync > 1:
+        detector = plain(task.backend, detector)
+        serving = Serving(detector)
+    return write_bundle(detector, serving, task.challenger), result
+
+
+def prepare(
+    backend: str, entry: Path, target: str, recipe: Recipe
+) -> tuple[Detector, Teacher | None]:
+    """Loads the detector that learns, with the branch that the recipe gives it; and its teacher,
+    where the recipe distils.
+    """
+    detector = load_detector(backend, entry)
+    teacher = None
+    if recipe.distillation:
+        champion = load_detector(backend, entry)
+        teacher = Teacher(champion, frozenset({target, *champion.branches()}))
+        champion.drop_branches()
+    if recipe.freeze_policy in BRANCH_PARTS:
+        parts = BRANCH_PARTS[recipe.freeze_policy]
+        detector.grow_branch(target, parts, auxiliary=recipe.auxiliary > 0)
+    else:
+        detector.drop_branches()  # the common head learns their classes again
+    return detector, teacher
+
+
+def plain(backend: str, detector: Detector) -> Detector:
+    """Loads the same weights into a detector for one device, that computes in float32."""
+    with TemporaryDirectory(prefix="classlift-") as folder:
+        detector.save(Path(folder))
+        return load_detector(backend, Path(folder))
