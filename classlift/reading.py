@@ -18,10 +18,10 @@ from classlift.errors import ClassLiftError, DataError
 
 KILO, MEGA, GIGA = 1_000, 1_000_000, 1_000_000_000
 MAX_DEPTH = 64
-"""Of YAML: lists and mappings in one another; no file that we read has more than six."""
+"""The deepest nesting of lists and mappings in YAML; no file that we read has more than six."""
 
 MAX_NODES = 1_000_000
-"""Of YAML, with what aliases stand for written out."""
+"""The most values of a YAML file, with what aliases stand for written out."""
 
 Fault = type[ClassLiftError]
 
@@ -150,7 +150,9 @@ def read_yaml(
 
 
 class _SingleKeys:
-    """Of a loader: no key of a mapping twice, of which the first would be lost without a word."""
+    """The rule of a loader: no key of a mapping twice, of which the first would be lost without a
+    word.
+    """
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))

@@ -17,7 +17,7 @@ PACKAGES = ("classlift", "components")
 """The packages whose code nodes run."""
 
 DATA_SUFFIXES = (".j2", ".pbtxt")
-"""Of the files of our packages that are no Python and are read at run time."""
+"""The endings of files of our packages that are no Python and are read at run time."""
 
 
 def code_version(module: str) -> str:

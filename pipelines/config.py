@@ -25,7 +25,7 @@ from pipelines.parameters import PARAMETERS, check
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "target"
 MAX_BYTES = 10 * MEGA
-"""Of a config; one takes a few thousand."""
+"""The most bytes of a config; one takes a few thousand."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Place(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the config, and of its pipeline in ML Metadata."""
+        """The name of the config, and of its pipeline in ML Metadata."""
 
     @property
     def work(self) -> Path:

@@ -20,7 +20,7 @@ class Claimed(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the config."""
+        """The name of the config."""
 
     @property
     def config(self) -> Path:

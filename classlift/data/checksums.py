@@ -17,7 +17,7 @@ from classlift.reading import MEGA, read_json
 
 FILE = "checksums.json"
 MAX_BYTES = 10 * MEGA
-"""Of a file of checksums."""
+"""The most bytes that a file of checksums may have."""
 
 
 def checksum(path: Path) -> str:

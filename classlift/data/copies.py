@@ -125,7 +125,7 @@ class _Orb:
 
 
 def _both_ways(orb: _Orb, picture: Picture) -> tuple[_Features, _Features]:
-    """Of the picture, and of the mirrored one."""
+    """The same for the picture and for its mirror image."""
     small = _small(picture)
     flipped = None if small is None else np.ascontiguousarray(small[:, ::-1])
     return orb.features(small), orb.features(flipped)

@@ -9,7 +9,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 NEAR_DISTANCE = 31
-"""Of 256 bits: the design's measured border, which refocused and re-encoded twins stay within."""
+"""The most of 256 bits in which near duplicates differ: a measured border, which refocused and
+re-encoded twins stay within."""
 
 _PAIRS_AT_ONCE = 500_000  # bounds the memory
 

@@ -18,7 +18,7 @@ from classlift.errors import DataError
 from classlift.paths import replacing
 
 FILE = "splits.parquet"
-"""Of the memory, of a snapshot, of examples and, below `assets.extra`, of a served version."""
+"""The file in the memory, a snapshot, examples and, below `assets.extra`, a served version."""
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("image_id", "sha256", "split", "group")])
 

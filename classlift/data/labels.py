@@ -13,7 +13,7 @@ SHARD_IMAGES = 256
 """Images in a shard: enough that the cost per shard is small, few enough to fit into memory."""
 
 MAX_SIDE = 2**31 - 1
-"""Of an image in pixels, as the tables hold it."""
+"""The longest side of an image in pixels, as the tables hold it."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ def chunks(items: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def read_packed_shard(shard: Shard) -> Labels:
-    """Of a format that reads its labels at once: items are images, each with its boxes."""
+    """Reads a shard of a format that reads its labels at once: items are images, each with its
+    boxes.
+    """
     return Labels(
         [image for image, _ in shard.items], [box for _, boxes in shard.items for box in boxes]
     )

@@ -9,7 +9,8 @@ from classlift.reading import MEGA, open_regular
 from classlift.reading import read_bytes as read_file
 
 MAX_BYTES = 500 * MEGA
-"""Of one encoded image: more than the largest that is decoded takes without any compression."""
+"""The most bytes of one encoded image: more than the largest that is decoded takes without any
+compression."""
 
 _RECORD = "#record@"
 _RECORD_NAME = re.compile(r"[._](tf)?records?(-\d+-of-\d+)?$")

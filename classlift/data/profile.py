@@ -10,7 +10,7 @@ import pyarrow as pa
 
 SIZES = ("below 1%", "1 to 2%", "2 to 5%", "5 to 10%", "10 to 20%", "20 to 50%", "50% and more")
 _SIZE_BORDERS = (0.01, 0.02, 0.05, 0.10, 0.20, 0.50)
-"""Of the square root of the share of the image that a box covers."""
+"""Borders of the sizes: the square root of the share of the image that a box covers."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from classlift.data.duplicates import Bits, near_components, nearest
 from classlift.data.schema import SPLITS
 
 SHARES = (0.70, 0.15, 0.15)
-"""Of each class that train, eval and test are to have."""
+"""Shares of the objects of each class that train, eval and test are to have."""
 
 OPEN = -1
 """A split that is still to be found."""

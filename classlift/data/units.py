@@ -21,13 +21,13 @@ from scipy.sparse.csgraph import connected_components
 from classlift.data.duplicates import Bits, hash_bits, near_components
 
 SEQUENCE_DISTANCE = 72
-"""Of 256 bits: the most in which neighbours of a sequence differ. Measured on photographs numbered
+"""The most of 256 bits in which neighbours of a sequence differ. Measured on photographs numbered
 one after the other that are no sequence (181 of building sites, 363 of cards): but for true twins,
 all neighbours differ in 86 or more. Of drives through CARLA's towns, a frame a second or three, 25
 to 55% of neighbours are within."""
 
 MAX_CHANCE = 0.1
-"""Of the neighbours that are joined, the share that pairs far apart would be joined at too."""
+"""The largest share of the joined neighbours that chance explains, as pairs far apart show."""
 
 GROUP, SEQUENCE, TWINS = "`group`", "sequence in file names", "near duplicates"
 HELD_OUT = ("eval", "test")

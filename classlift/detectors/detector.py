@@ -48,7 +48,7 @@ class Detector(Protocol):
 
     label_map: LabelMap
     named_columns: tuple[bool, ...]
-    """Of the columns of the class head, the background's first where there is one, those that the
+    """The columns of the class head, the background's first where there is one, that the
     label map names. The others are never answered with, and training leaves them as they are."""
     frame: Frame
     """The size of the images that `losses` takes, and how others get there."""

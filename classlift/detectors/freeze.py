@@ -19,7 +19,7 @@ of that part of the head that scores, or of neck and head; most models have none
 """
 
 AUXILIARY = "auxiliary"
-"""Of a branch's variables those that training alone has; they are not saved."""
+"""Those of a branch's variables that training alone has; they are not saved."""
 
 _BLOCK = re.compile(r".*?(?:block_?\d+|expanded_conv)")
 _KERNEL = re.compile(r".*(?:kernel|weights)")

@@ -22,7 +22,7 @@ BATCH = 32
 SIDES = ["xmin", "ymin", "xmax", "ymax"]
 
 UNLABELLED = 3
-"""Of each image, so many detections of nothing are described: what the class must be told from."""
+"""How many detections of nothing are described in each image: what the class must be told from."""
 
 APART = 0.3
 """IoU below which two boxes are not of one object."""

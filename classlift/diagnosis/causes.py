@@ -192,7 +192,7 @@ def _labels(study: Study, seen: _Seen) -> Cause:
 
 
 def _scores_of_labels(matches: Matches, rows: pd.DataFrame) -> np.ndarray:
-    """Of detections at objects of other classes: the best score of those classes at the place."""
+    """For detections at objects of other classes, the best score of those classes at the place."""
     by_image = dict(iter(matches.detections.groupby("image_id")))
     best = np.zeros(len(rows))
     for number, row in enumerate(rows.itertuples()):

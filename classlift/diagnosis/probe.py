@@ -49,8 +49,8 @@ class Things:
 
 @dataclass(frozen=True)
 class Point:
-    """Of the learning curve. objects: of the target, in training; recall: on eval at the precision
-    asked for; error: 1 - average precision on eval.
+    """A point of the learning curve. objects: of the target, in training; recall: on eval at the
+    precision asked for; error: 1 - average precision on eval.
     """
 
     objects: int

@@ -9,7 +9,7 @@ from classlift.errors import DataError
 from classlift.settings.rebalancing import Rebalancing
 
 EFFECTIVE_BETA = 0.999
-"""Of the effective number of samples; Cui et al. use 0.9 to 0.9999."""
+"""Beta of the effective number of samples; Cui et al. use 0.9 to 0.9999."""
 
 
 def class_factors(labels_by_image: Sequence[frozenset[str]], plan: Rebalancing) -> dict[str, float]:

@@ -8,7 +8,7 @@ from classlift.metrics.change import Change, Measure, Pair
 from classlift.settings.gate import GateSettings
 
 PRECISION_CONFIDENCE = 0.90
-"""Of the lower bound at which a precision holds on test.
+"""Confidence of the lower bound at which a precision holds on test.
 
 Of challengers whose true precision is 0.60 or 0.65 where 0.80 less 0.10 is asked, with 12 to 300
 objects, it passes at most 3%; of those with a true lift of 0.08 on 300 objects it costs 2 in 100.

@@ -33,7 +33,8 @@ from classlift.metrics.statistics import (
 from classlift.settings.gate import MATCHED, GateSettings
 
 POINT_TOLERANCE = 1e-4
-"""Of scores between the trainer's process and this one: kernels may sum in another order."""
+"""The most that scores differ between the trainer's process and this one: kernels may sum in
+another order."""
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ REGRESSION_ALPHA = 0.20
 model."""
 
 SURE_ALPHA = 0.05
-"""Of AP50, and of the boxes, each family-wise over the other classes: these move a little with any
-training, so only what surely fell counts."""
+"""Alpha of AP50, and of the boxes, each family-wise over the other classes: these move a little
+with any training, so only what surely fell counts."""
 
 FAMILIES = (
     ((RECALL, SERVED_RECALL, PRECISION), REGRESSION_ALPHA),
@@ -56,7 +56,7 @@ FAMILIES = (
 """Measures that are tested together, each with its family-wise alpha."""
 
 SIGN_ALPHA = 1 - CONFIDENCE
-"""Of the sign test of a lift: five units that all speak for it are the least that can."""
+"""Alpha of the sign test of a lift: five units that all speak for it are the least that can."""
 
 
 @dataclass(frozen=True)
@@ -330,7 +330,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def _status(e: ClassEvidence, context: Context) -> str:
-    """Of another class."""
+    """The status of another class than the target."""
     if e.unchanged:
         return UNCHANGED
     if e.label in context.fallen:

@@ -13,8 +13,8 @@ from classlift.metrics.matching import Matches
 from classlift.settings.gate import MATCHED, GateSettings
 
 SLACK = 1e-5
-"""Of a threshold in production, of scores: it often is the score of one of these very detections,
-which another process may compute a little lower."""
+"""The slack of a threshold in production, in scores: it often is the score of one of these very
+detections, which another process may compute a little lower."""
 
 
 @dataclass(frozen=True)

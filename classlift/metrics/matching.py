@@ -14,7 +14,7 @@ from classlift.metrics.coco_eval import evaluate
 IOU_THRESHOLD = 0.5
 _ANY_SIZE = {"all": (0.0, 1e10)}
 MAX_DETECTIONS = 1000
-"""Of one class in one image; more than any detector here returns."""
+"""The most detections of one class in one image; more than any detector here returns."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def resampled_at_deployed_precision(
 def _choosing(
     matches: Matches, label: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Of the detections of a class, by falling score: scores, whether they match, units."""
+    """The detections of a class, by falling score: scores, whether they match, units."""
     rows = matches.ranked_detections[label]
     table = matches.detections
     return (
@@ -104,7 +104,7 @@ def _choosing(
 
 
 def _reading(matches: Matches, label: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Of the objects of a class, by falling score: scores and units."""
+    """The objects of a class, by falling score: scores and units."""
     rows = matches.ranked_objects[label]
     table = matches.objects
     return table["score"].to_numpy(np.float64)[rows], matches.units_of(table.iloc[rows])

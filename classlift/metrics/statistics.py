@@ -15,7 +15,7 @@ from classlift.metrics.change import NOTHING, Change
 from classlift.metrics.matching import Matches
 
 CONFIDENCE = 0.95
-"""Of each bound, one-sided, on a test set that is used for the first time."""
+"""Confidence of each bound, one-sided, on a test set that is used for the first time."""
 
 POWER = 0.80
 MOST_GROWTH = 100.0  # of data that somebody may be asked to label

@@ -83,7 +83,7 @@ def classify(matches: Matches) -> Taxonomy:
 def _best(
     near: Overlaps, among: npt.NDArray[np.bool_], count: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Of each of `count` detections, the largest IoU among some overlaps, and with which object.
+    """For each of `count` detections, the largest IoU among some overlaps, and with which object.
 
     0 and -1 where there is none; of equals, the first object.
     """

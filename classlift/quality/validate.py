@@ -32,7 +32,7 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # nothing is sent from a
 EXAMPLES_SHOWN = 20
 REPEATED_IOU = 0.9
 MAX_DRIFT = 0.1
-"""Of the Kullback-Leibler divergence, in nats: about what doubling one class of ten costs."""
+"""The largest Kullback-Leibler divergence, in nats: about what doubling one class of ten costs."""
 
 REPORT, DOCS, FINDINGS, RELABEL = "report.html", "data_docs", "findings.json", "relabel.json"
 

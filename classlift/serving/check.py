@@ -15,7 +15,8 @@ from PIL import Image
 from classlift.errors import ModelError
 
 TOLERANCE = 1e-4
-"""Of scores and 0..1 coordinates, batch against single: kernels may sum in another order."""
+"""The largest difference of scores and 0..1 coordinates, batch against single: kernels may sum in
+another order."""
 
 TIMEOUT = 300  # seconds
 

@@ -19,7 +19,7 @@ from classlift.transforms import LOCAL_OPTIONS, map_shards
 PARTS = ".parts"
 STUDIED, OBJECTS = ("train", "eval"), "objects.parquet"
 STUDIED_IMAGES = 1500
-"""Of a split whose objects are described; more tell a linear probe nothing new."""
+"""The most images of a split whose objects are described; more tell a linear probe nothing new."""
 
 
 def detect(

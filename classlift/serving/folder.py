@@ -11,7 +11,7 @@ from classlift.serving.manifest import Manifest
 from classlift.serving.provenance import Provenance
 
 LARGEST = 2**63 - 1
-"""Of the numbers of versions: TF Serving reads them as 64-bit integers."""
+"""The largest number of a version: TF Serving reads them as 64-bit integers."""
 
 
 def served_versions(serving_dir: Path) -> list[int]:

@@ -16,7 +16,8 @@ MANIFEST = f"{ENTRY}/manifest.json"
 """Where it lies, relative to the folder of the version; it does not list itself."""
 
 EXPORT_PROPERTY = "export"
-"""Of the serving check's blessing, in ML Metadata: the `digest` of the export that it asked."""
+"""The property of the serving check's blessing, in ML Metadata, that holds the `digest` of the
+export that it asked."""
 
 VERSION = 1
 

@@ -31,7 +31,7 @@ POLICIES = (*BRANCH_PARTS, *FROZEN_PARTS)
 
 _NAMES = "|".join(POLICIES).replace("+", r"\+")
 PATTERN = rf"^(?:{_NAMES}|first:[1-9][0-9]{{0,3}}|regex:.+)$(?!\n)"
-"""Of a policy's words, as a JSON schema takes it: here and in a browser."""
+"""The pattern of a policy's words, as a JSON schema takes it: here and in a browser."""
 
 REGEX = "regex:"
 """What a policy begins with whose rest is a pattern of the names of variables."""

@@ -18,7 +18,7 @@ from classlift.settings.freeze import (
 )
 
 SECTION, DETAILS = "Training", "Training, in detail"
-"""Of the form; it keeps the details folded away."""
+"""Sections of the form, which keeps the details folded away."""
 
 DEVICES = ("auto", "cpu", "gpu")
 

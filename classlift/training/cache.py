@@ -89,7 +89,7 @@ class FeatureCache:
 
     @property
     def bytes_per_view(self) -> int:
-        """Of the features of one view."""
+        """Bytes of the features of one view."""
         return sum(int(np.prod(m.shape[1:])) * m.dtype.itemsize for m in self._maps)
 
     def knows(self, batch: Batch, name: str) -> bool:

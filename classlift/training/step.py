@@ -225,7 +225,7 @@ def _column_mask(
 
 
 def _signature(features: int, tensors: tuple[tf.Tensor, ...]) -> list[tf.TensorSpec]:
-    """Of one step: as the first batch, with any number of boxes."""
+    """The shapes of one step's inputs: as the first batch, with any number of boxes."""
     fixed, labels = tensors[: features + 1], tensors[features + 1 :]
     return [
         *(tf.TensorSpec(t.shape, t.dtype) for t in fixed),

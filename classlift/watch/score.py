@@ -15,9 +15,9 @@ from classlift.metrics.statistics import (
 from classlift.text import shown
 
 Figures = dict[str, Any]
-"""Of one class: `objects`, `recall` with its one-sided 95% bounds `lower` and `upper`, and
-`precision`, each None where there is nothing to count; `floor` (None: it has none), and whether the
-recall `fell` below it for sure."""
+"""The figures of one class: `objects`, `recall` with its one-sided 95% bounds `lower` and `upper`,
+and `precision`, each None where there is nothing to count; `floor` (None: it has none), and whether
+the recall `fell` below it for sure."""
 
 
 def score(

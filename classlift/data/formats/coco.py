@@ -20,7 +20,8 @@ ANNOTATIONS = "annotations.json"
 
 REPEATED_SHOWN = 10
 MAX_BYTES = 4 * GIGA
-"""Of the JSON, which is in memory at once; larger sets go in as several files, or as Parquet."""
+"""The most bytes of a JSON file, which is in memory at once; larger sets go in as several files, or
+as Parquet."""
 
 Id = int | str
 

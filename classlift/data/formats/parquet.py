@@ -26,13 +26,14 @@ _BOX_COLUMNS = {
 _FLAGS = {"is_crowd": pa.bool_(), "difficult": pa.bool_()}
 
 MAX_ROWS, FREE_ROWS = 20_000_000, 1_000_000
-"""Of one table, which is in memory at once: at most as many as the file has bytes, or these few.
+"""The rows of one table, which is in memory at once: at most as many as the file has bytes, or
+these few.
 
 A few kilobytes can hold any number of equal rows; the boxes of real images take ten bytes each.
 """
 
 MAX_NAME_BYTES = 4096
-"""Of one text in a table: Linux's longest path."""
+"""The longest text in a table: Linux's longest path."""
 
 
 def is_parquet(folder: Path) -> bool:

@@ -26,7 +26,7 @@ IMAGES = ("JPEGImages", "images", "Images", ".")
 
 _ONCE = {"name", "bndbox", "xmin", "ymin", "xmax", "ymax", "difficult"}
 MAX_BYTES = 100 * MEGA
-"""Of one XML file, which describes one image."""
+"""The most bytes of one XML file, which describes one image."""
 
 Element = Any  # lxml brings no types
 

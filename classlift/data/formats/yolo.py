@@ -25,10 +25,10 @@ from classlift.reading import MEGA, open_regular, read_text, read_yaml
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 NAMES = ("data.yaml", "dataset.yaml", "classes.txt")
 MAX_BYTES = 10 * MEGA
-"""Of the names of the classes."""
+"""The most bytes of the file that names the classes."""
 
 MAX_LABEL_BYTES = 100 * MEGA
-"""Of the labels of one image."""
+"""The most bytes of the labels of one image."""
 
 
 def is_yolo(folder: Path) -> bool:

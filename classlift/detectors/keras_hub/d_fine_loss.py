@@ -105,7 +105,9 @@ class Bins:
 
     @classmethod
     def of(cls, decoder: keras.layers.Layer) -> "Bins":
-        """Of a decoder: W(n) of the paper, with its a and c as `upsampling_factor`, `reg_scale`."""
+        """The weighting of a decoder: W(n) of the paper, with its a and c as `upsampling_factor`,
+        `reg_scale`.
+        """
         scale = tf.abs(tf.convert_to_tensor(decoder.reg_scale))[0]
         bound = tf.abs(tf.convert_to_tensor(decoder.upsampling_factor))[0] * scale
         half = decoder.max_num_bins // 2

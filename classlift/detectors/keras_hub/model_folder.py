@@ -120,7 +120,7 @@ class KerasHubDetector(WithoutBranches, ABC):
         return {name: tf.cast(value, tf.float32) for name, value in found.items()}
 
     def _of_named(self, scores: tf.Tensor) -> tf.Tensor:
-        """Of scores [..., columns], those of the columns that the label map names."""
+        """Those of scores [..., columns] that are of the columns that the label map names."""
         return tf.gather(scores, [number - 1 for number in self.label_map.ids], axis=-1)
 
     def _ids(self, classes: tf.Tensor) -> tf.Tensor:

@@ -66,7 +66,7 @@ class Branch:
 
     @property
     def auxiliary_variables(self) -> list[tf.Variable]:
-        """Of the last layers of `auxiliary`."""
+        """The variables of the last layers of `auxiliary`."""
         if self.auxiliary is None:
             return []
         last = _distinct(layers[-1] for layers in scoring_layers(self.auxiliary))
@@ -74,7 +74,7 @@ class Branch:
 
     @property
     def head_variables(self) -> list[tf.Variable]:
-        """Of its own part of the head, in the order of the layers."""
+        """The variables of its own part of the head, in the order of the layers."""
         return list(self.head.variables) if self.neck is not None else self._scoring_variables()
 
     def _scoring_variables(self) -> list[tf.Variable]:
@@ -103,7 +103,7 @@ class Branch:
         self.rivalry.assign(known.rivalry)
 
     def losses(self) -> list[tf.Tensor]:
-        """Of the weights alone: the config's regularization."""
+        """The losses of the weights alone: the config's regularization."""
         if self.neck is not None:
             return [*self.head.losses, neck_regularization(self.neck)]
         return [loss for layer in self._layers for loss in layer.losses]
@@ -153,8 +153,8 @@ RIVAL_IOU = 0.5
 
 @dataclass(frozen=True)
 class Detections:
-    """Of a batch, the valid ones first: boxes [batch, n, 4] ymin, xmin, ymax, xmax in 0..1,
-    classes [batch, n] from 1, scores [batch, n], and how many are valid [batch]; all float32.
+    """The objects of a batch, the valid ones first: boxes [batch, n, 4] ymin, xmin, ymax, xmax in
+    0..1, classes [batch, n] from 1, scores [batch, n], and how many are valid [batch]; all float32.
     """
 
     boxes: tf.Tensor

@@ -127,7 +127,7 @@ def read_outline(folder: Path) -> Outline:
 
 
 def malformed(path: Path, error: Exception) -> ModelError:
-    """Of a config that protobuf can't parse."""
+    """The error of a config that protobuf can't parse."""
     reason = printable(shorten(str(error), 300))
     return ModelError(f"{path}: not a pipeline config of the OD API ({reason}).")
 

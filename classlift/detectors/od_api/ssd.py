@@ -294,7 +294,8 @@ class SsdDetector(ZooEntry):
     def _branch_losses(
         self, batch: Batch, features: tuple[tf.Tensor, ...] | None, label: str
     ) -> Mapping[str, tf.Tensor]:
-        """Of one class's branch: its scores, and its boxes if it has any; all else is background.
+        """What one class's branch says: its scores, and its boxes if it has any; all else is
+        background.
 
         `auxiliary` is the class loss of all classes, with the branch's layers up to the last, where
         objects are: there it costs little, and the background is left to the branch's own loss.
