@@ -8,9 +8,8 @@ from typing import Any
 from classlift.data.examples import example_files
 from classlift.data.predictions import Predictions
 from classlift.detectors.predict import load_signature, predict
-from classlift.gate.evidence import same_bits
-from classlift.gate.thresholds import choose
 from classlift.metrics.matching import Matches, match
+from classlift.metrics.thresholds import choose, same_bits
 from classlift.progress import say
 from classlift.serving.bundle import Bundle
 from classlift.settings.gate import GateSettings

@@ -85,7 +85,7 @@ def _names(node: ast.AST) -> Iterator[str]:
         for alias in node.names:
             whole = f"{node.module}.{alias.name}"
             yield whole if _file(whole) else node.module
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
         yield node.value
 
 

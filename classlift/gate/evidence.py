@@ -14,7 +14,6 @@ from classlift.data.label_map import LabelMap
 from classlift.data.predictions import Predictions
 from classlift.errors import EvaluationError
 from classlift.gate.class_evidence import PRECISION_CONFIDENCE, ClassEvidence
-from classlift.gate.thresholds import SLACK, Chosen, choose
 from classlift.gate.verdict import Served
 from classlift.metrics.change import NOTHING, Change, Measure, Pair
 from classlift.metrics.curves import NEVER, operating_point, recall_at
@@ -30,6 +29,7 @@ from classlift.metrics.statistics import (
     paired_change,
     share_bounds,
 )
+from classlift.metrics.thresholds import SLACK, Chosen, choose, same_bits
 from classlift.settings.gate import MATCHED, GateSettings
 
 POINT_TOLERANCE = 1e-4
@@ -490,10 +490,3 @@ def _on_test(
         ),
         change,
     )
-
-
-def same_bits(a: pa.Table, b: pa.Table, label: str) -> bool:
-    """Whether two models' detections of a class have the same boxes and scores, bit for bit."""
-    order = [(name, "ascending") for name in a.schema.names]
-    tables = [t.filter(pc.equal(t["label"], label)).sort_by(order) for t in (a, b)]
-    return tables[0].equals(tables[1])

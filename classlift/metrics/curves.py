@@ -11,7 +11,7 @@ from classlift.metrics.matching import Matches
 NEVER = float("inf")
 """The operating point of a class that never reaches the precision: above every score.
 
-It stands for "there is none" and is never served: see `recall_gate.thresholds`.
+It stands for "there is none" and is never served: see `metrics.thresholds`.
 """
 
 

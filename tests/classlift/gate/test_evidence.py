@@ -12,9 +12,9 @@ from classlift.gate.evidence import (
     common_label_map,
     compare,
     require_all,
-    same_bits,
 )
 from classlift.gate.rules import judge
+from classlift.metrics.thresholds import same_bits
 from classlift.settings.gate import GateSettings
 from tests.classlift.conftest import boxes_table, detections_table
 

@@ -7,6 +7,9 @@ the gate asks the same function for them.
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from classlift.errors import EvaluationError
 from classlift.metrics.curves import NEVER, operating_point, precision_at
 from classlift.metrics.matching import Matches
@@ -87,3 +90,10 @@ def _lowest(matches: Matches, label: str, wanted: float, deployed: float) -> Cho
             f"class {label}",
         )
     return Chosen(point, precision=wanted)
+
+
+def same_bits(a: pa.Table, b: pa.Table, label: str) -> bool:
+    """Whether two models' detections of a class have the same boxes and scores, bit for bit."""
+    order = [(name, "ascending") for name in a.schema.names]
+    tables = [t.filter(pc.equal(t["label"], label)).sort_by(order) for t in (a, b)]
+    return bool(tables[0].equals(tables[1]))
