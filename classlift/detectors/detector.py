@@ -177,10 +177,10 @@ class WithoutBranches:
         )
 
     def drop_branches(self) -> None:
-        """As in the protocol: there are none."""
+        """Does nothing: there are no branches."""
 
     def branches(self) -> tuple[str, ...]:
-        """As in the protocol: none."""
+        """No classes: none has a branch."""
         return ()
 
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -59,7 +59,7 @@ class DFineDetector(KerasHubDetector):
         }
 
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
-        """As in the protocol: of the varifocal loss; the assignment keeps the model's own."""
+        """Sets the parameters of the varifocal loss; the assignment keeps the model's own."""
         self._gamma = self._model.matcher_gamma if gamma is None else gamma
         self._alpha = self._model.matcher_alpha if alpha is None else alpha
 
@@ -69,7 +69,7 @@ class DFineDetector(KerasHubDetector):
         features: tuple[tf.Tensor, ...] | None = None,
         remembered: Remembered | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """As in the protocol: those of `d_fine_loss`, weighted as in the model, and regularization.
+        """The losses of `d_fine_loss`, weighted as in the model, and regularization.
 
         `box` is all that moves boxes towards labels; `refinement` is what the layers of the decoder
         learn from the last one.
@@ -120,7 +120,7 @@ class DFineDetector(KerasHubDetector):
         }
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """As in the protocol: the best of all queries and classes, without suppression."""
+        """The best of all queries and classes, without suppression."""
         found = self._answers(images, training=False)
         scores = tf.sigmoid(self._of_named(found["logits"]))
         queries, classes = scores.shape[1:]

@@ -53,7 +53,7 @@ class KerasHubDetector(WithoutBranches, ABC):
 
     @abstractmethod
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
-        """As in the protocol."""
+        """Replaces the parameters of the focal loss; None for the model's own."""
 
     @abstractmethod
     def losses(
@@ -62,11 +62,11 @@ class KerasHubDetector(WithoutBranches, ABC):
         features: tuple[tf.Tensor, ...] | None = None,
         remembered: Remembered | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """As in the protocol."""
+        """The training losses by name, scalars."""
 
     @abstractmethod
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """As in the protocol."""
+        """The detections in images [batch, height, width, 3] of the frame."""
 
     def _layers(self) -> Iterator[keras.layers.Layer]:
         """All layers, those within others too."""
@@ -87,11 +87,11 @@ class KerasHubDetector(WithoutBranches, ABC):
         }
 
     def variables(self) -> dict[str, tf.Variable]:
-        """As in the protocol."""
+        """All variables by name, in the order in which an image passes them."""
         return {name: weight.value for name, weight in self._weights().items()}
 
     def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
-        """As in the protocol."""
+        """Freezes variables by name; returns what is left to train."""
         frozen = {id(weight) for name, weight in self._weights().items() if name in names}
         for layer in self._layers():
             if isinstance(layer, keras.layers.BatchNormalization):

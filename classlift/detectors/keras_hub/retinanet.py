@@ -37,7 +37,9 @@ class RetinaNetDetector(KerasHubDetector):
         }
 
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
-        """As in the protocol; by default gamma is 2, and there is no alpha, as in KerasHub."""
+        """Sets the parameters of the focal loss; by default gamma is 2, and there is no alpha, as
+        in KerasHub.
+        """
         self._class_loss = keras.losses.BinaryFocalCrossentropy(
             from_logits=True,
             gamma=2.0 if gamma is None else gamma,
@@ -52,7 +54,7 @@ class RetinaNetDetector(KerasHubDetector):
         features: tuple[tf.Tensor, ...] | None = None,
         remembered: Remembered | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """As in the protocol: of classes, boxes, and regularization.
+        """The training losses of classes, boxes, and regularization.
 
         With all weights 1 they are what KerasHub's `compute_loss` gives: Huber's loss and the focal
         loss of each anchor, averaged over coordinates and classes, summed over anchors and divided
@@ -115,7 +117,8 @@ class RetinaNetDetector(KerasHubDetector):
         return found
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """As in the protocol; boxes of different classes do not suppress each other.
+        """The detections in images of the frame; boxes of different classes do not suppress each
+        other.
 
         IoU threshold and number of detections are those of the model's own decoder.
         """

@@ -65,7 +65,7 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
         }
 
     def variables(self) -> dict[str, tf.Variable]:
-        """As in the protocol."""
+        """All variables by name, in the order in which an image passes them."""
         found: dict[str, tf.Variable] = {}
         for part, owners in self._owners().items():
             for owner in owners:
@@ -73,7 +73,7 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
         return found
 
     def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
-        """As in the protocol."""
+        """Freezes variables by name; returns what is left to train."""
         variables = self.variables()
         frozen = {variables[name].ref() for name in names}
         freeze_batch_norm((o for owners in self._owners().values() for o in owners), frozen)
@@ -93,7 +93,7 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
         features: tuple[tf.Tensor, ...] | None = None,
         remembered: Remembered | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """As in the protocol: of the proposals, of class and box, and the regularization."""
+        """The training losses of the proposals, of class and box, and the regularization."""
         model, count = self._model, batch.images.shape[0]
         known = [batch.labels[i] > 0 for i in range(count)]
 
@@ -119,7 +119,7 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
         }
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """As in the protocol."""
+        """The detections in images [batch, height, width, 3] of the frame."""
         model = self._model
         shapes = self._shapes(tf.shape(images)[0])
         with learning_phase(False), _inference(model):

@@ -110,16 +110,16 @@ class SsdDetector(ZooEntry):
 
     @property
     def can_branch(self) -> bool:
-        """As in the protocol."""
+        """Whether a class can have a head of its own."""
         return "sigmoid" in self._class_loss_name()
 
     @property
     def branch(self) -> str | None:
-        """As in the protocol."""
+        """The prefix of the names of the branch that training means."""
         return None if self._trained is None else f"branch/{quote(self._trained, safe=' ')}"
 
     def variables(self) -> dict[str, tf.Variable]:
-        """As in the protocol; the owner decides, for names gain suffixes in this API."""
+        """All variables by name; the owner decides, for names gain suffixes in this API."""
         extractor = self._model._feature_extractor
         found = {
             **named("backbone", backbone_variables(extractor)),
@@ -136,7 +136,9 @@ class SsdDetector(ZooEntry):
         return found
 
     def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
-        """As in the protocol. Raises ModelError when classes share their scores (softmax)."""
+        """Gives a class a head of its own. Raises ModelError when classes share their scores
+        (softmax).
+        """
         if not self.can_branch:
             raise ModelError(
                 f"{CONFIG}: the classes share their scores (softmax), so no class can have a head "
@@ -154,21 +156,21 @@ class SsdDetector(ZooEntry):
         self._trained = label
 
     def drop_branches(self) -> None:
-        """As in the protocol."""
+        """Takes all branches away."""
         self._branches.clear()
         self._trained = None
 
     @property
     def rivalry(self) -> tf.Variable | None:
-        """As in the protocol."""
+        """How much a detection of another class speaks against the branch's."""
         return None if self._trained is None else self._branches[self._trained].rivalry
 
     def branches(self) -> tuple[str, ...]:
-        """As in the protocol."""
+        """The classes with a branch."""
         return tuple(self._branches)
 
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
-        """As in the protocol."""
+        """Replaces the parameters of the focal loss; None for the model's own."""
         if gamma is None and alpha is None:
             self._model._classification_loss = self._class_loss
             return
@@ -188,7 +190,7 @@ class SsdDetector(ZooEntry):
         return str(loss.WhichOneof("classification_loss"))
 
     def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
-        """As in the protocol. Raises ModelError for a name that there isn't."""
+        """Freezes variables, by name. Raises ModelError for a name that there isn't."""
         variables = self.variables()
         unknown = names - set(variables)
         if unknown:
@@ -209,7 +211,7 @@ class SsdDetector(ZooEntry):
         }
 
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """As in the protocol: feature maps, finest first, those that the rest of the model reads.
+        """The frozen prefix's feature maps, finest first, those that the rest of the model reads.
 
         Raises ModelError when no part from the image on is frozen.
         """
@@ -244,7 +246,7 @@ class SsdDetector(ZooEntry):
         return run_neck(self._neck_to_train(), preprocessed, maps)
 
     def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-        """As in the protocol: the neck's maps within each box, on a grid of two by two."""
+        """Features of boxes: the neck's maps within each box, on a grid of two by two."""
         extractor = self._model._feature_extractor
         with learning_phase(False):
             preprocessed = extractor.preprocess(images)
@@ -261,8 +263,8 @@ class SsdDetector(ZooEntry):
     def outputs(
         self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As in the protocol: box encodings [batch, anchors, 4] and scores before the sigmoid
-        [batch, anchors, classes + 1].
+        """What the common head says: box encodings [batch, anchors, 4] and scores before the
+        sigmoid [batch, anchors, classes + 1].
         """
         with learning_phase(False):
             return concatenated(self._model._box_predictor(list(self._maps(images, features))))
@@ -273,7 +275,7 @@ class SsdDetector(ZooEntry):
         features: tuple[tf.Tensor, ...] | None = None,
         remembered: Remembered | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """As in the protocol: `class`, `box`, `regularization`, `distillation`; of a branch
+        """The training losses `class`, `box`, `regularization`, `distillation`; of a branch
         `auxiliary` where that was asked for, and no `box` where it has no boxes of its own.
         """
         if self._trained is not None:
@@ -360,8 +362,8 @@ class SsdDetector(ZooEntry):
         return found
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """As in the protocol; the number of detections is the config's, and that of a class more
-        for each branch.
+        """The detections in images of the frame; the number of detections is the config's, and that
+        of a class more for each branch.
         """
         model = self._model
         # The batch must stay dynamic here: with a static one, NMS is unrolled image by image.
@@ -409,7 +411,8 @@ class SsdDetector(ZooEntry):
 
 
 def _smallest_object(anchors: np.ndarray, frame: Frame) -> float:
-    """As in the protocol: a square of side s in an anchor of area a overlaps it by s^2 / a.
+    """The side of the smallest object that an anchor overlaps by half: a square of side s in an
+    anchor of area a overlaps it by s^2 / a.
 
     anchors: [anchors, 4], ymin, xmin, ymax, xmax in 0..1.
     """
