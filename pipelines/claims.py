@@ -201,10 +201,10 @@ def _earlier(work: Path) -> list[tuple[Path, str]]:
     database = work / METADATA
     if own_folders.OUTPUTS in [purpose for _, purpose in found] or _is_ml_metadata(database):
         return found
-    strange = [work / name for name in FILES if os.path.lexists(work / name)]
-    if strange:
+    foreign = [work / name for name in FILES if os.path.lexists(work / name)]
+    if foreign:
         raise ConfigError(
-            f"{strange[0]}: runs write a file of this name, and ClassLift did not make the one "
+            f"{foreign[0]}: runs write a file of this name, and ClassLift did not make the one "
             "that is there; nothing was touched. Move it away, or name another `work`."
         )
     return found

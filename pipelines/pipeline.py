@@ -31,7 +31,7 @@ def build_pipeline(
     topology: Topology,
     connection: metadata_store_pb2.ConnectionConfig,
 ) -> tfx.dsl.Pipeline:
-    """All nodes of the design's section 3, wired.
+    """All nodes of the pipeline, wired.
 
     defaults: what the runtime parameters are when a run sets nothing.
     schema_file: the curated TFDV schema with the model's classes filled in.

@@ -23,7 +23,7 @@ MAX_PIXELS = 50_000_000
 FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png"}
 """What TensorFlow decodes into RGB, by Pillow's name; of an MPO it takes the first picture."""
 
-PHASH_SIDE = 16  # 256 bits: the design's near-duplicate distance (31 bits) is for these
+PHASH_SIDE = 16  # 256 bits: the near-duplicate distance (31 bits) is for these
 _PHASH_IMAGE = 4 * PHASH_SIDE  # the side of the picture that imagehash's phash looks at
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 UPRIGHT = 1

@@ -200,8 +200,8 @@ def _take(
         kept_splits.restore(served, memory, report)
     kept_splits.remembered(memory / kept_splits.FILE)  # before any work
     keys, changed = _read(sources, folder, report, options)
-    question = [*zip(sources, keys, strict=True), *sorted(renamed.items())]
-    name = hashlib.sha256(repr(question).encode()).hexdigest()
+    inputs = [*zip(sources, keys, strict=True), *sorted(renamed.items())]
+    name = hashlib.sha256(repr(inputs).encode()).hexdigest()
     last = memory / "last"
     splits = memory / kept_splits.FILE
     if not changed and (last / name).exists() and splits.exists():

@@ -29,7 +29,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Remembered:
+class ChampionOutputs:
     """What the champion says of the same images, for training that should not forget it.
 
     outputs: as `Detector.outputs` gives them; free: the ids of the classes that may change.
@@ -136,12 +136,12 @@ class Detector(Protocol):
         self,
         batch: Batch,
         features: tuple[tf.Tensor, ...] | None = None,
-        remembered: Remembered | None = None,
+        champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
         """The training losses by name, scalars; their sum is what training minimises.
 
         features: of the batch's images, instead of computing them; for a frozen prefix.
-        remembered: adds a loss `distillation`.
+        champion_outputs: adds a loss `distillation`.
 
         Under several replicas each gives its share: the sum over them is the loss of the batch.
         """

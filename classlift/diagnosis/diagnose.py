@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from classlift.data.predictions import Predictions
 from classlift.diagnosis.causes import LABELS, Cause, Study, find_causes
-from classlift.diagnosis.probe import Things, learning_curve, separability
+from classlift.diagnosis.probe import DescribedObjects, learning_curve, separability
 from classlift.metrics.curves import operating_points, recall_at
 from classlift.metrics.matching import Matches
 from classlift.quality.suspicions import Suspicion, suspicions
@@ -87,7 +87,7 @@ def diagnose(
 
 
 def _with_probe(study: Study, objects: Mapping[str, pa.Table]) -> Study:
-    train, test = (Things.read(objects[split]) for split in ("train", "eval"))
+    train, test = (DescribedObjects.read(objects[split]) for split in ("train", "eval"))
     rivals = [label for label in study.matches.labels if label != study.target]
     apart = {rival: separability(train, test, study.target, rival) for rival in rivals}
     seen = objects["eval"].select(["image_id", "box_id", "side"]).to_pandas()

@@ -29,17 +29,17 @@ FEWEST = 8
 
 
 @dataclass(frozen=True)
-class Things:
+class DescribedObjects:
     """What a detector describes of one split.
 
-    labels: the class of each, empty for what is not labelled; features: float32[things, depth].
+    labels: the class of each, empty for what is not labelled; features: float32[objects, depth].
     """
 
     labels: npt.NDArray[np.object_]
     features: npt.NDArray[np.float32]
 
     @classmethod
-    def read(cls, objects: pa.Table) -> "Things":
+    def read(cls, objects: pa.Table) -> "DescribedObjects":
         """From `schema.OBJECTS`."""
         depth = len(objects["features"][0]) if objects.num_rows else 0
         flat = objects["features"].combine_chunks().flatten().to_numpy()
@@ -59,7 +59,7 @@ class Point:
 
 
 def learning_curve(
-    train: Things, test: Things, target: str, precision: float
+    train: DescribedObjects, test: DescribedObjects, target: str, precision: float
 ) -> tuple[Point, ...] | None:
     """The probe with a growing share of the target's objects; None when there are too few of them.
 
@@ -97,7 +97,9 @@ def decay(curve: Sequence[Point]) -> float:
     return max(0.0, -float(np.polyfit(objects, errors, 1)[0]))
 
 
-def separability(train: Things, test: Things, target: str, rival: str) -> float | None:
+def separability(
+    train: DescribedObjects, test: DescribedObjects, target: str, rival: str
+) -> float | None:
     """How well a line tells two classes apart on eval: 2 AUC - 1, 0 for not at all, 1 for wholly.
 
     None when one of them has too few objects.
@@ -114,7 +116,10 @@ def separability(train: Things, test: Things, target: str, rival: str) -> float 
 
 
 def _scores(
-    train: Things, rows: npt.NDArray[np.int64], is_target: npt.NDArray[np.bool_], test: Things
+    train: DescribedObjects,
+    rows: npt.NDArray[np.int64],
+    is_target: npt.NDArray[np.bool_],
+    test: DescribedObjects,
 ) -> npt.NDArray[np.float64]:
     """The probe's scores of the things of eval, trained on some rows."""
     from sklearn.linear_model import LogisticRegression

@@ -198,9 +198,9 @@ def require_all(name: str, model: ModelPredictions, images: pa.Table) -> None:
     for split in ("eval", "test"):
         of_split = images.filter(pc.equal(images["split"], split))["image_id"].to_pylist()
         predicted = getattr(model, split).image_ids
-        strange = set(of_split) ^ set(predicted)
-        if strange or len(predicted) != len(of_split):
-            example = f", as {sorted(strange)[0]!r}" if strange else ""
+        unknown = set(of_split) ^ set(predicted)
+        if unknown or len(predicted) != len(of_split):
+            example = f", as {sorted(unknown)[0]!r}" if unknown else ""
             raise EvaluationError(
                 f"The {name} has predictions for {len(predicted)} images of {split}, and the "
                 f"snapshot has {len(of_split)}: some differ{example}; nothing can be judged. Run "

@@ -85,10 +85,10 @@ def _require_judgeable(
 ) -> None:
     for table, what in ((truth, "label"), (found, "detection")):
         for column, known in (("image_id", image_ids), ("label", labels)):
-            strange = set(table[column]) - set(known)
-            if strange:
+            unknown = set(table[column]) - set(known)
+            if unknown:
                 raise EvaluationError(
-                    f"A {what} names the {column} {sorted(strange)[0]!r}, which is not in the "
+                    f"A {what} names the {column} {sorted(unknown)[0]!r}, which is not in the "
                     "set to judge: labels and predictions must be of the same data and label map."
                 )
     require_scores(found)

@@ -33,8 +33,8 @@ def check_export(saved_model: Path, images: Sequence[bytes]) -> dict[str, Any]:
             f"{saved_model}: a batch and its single images differ by "
             f"{answers['largest_difference']:.2g}, or the answers are no numbers."
         )
-    if answers["strange_modules"]:
-        raise ModelError(f"{saved_model}: loading it imported {answers['strange_modules']}.")
+    if answers["unwanted_modules"]:
+        raise ModelError(f"{saved_model}: loading it imported {answers['unwanted_modules']}.")
     return answers
 
 

@@ -36,7 +36,7 @@ def main(saved_model: str, requests: str) -> None:
         started = time.perf_counter()
         by_bytes(tf.constant([data]))
         seconds.append(time.perf_counter() - started)
-    strange = {"object_detection", "tf_keras", "tfx", "classlift", "components"} & set(sys.modules)
+    unwanted = {"object_detection", "tf_keras", "tfx", "classlift", "components"} & set(sys.modules)
     print(
         json.dumps(
             {
@@ -44,7 +44,7 @@ def main(saved_model: str, requests: str) -> None:
                 "finite": bool(all(np.isfinite(value).all() for value in batch.values())),
                 "largest_difference": float(np.max(differences)),
                 "milliseconds": 1000 * sorted(seconds)[len(seconds) // 2],
-                "strange_modules": sorted(strange),
+                "unwanted_modules": sorted(unwanted),
             }
         )
     )

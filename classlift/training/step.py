@@ -11,8 +11,8 @@ import tf_keras
 
 from classlift.detectors.detector import (
     Batch,
+    ChampionOutputs,
     Detector,
-    Remembered,
     over_replicas,
     share_of_replica,
 )
@@ -151,10 +151,10 @@ class TrainingStep:
         return split
 
     def _step(self, features: Features, batch: Batch) -> dict[str, tf.Tensor]:
-        remembered = self._remembered(features, batch)
+        champion_outputs = self._champion_outputs(features, batch)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
-            losses = dict(self._detector.losses(batch, features or None, remembered))
+            losses = dict(self._detector.losses(batch, features or None, champion_outputs))
             for name in ("distillation", "auxiliary"):
                 if name in losses:
                     losses[name] *= getattr(self._recipe, name)
@@ -174,12 +174,12 @@ class TrainingStep:
             )
         return losses
 
-    def _remembered(self, features: Features, batch: Batch) -> Remembered | None:
+    def _champion_outputs(self, features: Features, batch: Batch) -> ChampionOutputs | None:
         if self._teacher is None:
             return None
         outputs = self._teacher.detector.outputs(batch.images, features or None)
         ids = frozenset(self._detector.label_map.id_of(label) for label in self._teacher.free)
-        return Remembered(outputs, ids)
+        return ChampionOutputs(outputs, ids)
 
     def _distance(self) -> tf.Tensor:
         """L2-SP of Li et al., "Explicit Inductive Bias for Transfer Learning" (2018)."""

@@ -8,7 +8,7 @@ import keras_hub
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.detector import Batch, Remembered
+from classlift.detectors.detector import Batch, ChampionOutputs
 from classlift.detectors.keras_hub import d_fine_loss
 from classlift.detectors.keras_hub.model_folder import KerasHubDetector, Owners
 from classlift.errors import ModelError
@@ -67,7 +67,7 @@ class DFineDetector(KerasHubDetector):
         self,
         batch: Batch,
         features: tuple[tf.Tensor, ...] | None = None,
-        remembered: Remembered | None = None,
+        champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
         """The losses of `d_fine_loss`, weighted as in the model, and regularization.
 

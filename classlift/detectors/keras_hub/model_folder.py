@@ -11,7 +11,7 @@ import keras_hub
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.detector import Batch, Remembered, WithoutBranches, share_of_replica
+from classlift.detectors.detector import Batch, ChampionOutputs, WithoutBranches, share_of_replica
 from classlift.detectors.frame import Frame
 from classlift.errors import ModelError
 
@@ -60,7 +60,7 @@ class KerasHubDetector(WithoutBranches, ABC):
         self,
         batch: Batch,
         features: tuple[tf.Tensor, ...] | None = None,
-        remembered: Remembered | None = None,
+        champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
         """The training losses by name, scalars."""
 

@@ -7,7 +7,7 @@ import keras_hub
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.detector import Batch, Remembered, over_replicas
+from classlift.detectors.detector import Batch, ChampionOutputs, over_replicas
 from classlift.detectors.keras_hub.model_folder import KerasHubDetector, Owners
 
 CANDIDATES = 1000
@@ -52,7 +52,7 @@ class RetinaNetDetector(KerasHubDetector):
         self,
         batch: Batch,
         features: tuple[tf.Tensor, ...] | None = None,
-        remembered: Remembered | None = None,
+        champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
         """The training losses of classes, boxes, and regularization.
 

@@ -92,8 +92,8 @@ class Branch:
         if self.neck is not None:
             _copy(model._feature_extractor.variables, self.neck.variables)
 
-    def assist(self, model: Any, copy: Any) -> None:
-        """Gives it auxiliary scores of all classes, as a model's; copy: another one like it."""
+    def add_auxiliary(self, model: Any, copy: Any) -> None:
+        """Adds layers that score all classes, taken from a copy and started from the model's."""
         self.auxiliary = copy._box_predictor
         _copy(model._box_predictor.variables, self.auxiliary.variables)
 

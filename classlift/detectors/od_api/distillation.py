@@ -2,10 +2,12 @@
 
 import tensorflow as tf
 
-from classlift.detectors.detector import Remembered, over_replicas
+from classlift.detectors.detector import ChampionOutputs, over_replicas
 
 
-def distillation(boxes: tf.Tensor, scores: tf.Tensor, remembered: Remembered) -> tf.Tensor:
+def distillation(
+    boxes: tf.Tensor, scores: tf.Tensor, champion_outputs: ChampionOutputs
+) -> tf.Tensor:
     """How far the answers are from the champion's, for all classes but those left free.
 
     Squared differences of the scores after the sigmoid, and of the box encodings where the champion
@@ -16,9 +18,9 @@ def distillation(boxes: tf.Tensor, scores: tf.Tensor, remembered: Remembered) ->
 
     boxes: [batch, anchors, 4]; scores: [batch, anchors, classes + 1], before the sigmoid.
     """
-    old_boxes, old_scores = remembered.outputs
+    old_boxes, old_scores = champion_outputs.outputs
     classes = scores.shape[-1]
-    kept = tf.constant([c for c in range(1, classes) if c not in remembered.free])
+    kept = tf.constant([c for c in range(1, classes) if c not in champion_outputs.free])
     before = tf.sigmoid(tf.gather(old_scores, kept, axis=-1))
     after = tf.sigmoid(tf.gather(scores, kept, axis=-1))
     object_weight = tf.reduce_max(before, axis=-1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from classlift.detectors.detector import Batch, Remembered, WithoutBranches, share_of_replica
+from classlift.detectors.detector import Batch, ChampionOutputs, WithoutBranches, share_of_replica
 from classlift.detectors.od_api.api import bfloat16_to_float32_nested, model_builder
 from classlift.detectors.od_api.outline import CONFIG
 from classlift.detectors.od_api.zoo_entry import ZooEntry, freeze_batch_norm, learning_phase, named
@@ -91,7 +91,7 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
         self,
         batch: Batch,
         features: tuple[tf.Tensor, ...] | None = None,
-        remembered: Remembered | None = None,
+        champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
         """The training losses of the proposals, of class and box, and the regularization."""
         model, count = self._model, batch.images.shape[0]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.detector import Batch, Remembered, over_replicas, share_of_replica
+from classlift.detectors.detector import Batch, ChampionOutputs, over_replicas, share_of_replica
 from classlift.detectors.frame import Frame
 from classlift.detectors.freeze import AUXILIARY, frozen_prefix
 from classlift.detectors.od_api.api import (
@@ -152,7 +152,7 @@ class SsdDetector(ZooEntry):
                 branch.go_on_from(known)
             self._branches[label] = branch
         if auxiliary:
-            self._branches[label].assist(self._model, self._build())
+            self._branches[label].add_auxiliary(self._model, self._build())
         self._trained = label
 
     def drop_branches(self) -> None:
@@ -273,7 +273,7 @@ class SsdDetector(ZooEntry):
         self,
         batch: Batch,
         features: tuple[tf.Tensor, ...] | None = None,
-        remembered: Remembered | None = None,
+        champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
         """The training losses `class`, `box`, `regularization`, `distillation`; of a branch
         `auxiliary` where that was asked for, and no `box` where it has no boxes of its own.
@@ -287,10 +287,10 @@ class SsdDetector(ZooEntry):
         found = self._losses(
             boxes, scores, targets, targets.classes, self._model.regularization_losses()
         )
-        if remembered is not None:
+        if champion_outputs is not None:
             unnamed = {i for i, is_named in enumerate(self.named_columns) if not is_named}
-            remembered = replace(remembered, free=remembered.free | unnamed)
-            found["distillation"] = distillation(boxes, scores, remembered)
+            champion_outputs = replace(champion_outputs, free=champion_outputs.free | unnamed)
+            found["distillation"] = distillation(boxes, scores, champion_outputs)
         return found
 
     def _branch_losses(

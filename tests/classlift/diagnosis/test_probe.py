@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from classlift.diagnosis.probe import FEWEST, Point, Things, decay, learning_curve, separability
+from classlift.diagnosis.probe import (
+    FEWEST,
+    DescribedObjects,
+    Point,
+    decay,
+    learning_curve,
+    separability,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -12,7 +19,7 @@ def things(seed, *, apart, counts=(("scooter", 60), ("bike", 60), ("", 60))):
     labels = np.array([label for label, count in counts for _ in range(count)], object)
     features = rng.normal(size=(len(labels), 10)).astype(np.float32)
     features[labels == "scooter", 0] += apart
-    return Things(labels, features)
+    return DescribedObjects(labels, features)
 
 
 def test_what_lies_apart_is_found_and_what_does_not_is_not():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from classlift.detectors.detector import Remembered
+from classlift.detectors.detector import ChampionOutputs
 from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.errors import ConfigError, ModelError
@@ -46,15 +46,15 @@ def restored(detector):
 def test_distillation_is_zero_for_the_champions_own_answers(detector, teacher, batch):
     outputs = teacher.outputs(batch.images)
     detector.freeze(frozen_names("none", list(detector.variables())))
-    remembered = Remembered(outputs, frozenset({9}))
+    champion_outputs = ChampionOutputs(outputs, frozenset({9}))
     from classlift.detectors.od_api.distillation import distillation
 
-    assert float(distillation(*outputs, remembered)) == 0
+    assert float(distillation(*outputs, champion_outputs)) == 0
     boxes, scores = outputs
     other = tf.concat([scores[..., :3], scores[..., 3:4] + 1, scores[..., 4:]], axis=-1)
-    assert float(distillation(boxes, other, remembered)) > 0
+    assert float(distillation(boxes, other, champion_outputs)) > 0
     target = tf.concat([scores[..., :9], scores[..., 9:10] + 1, scores[..., 10:]], axis=-1)
-    assert float(distillation(boxes, target, remembered)) == 0  # it may change freely
+    assert float(distillation(boxes, target, champion_outputs)) == 0  # it may change freely
 
 
 def test_distillation_and_l2_join_the_losses(restored, teacher, batch):
