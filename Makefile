@@ -45,7 +45,7 @@ format: environments  ## rewrite the code in the house style
 	@$(ML) -m ruff check --fix-only --quiet .
 	@$(ML) -m ruff format .
 
-bench: environments  ## the figures of the README; DATA is a Pascal VOC folder
+bench: environments  ## the figures of docs/benchmarks; DATA is a Pascal VOC folder
 	@$(ML) -m benchmarks.training_step
 	@$(ML) -m benchmarks.metrics
 	@if [ -d "$(DATA)" ]; then $(ML) -m benchmarks.data "$(DATA)"; fi

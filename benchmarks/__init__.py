@@ -1,1 +1,1 @@
-"""Each figure of the README has its script here; all are ratios measured side by side."""
+"""Each figure of docs/benchmarks has its script here; all are ratios measured side by side."""

@@ -1,4 +1,4 @@
-"""Recipes side by side on the demo, three seeds each: the table and the picture of the README.
+"""Recipes side by side on the demo, three seeds each: the table and the picture of docs/benchmarks.
 
     make bench-recipes
 

@@ -233,6 +233,13 @@ def test_every_link_of_a_page_leads_somewhere(page):
             assert anchor in anchors(path), link
 
 
+def test_every_page_is_listed():
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    pages = [path for end in ("md", "ipynb") for path in (ROOT / "docs").rglob(f"*.{end}")]
+    names = {path.relative_to(ROOT / "docs").as_posix() for path in pages}
+    assert names - set(re.findall(r"\]\(([^)#]+)", index)) == {"README.md", "reference/README.md"}
+
+
 def test_the_readme_is_a_page():
     assert len(README.read_text("utf-8").splitlines()) <= 150
 
