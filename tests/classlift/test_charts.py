@@ -1,5 +1,7 @@
 """Every chart of the product takes every name of a class."""
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from classlift.data.schema import SPLITS
 from classlift.diagnosis.report import causes_chart
 from classlift.gate import report as gate_report
 from classlift.gate.evidence import ModelPredictions, compare
+from classlift.gate.verdict import Row
 from classlift.pages import svg
 from classlift.quality import report as validation
 from classlift.settings.gate import GateSettings
@@ -70,17 +73,17 @@ def test_names_in_the_curves_and_the_series(comparison, target):
 def test_names_on_an_axis(comparison):
     html(gate_report._confusion_chart(comparison))
     html(gate_report._errors_chart(comparison, NAMES[0]))
-    recall = {
-        "champion_recall": 0.1,
-        "challenger_recall": 0.2,
-        "lower_bound": 0,
-        "upper_bound": 0.2,
-    }
-    html(gate_report._recall_chart({"classes": dict.fromkeys(NAMES, recall)}))
+    html(gate_report._recall_chart([row_of(name) for name in NAMES]))
     html(causes_chart([{"name": name, "score": 0.1} for name in NAMES]))
     counts = pd.DataFrame({split: range(len(NAMES)) for split in SPLITS}, index=list(NAMES))
     assert len(validation._chart(counts).axes[0].get_yticklabels()) == len(NAMES)
     assert r"<!-- $\frac{$ -->" in html(validation._chart(counts))
+
+
+def row_of(label: str) -> Row:
+    """A class whose recall rose; nothing else of it is in the chart."""
+    known = {"label": label, "recall": (0.1, 0.2), "lower_bound": 0.0, "upper_bound": 0.2}
+    return Row(**{**dict.fromkeys(field.name for field in fields(Row)), **known})
 
 
 def test_a_chart_of_many_classes_is_bounded():
