@@ -34,7 +34,13 @@ def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard
     Raises DataError, naming file and record, when the file is not COCO JSON, an id repeats, a
     reference leads nowhere, or a path leaves the folder. What the boxes hold is not judged here.
     """
-    coco = _load(path)
+    yield from shards_of(load(path), path, images_folder)
+
+
+def shards_of(
+    coco: Mapping[str, Any], path: Path, images_folder: Path | None = None
+) -> Iterator[Shard]:
+    """Hands out the images of a COCO document, which `load` read from `path`; as `coco_shards`."""
     faults: list[str] = []
     categories = {
         category_id: _class_name(record, path)
@@ -72,12 +78,11 @@ def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard
         yield Shard("coco", path, tuple((image, tuple(boxes[image.file_name])) for image in part))
 
 
-def coco_names(path: Path) -> tuple[dict[Id, str], dict[Id, str]]:
-    """The file names of the images and the names of the categories, both by id.
+def names_by_id(coco: Mapping[str, Any], path: Path) -> tuple[dict[Id, str], dict[Id, str]]:
+    """The file names of the images and the names of the categories of a COCO document, by id.
 
-    Raises DataError when the file is not COCO JSON.
+    Raises DataError when it is not COCO JSON.
     """
-    coco = _load(path)
     faults: list[str] = []
     images = _by_id(coco, "images", path, faults)
     categories = _by_id(coco, "categories", path, faults)
@@ -87,7 +92,8 @@ def coco_names(path: Path) -> tuple[dict[Id, str], dict[Id, str]]:
     )
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
+    """A COCO document. Raises DataError when the file is not JSON, or no object."""
     coco = read_json(path, "COCO JSON", MAX_BYTES)
     if not isinstance(coco, dict):
         raise DataError(f"{path}: not COCO JSON: the file must hold one object.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from classlift.data.formats.coco import MAX_BYTES, coco_names, coco_shards, corners
+from classlift.data.formats.coco import MAX_BYTES, corners, load, names_by_id, shards_of
 from classlift.data.predictions import Predictions
 from classlift.data.schema import BOXES, DETECTIONS
 from classlift.errors import DataError
@@ -34,9 +34,10 @@ def read_coco_results(annotations: Path, results: Path) -> Predictions:
         EvaluationError: a score or a box is no finite number, or a score is not from 0 to 1.
 
     """
+    coco = load(annotations)
     image_ids: list[str] = []
     boxes: list[dict[str, Any]] = []
-    for shard in coco_shards(annotations):
+    for shard in shards_of(coco, annotations):
         for image, labelled in shard.items:
             image_ids.append(image.file_name)
             boxes += [
@@ -50,7 +51,7 @@ def read_coco_results(annotations: Path, results: Path) -> Predictions:
                 }
                 for box in labelled
             ]
-    ids, categories = coco_names(annotations)
+    ids, categories = names_by_id(coco, annotations)
     rows = read_json(results, "COCO results", MAX_BYTES)
     if not isinstance(rows, list):
         raise DataError(f"{results}: COCO results are a list of detections.")
