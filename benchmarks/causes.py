@@ -29,7 +29,7 @@ from benchmarks.comparison import PRECISION, ROOT
 from classlift import own_folders
 from classlift.detectors import od_api
 from classlift.diagnosis.causes import ARCHITECTURE, CAUSES, FEW, IMBALANCE, LABELS, OVERLAP
-from classlift.diagnosis.standalone import FACTS
+from classlift.diagnosis.diagnosis import FILE, Diagnosis
 from demo.scenes import (
     CLASSES,
     JPEG_QUALITY,
@@ -210,7 +210,7 @@ def main() -> int:
     environment = {**os.environ, **od_api.ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"}
     for seed in SEEDS:
         for number, weakness in enumerate(WEAKNESSES):
-            if (_folder(number, seed) / FACTS).exists():
+            if (_folder(number, seed) / FILE).exists():
                 continue
             print(f"{weakness.cause}, seed {seed}", flush=True)
             subprocess.run(
@@ -235,14 +235,15 @@ def table() -> str:
         "|---" * (len(CAUSES) + 3) + "|",
     ]
     for number, weakness in enumerate(WEAKNESSES):
-        found = [json.loads((_folder(number, seed) / FACTS).read_text()) for seed in SEEDS]
-        scores = [{cause["name"]: cause["score"] for cause in f["causes"]} for f in found]
-        first = sum(f["causes"][0]["name"] == weakness.cause for f in found)
-        recalls = ", ".join(
-            f"{mean(f[key] for f in found):.2f}" for key in ("recalibrated", "others")
-        )
+        found = [Diagnosis.read(_folder(number, seed)) for seed in SEEDS]
+        scores = [{cause.name: cause.score for cause in f.causes} for f in found]
+        first = sum(f.causes[0].name == weakness.cause for f in found)
+        target = mean(f.weakness.recalibrated for f in found)
+        others = mean(f.weakness.others for f in found)
         means = " | ".join(f"{mean(s[cause] for s in scores):.2f}" for cause in CAUSES)
-        lines.append(f"| {weakness.cause} | {recalls} | {first} of {len(found)} | {means} |")
+        lines.append(
+            f"| {weakness.cause} | {target:.2f}, {others:.2f} | {first} of {len(found)} | {means} |"
+        )
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 __version__ = "0.2.0"
 __all__ = [
     "Comparison",
+    "Diagnosis",
     "Finding",
     "GateSettings",
     "ModelPredictions",
@@ -35,6 +36,7 @@ __all__ = [
 if TYPE_CHECKING:
     from classlift.api import (
         Comparison,
+        Diagnosis,
         Finding,
         GateSettings,
         ModelPredictions,

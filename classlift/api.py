@@ -5,12 +5,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from classlift.data.formats.coco_results import read_coco_results
 from classlift.data.label_map import LabelMap
 from classlift.data.predictions import Predictions
 from classlift.data.snapshot import Snapshot, Source, take_snapshot
+from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.errors import ConfigError
 from classlift.gate.evidence import Comparison, ModelPredictions
 from classlift.gate.predictions import gate_predictions
@@ -22,6 +22,7 @@ from classlift.settings.gate import GateSettings
 
 __all__ = [
     "Comparison",
+    "Diagnosis",
     "Finding",
     "GateSettings",
     "ModelPredictions",
@@ -78,9 +79,7 @@ def validate(
     return _validate(data, labels, None, 0, Path(folder), to_stderr)
 
 
-def diagnose(
-    model: str | Path, data: Snapshot, target: str, precision: float = 0.80
-) -> Mapping[str, Any]:
+def diagnose(model: str | Path, data: Snapshot, target: str, precision: float = 0.80) -> Diagnosis:
     """Says why a class is weak and what to do about it, without training.
 
     Args:
@@ -90,7 +89,7 @@ def diagnose(
         precision: 0 to 1, at which recalls are read.
 
     Returns:
-        What `classlift diagnose --json` prints.
+        The causes and the recipe that follows; `Diagnosis.write` keeps it.
 
     Raises:
         ConfigError: TensorFlow or protobuf was imported before, in an environment in which the

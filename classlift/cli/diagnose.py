@@ -77,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         snapshot = standalone.judged_on_the_rest(take_snapshot([Source(data)], to_stderr))
     require_sound(snapshot)
-    facts = standalone.diagnose_model(
+    diagnosis = standalone.diagnose_model(
         arguments.model.resolve(),
         snapshot,
         arguments.target,
@@ -89,12 +89,12 @@ def _run(arguments: argparse.Namespace) -> int:
     note = {"what": own_folders.DIAGNOSIS, "note": own_folders.NOTE}
     own_folders.write_mark(arguments.report, note)
     if arguments.json:
-        print(json.dumps(facts))
+        print(json.dumps(diagnosis.to_json()))
         return EXIT_OK
-    for sentence in (*facts["sentences"], *facts["reasons"], facts["advice"]):
+    for sentence in diagnosis.sentences():
         say(sentence)
-    if facts["stop"]:
-        say(facts["stop"])
+    if diagnosis.stop:
+        say(diagnosis.stop)
     print(f"report: {arguments.report / standalone.PAGE}")
     return EXIT_OK
 

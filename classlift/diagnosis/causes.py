@@ -6,8 +6,8 @@ the first one is the true one: `benchmarks/causes.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from classlift.metrics.curves import operating_points, recall_at
 from classlift.metrics.iou import iou_matrix
 from classlift.metrics.matching import IOU_THRESHOLD, Matches
 from classlift.metrics.taxonomy import BACKGROUND, CLASSIFICATION, classify
+from classlift.records import Json, Record
 
 FEW, IMBALANCE, LABELS = "few examples", "imbalance", "label quality"
 OVERLAP, ARCHITECTURE = "feature overlap", "architecture"
@@ -61,13 +62,132 @@ class Study:
 
 
 @dataclass(frozen=True)
+class FewFigures:
+    """The figures of few examples; those of the probe are None without one.
+
+    Attributes:
+        objects: of the target, in what the champion was trained on.
+        curve: learning curve of the probe.
+        decay: exponent of its power law.
+        gain_of_twice: recall that twice as many objects promise, 0 to 1.
+
+    """
+
+    objects: int
+    curve: tuple[Point, ...] | None = None
+    decay: float | None = None
+    gain_of_twice: float | None = None
+
+
+@dataclass(frozen=True)
+class ImbalanceFigures:
+    """The figures of imbalance.
+
+    Attributes:
+        share: of the target, in the boxes that the champion was trained on, 0 to 1.
+        even_share: what it would be if all classes had as many.
+        allowed_recall: of a probe that weighs the target evenly, on eval; None without one.
+
+    """
+
+    share: float
+    even_share: float
+    allowed_recall: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """The figures of label quality.
+
+    Attributes:
+        missing: places where the champion sees the target, and nothing is labelled.
+        wrong: places where it does, and another class is labelled that hardly scores.
+        mended_recall: the champion's, were these labels as it says, 0 to 1.
+        from_score: the lowest score of a detection that may doubt a label.
+
+    """
+
+    missing: int
+    wrong: int
+    mended_recall: float
+    from_score: float
+
+
+@dataclass(frozen=True)
+class OverlapFigures:
+    """The figures of feature overlap: the nearest class, and how much it is mixed, 0 to 1."""
+
+    rival: str
+    mixed: float
+
+
+@dataclass(frozen=True)
+class SizeFigures:
+    """The figures of the architecture; None where the sizes that it sees are not known.
+
+    Attributes:
+        smallest: side of an object that an anchor fits, in pixels of the detector's frame.
+        share_smaller: objects of the target that are smaller, 0 to 1.
+        recall_of_fitting: recall of the others, 0 to 1.
+
+    """
+
+    smallest: float | None = None
+    share_smaller: float | None = None
+    recall_of_fitting: float | None = None
+
+
+Figures = FewFigures | ImbalanceFigures | LabelFigures | OverlapFigures | SizeFigures
+
+FIGURES: Mapping[str, type[Figures]] = {
+    FEW: FewFigures,
+    IMBALANCE: ImbalanceFigures,
+    LABELS: LabelFigures,
+    OVERLAP: OverlapFigures,
+    ARCHITECTURE: SizeFigures,
+}
+"""What a cause, by its name, has as its figures."""
+
+
+@dataclass(frozen=True)
 class Cause:
-    """score: recall at stake, 0 to 1; sentence: the evidence; figures: its numbers, by name."""
+    """One possible cause.
+
+    Attributes:
+        name: one of `CAUSES`.
+        score: recall at stake, 0 to 1.
+        sentence: the evidence, in words.
+        figures: its numbers, of the type that `FIGURES` says.
+
+    """
 
     name: str
     score: float
     sentence: str
-    figures: dict[str, Any]
+    figures: Figures
+
+    def to_json(self) -> dict[str, Json]:
+        """The object that `read_cause` reads; figures that are None are left out."""
+        figures = {name: v for name, v in asdict(self.figures).items() if v is not None}
+        return {**vars(self), "figures": figures}
+
+
+def read_cause(record: Record) -> Cause:
+    """Reads what `Cause.to_json` made. Raises the record's error for anything else."""
+    name, figures = record.text("name"), record.part("figures")
+    if name not in FIGURES:
+        raise record.error("name")
+    values: dict[str, object] = dict(figures.content)
+    if "curve" in values:
+        values["curve"] = tuple(
+            Point(point.count("objects"), point.figure("recall"), point.figure("error"))
+            for point in figures.items("curve")
+        )
+    try:
+        known = FIGURES[name](**cast(Any, values))
+    except TypeError:
+        raise record.error("figures") from None
+    return Cause(name, record.figure("score"), record.text("sentence"), known)
 
 
 def find_causes(study: Study) -> list[Cause]:
@@ -104,26 +224,20 @@ def _few(study: Study, seen: _Seen) -> Cause:
     """Lost: what `GROWTH` times the objects promise, as far as those of today are not enough; with
     few of them at least a part of the gap.
     """
-    figures: dict[str, Any] = {"objects": seen.count}
     sentence = f"The champion was trained on {seen.count} objects of class {study.target}"
     least = seen.gap * (1 - seen.known)
     if study.curve is None:
-        return Cause(FEW, least, f"{sentence}.", figures)
+        return Cause(FEW, least, f"{sentence}.", FewFigures(seen.count))
     rate, last = decay(study.curve), study.curve[-1]
     missing = 1 - seen.recall
     promised = missing * (1 - 2**-rate)
-    figures |= {
-        "curve": [vars(point) for point in study.curve],
-        "decay": rate,
-        "gain_of_twice": promised,
-    }
     return Cause(
         FEW,
         max(least, missing * (1 - GROWTH**-rate) * (1 - last.recall)),
         f"{sentence}; by the learning curve of a linear probe on {study.curve[0].objects} to "
         f"{last.objects} of the train split, twice as many promise a recall of "
         f"{seen.recall + promised:.0%} instead of {seen.recall:.0%}.",
-        figures,
+        FewFigures(seen.count, study.curve, rate, promised),
     )
 
 
@@ -134,17 +248,16 @@ def _imbalance(study: Study, seen: _Seen) -> Cause:
         f"{seen.share:.1%} of the boxes that the champion was trained on are of class "
         f"{study.target}, where an even share is {seen.even:.1%}"
     )
-    figures: dict[str, Any] = {"share": seen.share, "even_share": seen.even}
     if study.curve is None:
+        figures = ImbalanceFigures(seen.share, seen.even)
         return Cause(IMBALANCE, seen.gap * uneven * seen.known, f"{sentence}.", figures)
     allowed = study.curve[-1].recall
-    figures["allowed_recall"] = allowed
     return Cause(
         IMBALANCE,
         uneven * max(0.0, allowed - seen.recall),
         f"{sentence}; a linear probe on the same frozen features, given even weight, finds "
         f"{allowed:.0%}, and the champion {seen.recall:.0%}.",
-        figures,
+        ImbalanceFigures(seen.share, seen.even, allowed),
     )
 
 
@@ -171,10 +284,10 @@ def _labels(study: Study, seen: _Seen) -> Cause:
     missing = above & (ranked["error"] == BACKGROUND).to_numpy()
     wrong = above & (ranked["error"] == CLASSIFICATION).to_numpy()
     wrong[wrong] = _scores_of_labels(study.matches, ranked[wrong]) < DOUBT * scores[wrong]
-    found = np.cumsum(is_match | missing | wrong)
-    enough = np.flatnonzero(found / np.arange(1, len(found) + 1) >= study.precision)
+    right = np.cumsum(is_match | missing | wrong)
+    enough = np.flatnonzero(right / np.arange(1, len(right) + 1) >= study.precision)
     doubted = int(missing.sum() + wrong.sum())
-    mended = found[enough[-1]] / (objects + doubted) if len(enough) else 0.0
+    mended = right[enough[-1]] / (objects + doubted) if len(enough) else 0.0
     return Cause(
         LABELS,
         max(0.0, float(mended) - seen.recall),
@@ -182,12 +295,12 @@ def _labels(study: Study, seen: _Seen) -> Cause:
         f"with confidence at {int(missing.sum())} places where nothing is labelled, and at "
         f"{int(wrong.sum())} where another class is, and hardly scores. Were these labels mended "
         f"as it says, its recall would be {mended:.0%}.",
-        {
-            "missing": int(missing.sum()),
-            "wrong": int(wrong.sum()),
-            "mended_recall": float(mended),
-            "from_score": float(scores[above].min(initial=1.0)),
-        },
+        LabelFigures(
+            missing=int(missing.sum()),
+            wrong=int(wrong.sum()),
+            mended_recall=float(mended),
+            from_score=float(scores[above].min(initial=1.0)),
+        ),
     )
 
 
@@ -226,7 +339,7 @@ def _overlap(study: Study, seen: _Seen) -> Cause:
         OVERLAP,
         seen.gap * mixed * stays,
         f"Class {rival} is nearest to class {study.target}: {how}.",
-        {"rival": rival, "mixed": mixed},
+        OverlapFigures(rival, mixed),
     )
 
 
@@ -251,7 +364,7 @@ def _architecture(study: Study, seen: _Seen) -> Cause:
             ARCHITECTURE,
             0.0,
             "What size of object the detector can see is not known for this model.",
-            {},
+            SizeFigures(),
         )
     objects = study.matches.objects
     own = objects[objects["label"] == study.target]
@@ -259,15 +372,15 @@ def _architecture(study: Study, seen: _Seen) -> Cause:
     sides = study.sides.reindex(keys).to_numpy()
     known = ~np.isnan(sides)
     small = sides[known] < study.smallest
-    found = (own["score"] >= seen.points[study.target]).to_numpy()[known]
+    detected = (own["score"] >= seen.points[study.target]).to_numpy()[known]
     share = float(small.mean()) if known.any() else 0.0
-    fits = float(found[~small].mean()) if (~small).sum() >= ENOUGH else seen.others
-    lost = max(0.0, fits - float(found.mean())) if share else 0.0
+    fits = float(detected[~small].mean()) if (~small).sum() >= ENOUGH else seen.others
+    lost = max(0.0, fits - float(detected.mean())) if share else 0.0
     return Cause(
         ARCHITECTURE,
         lost,
         f"{share:.0%} of the objects of class {study.target} are smaller than "
         f"{study.smallest:.0f} pixels as the detector sees them, less than any anchor fits; of the "
         f"others it finds {fits:.0%}.",
-        {"smallest": study.smallest, "share_smaller": share, "recall_of_fitting": fits},
+        SizeFigures(study.smallest, share, fits),
     )

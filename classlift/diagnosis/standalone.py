@@ -1,34 +1,30 @@
 """The diagnosis without a pipeline: any model, any labels, no training."""
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pyarrow.compute as pc
 
 from classlift.data.label_map import LabelMap, quoted
 from classlift.data.media import read_bytes
-from classlift.data.predictions import Predictions
 from classlift.data.snapshot import Snapshot, with_names
 from classlift.detectors.backends import backend_of, label_map_of, load_detector
-from classlift.diagnosis.diagnose import diagnose, labels_to_look_at, read_objects
-from classlift.diagnosis.recipes import choose_recipe
+from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.diagnosis.report import write_page
+from classlift.diagnosis.run import diagnose
 from classlift.errors import DataError, ModelError
 from classlift.examples.write import write_examples
-from classlift.metrics.matching import match
 from classlift.quality.suspicions import SHOWN, pictures
 from classlift.serving.bundle import ENTRY, LABEL_MAP, THRESHOLDS_UNKNOWN, Bundle
 from classlift.serving.detect import detect
 from classlift.serving.write import import_entry
 from classlift.settings.rebalancing import Rebalancing
 
-FACTS, PAGE = "diagnosis.json", "diagnosis.html"
+PAGE = "diagnosis.html"
 
 
 def diagnose_model(
@@ -39,8 +35,8 @@ def diagnose_model(
     folder: Path,
     label_map: Path | None = None,
     report: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Writes `diagnosis.json` and `diagnosis.html`; returns what the former holds.
+) -> Diagnosis:
+    """Writes `diagnosis.json` and `diagnosis.html`; returns what they say.
 
     model: a folder that a backend trains, a version that ClassLift served, or a SavedModel that
     the OD API exported, with its label map. snapshot: the model is judged on its `eval` images,
@@ -66,43 +62,20 @@ def diagnose_model(
         bundle = _bundle(model, backend, label_map, Path(work) / "model", report)
         if not bundle.brings_operating_points():
             report(THRESHOLDS_UNKNOWN)
-        examples, found = Path(work) / "examples", Path(work) / "found"
+        examples, answers = Path(work) / "examples", Path(work) / "answers"
         write_examples(snapshot, labels, Rebalancing(method="none"), examples, report)
-        detect(bundle.saved_model, examples, ("eval",), found, report=report, study=True)
-        predictions = Predictions.read(found / "eval")
-        matches = match(
-            predictions.boxes, predictions.detections, predictions.image_ids, labels.names
-        )
+        detect(bundle.saved_model, examples, ("eval",), answers, report=report, study=True)
         report("looking for the cause")
         trained_on = _boxes(snapshot, "train")
-        diagnosis = diagnose(
-            matches,
-            target,
-            precision,
-            bundle.operating_points(),
-            trained_on,
-            read_objects(found),
-            bundle.smallest_object(),
-        )
-        choice = choose_recipe(diagnosis.causes, target, trained_on, can_branch=bundle.can_branch())
-    facts = {
-        **diagnosis.facts(),
-        "reasons": choice.reasons,
-        "advice": choice.advice,
-        "stop": choice.stop,
-        "recipe": choice.recipe.to_dict(),
-    }
-    doubts = [
-        doubt
-        for doubt in labels_to_look_at(diagnosis, predictions)
-        if target in (doubt.label, doubt.detected)
-    ]
+        diagnosis = diagnose(bundle, answers, target, precision, trained_on, trained_on)
+    doubts = tuple(doubt for doubt in diagnosis.doubts if target in (doubt.label, doubt.detected))
+    diagnosis = replace(diagnosis, doubts=doubts)
     uris = dict(zip(*(snapshot.images[c].to_pylist() for c in ("image_id", "uri")), strict=True))
     faces = pictures(doubts[:SHOWN], lambda image_id: read_bytes(uris[image_id]))
     folder.mkdir(parents=True, exist_ok=True)
-    write_page(folder / PAGE, facts, doubts, faces)
-    (folder / FACTS).write_text(json.dumps(facts, indent=1))
-    return facts
+    write_page(folder / PAGE, diagnosis, faces)
+    diagnosis.write(folder)
+    return diagnosis
 
 
 def _boxes(snapshot: Snapshot, split: str) -> dict[str, int]:

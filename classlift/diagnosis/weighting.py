@@ -1,9 +1,9 @@
 """Weights of the classes in the loss, by how rare they are."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from classlift.examples.rebalance import EFFECTIVE_BETA
+from classlift.settings.field import Value, Values
 
 
 def weights_by_frequency(boxes: Mapping[str, int], method: str) -> dict[str, float]:
@@ -28,17 +28,14 @@ def weights_by_frequency(boxes: Mapping[str, int], method: str) -> dict[str, flo
     return {label: round(raw[label] / mean, 4) if label in raw else 1.0 for label in boxes}
 
 
-def with_class_weights(
-    changes: Mapping[str, Any], target: str, boxes: Mapping[str, int]
-) -> dict[str, Any]:
+def with_class_weights(changes: Values, target: str, boxes: Mapping[str, int]) -> dict[str, Value]:
     """The changes that a user makes to a recipe, with the weights of classes by name.
 
     The target's own weight goes before that of the method.
     """
-    found = dict(changes)
-    weights = {}
-    if "class_weighting" in found:
-        weights = weights_by_frequency(boxes, found.pop("class_weighting"))
-    if "class_weight" in found:
-        weights[target] = found.pop("class_weight")
-    return {**found, "class_weights": weights} if len(found) < len(changes) else found
+    recipe = dict(changes)
+    method, own = recipe.pop("class_weighting", None), recipe.pop("class_weight", None)
+    weights = weights_by_frequency(boxes, str(method)) if method else {}
+    if isinstance(own, int | float):
+        weights[target] = own
+    return recipe if method is own is None else {**recipe, "class_weights": weights}

@@ -1,6 +1,6 @@
 """The report: one self-contained HTML file with the verdict, the figures and the pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from classlift.data.examples import example_files
 from classlift.data.formats.tfrecord import encoded_images
 from classlift.data.images import decode_rgb
+from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.diagnosis.report import causes_chart
 from classlift.gate.evidence import Comparison
 from classlift.gate.verdict import Row, Verdict
@@ -40,7 +41,7 @@ def write_report(
     verdict: Verdict,
     comparison: Comparison,
     summaries: Sequence[pd.DataFrame],
-    diagnosis: Mapping[str, Any],
+    diagnosis: Diagnosis,
     examples: Path,
 ) -> None:
     """Writes the report of one run of the gate.
@@ -50,7 +51,7 @@ def write_report(
         verdict: what the gate found.
         comparison: the figures behind it.
         summaries: champion's and challenger's on test, of `summary.summarize`.
-        diagnosis: as in `diagnosis.json`.
+        diagnosis: of the run's champion.
         examples: the Examples artifact, for the pictures of the test split.
 
     """
@@ -65,7 +66,7 @@ def write_report(
         summary=by_size(summaries, target),
         charts={
             "recall": svg(_recall_chart(verdict.rows())),
-            "causes": svg(causes_chart(diagnosis["causes"])),
+            "causes": svg(causes_chart(diagnosis.causes)),
             "curves": svg(_curves_chart(comparison, target)),
             "confusion": svg(_confusion_chart(comparison)),
             "errors": svg(_errors_chart(comparison, target)),

@@ -1,10 +1,10 @@
 """The gate from end to end: two models' predictions in, a verdict with its report out."""
 
-import json
 from pathlib import Path
 
 from classlift.data.snapshot import Snapshot
 from classlift.data.units import find_units
+from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.gate.evidence import ModelPredictions, common_label_map, require_all
 from classlift.gate.predictions import Origin, gate_predictions
 from classlift.gate.report import write_report
@@ -79,7 +79,7 @@ def run(
             )
             for model in models
         ],
-        json.loads((diagnosis / "diagnosis.json").read_text()),
+        Diagnosis.read(diagnosis),
         examples,
     )
     gated.verdict.write(folder)

@@ -8,6 +8,7 @@ import pytest
 
 from classlift.data.predictions import Predictions
 from classlift.data.schema import SPLITS
+from classlift.diagnosis.causes import Cause, OverlapFigures
 from classlift.diagnosis.report import causes_chart
 from classlift.gate import report as gate_report
 from classlift.gate.evidence import ModelPredictions, compare
@@ -74,7 +75,7 @@ def test_names_on_an_axis(comparison):
     html(gate_report._confusion_chart(comparison))
     html(gate_report._errors_chart(comparison, NAMES[0]))
     html(gate_report._recall_chart([row_of(name) for name in NAMES]))
-    html(causes_chart([{"name": name, "score": 0.1} for name in NAMES]))
+    html(causes_chart([Cause(name, 0.1, "", OverlapFigures("", 0.0)) for name in NAMES]))
     counts = pd.DataFrame({split: range(len(NAMES)) for split in SPLITS}, index=list(NAMES))
     assert len(validation._chart(counts).axes[0].get_yticklabels()) == len(NAMES)
     assert r"<!-- $\frac{$ -->" in html(validation._chart(counts))

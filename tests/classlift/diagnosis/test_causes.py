@@ -9,6 +9,7 @@ from classlift.diagnosis.causes import (
     IMBALANCE,
     LABELS,
     OVERLAP,
+    OverlapFigures,
     Study,
     find_causes,
 )
@@ -119,7 +120,7 @@ def test_small_objects(smaller, score):
 def test_doubted_labels(extra, missing, wrong):
     causes = find_causes(Study("scooter", 0.8, matches(extra=extra), BALANCED))
     found = next(c for c in causes if c.name == LABELS)
-    assert (found.figures["missing"], found.figures["wrong"]) == (missing, wrong)
+    assert (found.figures.missing, found.figures.wrong) == (missing, wrong)
     assert (found.score > 0) == bool(missing or wrong)
 
 
@@ -139,7 +140,7 @@ def test_a_label_of_another_class_that_hardly_scores():
         cause = next(
             c for c in find_causes(Study("scooter", 0.8, found, BALANCED)) if c.name == LABELS
         )
-        assert cause.figures["wrong"] == wrong
+        assert cause.figures.wrong == wrong
 
 
 def test_confusion_stands_in_where_there_is_no_probe():
@@ -154,4 +155,4 @@ def test_confusion_stands_in_where_there_is_no_probe():
     cause = next(
         c for c in find_causes(Study("scooter", 0.8, found, BALANCED)) if c.name == OVERLAP
     )
-    assert cause.figures == {"rival": "car", "mixed": pytest.approx(0.1)}  # 4 and 2 of 20
+    assert cause.figures == OverlapFigures("car", pytest.approx(0.1))  # 4 and 2 of 20

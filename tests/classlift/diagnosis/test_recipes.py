@@ -1,16 +1,26 @@
 import pytest
 
-from classlift.diagnosis.causes import ARCHITECTURE, CAUSES, FEW, IMBALANCE, LABELS, OVERLAP, Cause
+from classlift.diagnosis.causes import (
+    ARCHITECTURE,
+    CAUSES,
+    FEW,
+    IMBALANCE,
+    LABELS,
+    OVERLAP,
+    Cause,
+    SizeFigures,
+)
 from classlift.diagnosis.recipes import HOPELESS, MAX_CLASS_WEIGHT, RULES, choose_recipe
 
 pytestmark = pytest.mark.unit
+NOTHING = SizeFigures()
 EVEN = {"car": 50, "scooter": 50}
 
 
 def causes(first, score=0.3):
     """The named cause first."""
-    rest = [Cause(name, 0.0, "", {}) for name in CAUSES if name != first]
-    return [Cause(first, score, f"Evidence of {first}.", {}), *rest]
+    rest = [Cause(name, 0.0, "", NOTHING) for name in CAUSES if name != first]
+    return [Cause(first, score, f"Evidence of {first}.", NOTHING), *rest]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The page of the report, without its pictures; the demo's tests look at a whole one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,24 +8,38 @@ import pandas as pd
 import pytest
 
 import classlift.gate
+from classlift.diagnosis.causes import Cause, ImbalanceFigures
+from classlift.diagnosis.diagnosis import Diagnosis
+from classlift.diagnosis.weakness import Weakness
 from classlift.gate import report
 from classlift.metrics.summary import FIGURES, SIZES, summarize
 from classlift.pages import render
 from classlift.settings.gate import GateSettings
+from classlift.settings.recipe import Recipe
+from tests.classlift.examples.test_rebalanced import REBALANCED
 from tests.classlift.gate.test_evidence import LABELS, model, verdict
 from tests.classlift.gate.test_rules import LIFTED, compared, evidence
 from tests.classlift.gate.verdicts import verdict_on
 
 pytestmark = pytest.mark.unit
-DIAGNOSIS = {
-    "sentences": ["It is rare."],
-    "causes": [{"name": "imbalance", "score": 0.3, "sentence": "It is rare."}],
-    "reasons": [],
-    "advice": "Label more.",
-    "overridden": [],
-    "recipe": {},
-    "rebalancing": {"boxes_before": {"car": 1}, "boxes_after": {"car": 2}},
-}
+DIAGNOSIS = Diagnosis(
+    weakness=Weakness(
+        "scooter",
+        precision=0.8,
+        deployed=0.1,
+        recalibrated=0.2,
+        others=0.9,
+        ap50=0.3,
+        causes=(Cause("imbalance", 0.3, "It is rare.", ImbalanceFigures(0.1, 0.5)),),
+    ),
+    reasons=(),
+    advice="Label more.",
+    stop=None,
+    recipe=Recipe(),
+    overridden=(),
+    rebalanced=replace(REBALANCED, boxes_before={"car": 1}, boxes_after={"car": 2}),
+    doubts=(),
+)
 TEMPLATE = Path(classlift.gate.__file__).with_name("report.html.j2")
 
 

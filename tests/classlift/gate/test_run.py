@@ -1,6 +1,5 @@
 """The gate from end to end, without TFX and without a model."""
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -72,7 +71,7 @@ def snapshot() -> Snapshot:
 
 
 def gated(tmp_path, snapshot, champion, challenger, models, **settings):
-    (tmp_path / "diagnosis.json").write_text(json.dumps(DIAGNOSIS))
+    DIAGNOSIS.write(tmp_path)
     return run(
         champion,
         challenger,

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from classlift.data.schema import OBJECTS
-from classlift.diagnosis.diagnose import diagnose, read_objects, trained_on
+from classlift.diagnosis.weakness import find_weakness, read_objects, trained_on
 from classlift.metrics.matching import match
 from classlift.serving.provenance import Provenance
 from tests.classlift.conftest import boxes_table, detections_table
@@ -43,19 +43,19 @@ def objects(images):
 
 
 def test_recalibration_is_told_apart_from_deployment():
-    found = diagnose(
+    found = find_weakness(
         matches(), "scooter", 0.8, {"car": 0.5, "scooter": 0.5}, {"car": 90, "scooter": 10}
     )
     assert (found.deployed, found.recalibrated, found.others) == (0.0, 0.6, 1.0)
     words = " ".join(found.sentences())
     assert "finds 0% of class scooter at its threshold in production, and 60%" in words
     assert "10.0% of the boxes that the champion was trained on are of class scooter" in words
-    json.dumps(found.facts())
+    json.dumps([cause.to_json() for cause in found.causes])
 
 
 def test_features_that_tell_all_leave_imbalance(tmp_path):
     """A line finds every scooter, and an eighth of the boxes are scooters."""
-    found = diagnose(
+    found = find_weakness(
         matches(),
         "scooter",
         0.8,
@@ -67,10 +67,10 @@ def test_features_that_tell_all_leave_imbalance(tmp_path):
     first = found.causes[0]
     assert first.name == "imbalance"
     assert first.score == pytest.approx(0.75 * 0.4)
-    assert first.figures["allowed_recall"] == 1.0
+    assert first.figures.allowed_recall == 1.0
     architecture = next(c for c in found.causes if c.name == "architecture")
-    assert architecture.figures["share_smaller"] == 0.0
-    json.dumps(found.facts())
+    assert architecture.figures.share_smaller == 0.0
+    json.dumps([cause.to_json() for cause in found.causes])
 
 
 def test_a_model_that_describes_nothing(tmp_path):

@@ -1,15 +1,14 @@
-"""Why is the class weak? What moving its threshold gives, and the causes of the rest."""
+"""How weak a class is: what moving its threshold would give, and the causes of the rest."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classlift.data.predictions import Predictions
-from classlift.diagnosis.causes import LABELS, Cause, Study, find_causes
+from classlift.diagnosis.causes import Cause, LabelFigures, Study, find_causes
 from classlift.diagnosis.probe import DescribedObjects, learning_curve, separability
 from classlift.metrics.curves import operating_points, recall_at
 from classlift.metrics.matching import Matches
@@ -19,12 +18,18 @@ from classlift.serving.provenance import Provenance
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class Weakness:
     """What is said of the champion on eval.
 
-    deployed: the target's recall at the threshold in production; recalibrated: at the lowest
-    threshold with the precision asked for; others: mean recall of the other classes; causes: the
-    likeliest first.
+    Attributes:
+        target: the weak class.
+        precision: 0 to 1, at which recalls are read.
+        deployed: recall of the target at its threshold in production.
+        recalibrated: its recall at the lowest threshold with the precision asked for.
+        others: mean recall of the other classes, each at its lowest threshold with it.
+        ap50: average precision of the target at an IoU of 0.5.
+        causes: the likeliest first.
+
     """
 
     target: str
@@ -33,7 +38,7 @@ class Diagnosis:
     recalibrated: float
     others: float
     ap50: float
-    causes: list[Cause]
+    causes: tuple[Cause, ...]
 
     def sentences(self) -> list[str]:
         """In words, first things first."""
@@ -50,12 +55,8 @@ class Diagnosis:
             ),
         ]
 
-    def facts(self) -> dict[str, Any]:
-        """For `diagnosis.json`."""
-        return {**asdict(self), "sentences": self.sentences()}
 
-
-def diagnose(
+def find_weakness(
     matches: Matches,
     target: str,
     precision: float,
@@ -63,7 +64,7 @@ def diagnose(
     trained_on: Mapping[str, int],
     objects: Mapping[str, pa.Table] | None = None,
     smallest: float | None = None,
-) -> Diagnosis:
+) -> Weakness:
     """Looks for the causes.
 
     matches: of the champion on eval; trained_on: boxes by class in what it was trained on; objects:
@@ -75,14 +76,14 @@ def diagnose(
         study = _with_probe(study, objects)
     recalls = recall_at(matches, operating_points(matches, precision))
     others = [r for label, r in recalls.items() if label != target and r == r]
-    return Diagnosis(
+    return Weakness(
         target=target,
         precision=precision,
         deployed=recall_at(matches, deployed_points)[target],
         recalibrated=recalls[target],
         others=sum(others) / max(len(others), 1),
         ap50=matches.ap50[target],
-        causes=find_causes(study),
+        causes=tuple(find_causes(study)),
     )
 
 
@@ -91,26 +92,27 @@ def _with_probe(study: Study, objects: Mapping[str, pa.Table]) -> Study:
     rivals = [label for label in study.matches.labels if label != study.target]
     apart = {rival: separability(train, test, study.target, rival) for rival in rivals}
     seen = objects["eval"].select(["image_id", "box_id", "side"]).to_pandas()
-    return Study(
-        study.target,
-        study.precision,
-        study.matches,
-        study.trained_on,
+    return replace(
+        study,
         curve=learning_curve(train, test, study.target, study.precision),
         apart={rival: share for rival, share in apart.items() if share is not None},
         sides=seen[seen["box_id"] >= 0].set_index(["image_id", "box_id"])["side"],
-        smallest=study.smallest,
     )
 
 
-def labels_to_look_at(diagnosis: Diagnosis, predictions: Predictions) -> list[Suspicion]:
+def labels_to_look_at(weakness: Weakness, predictions: Predictions) -> list[Suspicion]:
     """What the champion contradicts with confidence, of any class, and of the target all that
     `label quality` may count; the most confident first.
     """
-    found = suspicions(predictions.boxes, predictions.detections)
-    quality = next(cause for cause in diagnosis.causes if cause.name == LABELS)
-    more = suspicions(predictions.boxes, predictions.detections, quality.figures["from_score"])
-    return found + [s for s in more if s.detected == diagnosis.target and s not in found]
+    confident = suspicions(predictions.boxes, predictions.detections)
+    [from_score] = [
+        cause.figures.from_score
+        for cause in weakness.causes
+        if isinstance(cause.figures, LabelFigures)
+    ]
+    counted = suspicions(predictions.boxes, predictions.detections, from_score)
+    more = [s for s in counted if s.detected == weakness.target and s not in confident]
+    return confident + more
 
 
 def trained_on(provenance: Provenance) -> dict[str, int]:

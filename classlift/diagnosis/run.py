@@ -1,0 +1,127 @@
+"""The diagnosis from end to end: what a champion answered in, causes and a recipe out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from classlift.data.examples import example_files
+from classlift.data.formats.tfrecord import encoded_images
+from classlift.data.predictions import Predictions
+from classlift.diagnosis.diagnosis import Diagnosis
+from classlift.diagnosis.recipes import choose_recipe
+from classlift.diagnosis.weakness import find_weakness, labels_to_look_at, read_objects, trained_on
+from classlift.diagnosis.weighting import with_class_weights
+from classlift.errors import DataError
+from classlift.examples.rebalanced import Rebalanced
+from classlift.metrics.matching import match
+from classlift.progress import say
+from classlift.quality.report import write_relabel_page
+from classlift.quality.suspicions import SHOWN, pictures
+from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
+from classlift.settings.field import Values
+
+
+def run(
+    champion: Bundle,
+    answers: Path,
+    examples: Path,
+    target: str,
+    precision: float,
+    overrides: Values,
+    relabel_page: Path,
+) -> Diagnosis:
+    """Diagnoses the champion of a pipeline; says it, and writes the page of doubted labels.
+
+    Args:
+        champion: the model in production.
+        answers: what `serving.detect` wrote of it, with its study of train and eval.
+        examples: folder of the Examples that it answered for, and that the challenger will learn.
+        target: the weak class.
+        precision: 0 to 1, at which recalls are read.
+        overrides: the parts of the recipe that the user sets, and those of `DiagnosisSettings`.
+        relabel_page: the HTML file to write.
+
+    Raises:
+        ConfigError: a part of the recipe that there isn't, or a value out of its range.
+        DataError: training is not likely to help, and the user does not insist; or the Examples are
+            damaged.
+
+    """
+    rebalanced = Rebalanced.read(examples)
+    diagnosis = diagnose(
+        champion,
+        answers,
+        target,
+        precision,
+        trained_on(champion.provenance()) or rebalanced.boxes_old or rebalanced.boxes_before,
+        rebalanced.boxes_after,
+        {name: value for name, value in overrides.items() if name != "train_anyway"},
+        rebalanced,
+    )
+    doubts = diagnosis.doubts
+    shown = {doubt.image_id for doubt in doubts[:SHOWN]}
+    encoded = encoded_images(example_files(examples, "eval"), shown)
+    write_relabel_page(relabel_page, doubts, pictures(doubts, encoded.__getitem__))
+    say(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
+    if not champion.brings_operating_points():
+        say(THRESHOLDS_UNKNOWN)
+    for sentence in diagnosis.sentences():
+        say(sentence)
+    if diagnosis.overridden:
+        say(f"Overridden by the user: {', '.join(diagnosis.overridden)}.")
+    if diagnosis.stop and not (overrides.get("train_anyway") or diagnosis.recipe.recalibrate):
+        raise DataError(diagnosis.stop)
+    return diagnosis
+
+
+def diagnose(
+    model: Bundle,
+    answers: Path,
+    target: str,
+    precision: float,
+    trained_on: Mapping[str, int],
+    boxes: Mapping[str, int],
+    overrides: Values | None = None,
+    rebalanced: Rebalanced | None = None,
+) -> Diagnosis:
+    """Finds the causes of a model's weakness, and the recipe that follows.
+
+    Args:
+        model: what answered.
+        answers: what `serving.detect` wrote of it, with its study of train and eval.
+        target: the weak class.
+        precision: 0 to 1, at which recalls are read.
+        trained_on: boxes by class in what the model was trained on.
+        boxes: boxes by class in what it would be trained on now, after rebalancing.
+        overrides: the parts of the recipe that the user sets, with `class_weight` and
+            `class_weighting`.
+        rebalanced: what rebalancing did, in a pipeline.
+
+    """
+    predictions = Predictions.read(answers / "eval")
+    matches = match(
+        predictions.boxes, predictions.detections, predictions.image_ids, model.label_map().names
+    )
+    weakness = find_weakness(
+        matches,
+        target,
+        precision,
+        model.operating_points(),
+        trained_on,
+        read_objects(answers),
+        model.smallest_object(),
+    )
+    changes = with_class_weights(overrides or {}, target, boxes)
+    policy = changes.get("freeze_policy")
+    choice = choose_recipe(
+        weakness.causes, target, boxes, str(policy) if policy else None, model.can_branch()
+    )
+    return Diagnosis(
+        weakness,
+        tuple(choice.reasons),
+        choice.advice,
+        choice.stop,
+        choice.recipe.override(changes),
+        tuple(sorted(changes)),
+        rebalanced,
+        tuple(labels_to_look_at(weakness, predictions)),
+    )
