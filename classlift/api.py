@@ -16,7 +16,7 @@ from classlift.gate.evidence import Comparison, ModelPredictions
 from classlift.gate.predictions import gate_predictions
 from classlift.gate.verdict import Verdict
 from classlift.progress import to_stderr
-from classlift.quality.validate import Finding
+from classlift.quality.findings import Finding
 from classlift.quality.validate import validate as _validate
 from classlift.settings.gate import GateSettings
 

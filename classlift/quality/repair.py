@@ -25,7 +25,7 @@ from classlift.data.snapshot import Snapshot
 from classlift.data.writers import copy_images, new_folder
 from classlift.errors import DataError
 from classlift.quality.measures import SIDES, repeated_iou
-from classlift.quality.validate import REPEATED_IOU
+from classlift.quality.rules import REPEATED_IOU
 
 CHANGES = "changes.json"
 MIN_SIDE = 1.0

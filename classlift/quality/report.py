@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from classlift.data.media import read_bytes
 from classlift.data.schema import SPLITS
 from classlift.errors import DataError
 from classlift.pages import Picture, axis_name, draw_box, new_figure, render, svg, thumbnail
+from classlift.quality.findings import CRITICAL, Finding
 from classlift.quality.suspicions import Suspicion, pictures
 
 CLASSES = 100
@@ -27,7 +27,7 @@ def write_report(
     path: Path,
     boxes: pd.DataFrame,
     images: pd.DataFrame,
-    findings: Sequence[Any],
+    findings: Sequence[Finding],
     suspicions: Sequence[Suspicion],
     docs: str,
 ) -> None:
@@ -44,7 +44,7 @@ def write_report(
         images=images["split"].value_counts().reindex(SPLITS, fill_value=0).to_dict(),
         counts={str(label): row.to_dict() for label, row in counts.iterrows()},
         chart=svg(_chart(counts)) if len(counts) else "",
-        critical=sum(f.severity == "critical" for f in findings),
+        critical=sum(f.severity == CRITICAL for f in findings),
         findings=[(f, _pictures(f, boxes, uris)) for f in findings],
         suspicions=suspicions,
         suspicious=pictures(suspicions, lambda image_id: read_bytes(uris[image_id])),
@@ -75,7 +75,7 @@ def _chart(counts: pd.DataFrame) -> Figure:
     return figure
 
 
-def _pictures(finding: Any, boxes: pd.DataFrame, uris: dict[str, str]) -> list[Picture]:
+def _pictures(finding: Finding, boxes: pd.DataFrame, uris: dict[str, str]) -> list[Picture]:
     """The boxes that break a rule, outlined; none where the image itself can't be shown."""
     result = []
     rows = boxes[boxes["box_id"].isin(finding.box_ids[:PICTURES])]

@@ -1,0 +1,44 @@
+"""A snapshot's boxes and images with the columns that the rules ask for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from classlift.data.profile import joined, size_names
+from classlift.data.snapshot import Snapshot
+from classlift.quality.measures import repeated_iou, train_twins
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What is checked.
+
+    Attributes:
+        boxes: `schema.BOXES` and, of the image, `width`, `height`, `split`, `uri`; the shorter
+            `side` and the largest `repeated_iou` with an earlier box; the name of the `size`.
+        images: `schema.IMAGES` and its number of `boxes`; `twin`, the nearest image of train, and
+            the `twin_distance` to it in bits; `splits_of_sha256` and `splits_of_group`.
+
+    """
+
+    boxes: pd.DataFrame
+    images: pd.DataFrame
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> "Tables":
+        """The tables of a snapshot."""
+        boxes, images = joined(snapshot.images, snapshot.boxes), snapshot.images.to_pandas()
+        with np.errstate(all="ignore"):  # infinite sides: the rules name them
+            boxes["side"] = np.minimum(boxes["xmax"] - boxes["xmin"], boxes["ymax"] - boxes["ymin"])
+            boxes["repeated_iou"] = repeated_iou(boxes)
+            boxes["size"] = size_names(boxes)
+        counts = boxes["image_id"].value_counts()
+        images["boxes"] = images["image_id"].map(counts).fillna(0).astype(int)
+        twins = train_twins(images)
+        images["twin_distance"] = pd.Series({row: float(t.distance) for row, t in twins.items()})
+        images["twin"] = pd.Series({row: t.image_id for row, t in twins.items()}, dtype=object)
+        for key in ("sha256", "group"):
+            sides = images[images[key] != ""].groupby(key)["split"].nunique()
+            images[f"splits_of_{key}"] = images[key].map(sides).fillna(1).astype(int)
+        return cls(boxes, images)
