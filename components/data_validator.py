@@ -1,4 +1,4 @@
-"""The TFX shell of the validator."""
+"""The TFX shell of `classlift.quality`."""
 
 import shutil
 from pathlib import Path
@@ -10,8 +10,7 @@ from classlift import own_folders
 from classlift.data.label_map import LabelMap
 from classlift.data.profile import Profile
 from classlift.data.snapshot import Snapshot
-from classlift.progress import say
-from classlift.quality.validate import REPORT, require_no_critical, validate
+from classlift.quality.run import run
 from classlift.serving.folder import served_provenance
 from components import artifacts
 
@@ -32,20 +31,14 @@ def DataValidator(
     The class mix is compared with that of the snapshot that the newest version in `serving_dir`
     was made from. The outputs of a failed node are removed, so the report is kept in `report_dir`.
     """
-    docs = Path(report_dir)
     profile = served_provenance(Path(serving_dir)).profile
-    own_folders.clear(docs, own_folders.VALIDATION)
-    findings = validate(
+    run(
         Snapshot.read(Path(snapshot.uri)),
-        LabelMap.read(Path(label_map)).names,
+        LabelMap.read(Path(label_map)),
         target,
         min_target_boxes,
-        docs,
-        say,
         Profile.from_dict(profile) if profile else None,
+        Path(report_dir),
     )
-    for finding in findings:
-        say(f"{finding.severity}: {finding.sentence()}")
-    require_no_critical(findings, docs)
-    say(f"no critical finding; the report is {docs / REPORT}")
-    shutil.copytree(docs, validation.uri, dirs_exist_ok=True, ignore=own_folders.ignore_mark)
+    ignored = own_folders.ignore_mark
+    shutil.copytree(Path(report_dir), validation.uri, dirs_exist_ok=True, ignore=ignored)

@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,10 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts, standa
 from tfx.utils import proto_utils
 
 from classlift.environment import APPROVAL_VARIABLE, RUN_VARIABLE
-from classlift.errors import ConfigError, EvaluationError, PipelineError
-from classlift.gate.verdict import PUSH, read_evaluation
-from classlift.progress import say
+from classlift.errors import PipelineError
+from classlift.gate.push import push, read_approval
 from classlift.serving.bundle import Bundle
 from classlift.serving.manifest import EXPORT_PROPERTY
-from classlift.serving.provenance import Signature
-from classlift.serving.publish import publish, require_champion, signed
 
 EVALUATION = "evaluation"
 
@@ -49,8 +45,7 @@ class Executor(executor.Executor):
     ) -> None:
         """Pushes the model where both blessings are there and the champion is still served.
 
-        Raises PipelineError when a blessing is not there at all, EvaluationError when another
-        version is served than the model was compared with; and as `publish`.
+        Raises PipelineError when a blessing is not there at all; and as `push`.
         """
         pushed = artifact_utils.get_single_instance(
             output_dict[standard_component_specs.PUSHED_MODEL_KEY]
@@ -65,58 +60,27 @@ class Executor(executor.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION])
-        verdict = read_evaluation(Path(evaluation.uri))
-        if verdict.verdict != PUSH:
-            raise EvaluationError(
-                f"The gate's blessing and its verdict, {verdict.verdict}, contradict each "
-                "other; run the gate again."
-            )
         [infra_blessing] = input_dict[standard_component_specs.INFRA_BLESSING_KEY]
         destination = pusher_pb2.PushDestination()
         proto_utils.json_to_proto(
             exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
         )
-        serving_dir = Path(destination.filesystem.base_directory)
         pretrained = Path(
             json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])["pretrained"]
         )
-        run_id = os.environ[RUN_VARIABLE]
-        approved = approval()
-        folder = publish(
-            serving_dir,
+        folder = push(
             Path(self.GetModelPath(input_dict)),
-            f"the model of run {run_id}",
-            note=None
-            if approved is None
-            else lambda provenance: replace(provenance, approval=approved),
-            require=lambda: require_champion(serving_dir, verdict.champion, pretrained, run_id),
-            record=lambda _: None,  # TFX records it when this returns
-            report=say,
-            blessed=infra_blessing.get_string_custom_property(EXPORT_PROPERTY) or None,
+            Path(artifact_utils.get_single_instance(input_dict[EVALUATION]).uri),
+            Path(destination.filesystem.base_directory),
+            pretrained,
+            os.environ[RUN_VARIABLE],
+            read_approval(os.environ.get(APPROVAL_VARIABLE)),
+            infra_blessing.get_string_custom_property(EXPORT_PROPERTY) or None,
         )
         self._MarkPushed(pushed, pushed_destination=str(folder), pushed_version=folder.name)
         kept = Bundle(folder).provenance().approval
         for name, value in kept.record().items() if kept else ():
             pushed.set_string_custom_property(f"approval_{name}", value)
-
-
-def approval() -> Signature | None:
-    """Who approved of the push and why, as the environment says; None if nobody was asked.
-
-    Raises ConfigError when what the environment says is no name and reason.
-    """
-    given = os.environ.get(APPROVAL_VARIABLE)
-    if not given:
-        return None
-    what = ("The name of who approved", "The reason of who approved")
-    try:
-        answer = json.loads(given)
-        return signed(answer["by"], answer["reason"], what)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"{APPROVAL_VARIABLE} must be JSON with `by` and `reason` ({error!r})."
-        ) from None
 
 
 class Pusher(base_component.BaseComponent):

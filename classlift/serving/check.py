@@ -6,13 +6,18 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
+from classlift.data.media import read_bytes
 from classlift.errors import ModelError
+from classlift.progress import say
+from classlift.serving.manifest import Manifest
 
 TOLERANCE = 1e-4
 """The largest difference of scores and 0..1 coordinates, batch against single: kernels may sum in
@@ -21,20 +26,59 @@ another order."""
 TIMEOUT = 300  # seconds
 
 
-def check_export(saved_model: Path, images: Sequence[bytes]) -> dict[str, Any]:
+REQUESTS = 8
+"""Images of eval that an export is asked about."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the probe says of a SavedModel's answers.
+
+    Attributes:
+        shapes: of each output for the batch of all images, by name.
+        finite: whether all that it answered are numbers.
+        largest_difference: of scores and 0..1 coordinates, batch against single images.
+        milliseconds: for one image, the median.
+        unwanted_modules: modules that loading it imported and must not.
+
+    """
+
+    shapes: Mapping[str, Sequence[int]]
+    finite: bool
+    largest_difference: float
+    milliseconds: float
+    unwanted_modules: Sequence[str]
+
+
+def run(saved_model: Path, images: pa.Table) -> str:
+    """Replays images of eval against an export; returns the `digest` of the export that answered.
+
+    images: `schema.IMAGES` of the snapshot. Raises ModelError as `check_export`, and DataError when
+    an image can't be read.
+    """
+    uris = images.filter(pc.equal(images["split"], "eval"))["uri"].to_pylist()[:REQUESTS]
+    say(f"asking the export about {len(uris)} images, together and one by one")
+    requests = [read_bytes(uri) for uri in uris]
+    digest = Manifest.of(saved_model).digest()
+    answers = check_export(saved_model, requests)
+    say(f"it answers; {answers.milliseconds:.0f} ms for one image")
+    return digest
+
+
+def check_export(saved_model: Path, images: Sequence[bytes]) -> Answers:
     """Replays image files against a SavedModel; returns the probe's answers.
 
     Raises ModelError when the export does not load, answers differently for a batch than for its
     images, or answers with what is not a number.
     """
     answers = _ask(saved_model, images, f"{saved_model}: the export")
-    if not (answers["finite"] and answers["largest_difference"] <= TOLERANCE):
+    if not (answers.finite and answers.largest_difference <= TOLERANCE):
         raise ModelError(
             f"{saved_model}: a batch and its single images differ by "
-            f"{answers['largest_difference']:.2g}, or the answers are no numbers."
+            f"{answers.largest_difference:.2g}, or the answers are no numbers."
         )
-    if answers["unwanted_modules"]:
-        raise ModelError(f"{saved_model}: loading it imported {answers['unwanted_modules']}.")
+    if answers.unwanted_modules:
+        raise ModelError(f"{saved_model}: loading it imported {answers.unwanted_modules}.")
     return answers
 
 
@@ -47,11 +91,11 @@ def require_answers(saved_model: Path, name: str) -> None:
     with io.BytesIO() as file:
         Image.new("RGB", (64, 64), (128, 128, 128)).save(file, "PNG")
         image = file.getvalue()
-    if not _ask(saved_model, [image, image], name)["finite"]:
+    if not _ask(saved_model, [image, image], name).finite:
         raise ModelError(f"{name} answers with what is no number.")
 
 
-def _ask(saved_model: Path, images: Sequence[bytes], name: str) -> dict[str, Any]:
+def _ask(saved_model: Path, images: Sequence[bytes], name: str) -> Answers:
     """What the probe found out in a process of its own.
 
     Raises ModelError when there is no answer for each image.
@@ -78,10 +122,8 @@ def _ask(saved_model: Path, images: Sequence[bytes], name: str) -> dict[str, Any
         last = lines[-1] if lines else f"it ended with code {process.returncode}"
         last = last.replace(f"{saved_model}/", "")  # a draft is gone when this is read
         raise ModelError(f"{name} does not answer in a clean process: {last}")
-    answers: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    if answers["shapes"]["detection_scores"][0] != len(images):
-        raise ModelError(
-            f"{name} answered for {answers['shapes']['detection_scores'][0]} "
-            f"of {len(images)} images."
-        )
+    answers = Answers(**json.loads(process.stdout.splitlines()[-1]))
+    answered = answers.shapes["detection_scores"][0]
+    if answered != len(images):
+        raise ModelError(f"{name} answered for {answered} of {len(images)} images.")
     return answers

@@ -127,8 +127,8 @@ def test_exported_it_answers_alike_in_a_clean_process(model, examples, tmp_path)
     parsed = next(read_examples(example_files(examples, "test"), 4))
     encoded = list(parsed[ExampleKeys.ENCODED].numpy())
     answers = check_export(bundle.saved_model, encoded)
-    assert answers["shapes"]["detection_boxes"][0] == 4
-    assert answers["unwanted_modules"] == []
+    assert answers.shapes["detection_boxes"][0] == 4
+    assert answers.unwanted_modules == []
     again = load_detector(BACKEND, bundle.entry)
     images = tf.stack([tf.io.decode_image(e, 3, expand_animations=False) for e in encoded])
     fitted, _ = model.frame.fit(images)

@@ -36,8 +36,8 @@ def encoded(examples) -> list[bytes]:
 
 def test_answers_a_batch_of_eight_in_a_clean_process(bundle, encoded):
     answers = check_export(bundle.saved_model, encoded)
-    assert answers["shapes"]["detection_boxes"] == [8, 50, 4]
-    assert answers["unwanted_modules"] == []
+    assert answers.shapes["detection_boxes"] == [8, 50, 4]
+    assert answers.unwanted_modules == []
 
 
 def test_answers_as_the_detector_does(served, detector, encoded):

@@ -1,0 +1,46 @@
+"""Validation from end to end: a snapshot in, its report out, and no way on for bad data."""
+
+from pathlib import Path
+
+from classlift import own_folders
+from classlift.data.label_map import LabelMap
+from classlift.data.profile import Profile
+from classlift.data.snapshot import Snapshot
+from classlift.progress import say
+from classlift.quality.findings import Finding
+from classlift.quality.validate import REPORT, require_no_critical, validate
+
+
+def run(
+    snapshot: Snapshot,
+    label_map: LabelMap,
+    target: str,
+    min_target_boxes: int,
+    baseline: Profile | None,
+    folder: Path,
+) -> list[Finding]:
+    """Validates the data of a pipeline, and says what was found.
+
+    Args:
+        snapshot: the labelled data.
+        label_map: the classes; boxes of others are findings.
+        target: the class to raise.
+        min_target_boxes: how many boxes it needs in each split.
+        baseline: of the data that the newest served version was made from.
+        folder: of the report; it is made, or emptied where it is ours.
+
+    Returns:
+        The broken rules, none of them critical.
+
+    Raises:
+        ConfigError: the folder holds what ClassLift did not make.
+        DataError: a critical rule is broken; the report stays.
+
+    """
+    own_folders.clear(folder, own_folders.VALIDATION)
+    findings = validate(snapshot, label_map.names, target, min_target_boxes, folder, say, baseline)
+    for finding in findings:
+        say(f"{finding.severity}: {finding.sentence()}")
+    require_no_critical(findings, folder)
+    say(f"no critical finding; the report is {folder / REPORT}")
+    return findings
