@@ -1,26 +1,78 @@
-"""Progress for people: lines that the runners pick out of a node's output."""
+"""Progress for people: where the lines go that a process logs.
 
+A module logs to the logger of its own name and prints nothing. Whoever starts a process calls
+`configure` once, before anything is imported that takes long; other libraries' loggers stay as they
+are, and their lines reach none of ours.
+"""
+
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn, TextIO
 
 from classlift.text import printable
 
 MARK = "classlift| "
+"""Begins the lines of a node in its output, among all that libraries write there."""
 
-_node = ""
+LOGGERS = ("classlift", "components", "pipelines", "demo", "__main__")
+"""The loggers above all of ours; `__main__` is the module that a process was started with."""
+
+ELAPSED = "%(elapsed)6.1f s  "
+"""Begins a line with the seconds since the process began to log."""
 
 
-def begin(node: str) -> None:
-    """From here on, each line says which node it is of."""
-    global _node
-    _node = f"{node}: "
+class _Formatter(logging.Formatter):
+    """One line a message: names in it can't begin another, or colour a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.elapsed = record.relativeCreated / 1000
+        return printable(super().format(record))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to a stream; what can't be written is an error as it is for `print`."""
+
+    def handleError(self, record: logging.LogRecord) -> NoReturn:
+        raise
+
+
+def configure(stream: TextIO, begins: str = "") -> None:
+    """Lets the lines of this process go to a stream, from here on and nowhere else.
+
+    begins: a format of `logging` that stands before each message.
+    """
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [_handler(stream, begins)]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False  # to what libraries do with the root
+
+
+def configure_node(node: str) -> None:
+    """Lets the lines of this process say which node they are of, for the runner to pick out."""
+    configure(sys.stdout, f"{MARK}{node}: ".replace("%", "%%"))
+
+
+def show_by_default() -> None:
+    """Lets lines go to stderr in a program of a user's that has said nothing about logging."""
+    logger = logging.getLogger("classlift")
+    if not logger.hasHandlers():
+        logger.addHandler(_handler(sys.stderr))
+        logger.setLevel(logging.INFO)
+
+
+def _handler(stream: TextIO, begins: str = "") -> logging.Handler:
+    handler = _Handler(stream)
+    handler.setFormatter(_Formatter(f"{begins}%(message)s"))
+    return handler
 
 
 def say(message: str) -> None:
-    """One line of progress; names in it can't begin another, or colour a terminal."""
-    print(f"{MARK}{_node}{printable(message)}", flush=True)
+    """Logs a line of progress."""
+    logging.getLogger(__name__).info(message)
 
 
 def to_stderr(text: str) -> None:

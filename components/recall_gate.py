@@ -1,6 +1,7 @@
 """The TFX shell of the gate."""
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from classlift.gate.evidence import ModelPredictions
 from classlift.gate.predictions import Origin
 from classlift.gate.uses import TestSet
 from classlift.gate.verdict import PUSH
-from classlift.progress import say
 from classlift.serving.bundle import Bundle
 from classlift.settings.gate import GateSettings
 from components import artifacts
 from components.recorded_uses import TEST_IMAGES, TEST_SET, recorded_uses
+
+logger = logging.getLogger(__name__)
 
 
 @component
@@ -74,6 +76,6 @@ def RecallGate(
     Path(blessing.uri, "BLESSED" if blessed else "NOT_BLESSED").touch()
     blessing.set_int_custom_property("blessed", int(blessed))
     blessing.set_string_custom_property("verdict", verdict.verdict)
-    say(f"verdict: {verdict.verdict}")
+    logger.info(f"verdict: {verdict.verdict}")
     for reason in verdict.reasons:
-        say(reason)
+        logger.info(reason)

@@ -15,7 +15,7 @@ from typing import Any
 
 from classlift.environment import HOLDER_VARIABLE, VERBOSE_VARIABLE
 from classlift.faults import exit_code_of
-from classlift.progress import escape_what_is_not_printable
+from classlift.progress import ELAPSED, configure, escape_what_is_not_printable
 from demo.scenes import write_demo_data
 from pipelines import airflow
 from pipelines.compile import compile_config
@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="show all logs")
     arguments = parser.parse_args()
     escape_what_is_not_printable()
+    configure(sys.stdout, ELAPSED)
     if arguments.verbose:
         os.environ[VERBOSE_VARIABLE] = "1"
     started = time.monotonic()

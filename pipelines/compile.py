@@ -21,7 +21,7 @@ from classlift.environment import COMPILED_VARIABLE, METADATA_VARIABLE
 from classlift.errors import EXIT_OK, ConfigError
 from classlift.faults import exit_code_of
 from classlift.paths import replacing
-from classlift.progress import to_stderr
+from classlift.progress import configure, to_stderr
 from classlift.settings.airflow import AirflowSettings
 from classlift.text import printable
 from pipelines.bindings import RuntimeValues, bind
@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("config", type=Path, help="e.g. configs/digits.yaml")
     parser.add_argument("--not-in-airflow", action="store_true", help="no DAG is made of it")
     arguments = parser.parse_args()
+    configure(sys.stderr)
 
     def compile_it() -> int:
         write_compiled(load_config(arguments.config), not arguments.not_in_airflow)

@@ -19,7 +19,7 @@ from classlift.data.snapshot import Snapshot
 from classlift.environment import PARAMETERS_VARIABLE
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, ClassLiftError
 from classlift.parent import die_with_parent
-from classlift.progress import begin, say
+from classlift.progress import configure_node, say
 from pipelines.metadata import connection_to, nodes_done, open_existing, output_artifact, run_ids
 from pipelines.nodes import GATE, SNAPSHOT
 from pipelines.run_node import run_values
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--run-id", required=True)
     arguments = parser.parse_args()
     die_with_parent()
-    begin(TASK)
+    configure_node(TASK)
     try:
         topology = Topology.read(arguments.compiled)
         target = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))["target"]

@@ -17,7 +17,7 @@ from classlift.errors import EXIT_OK, ConfigError, EvaluationError, ModelError
 from classlift.faults import exit_code_of
 from classlift.gate.verdict import PUSH
 from classlift.parent import die_with_parent, raise_on_sigterm
-from classlift.progress import begin, say
+from classlift.progress import configure_node, say
 from classlift.serving.manifest import EXPORT_PROPERTY
 from classlift.serving.provenance import Override
 from classlift.serving.publish import publish, require_champion, signed
@@ -50,7 +50,7 @@ def main() -> int:
         parser.add_argument(option, required=True)
     arguments = parser.parse_args()
     die_with_parent()
-    begin(PUSHER.id)
+    configure_node(PUSHER.id)
 
     def push() -> int:
         config = Topology.read(arguments.compiled)

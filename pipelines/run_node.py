@@ -31,7 +31,7 @@ from classlift.errors import (
 )
 from classlift.faults import explain
 from classlift.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
-from classlift.progress import begin, escape_what_is_not_printable, say
+from classlift.progress import configure_node, escape_what_is_not_printable, say
 from classlift.reading import parse_json
 from classlift.settings.field import Values
 from classlift.text import printable
@@ -56,7 +56,7 @@ def main() -> int:
     arguments = parser.parse_args()
     die_with_parent()
     escape_what_is_not_printable()
-    begin(arguments.node)
+    configure_node(arguments.node)
     try:
         topology = Topology.read(arguments.compiled)
         folder = run_folder(topology.work, arguments.run_id)

@@ -1,5 +1,6 @@
 """Shared by all tests: the environment of a detector backend, and real parts made once."""
 
+import logging
 import os
 import secrets
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from classlift.detectors.backends import ENVIRONMENTS
+from classlift.progress import LOGGERS
 from tests.servers import Postgres, start_postgres
 
 BACKEND_VARIABLE = "CLASSLIFT_TEST_BACKEND"
@@ -27,6 +29,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker(pytest.mark.unit)
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
+@pytest.fixture(autouse=True)
+def lines_as_in_a_program_of_a_users() -> Iterator[None]:
+    """`caplog` gets the lines of progress; what a test configures ends with the test."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+    yield
+    for logger in loggers:
+        logger.handlers.clear()
+        logger.propagate = True
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -16,7 +16,7 @@ from classlift.cli.command import Command
 from classlift.environment import PARENT_VARIABLE, UNICODE, restart_with
 from classlift.faults import exit_code_of
 from classlift.parent import die_with_parent
-from classlift.progress import escape_what_is_not_printable
+from classlift.progress import configure, escape_what_is_not_printable
 
 COMMANDS = {
     "run": "pipelines.commands.run",
@@ -53,6 +53,7 @@ def main() -> int:
 
     """
     escape_what_is_not_printable()
+    configure(sys.stderr)
     arguments = parser_for(sys.argv[1:2]).parse_args()
     if PARENT_VARIABLE in os.environ:  # started by Airflow, not by a person
         die_with_parent()

@@ -1,5 +1,6 @@
 """The gate from end to end: two models' predictions in, a verdict with its report out."""
 
+import logging
 from pathlib import Path
 
 from classlift.data.snapshot import Snapshot
@@ -10,9 +11,10 @@ from classlift.gate.predictions import Origin, gate_predictions
 from classlift.gate.report import write_report
 from classlift.gate.verdict import REPORT, Verdict
 from classlift.metrics.summary import summarize
-from classlift.progress import say
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.gate import GateSettings
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -53,7 +55,7 @@ def run(
     models = (champion_predictions, challenger_predictions)
     for name, predictions in zip(("champion", "challenger"), models, strict=True):
         require_all(name, predictions, snapshot.images)
-    say("matching, resampling")
+    logger.info("matching, resampling")
     gated = gate_predictions(
         *models,
         target,

@@ -3,7 +3,7 @@
 import pytest
 
 from classlift.errors import DataError
-from classlift.progress import say
+from classlift.progress import configure_node, say
 from classlift.text import shown
 
 pytestmark = pytest.mark.unit
@@ -12,6 +12,7 @@ NASTY = "a\x1b[31m\r\nb\x9b2J\u202e\ud800"
 
 def test_errors_and_progress_are_one_printable_line(capsys):
     error = DataError(f"{NASTY}: {'x' * 10_000} is wrong.")
+    configure_node("Trainer")
     say(str(error))
     say(f"reading {NASTY}")
     out = capsys.readouterr().out
