@@ -98,9 +98,19 @@ def read_labels(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, .
 
 
 def require_sound(snapshot: "Snapshot") -> None:
-    """Raises DataError when images are broken."""
+    """Raises DataError when images are broken, or boxes have no place."""
+    import numpy as np
+
+    from classlift.data.geometry import has_place, sides_of
+
     broken = [row for row in snapshot.problems.to_pylist() if row["severity"] == "critical"]
     if broken:
         raise DataError(
             f"{broken[0]['source']}: {broken[0]['problem']}; run `classlift validate --fix` first."
+        )
+    lost = np.flatnonzero(~has_place(sides_of(snapshot.boxes)))
+    if len(lost):
+        raise DataError(
+            f"{snapshot.boxes['source'][lost[0]].as_py()}: the box has no place: a side is missing "
+            "or no number; run `classlift validate --fix` first."
         )

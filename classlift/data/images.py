@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +156,15 @@ def _decode(data: bytes, sha256: str) -> tuple[ImageFacts, Pixels | None]:
     except UNREADABLE as error:
         problem = f"image can be decoded whole: {error}"
     return _unknown(sha256, problem, width, height), None
+
+
+def size_of_image(file: BinaryIO) -> tuple[int, int]:
+    """Width and height in pixels from the header of an image; 0, 0 when there is none."""
+    try:
+        with Image.open(file) as image:
+            return image.size
+    except UNREADABLE:
+        return 0, 0
 
 
 def eight_bit(image: Image.Image) -> Image.Image:

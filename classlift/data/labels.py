@@ -2,12 +2,15 @@
 
 import functools
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from classlift.errors import DataError
+from classlift.text import shorten
 
 SHARD_IMAGES = 256
 """Images in a shard: enough that the cost per shard is small, few enough to fit into memory."""
@@ -16,12 +19,43 @@ MAX_SIDE = 2**31 - 1
 """The longest side of an image in pixels, as the tables hold it."""
 
 
+Corners = tuple[float, float, float, float]
+"""xmin, ymin, xmax, ymax."""
+
+NO_PLACE: Corners = (math.nan, math.nan, math.nan, math.nan)
+"""The corners of an annotation that has no box that can be read: one finding, no refused file."""
+
+READING = 2
+"""Counted up when a reader gives something else for the same files: what an earlier one gave, and
+was kept, is read anew."""
+
+_NUMBERS: dict[float, bool] = {0: False, 1: True}
+_TRUE = {"1", "true", "yes", "y", "t"}
+_FALSE = {"", "0", "false", "no", "n", "f", "none", "null", "unspecified"}
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """By how much the sides of a box may leave their image, for that a format rounds them.
+
+    share: of the image's width or height. pixels: on top of that.
+    """
+
+    share: float = 2**-22
+    pixels: float = 0.0
+
+
+FLOAT32 = Rounding()
+"""That of numbers in float32, whose last bit is 2^-24: a side may be the sum of two, and its
+product with the size of the image is rounded once more."""
+
+
 @dataclass(frozen=True)
 class LabelledImage:
     """One image of a source.
 
     uri: where its bytes are, for `classlift.data.media`. width, height: in pixels, as the
-    labels claim; None where the format does not say. source: file and record that name it.
+    labels claim; None where they do not say. source: file and record that name it.
     """
 
     file_name: str
@@ -43,14 +77,14 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class LabelledBox:
-    """One box of a source, xmin, ymin, xmax, ymax in pixels; `source` is its file and record.
+    """One box of a source, in pixels, or `NO_PLACE`; `source` is its file and record.
 
     Raises DataError for a label that is no text, as an image does for its names and its size.
     """
 
     file_name: str
     label: str
-    box: tuple[float, float, float, float]
+    box: Corners
     source: str
     is_crowd: bool = False
     difficult: bool = False
@@ -91,6 +125,66 @@ def whole_number_of(text: str) -> int:
     return int(text)
 
 
+def flag_of(value: object, name: str, where: str) -> bool:
+    """What a flag says, such as `difficult`: true or false, however it is written.
+
+    Args:
+        value: as it was read; None where it is missing, which says no.
+        name: of the flag. A tool that writes it as its own value means yes.
+        where: file and record.
+
+    Raises:
+        DataError: it is neither.
+
+    >>> [flag_of(value, "difficult", "a.xml") for value in ("0", "False", 1.0, "true", None)]
+    [False, False, True, True, False]
+
+    """
+    if value is None:
+        return False
+    if isinstance(value, bool | int | float):
+        found = _NUMBERS.get(value)
+    else:
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        word = text.strip().casefold()
+        found = {**dict.fromkeys(_FALSE, False), **dict.fromkeys({*_TRUE, name}, True)}.get(word)
+        if found is None:
+            with suppress(ValueError):  # "1.0"
+                found = _NUMBERS.get(number_of(word))
+    if found is None:
+        raise DataError(f"{where} has the {name} {shorten(repr(value), 80)}; write 0 or 1.")
+    return found
+
+
+def size_of(value: object, name: str, where: str) -> int | None:
+    """What labels say of an image's width or height in pixels; None where they do not say.
+
+    Args:
+        value: as it was read. Tools that don't know it write 0 or -1, or nothing.
+        name: `width` or `height`.
+        where: file and image.
+
+    Raises:
+        DataError: it is no whole number.
+
+    >>> [size_of(value, "width", "a.xml") for value in (640, "640", 640.0, 0, "", None)]
+    [640, 640, 640, None, None, None]
+
+    """
+    if value is None or value == "":
+        return None
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError(f"{value!r} is no number")
+        number = number_of(value) if isinstance(value, str) else value
+        if number != int(number):
+            raise ValueError(f"{number} is not whole")
+    except (ValueError, OverflowError):
+        shown = shorten(repr(value), 80)
+        raise DataError(f"{where}: the {name} {shown} is no whole number of pixels.") from None
+    return int(number) if number > 0 else None
+
+
 @dataclass(frozen=True)
 class Labels:
     """The images and boxes of one source, in the order of its files."""
@@ -114,7 +208,7 @@ class Shard:
     @functools.cached_property
     def key(self) -> str:
         """Names what reading the shard gives, as long as its image files do not change."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:32]
+        return hashlib.sha256(repr((READING, self)).encode()).hexdigest()[:32]
 
 
 def chunks(items: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

@@ -1,10 +1,13 @@
 """What is read of one shard, kept as a part so that it need not be read again."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -12,10 +15,12 @@ import pyarrow.parquet as pq
 from classlift.data.checksums import checksum, damage, seal, write_checksums
 from classlift.data.formats import FORMATS
 from classlift.data.images import TURNED, UPRIGHT, ImageFacts, Known, probe_all
-from classlift.data.labels import Labels, Shard
+from classlift.data.labels import LabelledBox, Rounding, Shard
 from classlift.data.media import file_of
 from classlift.data.schema import BOXES
 from classlift.paths import State, replacing, state
+
+Sides = npt.NDArray[np.float64]
 
 _STATE = [(name, pa.int64()) for name in ("size", "mtime_ns", "ctime_ns", "inode")]
 _FACTS = [
@@ -34,6 +39,7 @@ PART_IMAGES = pa.schema(
         ("source", pa.string()),
         ("claimed_width", pa.int32()),  # by the labels; null where the format does not say
         ("claimed_height", pa.int32()),
+        ("clipped", pa.int32()),  # boxes that left the image by no more than the format rounds
         *_STATE,
         *_FACTS,
     ]
@@ -45,6 +51,9 @@ PART_BOXES = pa.schema(
         *[BOXES.field(name) for name in ("is_crowd", "difficult", "source")],
     ]
 )
+ROUNDED = "sides of boxes leave their image by no more than its format rounds, and are clipped"
+"""What is said of an image where that is so."""
+
 KNOWN = "known.parquet"
 """The images of all parts of the last snapshot, for shards whose labels have changed."""
 
@@ -59,11 +68,26 @@ def read_shard(shard: Shard, folder: Path) -> None:
     labels = FORMATS[shard.format].read(shard)
     uris = [image.uri for image in labels.images]
     looks = probe_all(uris, _known(folder / KNOWN, uris))
+    sizes = {
+        image.file_name: (image.width or facts.width, image.height or facts.height)
+        for image, (_, facts) in zip(labels.images, looks, strict=True)
+    }
+    corners, clipped = _clipped(labels.boxes, sizes, FORMATS[shard.format].rounding)
+    counts = Counter(box.file_name for box, was in zip(labels.boxes, clipped, strict=True) if was)
     images = [
-        (i.file_name, i.uri, i.source, i.width, i.height, *found, *astuple(facts))
+        (
+            i.file_name,
+            i.uri,
+            i.source,
+            i.width,
+            i.height,
+            counts[i.file_name],
+            *found,
+            *astuple(facts),
+        )
         for i, (found, facts) in zip(labels.images, looks, strict=True)
     ]
-    _write(folder / f"{shard.key}.boxes.parquet", _boxes(labels))
+    _write(folder / f"{shard.key}.boxes.parquet", _boxes(labels.boxes, corners))
     _write(folder / f"{shard.key}.images.parquet", _table(images, PART_IMAGES))
     # Written last: a part with its checksums is whole.
     seal(folder, _files(shard.key), _sums(shard.key))
@@ -77,8 +101,28 @@ def _sums(key: str) -> str:
     return f"{key}.sums"
 
 
-def _boxes(labels: Labels) -> pa.Table:
-    rows = [(b.file_name, b.label, *b.box, b.is_crowd, b.difficult, b.source) for b in labels.boxes]
+def _clipped(
+    boxes: Sequence[LabelledBox], sizes: Mapping[str, tuple[int, int]], rounding: Rounding
+) -> tuple[Sides, npt.NDArray[np.bool_]]:
+    """The corners of boxes, [boxes, 4] in pixels, and which were clipped to their image.
+
+    sizes: of the images, by file name. What leaves its image by more than the format rounds stays
+    as it is, for the validator to name.
+    """
+    corners = np.array([box.box for box in boxes], np.float64).reshape(-1, 4)
+    extents = np.array([sizes[box.file_name] * 2 for box in boxes], np.float64).reshape(-1, 4)
+    inside = np.clip(corners, 0, extents)
+    with np.errstate(invalid="ignore"):  # infinite sides
+        beyond = np.abs(corners - inside)
+    slight = (beyond > 0) & (beyond <= rounding.share * extents + rounding.pixels)
+    return np.where(slight, inside, corners), np.asarray(slight.any(axis=1), np.bool_)
+
+
+def _boxes(boxes: Sequence[LabelledBox], corners: Sides) -> pa.Table:
+    rows = [
+        (b.file_name, b.label, *sides, b.is_crowd, b.difficult, b.source)
+        for b, sides in zip(boxes, corners.tolist(), strict=True)
+    ]
     return _table(rows, PART_BOXES)
 
 
@@ -168,40 +212,44 @@ def judge(images: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
     differs = pc.or_(pc.not_equal(width, images["width"]), pc.not_equal(height, images["height"]))
     doubtful = pc.or_(
         pc.or_(differs, pc.not_equal(images["problem"], "")),
-        pc.not_equal(images["orientation"], UPRIGHT),
+        pc.or_(pc.not_equal(images["orientation"], UPRIGHT), pc.greater(images["clipped"], 0)),
     )
-    problems = []
-    for row in images.filter(doubtful).to_pylist():
-        problem, severity = _doubt(row)
-        if problem:
-            kept = {key: row[key] for key in ("file_name", "source")}
-            problems.append({**kept, "problem": problem, "severity": severity})
+    problems = [
+        {"file_name": row["file_name"], "source": row["source"], "problem": doubt, "severity": how}
+        for row in images.filter(doubtful).to_pylist()
+        for doubt, how in _doubts(row)
+    ]
     for name, column in (("width", width), ("height", height)):
         images = images.set_column(images.column_names.index(name), name, column)
     return images, problems
 
 
-def _doubt(row: dict[str, Any]) -> tuple[str, str]:
+def _doubts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is to be said of an image: a rule and its value, with a severity."""
+    if row["clipped"]:
+        yield f"{ROUNDED}: {row['clipped']}", "info"
     if row["problem"]:
-        return row["problem"], "critical"
+        yield row["problem"], "critical"
+        return
     found = row["width"], row["height"]
     claims = row["claimed_width"], row["claimed_height"]
     claimed = tuple(f if claim is None else claim for claim, f in zip(claims, found, strict=True))
     turned = row["orientation"]
-    if claimed != found:
-        if turned != UPRIGHT and claimed == found[::-1]:
-            return (
-                f"{TURNED}: Exif orientation {turned} turns it, and "
-                f"the labels are for the turned view ({claimed[0]}x{claimed[1]}); turn its pixels",
-                "critical",
-            )
-        return (
+    if claimed != found and turned != UPRIGHT and claimed == found[::-1]:
+        yield (
+            f"{TURNED}: Exif orientation {turned} turns it, and "
+            f"the labels are for the turned view ({claimed[0]}x{claimed[1]}); turn its pixels",
+            "critical",
+        )
+    elif claimed != found:
+        yield (
             f"image has the size that its labels claim: {claimed[0]}x{claimed[1]}, and it is "
             f"{found[0]}x{found[1]}",
             "critical",
         )
-    return (
-        f"image is stored upright: Exif orientation {turned} is ignored, its pixels and boxes are "
-        "taken as stored",
-        "warning",
-    )
+    elif turned != UPRIGHT:
+        yield (
+            f"image is stored upright: Exif orientation {turned} is ignored, its pixels and boxes "
+            "are taken as stored",
+            "warning",
+        )

@@ -59,7 +59,11 @@ def repair(
     Raises ConfigError when the folder is there already, DataError when nothing would be left.
     """
     changes: list[Change] = []
-    problems = {row["image_id"]: row for row in snapshot.problems.to_pylist()}
+    problems = {
+        row["image_id"]: row
+        for row in snapshot.problems.to_pylist()
+        if row["severity"] == "critical"
+    }
     images, turned = _images(snapshot.images, problems, changes)
     boxes = _boxes(images, snapshot.boxes, labels, changes)
     if not images.num_rows:
@@ -87,7 +91,7 @@ def _images(
             turned.add(image_id)
             changes.append(Change(problem["source"], "turned its pixels", problem["problem"]))
             keep[-1] = True
-        elif problem and problem["severity"] == "critical":
+        elif problem:
             changes.append(Change(problem["source"], "left the image out", problem["problem"]))
         elif first != image_id:
             changes.append(Change(image_id, "left the image out", f"the same file as {first}"))

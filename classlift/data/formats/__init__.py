@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from classlift.data.formats import coco, yolo
 from classlift.data.formats.coco import coco_shards
 from classlift.data.formats.parquet import is_parquet, parquet_shards
 from classlift.data.formats.voc import find_annotations, read_voc_shard, voc_shards
 from classlift.data.formats.yolo import is_yolo, read_yolo_shard, yolo_shards
-from classlift.data.labels import Labels, Shard, read_packed_shard
+from classlift.data.labels import FLOAT32, Labels, Rounding, Shard, read_packed_shard
 from classlift.data.media import is_record, record_files
 from classlift.errors import ConfigError, DataError
 
@@ -21,12 +22,14 @@ from classlift.errors import ConfigError, DataError
 class Format:
     """shards: cuts what lies at a path into parts; read: reads one, in whatever process.
 
-    images_folder: whether `shards` also takes the folder of the images.
+    images_folder: whether `shards` also takes the folder of the images. rounding: by how much
+    sides may leave their image, for that its numbers are rounded.
     """
 
     shards: Callable[..., Iterable[Shard]]
     read: Callable[[Shard], Labels]
     images_folder: bool = False
+    rounding: Rounding = FLOAT32
 
 
 def _tfrecord_shards(path: Path) -> Iterable[Shard]:
@@ -42,9 +45,9 @@ def _read_tfrecord_shard(shard: Shard) -> Labels:
 
 
 FORMATS = {
-    "coco": Format(coco_shards, read_packed_shard, images_folder=True),
+    "coco": Format(coco_shards, read_packed_shard, images_folder=True, rounding=coco.ROUNDING),
     "voc": Format(voc_shards, read_voc_shard),
-    "yolo": Format(yolo_shards, read_yolo_shard),
+    "yolo": Format(yolo_shards, read_yolo_shard, rounding=yolo.ROUNDING),
     "tfrecord": Format(_tfrecord_shards, _read_tfrecord_shard),
     "parquet": Format(parquet_shards, read_packed_shard, images_folder=True),
 }

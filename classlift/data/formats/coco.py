@@ -10,7 +10,17 @@ from typing import Any
 import pyarrow as pa
 
 from classlift.data.label_map import LabelMap
-from classlift.data.labels import LabelledBox, LabelledImage, Shard, chunks
+from classlift.data.labels import (
+    NO_PLACE,
+    Corners,
+    LabelledBox,
+    LabelledImage,
+    Rounding,
+    Shard,
+    chunks,
+    flag_of,
+    size_of,
+)
 from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.reading import GIGA, read_json
@@ -22,6 +32,9 @@ REPEATED_SHOWN = 10
 MAX_BYTES = 4 * GIGA
 """The most bytes of a JSON file, which is in memory at once; larger sets go in as several files, or
 as Parquet."""
+
+ROUNDING = Rounding(pixels=0.01)
+"""Two decimals of x and of width, whose sum is the side."""
 
 Id = int | str
 
@@ -69,8 +82,9 @@ def shards_of(
             LabelledBox(
                 file_name=image.file_name,
                 label=category,
-                box=corners(record.get("bbox"), f"{path}: annotation {annotation_id}"),
-                is_crowd=_crowd(record, f"{path}: annotation {annotation_id}"),
+                box=corners_of(record.get("bbox")) or NO_PLACE,
+                is_crowd=flag_of(record.get("iscrowd"), "iscrowd", f"{path}: {where}"),
+                difficult=_difficult(record, f"{path}: {where}"),
                 source=where,
             )
         )
@@ -128,13 +142,11 @@ def _image(record: Mapping[str, Any], path: Path, folder: Path) -> LabelledImage
     name, width, height = (record.get(key) for key in ("file_name", "width", "height"))
     if not isinstance(name, str) or not name:
         raise DataError(f"{where} has no file_name.")
-    if type(width) is not int or type(height) is not int:
-        raise DataError(f"{where} ({name}) needs width and height in whole pixels.")
     return LabelledImage(
         file_name=name,
         uri=str(inside(folder, name, where)),
-        width=width,
-        height=height,
+        width=size_of(width, "width", f"{where} ({name})"),
+        height=size_of(height, "height", f"{where} ({name})"),
         source=f"{path.parent.name}/{path.name} image {record['id']}",
     )
 
@@ -147,11 +159,11 @@ def _class_name(record: Mapping[str, Any], path: Path) -> str:
     return str(name)
 
 
-def _crowd(record: Mapping[str, Any], where: str) -> bool:
-    crowd = record.get("iscrowd")
-    if crowd not in (0, 1, None):  # "0" would be true
-        raise DataError(f"{where} has the iscrowd {crowd!r}; write 0 or 1.")
-    return bool(crowd)
+def _difficult(record: Mapping[str, Any], where: str) -> bool:
+    """COCO itself has no such flag; Datumaro and CVAT write it among `attributes`, as we do."""
+    attributes = record.get("attributes")
+    inner = attributes.get("difficult") if isinstance(attributes, dict) else None
+    return flag_of(record.get("difficult", inner), "difficult", where)
 
 
 def _refer(
@@ -167,21 +179,18 @@ def _refer(
         ) from None
 
 
-def corners(bbox: Any, where: str) -> tuple[float, float, float, float]:
-    """The corners xmin, ymin, xmax, ymax of COCO's x, y, width, height, all in pixels.
-
-    where: file and record, for the DataError of what is no box.
-    """
+def corners_of(bbox: Any) -> Corners | None:
+    """The corners of COCO's x, y, width, height, all in pixels; None for what is no box."""
     if (
         not isinstance(bbox, list)
         or len(bbox) != 4
         or not all(type(v) in (int, float) for v in bbox)
     ):
-        raise DataError(f"{where} needs bbox: [x, y, width, height], four numbers.")
+        return None
     try:
         x, y, width, height = map(float, bbox)
     except OverflowError:  # JSON knows integers of any length
-        raise DataError(f"{where} has a number in bbox that is too large.") from None
+        return None
     return x, y, x + width, y + height
 
 
@@ -215,6 +224,7 @@ def write_coco(images: pa.Table, boxes: pa.Table, label_map: LabelMap, path: Pat
                 ],
                 "area": (row["xmax"] - row["xmin"]) * (row["ymax"] - row["ymin"]),
                 "iscrowd": int(row["is_crowd"]),
+                **({"attributes": {"difficult": True}} if row["difficult"] else {}),
             }
             for row in boxes.to_pylist()
         ],

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from classlift.data.formats.coco import MAX_BYTES, corners, load, names_by_id, shards_of
+from classlift.data.formats.coco import MAX_BYTES, corners_of, load, names_by_id, shards_of
+from classlift.data.labels import NO_PLACE, Corners, LabelledBox
 from classlift.data.predictions import Predictions
 from classlift.data.schema import BOXES, DETECTIONS
 from classlift.errors import DataError
@@ -44,7 +45,7 @@ def read_coco_results(annotations: Path, results: Path) -> Predictions:
                 {
                     "image_id": image.file_name,
                     "label": box.label,
-                    **dict(zip(_SIDES, box.box, strict=True)),
+                    **dict(zip(_SIDES, _placed(box, annotations), strict=True)),
                     "is_crowd": box.is_crowd,
                     "difficult": False,
                     "source": box.source,
@@ -67,6 +68,15 @@ def read_coco_results(annotations: Path, results: Path) -> Predictions:
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
+def _placed(box: LabelledBox, annotations: Path) -> Corners:
+    if box.box is NO_PLACE:
+        raise DataError(f"{annotations}: {box.source} needs {_BBOX}.")
+    return box.box
+
+
+_BBOX = "bbox: [x, y, width, height], four numbers"
+
+
 def _detection(
     row: object,
     number: int,
@@ -86,7 +96,9 @@ def _detection(
     score: Any = row.get("score")
     if type(score) not in (int, float):
         raise DataError(f"{where} needs a number as `score`.")
-    box = corners(row.get("bbox"), where)
+    box = corners_of(row.get("bbox"))
+    if box is None:
+        raise DataError(f"{where} needs {_BBOX}.")
     return {
         "image_id": names[0],
         "label": names[1],

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from classlift.data.labels import LabelledBox, LabelledImage, Shard, chunks
+from classlift.data.labels import (
+    LabelledBox,
+    LabelledImage,
+    Shard,
+    chunks,
+    flag_of,
+    size_of,
+)
 from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.reading import open_regular
 
 IMAGES, BOXES = "images.parquet", "boxes.parquet"
 _IMAGE_COLUMNS = {"image_id": pa.string(), "uri": pa.string()}
-_SIZE = {"width": pa.int32(), "height": pa.int32()}
+_SIZE = ("width", "height")
 _BOX_COLUMNS = {
     "image_id": pa.string(),
     "label": pa.string(),
     **dict.fromkeys(("xmin", "ymin", "xmax", "ymax"), pa.float32()),
 }
-_FLAGS = {"is_crowd": pa.bool_(), "difficult": pa.bool_()}
+_FLAGS = ("is_crowd", "difficult")
 
 MAX_ROWS, FREE_ROWS = 20_000_000, 1_000_000
 """The rows of one table, which is in memory at once: at most as many as the file has bytes, or
@@ -60,8 +67,8 @@ def parquet_shards(folder: Path, images_folder: Path | None = None) -> Iterator[
                 label=row["label"],
                 box=(row["xmin"], row["ymin"], row["xmax"], row["ymax"]),
                 source=row["where"],
-                is_crowd=bool(row["is_crowd"]),
-                difficult=bool(row["difficult"]),
+                is_crowd=flag_of(row["is_crowd"], "is_crowd", row["where"]),
+                difficult=flag_of(row["difficult"], "difficult", row["where"]),
             )
         )
     listed: dict[str, str] = {}
@@ -87,23 +94,24 @@ def _item(
 ) -> tuple[LabelledImage, tuple[LabelledBox, ...]]:
     name = row["image_id"]
     uri = inside(images_folder or folder, row["uri"], row["where"])
-    image = LabelledImage(name, str(uri), row["width"], row["height"], row["where"])
+    width, height = (size_of(row[side], side, row["where"]) for side in _SIZE)
+    image = LabelledImage(name, str(uri), width, height, row["where"])
     return image, tuple(boxes.get(name, ()))
 
 
 def _read(
-    path: Path, needed: dict[str, pa.DataType], optional: dict[str, pa.DataType]
+    path: Path, needed: dict[str, pa.DataType], optional: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The rows of a table, with `where`: file and row. Optional columns that lack are None."""
-    columns = _columns(path, {**needed, **optional})
+    columns = _columns(path, {**needed, **dict.fromkeys(optional)})
     missing = [name for name in needed if name not in columns]
     if missing:
         raise DataError(f"{path}: the column {missing[0]!r} is missing.")
     count = len(columns[next(iter(needed))])
-    for name, kind in {**needed, **optional}.items():
-        if name not in columns:
-            columns[name] = pa.nulls(count, kind)
-        elif kind == pa.string() and columns[name].null_count:
+    for name in optional:
+        columns.setdefault(name, pa.nulls(count))
+    for name, kind in needed.items():
+        if kind == pa.string() and columns[name].null_count:
             row = columns[name].is_null().index(True).as_py()
             raise DataError(f"{path}: row {row} has no {name}.")
     rows: list[dict[str, Any]] = pa.table(columns).to_pylist()
@@ -115,8 +123,10 @@ def _read(
     return rows
 
 
-def _columns(path: Path, kinds: dict[str, pa.DataType]) -> dict[str, pa.ChunkedArray]:
+def _columns(path: Path, kinds: dict[str, pa.DataType | None]) -> dict[str, pa.ChunkedArray]:
     """Those of the columns that the table has, as these kinds; what was written is what is read.
+
+    None is whatever says a number or a flag.
 
     Checksums of pages are compared where the file has some.
     """
@@ -156,7 +166,12 @@ def _require_whole(facts: pq.FileMetaData, size: int, path: Path) -> None:
         )
 
 
-def _cast(found: pa.ChunkedArray, name: str, kind: pa.DataType, path: Path) -> pa.ChunkedArray:
+def _cast(
+    found: pa.ChunkedArray, name: str, kind: pa.DataType | None, path: Path
+) -> pa.ChunkedArray:
+    plain = found.type.value_type if pa.types.is_dictionary(found.type) else found.type
+    if kind is None:
+        kind = plain if pa.types.is_primitive(plain) or pa.types.is_null(plain) else pa.string()
     try:
         found = found.cast(kind)
     except pa.ArrowException as error:

@@ -1,5 +1,6 @@
 """TFRecord files of the TF Object Detection API, read without TensorFlow."""
 
+import io
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -9,8 +10,17 @@ from typing import Any, BinaryIO
 import google_crc32c
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from classlift.data.images import size_of_image
 from classlift.data.label_map import LabelMap
-from classlift.data.labels import LabelledBox, LabelledImage, Labels, Shard, chunks
+from classlift.data.labels import (
+    LabelledBox,
+    LabelledImage,
+    Labels,
+    Shard,
+    chunks,
+    flag_of,
+    size_of,
+)
 from classlift.data.media import record_files, record_uri
 from classlift.data.schema import ExampleKeys
 from classlift.errors import DataError
@@ -56,9 +66,7 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
     for number, (offset, example) in enumerate(_examples(path, offsets), start=first):
         where = f"{path.parent.name}/{path.name} record {number}"
         name = _name(example, where) or f"record {number}"
-        width, height = (
-            _single(example, key, where) for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)
-        )
+        width, height = _size(example, where)
         images.append(LabelledImage(name, record_uri(path, offset), width, height, where))
         boxes += _boxes(example, name, width, height, label_map, where)
     return Labels(images, boxes)
@@ -103,8 +111,8 @@ def _boxes(
             label=text,
             box=(xmin * width, ymin * height, xmax * width, ymax * height),
             source=f"{where} box {number}",
-            is_crowd=bool(flags[ExampleKeys.IS_CROWD][number]),
-            difficult=bool(flags[ExampleKeys.DIFFICULT][number]),
+            is_crowd=flag_of(flags[ExampleKeys.IS_CROWD][number], "is_crowd", where),
+            difficult=flag_of(flags[ExampleKeys.DIFFICULT][number], "difficult", where),
         )
         for number, (text, xmin, ymin, xmax, ymax) in enumerate(zip(texts, *sides, strict=True))
     ]
@@ -127,13 +135,20 @@ def _text(value: Any, where: str) -> str:
         raise DataError(f"{where}: {value!r} is no text in UTF-8.") from None
 
 
-def _single(example: dict[str, Any], key: str, where: str) -> int:
-    values = example.get(key)
-    if not values:
-        raise DataError(f"{where} has no {key}; is this a record of the OD API?")
-    if not isinstance(values[0], int):
-        raise DataError(f"{where}: its {key} {values[0]!r} is no whole number.")
-    return values[0]
+def _size(example: dict[str, Any], where: str) -> tuple[int, int]:
+    """Width and height: the record's, or those of its image where it has none; 0, 0 of none."""
+    width, height = (
+        size_of(next(iter(example.get(key) or []), None), key, where)
+        for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)
+    )
+    if width is None or height is None:
+        encoded = example.get(ExampleKeys.ENCODED)
+        if not encoded:
+            raise DataError(
+                f"{where} has no {ExampleKeys.ENCODED} and no size; is this a record of the OD API?"
+            )
+        return size_of_image(io.BytesIO(bytes(encoded[0])))
+    return width, height
 
 
 def _offsets(path: Path) -> list[int]:

@@ -9,13 +9,16 @@ from typing import Any
 from lxml import etree
 
 from classlift.data.labels import (
+    NO_PLACE,
+    Corners,
     LabelledBox,
     LabelledImage,
     Labels,
     Shard,
     chunks,
+    flag_of,
     number_of,
-    whole_number_of,
+    size_of,
 )
 from classlift.errors import DataError
 from classlift.paths import inside, state
@@ -34,9 +37,13 @@ Element = Any  # lxml brings no types
 def find_annotations(folder: Path) -> Path | None:
     """The sub-folder that holds the XML files, if this is a VOC folder."""
     for name in ANNOTATIONS:
-        if any((folder / name).glob("*.xml")):
+        if (folder / name).is_dir() and any(map(_is_xml, (folder / name).iterdir())):
             return folder / name
     return None
+
+
+def _is_xml(path: Path) -> bool:
+    return path.suffix.lower() == ".xml"
 
 
 def voc_shards(folder: Path) -> Iterator[Shard]:
@@ -44,7 +51,7 @@ def voc_shards(folder: Path) -> Iterator[Shard]:
     annotations = find_annotations(folder)
     if annotations is None:
         raise DataError(f"{folder}: there is no folder of XML files ({' or '.join(ANNOTATIONS)}).")
-    names = sorted(entry.name for entry in os.scandir(annotations) if entry.name.endswith(".xml"))
+    names = sorted(path.name for path in annotations.iterdir() if _is_xml(path))
     for part in chunks(names):
         states = [state(annotations / name) for name in part]
         yield Shard("voc", folder, (part, hashlib.sha256(repr(states).encode()).hexdigest()))
@@ -57,7 +64,7 @@ def read_voc_shard(shard: Shard) -> Labels:
     pixel of the original VOC is 1. Document types and entities are refused.
 
     Raises DataError, naming file and object, for XML that can't be read, an image that is not
-    there or lies elsewhere, and boxes without four numbers.
+    there or lies elsewhere, and flags that are neither 0 nor 1.
     """
     folder = shard.path
     annotations = find_annotations(folder) or folder
@@ -76,10 +83,10 @@ def read_voc_shard(shard: Shard) -> Labels:
             raise DataError(f"{path} names no image file.")
         where = f"{folder.name}/{file_name}"
         size = _children(parts.get("size", ()))
-        width, height = (_size(size, side, path) for side in ("width", "height"))
+        width, height = (size_of(_text(size.get(s)), s, path) for s in ("width", "height"))
         image = _find_image(places, name, path)
         images.append(LabelledImage(name, image, width, height, where))
-        for number, found in enumerate(root.iter("object"), start=1):
+        for number, found in enumerate(filter(_is_object, root.iter()), start=1):
             boxes.append(_box(found, name, f"{where} object {number}", path))
     return Labels(images, boxes)
 
@@ -94,9 +101,18 @@ def _parse(path: str, parser: Any) -> Element:
     return root
 
 
+def _tag(element: Element) -> str:
+    """The tag in small letters: tools write `Difficult` too. Empty for a comment."""
+    return element.tag.lower() if isinstance(element.tag, str) else ""
+
+
+def _is_object(element: Element) -> bool:
+    return _tag(element) == "object"
+
+
 def _children(element: Any) -> dict[str, Element]:
     """The children by tag; of several, the first."""
-    return {child.tag: child for child in reversed(element)}
+    return {_tag(child): child for child in reversed(element)}
 
 
 def _parts(element: Any, where: str, path: str) -> dict[str, Element]:
@@ -107,9 +123,10 @@ def _parts(element: Any, where: str, path: str) -> dict[str, Element]:
     """
     seen: set[str] = set()
     for child in element:
-        if (child.tag in _ONCE and child.tag in seen) or (child.tail or "").strip():
-            raise DataError(f"{path}: {where} has more than one {child.tag}, or text after it.")
-        seen.add(child.tag)
+        tag = _tag(child)
+        if (tag in _ONCE and tag in seen) or (child.tail or "").strip():
+            raise DataError(f"{path}: {where} has more than one {tag}, or text after it.")
+        seen.add(tag)
     return _children(element)
 
 
@@ -126,29 +143,22 @@ def _find_image(places: list[Path], name: str, path: str) -> str:
     raise DataError(f"{path}: its image {name!r} is in none of {shown}.")
 
 
-def _size(size: dict[str, Element], side: str, path: str) -> int | None:
-    if side not in size:
-        return None
-    try:
-        return whole_number_of(_text(size[side]))
-    except ValueError:
-        text = _text(size[side])
-        raise DataError(f"{path}: the {side} {text!r} is no whole number.") from None
-
-
 def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:
     parts = _parts(found, where, path)
-    sides = _parts(parts.get("bndbox", ()), where, path)
+    return LabelledBox(
+        file_name=name,
+        label=_text(parts.get("name")),
+        box=_corners(_parts(parts.get("bndbox", ()), where, path)),
+        source=where,
+        difficult=flag_of(_text(parts.get("difficult")), "difficult", f"{path}: {where}"),
+    )
+
+
+def _corners(sides: dict[str, Element]) -> Corners:
     try:
         xmin, ymin, xmax, ymax = (
             number_of(_text(sides.get(side))) for side in ("xmin", "ymin", "xmax", "ymax")
         )
     except ValueError:
-        raise DataError(f"{path}: {where} needs a bndbox with four numbers.") from None
-    return LabelledBox(
-        file_name=name,
-        label=_text(parts.get("name")),
-        box=(xmin, ymin, xmax, ymax),
-        source=where,
-        difficult=_text(parts.get("difficult")) == "1",
-    )
+        return NO_PLACE
+    return xmin, ymin, xmax, ymax

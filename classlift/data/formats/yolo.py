@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from classlift.data.images import size_of_image
 from classlift.data.labels import (
+    NO_PLACE,
+    Corners,
     LabelledBox,
     LabelledImage,
     Labels,
+    Rounding,
     Shard,
     chunks,
     number_of,
@@ -26,6 +28,9 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 NAMES = ("data.yaml", "dataset.yaml", "classes.txt")
 MAX_BYTES = 10 * MEGA
 """The most bytes of the file that names the classes."""
+
+ROUNDING = Rounding(share=1e-6)
+"""Six decimals of the centre and of the size: half of the last one, and a quarter, and a bit."""
 
 MAX_LABEL_BYTES = 100 * MEGA
 """The most bytes of the labels of one image."""
@@ -66,8 +71,9 @@ def yolo_shards(folder: Path) -> Iterator[Shard]:
 def read_yolo_shard(shard: Shard) -> Labels:
     """Reads the label files of a shard.
 
-    A line is `class x y width height`, the centre and the size as shares of the image. An image
-    without a label file has no boxes.
+    A line is `class x y width height`, the centre and the size as shares of the image; one with a
+    class and without four numbers is a box without a place. An image without a label file has no
+    boxes.
 
     Raises DataError, naming file and line, for lines that are no such thing and unknown classes.
     """
@@ -115,11 +121,10 @@ def _class_names(folder: Path) -> list[str]:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Width and height from the header; 0, 0 when there is none (the snapshot says why)."""
     try:
-        with open_regular(path, "an image") as file, Image.open(file) as image:
-            return image.size
-    except (DataError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        with open_regular(path, "an image") as file:
+            return size_of_image(file)
+    except DataError:  # the snapshot says what is wrong with the file
         return 0, 0
 
 
@@ -143,14 +148,23 @@ def _boxes(
         try:
             class_text, *numbers = re.split("[ \t]+", line.strip(" \t"))
             class_id = whole_number_of(class_text)
-            x, y, w, h = map(number_of, numbers)
+            if len(numbers) > 4 or len(line.splitlines()) > 1:
+                raise ValueError("more than one box")
         except ValueError:
             raise DataError(
                 f"{path}: line {number} must be `class x y width height`, not {line[:80]!r}."
             ) from None
         if not 0 <= class_id < len(names) or not names[class_id]:
             raise DataError(f"{path}: line {number} has the class {class_id}, which has no name.")
-        left, top = (x - w / 2) * width, (y - h / 2) * height
-        box = (left, top, left + w * width, top + h * height)
-        found.append(LabelledBox(name, names[class_id], box, where))
+        found.append(LabelledBox(name, names[class_id], _corners(numbers, width, height), where))
     return found
+
+
+def _corners(numbers: list[str], width: int, height: int) -> Corners:
+    """The corners in pixels of a centre and a size in shares."""
+    try:
+        x, y, w, h = map(number_of, numbers)
+    except ValueError:
+        return NO_PLACE
+    left, top = (x - w / 2) * width, (y - h / 2) * height
+    return left, top, left + w * width, top + h * height

@@ -106,8 +106,6 @@ FILE_ENTITY = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
         ({"head": BOMB, "inner": "<x>&b;</x>"}, "defines a document type or entities"),
         ({"head": FILE_ENTITY, "inner": "<x>&a;</x>"}, "defines a document type or entities"),
         ({"inner": "<object>"}, "not valid XML"),
-        ({"inner": "<object><name>car</name></object>"}, "needs a bndbox with four numbers"),
-        ({"inner": OBJECT.replace("11.5", "wide")}, "needs a bndbox with four numbers"),
         ({"name": ""}, "names no image file"),
         ({"name": "gone.jpg"}, "its image 'gone.jpg' is in none of"),
         ({"name": "../../a.jpg"}, "leaves the data folder"),
@@ -116,7 +114,6 @@ FILE_ENTITY = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
         ({"inner": OBJECT.replace("<xmin>", "<xmin>0</xmin><xmin>")}, "more than one xmin"),
         ({"inner": OBJECT.replace("</object>", "<name>bus</name></object>")}, "more than one name"),
         ({"inner": OBJECT.replace("</bndbox>", "</bndbox>>")}, "bndbox, or text after it"),
-        ({"inner": OBJECT.replace("11.5", "1_1")}, "needs a bndbox with four numbers"),
         ({"size": "<size><width>3000000000</width></size>"}, "are no width or height"),
         ({"size": f"<size><width>{'9' * 5000}</width></size>"}, "is no whole number"),
     ],
@@ -157,7 +154,6 @@ def test_yolo(tmp_path, names, line):
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
-        ({"line": "1 0.5 0.5 0.25"}, "line 1 must be `class x y width height`"),
         ({"line": "1 0.5 0.5 0.25 0.2 0.9"}, "line 1 must be"),
         ({"line": "one 0.5 0.5 0.25 0.2"}, "line 1 must be"),
         ({"line": "2 0.5 0.5 0.25 0.2"}, "has the class 2, which has no name"),
@@ -168,7 +164,6 @@ def test_yolo(tmp_path, names, line):
         ({"names": "names: [car, {a: 1}]"}, "class 1 needs a string or a number as its name"),
         ({"names": "names: [car]\nnames: [car, bike]"}, "the key 'names' stands twice"),
         ({"names": "names: {0: car, 0: bike}"}, "the key '0' stands twice"),
-        ({"line": "1 0.5 0.5 0.25 0.2_1"}, "line 1 must be"),
         ({"line": "1 0.5 0.5 0.25 0.2\u20281 0.5 0.5 0.2 0.2"}, "line 1 must be"),
         ({"line": "1 0.5 0.5 0.25 0.2\f1 0.5 0.5 0.2 0.2"}, "line 1 must be"),
         ({"line": "\u2028"}, "line 1 must be"),
