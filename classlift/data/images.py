@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
 from classlift.data.media import file_of, read_bytes
@@ -21,18 +22,56 @@ from classlift.paths import State, state
 MAX_PIXELS = 50_000_000
 """Larger images are refused before decoding: 150 MB of RGB, beyond any detector's input."""
 
-FORMATS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png"}
-"""What TensorFlow decodes into RGB, by Pillow's name; of an MPO it takes the first picture."""
+FORMATS = {
+    "JPEG": "jpeg",
+    "MPO": "jpeg",  # several JPEGs in one file, of which the first counts
+    "PNG": "png",
+    "BMP": "bmp",
+    "GIF": "gif",
+    "WEBP": "webp",
+    "TIFF": "tiff",
+    "AVIF": "avif",
+}
+"""The formats of images that are read, by Pillow's name. Of several pictures in one file, such as
+an animation's, the first counts."""
+
+SUFFIXES = {
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "png": (".png",),
+    "bmp": (".bmp", ".dib"),
+    "gif": (".gif",),
+    "webp": (".webp",),
+    "tiff": (".tif", ".tiff"),
+    "avif": (".avif",),
+}
+"""What files of a format are called; the first is what is added where a name has none."""
+
+IMAGE_SUFFIXES = frozenset(
+    {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
+    | {".heic", ".heif", ".jp2", ".jpeg2000", ".jxl", ".dng", ".ppm", ".pgm", ".pfm", ".tga"}
+)
+"""What image files are called, also those that can't be read: they are named, and not passed by."""
+
+FOR_TENSORFLOW = ("jpeg", "png")
+"""What TensorFlow decodes into RGB; others are encoded anew, see `for_tensorflow`."""
+
+JPEG_QUALITY = 95
+_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # and 16 bits
 
 PHASH_SIDE = 16  # 256 bits: the near-duplicate distance (31 bits) is for these
 _PHASH_IMAGE = 4 * PHASH_SIDE  # the side of the picture that imagehash's phash looks at
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 UPRIGHT = 1
+ENCODED_ANEW = "image is JPEG or PNG, as models read them; others are encoded anew for training"
+"""What is said of an image that is neither."""
+
 TURNED = "image is stored as its labels see it"
 """The rule that an image breaks whose labels are for the view that Exif turns it to."""
 
 _AT_ONCE = 16  # images that a thread takes: a hand-over costs as much as a tenth of an image
 _THREADS = min(8, os.cpu_count() or 1)  # reading, hashing and decoding release the GIL
+
+_READABLE = "format is JPEG, PNG, BMP, GIF, WebP, TIFF or AVIF"
 
 UNREADABLE = (
     OSError,
@@ -140,7 +179,9 @@ def _decode(data: bytes, sha256: str) -> tuple[ImageFacts, Pixels | None]:
             width, height = image.size
             image_format = FORMATS.get(image.format or "", "")
             if not image_format:
-                problem = f"format is JPEG or PNG: it is {image.format}"
+                problem = f"{_READABLE}: it is {image.format}"
+            elif not (image.mode in _MODES or image.mode.startswith("I;16")):
+                problem = f"image has whole numbers of 8 or 16 bits: its mode is {image.mode}"
             elif width * height > MAX_PIXELS:
                 problem = f"image has at most {MAX_PIXELS:,} pixels: it has {width}x{height}"
             else:
@@ -150,7 +191,7 @@ def _decode(data: bytes, sha256: str) -> tuple[ImageFacts, Pixels | None]:
                 pixels = _grey(image)
                 return ImageFacts(sha256, width, height, image_format, turned, "", ""), pixels
     except UnidentifiedImageError:
-        problem = "image can be decoded: it is no image that Pillow knows"
+        problem = "image can be decoded: " + _unidentified(data)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         problem = f"image has at most {MAX_PIXELS:,} pixels: it declares more"
     except UNREADABLE as error:
@@ -165,6 +206,64 @@ def size_of_image(file: BinaryIO) -> tuple[int, int]:
             return image.size
     except UNREADABLE:
         return 0, 0
+
+
+def _unidentified(data: bytes) -> str:
+    """What is said of bytes that Pillow does not know."""
+    if not data:
+        return "it is empty"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+        return "it is HEIC; save it as JPEG or PNG"
+    return "it is no image that Pillow knows"
+
+
+def for_tensorflow(encoded: bytes, image_format: str, uri: str) -> tuple[bytes, str]:
+    """An encoded image as TensorFlow decodes it, and its format, `jpeg` or `png`.
+
+    JPEG and PNG stay as they are. Others are encoded anew: what is lossy itself as JPEG, what is
+    not as PNG, without loss. No Exif stays, which says how stored pixels are turned.
+
+    image_format: a value of `FORMATS`. uri: of the image, for the DataError of one that can't be
+    decoded.
+    """
+    if image_format in FOR_TENSORFLOW:
+        return encoded, image_format
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{uri}: the image has more than {MAX_PIXELS:,} pixels.")
+            kind = "jpeg" if _is_lossy(image, encoded) else "png"
+            pixels = eight_bit(image).convert("RGB")
+    except UNREADABLE as error:
+        raise DataError(f"{uri}: the image can't be decoded ({error}).") from error
+    return encode(pixels, kind), kind
+
+
+def encoded_for_tensorflow(images: pa.Table) -> list[bytes]:
+    """The images of rows of `schema.IMAGES`, read and encoded as `for_tensorflow` does.
+
+    Raises DataError when one can't be read or decoded.
+    """
+    rows = zip(images["uri"].to_pylist(), images["format"].to_pylist(), strict=True)
+    return [for_tensorflow(read_bytes(uri), image_format, uri)[0] for uri, image_format in rows]
+
+
+def encode(pixels: Image.Image, image_format: str) -> bytes:
+    """An RGB picture as `jpeg`, with hardly a loss, or as `png`, with none."""
+    buffer = io.BytesIO()
+    if image_format == "jpeg":
+        pixels.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    else:
+        pixels.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _is_lossy(image: Image.Image, encoded: bytes) -> bool:
+    if image.format == "WEBP":  # the chunk of a lossless picture is called VP8L
+        return b"VP8L" not in encoded[:4096]
+    if image.format == "TIFF":
+        return image.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
+    return image.format == "AVIF"
 
 
 def eight_bit(image: Image.Image) -> Image.Image:

@@ -14,7 +14,15 @@ import pyarrow.parquet as pq
 
 from classlift.data.checksums import checksum, damage, seal, write_checksums
 from classlift.data.formats import FORMATS
-from classlift.data.images import TURNED, UPRIGHT, ImageFacts, Known, probe_all
+from classlift.data.images import (
+    ENCODED_ANEW,
+    FOR_TENSORFLOW,
+    TURNED,
+    UPRIGHT,
+    ImageFacts,
+    Known,
+    probe_all,
+)
 from classlift.data.labels import LabelledBox, Rounding, Shard
 from classlift.data.media import file_of
 from classlift.data.schema import BOXES
@@ -214,6 +222,8 @@ def judge(images: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
         pc.or_(differs, pc.not_equal(images["problem"], "")),
         pc.or_(pc.not_equal(images["orientation"], UPRIGHT), pc.greater(images["clipped"], 0)),
     )
+    anew = pc.invert(pc.is_in(images["format"], value_set=pa.array(FOR_TENSORFLOW)))
+    doubtful = pc.or_(doubtful, anew)
     problems = [
         {"file_name": row["file_name"], "source": row["source"], "problem": doubt, "severity": how}
         for row in images.filter(doubtful).to_pylist()
@@ -231,6 +241,8 @@ def _doubts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if row["problem"]:
         yield row["problem"], "critical"
         return
+    if row["format"] not in FOR_TENSORFLOW:
+        yield f"{ENCODED_ANEW}: it is {row['format'].upper()}", "info"
     found = row["width"], row["height"]
     claims = row["claimed_width"], row["claimed_height"]
     claimed = tuple(f if claim is None else claim for claim, f in zip(claims, found, strict=True))

@@ -1,5 +1,6 @@
 """Formats out: a data set of its own, with copies of its images, for other tools and for us."""
 
+import hashlib
 import os
 import shutil
 import uuid
@@ -14,13 +15,11 @@ import pyarrow.parquet as pq
 from classlift.data.examples import to_example
 from classlift.data.formats import parquet
 from classlift.data.formats.coco import ANNOTATIONS, write_coco
+from classlift.data.images import SUFFIXES, for_tensorflow
 from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
 from classlift.errors import ConfigError, DataError
 from classlift.paths import inside
-
-SUFFIXES = {"jpeg": (".jpg", ".jpeg"), "png": (".png",)}
-"""What files of a format are called; the first is what is added where a name has none."""
 
 
 def require_new(path: Path) -> None:
@@ -79,7 +78,10 @@ def write_tfrecord_folder(
     with (folder / "data.record").open("wb") as out:
         for row in images.to_pylist():
             found = by_image.get(row["image_id"], [])
-            write_record(out, to_example(row, found, read_bytes(row["uri"]), label_map))
+            encoded = read_bytes(row["uri"])
+            encoded, row["format"] = for_tensorflow(encoded, row["format"], row["uri"])
+            row["sha256"] = hashlib.sha256(encoded).hexdigest()
+            write_record(out, to_example(row, found, encoded, label_map))
     label_map.write(folder / "label_map.pbtxt")
 
 

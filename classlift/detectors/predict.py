@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import tensorflow as tf
 
+from classlift.data.images import encoded_for_tensorflow
 from classlift.data.label_map import LabelMap
-from classlift.data.media import read_bytes
 from classlift.data.predictions import Predictions
 from classlift.data.schema import DETECTIONS, OBJECTS, ExampleKeys
 from classlift.detectors.examples import labelled_boxes, read_distinct, read_examples
@@ -170,7 +170,7 @@ def predict_images(
     detections = [DETECTIONS.empty_table()]
     for start in range(0, images.num_rows, BATCH):
         rows = images.slice(start, BATCH)
-        encoded = tf.constant([read_bytes(uri) for uri in rows["uri"].to_pylist()])
+        encoded = tf.constant(encoded_for_tensorflow(rows))
         found = {k: v.numpy() for k, v in serve(encoded).items()}
         extents = [rows[side].to_numpy() for side in ("width", "height")]
         detections.append(_detections(found, rows["image_id"].to_pylist(), *extents, label_map))

@@ -6,14 +6,13 @@ segmentation, CVPR 2021; with boxes instead of masks, so an object brings its re
 pixels.
 """
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from classlift.data.images import UNREADABLE, decode_rgb
+from classlift.data.images import UNREADABLE, decode_rgb, encode
 from classlift.errors import DataError
 from classlift.examples.rows import BoxRow, ImageRow
 
@@ -29,8 +28,6 @@ MAX_OVERLAP = 0.1
 
 MIN_VISIBLE = 0.3
 """An object of which less stays visible loses its box."""
-
-JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
@@ -164,9 +161,4 @@ def paste(encoded: bytes, image_format: str, pastes: Sequence[tuple[Paste, bytes
             canvas.paste(crop.resize(item.size, Image.Resampling.BILINEAR), item.at)
     except UNREADABLE as error:
         raise DataError(f"An image can't be decoded for copy-paste ({error}).") from error
-    buffer = io.BytesIO()
-    if image_format == "jpeg":
-        canvas.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    else:
-        canvas.save(buffer, "PNG")
-    return buffer.getvalue()
+    return encode(canvas, image_format)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from classlift.data.examples import to_example
 from classlift.data.formats.tfrecord import write_record
+from classlift.data.images import for_tensorflow
 from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
 from classlift.data.schema import SPLITS
@@ -261,10 +262,11 @@ def write_file(file: RecordFile, folder: Path) -> None:
         for number, image in enumerate(file.images.to_pylist()):
             own = boxes[ends[number] - file.counts[number] : ends[number]]
             encoded = _read_unchanged(image["uri"], image["sha256"])
+            encoded, image["format"] = for_tensorflow(encoded, image["format"], image["uri"])
             if number in file.pasted:
                 pastes, own = file.pasted[number]
                 encoded = _pasted(image["format"], encoded, pastes)
-                image["sha256"] = hashlib.sha256(encoded).hexdigest()
+            image["sha256"] = hashlib.sha256(encoded).hexdigest()
             write_record(out, to_example(image, own, encoded, file.label_map))
 
 

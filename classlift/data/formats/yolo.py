@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from classlift.data.images import size_of_image
+from classlift.data.images import IMAGE_SUFFIXES, size_of_image
 from classlift.data.labels import (
     NO_PLACE,
     Corners,
@@ -24,7 +24,6 @@ from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_text, read_yaml
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
 NAMES = ("data.yaml", "dataset.yaml", "classes.txt")
 MAX_BYTES = 10 * MEGA
 """The most bytes of the file that names the classes."""
@@ -50,7 +49,7 @@ def yolo_shards(folder: Path) -> Iterator[Shard]:
     known: set[Path] = set()
     items = []
     for path in sorted((folder / "images").rglob("*")):
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
         relative = path.relative_to(folder / "images")
         labels = folder / "labels" / relative.with_suffix(".txt")

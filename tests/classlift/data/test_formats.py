@@ -175,6 +175,19 @@ def test_yolo_refuses_with_a_sentence(tmp_path, parts, sentence):
         read_labels(yolo(tmp_path / "data", **parts))
 
 
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "webp", "tif", "TIFF", "avif", "JPG", "heic"])
+def test_yolo_images_of_any_kind_are_seen(tmp_path, suffix):
+    folder = yolo(tmp_path / "data")
+    images = folder / "images" / "train"
+    (images / "a.jpg").rename(images / f"a.{suffix}")
+    labels = read_labels(folder)
+    assert [image.file_name for image in labels.images] == [
+        f"images/train/a.{suffix}",
+        "images/train/empty.jpg",
+    ]
+    assert labels.boxes[0].file_name == f"images/train/a.{suffix}"
+
+
 def test_yolo_labels_without_their_image_are_refused(tmp_path):
     folder = yolo(tmp_path / "data")
     (folder / "labels" / "train" / "gone.txt").write_text("")

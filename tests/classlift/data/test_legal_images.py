@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from classlift.data.images import decode_rgb
+from classlift.data.images import FORMATS, decode_rgb, for_tensorflow
 
 pytestmark = pytest.mark.pipeline
 RAMP = np.add.outer(np.arange(60), np.arange(80))
@@ -36,3 +36,13 @@ def test_tensorflow_sees_the_same_pixels(image, kind, options):
     theirs = tf.io.decode_image(buffer.getvalue(), channels=3, expand_animations=False).numpy()
     ours = np.asarray(decode_rgb(buffer.getvalue())).astype(int)
     assert np.abs(ours - theirs).max() <= (0 if kind == "PNG" else 8)  # their JPEG's DCT is coarser
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "WEBP", "TIFF", "AVIF"])
+def test_tensorflow_sees_what_is_encoded_anew(kind):
+    buffer = io.BytesIO()
+    RGB.save(buffer, kind)
+    encoded, _ = for_tensorflow(buffer.getvalue(), FORMATS[kind], "a")
+    theirs = tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()
+    ours = np.asarray(decode_rgb(buffer.getvalue())).astype(int)
+    assert np.abs(ours - theirs).max() <= 8  # the JPEGs among them

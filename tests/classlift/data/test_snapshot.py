@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from classlift.data import images, kept_splits, snapshot
+from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
 from classlift.data.snapshot import Snapshot, Source, fingerprint, take_snapshot
+from classlift.data.writers import WRITERS
 from classlift.errors import DataError
 from tests.classlift.conftest import quiet
 
@@ -57,6 +59,29 @@ def test_a_wrong_size_is_a_problem_not_an_error(coco):
     problems = take_snapshot([Source(path, "train")], quiet).problems.to_pylist()
     assert "claim: 41x30, and it is 40x30" in problems[0]["problem"]
     assert problems[0]["source"] == "data/annotations.json image 1"
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "webp", "tif", "avif"])
+def test_images_of_other_formats_go_all_the_way(coco, tmp_path, suffix):
+    """Into the tables, with a word, and into records that TensorFlow reads, with their boxes."""
+    path = coco()
+    picture = Image.open(path.parent / "images" / "1.jpg").resize((40, 30))
+    picture.save(path.parent / "images" / f"1.{suffix}")
+    path.write_text(path.read_text().replace("images/1.jpg", f"images/1.{suffix}"))
+    taken = take_snapshot([Source(path, "train")], quiet)
+    kind = images.FORMATS[Image.registered_extensions()[f".{suffix}"]]
+    assert taken.images["format"].to_pylist() == [kind, "jpeg"]
+    (said,) = taken.problems.to_pylist()
+    assert said["problem"] == f"{images.ENCODED_ANEW}: it is {kind.upper()}"
+    assert said["severity"] == "info"
+    for kind, write in WRITERS.items():
+        (tmp_path / kind).mkdir()
+        write(taken.images, taken.boxes, LabelMap(("car", "scooter")), tmp_path / kind)
+        name = {"coco": "annotations.json", "tfrecord": "data.record"}.get(kind, "")
+        back = take_snapshot([Source(tmp_path / kind / name, "train")], quiet)
+        assert back.boxes.num_rows == taken.boxes.num_rows
+        known = {"jpeg", "png"} if kind == "tfrecord" else set(taken.images["format"].to_pylist())
+        assert set(back.images["format"].to_pylist()) <= known
 
 
 def test_split_by_content_never_by_order(coco):
