@@ -1,7 +1,7 @@
 """What is served is scored on freshly labelled data, and the series is kept in `WORK/watch`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,25 +15,32 @@ from classlift.serving.bundle import Bundle
 from classlift.serving.folder import served_versions, whole_folder
 from classlift.watch import series
 from classlift.watch.report import write_report
-from classlift.watch.score import judged, score
+from classlift.watch.score import Figures, judged, score
 from pipelines.config import Config
 
 SERIES, PAGE, VALIDATION = "series.jsonl", "watch.html", "validation"
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What came of a look: its record, whether it is new to the series, and the page."""
+class Look:
+    """What came of a look at what is served.
 
-    record: series.Record
+    Attributes:
+        scoring: by the floors of today.
+        is_new: whether it is new to the series.
+        page: the page of the series.
+
+    """
+
+    scoring: series.Scoring
     is_new: bool
     page: Path
 
 
-def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
-    """Scores the newest version on the watched data, and adds a record to the series.
+def watch(config: Config, report: Callable[[str], None] = print) -> Look:
+    """Scores the newest version on the watched data, and adds a scoring to the series.
 
-    What was scored already, this version on this snapshot, is not scored again: its record is
+    What was scored already, this version on this snapshot, is not scored again: its figures are
     judged by the floors of today.
 
     Raises ConfigError when nothing is watched or served, or a floor is of a class that the version
@@ -58,7 +65,7 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
     folder = config.work / "watch"
     own_folders.make(folder, own_folders.WATCH)
     with alone(folder / ".lock", f"the watch of {config.name}", wait=True, report=report):
-        records = series.read(folder / SERIES)
+        scorings = series.read(folder / SERIES)
         snapshot = take_snapshot(
             [config.watch.source],
             report,
@@ -66,24 +73,23 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Scoring:
             beam_options=config.beam,
             renamed=config.label_map.renamed,
         )
-        known = series.find(records, versions[-1], snapshot.content_hash)
+        known = series.find(scorings, versions[-1], snapshot.content_hash)
         if known:
             report("this version was scored on these labels already")
-            classes = judged(known["classes"], config.watch.floors)
-            record = {**known, "classes": classes}
+            scoring = replace(known, classes=judged(known.classes, config.watch.floors))
         else:
             _require_sound(snapshot, list(points), folder / VALIDATION, report)
-            record = {
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
-                "version": versions[-1],
-                "snapshot": snapshot.content_hash,
-                "images": snapshot.images.num_rows,
-                "classes": _score(bundle, snapshot, points, config.watch.floors, report),
-            }
-            records = series.append(folder / SERIES, record)
+            scoring = series.Scoring(
+                time=datetime.now(UTC).isoformat(timespec="seconds"),
+                version=versions[-1],
+                snapshot=snapshot.content_hash,
+                images=snapshot.images.num_rows,
+                classes=_score(bundle, snapshot, points, config.watch.floors, report),
+            )
+            scorings = series.append(folder / SERIES, scoring)
         page = folder / PAGE
-        write_report(page, config.name, records, record, folder / VALIDATION / REPORT)
-    return Scoring(record, not known, page)
+        write_report(page, config.name, scorings, scoring, folder / VALIDATION / REPORT)
+    return Look(scoring, not known, page)
 
 
 def _require_sound(
@@ -99,7 +105,7 @@ def _score(
     points: dict[str, float],
     floors: Mapping[str, float],
     report: Callable[[str], None],
-) -> dict[str, dict[str, object]]:
+) -> dict[str, Figures]:
     with without_stderr():  # what TensorFlow says before its log level counts
         from classlift.detectors.predict import load_signature, predict_images
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -12,12 +12,49 @@ from classlift.metrics.statistics import (
     count_by_unit,
     count_detections_by_unit,
 )
+from classlift.records import Record
 from classlift.text import shown
 
-Figures = dict[str, Any]
-"""The figures of one class: `objects`, `recall` with its one-sided 95% bounds `lower` and `upper`,
-and `precision`, each None where there is nothing to count; `floor` (None: it has none), and whether
-the recall `fell` below it for sure."""
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one class at its operating point.
+
+    Attributes:
+        objects: how many the labels have.
+        recall: 0 to 1; None without objects.
+        lower: the one-sided 95% lower bound of the recall; None without objects.
+        upper: the one-sided 95% upper bound of the recall; None without objects.
+        precision: 0 to 1; None where nothing was detected.
+        floor: the recall that is asked for; None where none is.
+        fell: whether the recall is below its floor for sure.
+
+    """
+
+    objects: int
+    recall: float | None
+    lower: float | None
+    upper: float | None
+    precision: float | None
+    floor: float | None = None
+    fell: bool = False
+
+    @classmethod
+    def read(cls, record: Record) -> "Figures":
+        """Reads what `dataclasses.asdict` made of one. Raises the record's fault for others."""
+
+        def figure(name: str) -> float | None:
+            return None if record.value(name) is None else record.figure(name)
+
+        return cls(
+            objects=record.count("objects"),
+            recall=figure("recall"),
+            lower=figure("lower"),
+            upper=figure("upper"),
+            precision=figure("precision"),
+            floor=figure("floor"),
+            fell=record.flag("fell"),
+        )
 
 
 def score(
@@ -40,17 +77,11 @@ def score(
     recalls = clustered_share_bounds(objects, found)
     detections_kept, detections_right, _ = count_detections_by_unit(matches, points)
     kept, right = detections_kept.sum(axis=0), detections_right.sum(axis=0)
-    classes = {
-        label: {
-            "objects": int(objects[:, k].sum()),
-            **{
-                name: None if math.isnan(value) else value
-                for name, value in zip(("recall", "lower", "upper"), recalls[k], strict=True)
-            },
-            "precision": float(right[k] / kept[k]) if kept[k] else None,
-        }
-        for k, label in enumerate(labels)
-    }
+    classes = {}
+    for k, label in enumerate(labels):
+        recall, lower, upper = (None if math.isnan(value) else value for value in recalls[k])
+        precision = float(right[k] / kept[k]) if kept[k] else None
+        classes[label] = Figures(int(objects[:, k].sum()), recall, lower, upper, precision)
     return judged(classes, floors)
 
 
@@ -62,16 +93,20 @@ def judged(classes: Mapping[str, Figures], floors: Mapping[str, float]) -> dict[
     """
     result = {}
     for label, figures in classes.items():
-        floor, upper = floors.get(label), figures["upper"]
+        floor, upper = floors.get(label), figures.upper
         fell = floor is not None and upper is not None and upper < floor
-        result[label] = {**figures, "floor": floor, "fell": fell}
+        result[label] = replace(figures, floor=floor, fell=fell)
     return result
 
 
 def fallen(classes: Mapping[str, Figures]) -> list[str]:
     """The classes whose recall fell below its floor, the furthest below first."""
-    fell = [label for label, figures in classes.items() if figures["fell"]]
-    return sorted(fell, key=lambda label: classes[label]["recall"] - classes[label]["floor"])
+    below = {
+        label: figures.recall - figures.floor
+        for label, figures in classes.items()
+        if figures.fell and figures.recall is not None and figures.floor is not None
+    }
+    return sorted(below, key=lambda label: below[label])
 
 
 def sentences(classes: Mapping[str, Figures]) -> list[str]:
@@ -80,12 +115,12 @@ def sentences(classes: Mapping[str, Figures]) -> list[str]:
     doubtful = [
         label
         for label, figures in classes.items()
-        if figures["floor"] is not None
-        and label not in fell
-        and (figures["recall"] is None or figures["recall"] < figures["floor"])
+        if figures.floor is not None
+        and not figures.fell
+        and (figures.recall is None or figures.recall < figures.floor)
     ]
     said = [_sentence(label, classes[label]) for label in (*fell, *doubtful)]
-    fine = sum(figures["floor"] is not None for figures in classes.values()) - len(said)
+    fine = sum(figures.floor is not None for figures in classes.values()) - len(said)
     if fine:
         said.append(
             "1 class is on or above its floor."
@@ -96,14 +131,14 @@ def sentences(classes: Mapping[str, Figures]) -> list[str]:
 
 
 def _sentence(label: str, figures: Figures) -> str:
-    floor, recall, objects = figures["floor"], figures["recall"], figures["objects"]
+    floor, recall, objects = figures.floor, figures.recall, figures.objects
     if recall is None:
         return f"Class {shown(label)}: the data have no object of it, so nothing can be said."
     place = f"below its floor of {floor:.2f}: its recall is {recall:.3f}"
     count = f"{objects} object{'' if objects == 1 else 's'}"
-    if figures["fell"]:
-        return f"Class {shown(label)} fell {place}, at most {figures['upper']:.3f} ({count})."
+    if figures.fell:
+        return f"Class {shown(label)} fell {place}, at most {figures.upper:.3f} ({count})."
     return (
         f"Class {shown(label)}: can't tell whether it is {place} and may be up to "
-        f"{figures['upper']:.3f} ({count}); label more of it."
+        f"{figures.upper:.3f} ({count}); label more of it."
     )

@@ -1,56 +1,85 @@
-"""The series: a record a scoring, a line of JSON each, the oldest first.
-
-A record has `time` (ISO 8601, UTC), `version` (of what was served), `snapshot` (hash of the
-labelled data), `images` (their number) and `classes` (`score.Figures` by class).
-"""
+"""The series: a scoring a line of JSON, the oldest first."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from classlift.errors import DataError
 from classlift.paths import replacing
+from classlift.records import Record
+from classlift.watch.score import Figures
 
-Record = dict[str, Any]
+
+@dataclass(frozen=True)
+class Scoring:
+    """One scoring of what is served.
+
+    Attributes:
+        time: when, in ISO 8601, UTC.
+        version: number of the version that was served.
+        snapshot: hash of the labelled data.
+        images: their number.
+        classes: the figures of each class.
+
+    """
+
+    time: str
+    version: int
+    snapshot: str
+    images: int
+    classes: Mapping[str, Figures]
+
+    @classmethod
+    def read(cls, record: Record) -> "Scoring":
+        """Reads what `dataclasses.asdict` made of one. Raises the record's fault for others."""
+        classes = record.parts("classes")
+        return cls(
+            time=record.text("time"),
+            version=record.count("version"),
+            snapshot=record.text("snapshot"),
+            images=record.count("images"),
+            classes={label: Figures.read(part) for label, part in classes.items()},
+        )
 
 
-def read(path: Path) -> list[Record]:
-    """All records; none when there is no such file yet.
+def read(path: Path) -> list[Scoring]:
+    """All scorings; none when there is no such file yet.
 
     Raises DataError, naming the line, for one that is damaged.
     """
     if not path.exists():
         return []
-    records = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        try:
-            record = json.loads(line)
-            record["time"], record["version"], record["snapshot"], record["images"]
-            record["classes"].items()
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise DataError(
-                f"{path}: line {number} is no record of a scoring; mend it or remove it."
-            ) from None
-        records.append(record)
-    return records
+    lines = path.read_text("utf-8").splitlines()
+    return [_scoring(line, f"{path}: line {number}") for number, line in enumerate(lines, 1)]
 
 
-def find(records: Sequence[Record], version: int, snapshot: str) -> Record | None:
-    """The record of a version on a snapshot, or None."""
+def _scoring(line: str, where: str) -> Scoring:
+    def damaged(_: str) -> DataError:
+        return DataError(f"{where} is no record of a scoring; mend it or remove it.")
+
+    try:
+        content = json.loads(line)
+    except ValueError:
+        raise damaged("") from None
+    return Scoring.read(Record.of(content, damaged, ""))
+
+
+def find(scorings: Sequence[Scoring], version: int, snapshot: str) -> Scoring | None:
+    """The scoring of a version on a snapshot, or None."""
     keys = (version, snapshot)
-    return next((r for r in records if (r["version"], r["snapshot"]) == keys), None)
+    return next((s for s in scorings if (s.version, s.snapshot) == keys), None)
 
 
-def append(path: Path, record: Record) -> list[Record]:
-    """Adds a record to the file, whole or not at all, and returns all of them.
+def append(path: Path, scoring: Scoring) -> list[Scoring]:
+    """Adds a scoring to the file, whole or not at all, and returns all of them.
 
-    One that has a record of its version and snapshot there already is not added. One process at a
-    time: the caller sees to that. Raises DataError as `read` does.
+    One whose version and snapshot were scored already is not added. One process at a time: the
+    caller sees to that. Raises DataError as `read` does.
     """
-    records = read(path)
-    if find(records, record["version"], record["snapshot"]) is None:
-        records.append(record)
+    scorings = read(path)
+    if find(scorings, scoring.version, scoring.snapshot) is None:
+        scorings.append(scoring)
         with replacing(path) as draft:
-            draft.write_text("".join(json.dumps(r) + "\n" for r in records), "utf-8")
-    return records
+            draft.write_text("".join(json.dumps(asdict(s)) + "\n" for s in scorings), "utf-8")
+    return scorings

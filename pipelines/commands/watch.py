@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import asdict
 
 from classlift.cli.command import Command, say
 from classlift.environment import quiet_tensorflow
@@ -23,10 +24,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     quiet_tensorflow()
     found = watch(claimed(arguments), to_stderr)
-    classes = found.record["classes"]
+    classes = found.scoring.classes
     if arguments.json:
         extra = {"fell": fallen(classes), "is_new": found.is_new, "page": str(found.page)}
-        print(json.dumps({**found.record, **extra}))
+        print(json.dumps({**asdict(found.scoring), **extra}))
         return EXIT_OK
     for sentence in sentences(classes):
         say(sentence)

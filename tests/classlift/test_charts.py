@@ -67,7 +67,7 @@ def comparison():
 @pytest.mark.parametrize("target", NAMES[:2])  # the others are on the axes below
 def test_names_in_the_curves_and_the_series(comparison, target):
     html(gate_report._curves_chart(comparison, target))
-    classes = {target: {**figures(0.9, 0.95), "floor": 0.5, "fell": False}}
+    classes = {target: figures(0.9, 0.95, floor=0.5)}
     html(watch._chart(target, 0.5, [record(classes=classes)]))
 
 

@@ -1,13 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
-from classlift.watch.score import fallen, judged, score, sentences
+from classlift.watch.score import Figures, fallen, judged, score, sentences
 from tests.classlift.conftest import boxes_table, detections_table
 
 pytestmark = pytest.mark.unit
 BOX = (10.0, 10.0, 30.0, 30.0)
 
 
-def scored(objects: int, found: int, floor: float | None, by_image: int = 1) -> dict:
+def scored(objects: int, found: int, floor: float | None, by_image: int = 1) -> dict[str, Figures]:
     """Figures of class car: of so many objects, the last ones found at 0.9 where 0.5 is asked."""
     boxes = [
         (f"{n // by_image}", "car", *(side + 50 * (n % by_image) for side in BOX))
@@ -40,14 +42,14 @@ def scored(objects: int, found: int, floor: float | None, by_image: int = 1) -> 
 def test_what_fell(objects, found, floor, by_image, fell):
     classes = scored(objects, found, floor, by_image)
     car = classes["car"]
-    assert car["fell"] is fell
+    assert car.fell is fell
     assert fallen(classes) == (["car"] if fell else [])
-    assert car["objects"] == objects
+    assert car.objects == objects
     if objects:
-        assert car["recall"] == found / objects
-        assert 0 <= car["lower"] <= car["recall"] <= car["upper"] <= 1
+        assert car.recall == found / objects
+        assert 0 <= car.lower <= car.recall <= car.upper <= 1
     else:
-        assert car["recall"] is car["lower"] is car["upper"] is None
+        assert car.recall is car.lower is car.upper is None
 
 
 def test_precision_counts_what_is_served():
@@ -55,12 +57,12 @@ def test_precision_counts_what_is_served():
     wrong = (60.0, 60.0, 90.0, 90.0)
     seen = [("a", "car", 0.9, *BOX), ("a", "car", 0.8, *wrong), ("a", "car", 0.3, *wrong)]
     classes = score(boxes, detections_table(seen), ["a"], {"car": 0.5, "tram": 0.5}, {})
-    assert classes["car"]["precision"] == 0.5
-    assert classes["tram"]["precision"] is None  # it detects none
+    assert classes["car"].precision == 0.5
+    assert classes["tram"].precision is None  # it detects none
 
 
-def figures(recall: float | None, upper: float | None, **more: object) -> dict:
-    return {"objects": 9, "recall": recall, "lower": 0.0, "upper": upper, "precision": 1.0, **more}
+def figures(recall: float | None, upper: float | None, **more: object) -> Figures:
+    return replace(Figures(9, recall, 0.0, upper, precision=1.0), **more)
 
 
 CLASSES = judged(
@@ -94,4 +96,4 @@ def test_what_is_said():
 def test_other_floors_judge_anew():
     again = judged(CLASSES, {"f": 0.5})
     assert fallen(again) == ["f"]
-    assert again["a"]["floor"] is None
+    assert again["a"].floor is None

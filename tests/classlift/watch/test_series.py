@@ -1,23 +1,27 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from classlift.errors import DataError
 from classlift.watch import series
+from classlift.watch.score import Figures
 
 pytestmark = pytest.mark.unit
 
 
-def record(version: int = 5, snapshot: str = "a", **more: object) -> dict:
-    return {
-        "time": "2026-01-03T06:00:00+00:00",
-        "version": version,
-        "snapshot": snapshot,
-        "images": 3,
-        "classes": {"8": {"recall": 0.5}},
-        **more,
-    }
+def record(version: int = 5, snapshot: str = "a", **more: object) -> series.Scoring:
+    return series.Scoring(
+        **{
+            "time": "2026-01-03T06:00:00+00:00",
+            "version": version,
+            "snapshot": snapshot,
+            "images": 3,
+            "classes": {"8": Figures(9, 0.5, 0.4, 0.6, precision=None)},
+            **more,
+        }
+    )
 
 
 def test_there_is_nothing_before_the_first(tmp_path):
@@ -34,7 +38,7 @@ def test_a_version_on_a_snapshot_is_added_once(tmp_path):
         (record(version=6), 3),
     ):
         assert len(series.append(path, added)) == length
-    assert [(r["version"], r["snapshot"]) for r in series.read(path)] == [
+    assert [(r.version, r.snapshot) for r in series.read(path)] == [
         (5, "a"),
         (6, "a"),
         (5, "b"),
@@ -62,10 +66,10 @@ def test_nothing_is_half_written(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "line",
-    ["{", "[]", "7", "{}", json.dumps({**record(), "classes": None}), ""],
+    ["{", "[]", "7", "{}", json.dumps({**asdict(record()), "classes": None}), ""],
 )
 def test_a_damaged_line_is_named(tmp_path, line):
     path = tmp_path / "series.jsonl"
-    path.write_text(f"{json.dumps(record())}\n{line}\n")
+    path.write_text(f"{json.dumps(asdict(record()))}\n{line}\n")
     with pytest.raises(DataError, match=r"series.jsonl: line 2 is no record of a scoring; mend"):
         series.append(path, record(version=6))
