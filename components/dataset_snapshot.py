@@ -22,6 +22,7 @@ def DatasetSnapshot(
     serving_dir: Parameter[str],
     beam_options: Parameter[str],
     renamed: Parameter[str],
+    droppable: Parameter[float],
     fingerprint: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
@@ -30,7 +31,8 @@ def DatasetSnapshot(
     sources: JSON list of the config's `data.sources`; relative paths are below `root`.
     memory: folder for what the next snapshot needs to know of this one. serving_dir: whose versions
     carry the splits, for a memory that was lost. beam_options: JSON list. renamed: JSON object of
-    labels and what the boxes are called instead.
+    labels and what the boxes are called instead. droppable: the share of boxes that may be left out
+    because they are bad.
     fingerprint, code_version: not read; the cache is keyed by them.
     """
     taken = take_snapshot(
@@ -40,6 +42,7 @@ def DatasetSnapshot(
         json.loads(beam_options),
         served_entries(Path(serving_dir)),
         json.loads(renamed),
+        droppable,
     )
     taken.write(Path(snapshot.uri))
     kept_splits.hand_on(Path(memory), Path(snapshot.uri))

@@ -59,6 +59,7 @@ class Config:
         sources: The labelled data.
         source_records: JSON of the sources as the YAML has them, by which the snapshot is cached.
         min_target_boxes: Boxes of the target class that each split must have.
+        droppable: The share of boxes that a run may leave out because they are bad.
         label_map: The classes of the model.
         label_map_path: The file that they were read from.
         beam: Options of Apache Beam.
@@ -79,6 +80,7 @@ class Config:
     sources: tuple[Source, ...]
     source_records: str
     min_target_boxes: int
+    droppable: float
     label_map: LabelMap
     label_map_path: Path
     beam: tuple[str, ...]
@@ -145,6 +147,7 @@ def load_config(path: Path) -> Config:
         sources=tuple(Source.below(root, source) for source in file.data.sources),
         source_records=json.dumps(raw["data"]["sources"]),
         min_target_boxes=file.data.min_target_boxes,
+        droppable=file.data.droppable(),
         label_map=label_map,
         label_map_path=label_map_path,
         beam=file.beam,

@@ -55,6 +55,7 @@ def build_pipeline(
         serving_dir=str(config.serving),
         beam_options=json.dumps(config.beam),
         renamed=json.dumps(dict(config.label_map.renamed)),
+        droppable=config.droppable,
         fingerprint=values["fingerprint"],
         code_version=code(DatasetSnapshot),
     )

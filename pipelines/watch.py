@@ -72,6 +72,7 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Look:
             folder / "memory",
             beam_options=config.beam,
             renamed=config.label_map.renamed,
+            droppable=config.droppable,
         )
         known = series.find(scorings, versions[-1], snapshot.content_hash)
         if known:

@@ -21,6 +21,7 @@ from classlift.data import checksums, kept_splits, parts, schema
 from classlift.data.checksums import damage, seal, text_of
 from classlift.data.duplicates import Bits, hash_bits
 from classlift.data.formats import files_of, home_of, label_shards
+from classlift.data.geometry import SIDES, is_bad, sides_of
 from classlift.data.splits import OPEN, Candidates, place
 from classlift.errors import DataError
 from classlift.paths import replacing, state
@@ -31,6 +32,9 @@ from classlift.transforms import LOCAL_OPTIONS, map_shards
 
 OLD = "old"
 """The tag of data that the champion was trained on; they are replayed, not new."""
+
+DROPPED = "no box is left out"
+"""The rule that a snapshot breaks for each box that it leaves out because the box is bad."""
 
 release_unused = pa.system_memory_pool().release_unused
 """Gives the system back what is free between the things that stay, Pillow's and numpy's too."""
@@ -117,7 +121,8 @@ class SnapshotFacts:
 class Snapshot:
     """Tables with the schemas of `classlift.data.schema`, and a hash of what they say.
 
-    problems: what is wrong with image files (`IMAGE_PROBLEMS`); the validator judges them.
+    problems: what is wrong with image files, and what was done to boxes on their way in
+    (`IMAGE_PROBLEMS`); the validator judges them.
     """
 
     images: pa.Table
@@ -169,20 +174,34 @@ def take_snapshot(
     beam_options: Sequence[str] = LOCAL_OPTIONS,
     served: Sequence[Path] = (),
     renamed: Mapping[str, str] | None = None,
+    droppable: float = 0.0,
 ) -> Snapshot:
     """Reads all sources, looks at every image, places each in a split, and hashes the content.
 
     memory: a folder kept between snapshots. What has not changed is not read again, and no image
     moves from one split to another. beam_options: see `classlift.transforms`. served: folders of
     served versions that carry the splits, the newest first, for a memory that was lost. renamed:
-    labels, and what the boxes are called instead (`LabelMap.renamed`).
+    labels, and what the boxes are called instead (`LabelMap.renamed`). droppable: the share of
+    boxes that may be left out because they are bad (`geometry.is_bad`); each is among the problems.
+    With 0 they stay, for the validator to name.
 
-    Raises DataError when labels can't be read, two images have one id, or there are none.
+    Raises DataError when labels can't be read, two images have one id, there are none, or more
+    boxes are bad than may be left out.
     """
     sources = list(sources)
     held = nullcontext(str(memory)) if memory else tempfile.TemporaryDirectory()
     with held as folder:
-        return _take(sources, Path(folder), report, beam_options, served, renamed or {})
+        return _take(
+            sources, Path(folder), report, beam_options, served, _Boxes(renamed or {}, droppable)
+        )
+
+
+@dataclass(frozen=True)
+class _Boxes:
+    """What is done to boxes on their way in, as in `take_snapshot`."""
+
+    renamed: Mapping[str, str]
+    droppable: float
 
 
 def _take(
@@ -191,7 +210,7 @@ def _take(
     report: Callable[[str], None],
     options: Sequence[str],
     served: Sequence[Path],
-    renamed: Mapping[str, str],
+    asked: _Boxes,
 ) -> Snapshot:
     own_folders.make(memory, own_folders.MEMORY)  # so all in it is ours to replace
     folder = memory / "parts"
@@ -200,7 +219,7 @@ def _take(
         kept_splits.restore(served, memory, report)
     kept_splits.remembered(memory / kept_splits.FILE)  # before any work
     keys, changed = _read(sources, folder, report, options)
-    inputs = [*zip(sources, keys, strict=True), *sorted(renamed.items())]
+    inputs = [*zip(sources, keys, strict=True), *sorted(asked.renamed.items()), asked.droppable]
     name = hashlib.sha256(repr(inputs).encode()).hexdigest()
     last = memory / "last"
     splits = memory / kept_splits.FILE
@@ -212,7 +231,7 @@ def _take(
     draft = memory / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    snapshot = _assemble(sources, keys, folder, splits, draft, report, renamed)
+    snapshot = _assemble(sources, keys, folder, splits, draft, report, asked)
     parts.keep_only(folder, [key for of_source in keys for key in of_source])
     (draft / name).touch()
     if last.exists() and not damage(last, _FILES):
@@ -267,7 +286,7 @@ def _assemble(
     splits: Path,
     draft: Path,
     report: Callable[[str], None],
-    renamed: Mapping[str, str],
+    asked: _Boxes,
 ) -> Snapshot:
     """The snapshot from the parts of all sources, written into `draft`.
 
@@ -287,7 +306,7 @@ def _assemble(
                 ]
                 images.append(_with_source(part_images, source, groups))
                 part_boxes = _with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS)
-                out.write(with_names(part_boxes, renamed))
+                out.write(with_names(part_boxes, asked.renamed))
                 image_count += part_images.num_rows
             report(f"{source.path}: {image_count} images, {out.rows - before} boxes")
     image_table = pa.concat_tables(images)
@@ -300,10 +319,46 @@ def _assemble(
     del labels
     release_unused()  # what placing took, before the boxes come
     boxes = pq.read_table(draft / _BOXES_FILE).unify_dictionaries()
+    if asked.droppable:
+        boxes, dropped = _without_bad_boxes(boxes, image_table, asked.droppable)
+        problems += dropped
+        pq.write_table(boxes, draft / _BOXES_FILE, row_group_size=_ROW_GROUP)
     problem_table = pa.Table.from_pylist(problems, IMAGE_PROBLEMS)
     snapshot = Snapshot(image_table, boxes, problem_table, content_hash(image_table, boxes))
     snapshot._write_rest(draft)
     return snapshot
+
+
+def _without_bad_boxes(
+    boxes: pa.Table, images: pa.Table, droppable: float
+) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """The boxes that are not bad, and a problem for each that is.
+
+    Raises DataError when more than the share `droppable` are.
+    """
+    rows = pc.index_in(boxes["image_id"], value_set=images["image_id"].combine_chunks())
+    extents = np.stack([images[side].take(rows).to_numpy() for side in ("width", "height")], axis=1)
+    bad = is_bad(sides_of(boxes), extents)
+    lost = boxes.filter(pa.array(bad)).to_pylist()
+    if not lost:
+        return boxes, []
+    if len(lost) > droppable * len(boxes):
+        raise DataError(
+            f"{len(lost):,} of {len(boxes):,} boxes ({len(lost) / len(boxes):.2%}) have no place, "
+            f"no area, or leave their image (the first: {lost[0]['source']}), and `bad_boxes: "
+            f"drop` leaves out at most {droppable:.2%}: mend them with `classlift validate --fix`, "
+            "or raise data.max_bad_boxes."
+        )
+    problems = [
+        {
+            "image_id": row["image_id"],
+            "source": row["source"],
+            "problem": f"{DROPPED}: " + ", ".join(f"{side} {row[side]:.10g}" for side in SIDES),
+            "severity": "warning",
+        }
+        for row in lost
+    ]
+    return boxes.filter(pa.array(~bad)), problems
 
 
 class _BoxWriter:

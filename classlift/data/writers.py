@@ -17,7 +17,7 @@ from classlift.data.formats import parquet
 from classlift.data.formats.coco import ANNOTATIONS, write_coco
 from classlift.data.images import SUFFIXES, for_tensorflow
 from classlift.data.label_map import LabelMap
-from classlift.data.media import read_bytes
+from classlift.data.media import file_of, read_bytes
 from classlift.errors import ConfigError, DataError
 from classlift.paths import inside
 
@@ -51,7 +51,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def write_coco_folder(images: pa.Table, boxes: pa.Table, label_map: LabelMap, folder: Path) -> None:
     """`annotations.json` and the images beside it."""
-    write_coco(copy_images(images, folder), boxes, label_map, folder / ANNOTATIONS)
+    ids = {name: label_map.id_of(name) for name in label_map}
+    write_coco(copy_images(images, folder), boxes, ids, folder / ANNOTATIONS)
 
 
 def write_parquet_folder(
@@ -93,11 +94,15 @@ WRITERS: dict[str, Callable[[pa.Table, pa.Table, LabelMap, Path], None]] = {
 
 
 def copy_images(
-    images: pa.Table, folder: Path, edits: Mapping[str, Callable[[bytes], bytes]] | None = None
+    images: pa.Table,
+    folder: Path,
+    edits: Mapping[str, Callable[[bytes], bytes]] | None = None,
+    link: bool = False,
 ) -> pa.Table:
     """Copies each image to its id below `folder`; the table with these places as `uri`.
 
-    edits: by image_id, what is to be done to the encoded image on the way.
+    edits: by image_id, what is to be done to the encoded image on the way. link: files that are not
+    edited become hard links, which take no space, where the file system has them.
     """
     uris = []
     for row in images.select(["image_id", "uri", "format"]).to_pylist():
@@ -108,7 +113,20 @@ def copy_images(
         if path.exists():
             raise DataError(f"{row['uri']}: two images would be copied to {name!r}; rename one.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        edit = (edits or {}).get(row["image_id"], bytes)
-        path.write_bytes(edit(read_bytes(row["uri"])))
+        edit = (edits or {}).get(row["image_id"])
+        if not (link and edit is None and _linked(row["uri"], path)):
+            data = read_bytes(row["uri"])
+            path.write_bytes(data if edit is None else edit(data))
         uris.append(name)
     return images.set_column(images.column_names.index("uri"), "uri", pa.array(uris, pa.string()))
+
+
+def _linked(uri: str, path: Path) -> bool:
+    """Whether an image could be linked: not out of a record, nor to another file system."""
+    if file_of(uri) != uri:
+        return False
+    try:
+        os.link(os.path.realpath(uri), path)
+    except OSError:  # another file system, one without links, or too many of them
+        return False
+    return True

@@ -1,15 +1,57 @@
 """What no column of a table can show: a function a rule, in a tuple."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from classlift.data.copies import MAX_DIFFERENCE
-from classlift.data.snapshot import Snapshot
-from classlift.quality.findings import CRITICAL, EXAMPLES_SHOWN, WARNING, Finding
+from classlift.data.images import TURNED
+from classlift.data.parts import ROUNDED
+from classlift.data.snapshot import DROPPED, Snapshot
+from classlift.quality.findings import CRITICAL, EXAMPLES_SHOWN, INFO, WARNING, Finding
 from classlift.quality.measures import train_copies
 from classlift.quality.rules import Asked
+from classlift.quality.spelling import groups
 from classlift.quality.tables import Tables
 
 Check = Callable[[Snapshot, Tables, Asked], list[Finding]]
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What is said of images that break a rule: of one, of several, and what `--fix` does."""
+
+    one: str
+    many: str
+    fix: str = ""
+
+    def fault(self, count: int) -> str:
+        """What is wrong with so many images."""
+        return f"{count:,} {self.one if count == 1 else self.many}"
+
+
+_LEFT_OUT = "leaves them out with their boxes"
+_OF_FILES = {
+    "file can be read": _Words("image file can't be read", "image files can't be read", _LEFT_OUT),
+    "record can be read": _Words("record can't be read", "records can't be read", _LEFT_OUT),
+    "image can be decoded": _Words("image can't be decoded", "images can't be decoded", _LEFT_OUT),
+    "image can be decoded whole": _Words(
+        "image can't be decoded whole", "images can't be decoded whole", _LEFT_OUT
+    ),
+    "image has the size that its labels claim": _Words(
+        "image has another size than its labels claim",
+        "images have other sizes than their labels claim",
+        _LEFT_OUT,
+    ),
+    TURNED: _Words(
+        "image is turned by Exif against its labels",
+        "images are turned by Exif against their labels",
+        "turns their pixels",
+    ),
+    "image is stored upright": _Words(
+        "image is turned by Exif, which its labels do not follow",
+        "images are turned by Exif, which their labels do not follow",
+    ),
+}
 
 
 def broken_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
@@ -17,11 +59,71 @@ def broken_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
     places: dict[tuple[str, str], list[str]] = {}
     for row in snapshot.problems.to_pylist():
         rule, _, value = row["problem"].partition(": ")
+        if rule in (ROUNDED, DROPPED):
+            continue
         where = f"{value} in {row['source']} ({row['image_id']})"
         places.setdefault((rule, row["severity"]), []).append(where)
+    findings = []
+    for (rule, severity), found in places.items():
+        fix = _LEFT_OUT if severity == CRITICAL else ""
+        unknown = _Words(f"image breaks a rule: {rule}", f"images break a rule: {rule}", fix)
+        words = _OF_FILES.get(rule, unknown)
+        shown, count = found[:EXAMPLES_SHOWN], len(found)
+        findings.append(Finding(rule, words.fault(count), severity, count, shown, words.fix))
+    return findings
+
+
+def rounded_sides(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
+    """Boxes that left their image by no more than their format rounds, and were clipped."""
+    counts, where = 0, []
+    for row in snapshot.problems.to_pylist():
+        rule, _, value = row["problem"].partition(": ")
+        if rule == ROUNDED:
+            counts += int(value)
+            where.append(f"{value} in {row['source']} ({row['image_id']})")
+    if not counts:
+        return []
+    some = "box left its" if counts == 1 else "boxes left their"
+    were = "was" if counts == 1 else "were"
+    fault = f"{counts:,} {some} image by no more than the format rounds, and {were} clipped"
+    return [Finding(ROUNDED, fault, INFO, counts, where[:EXAMPLES_SHOWN])]
+
+
+def dropped_boxes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
+    """Boxes that the snapshot left out because they are bad: each is listed."""
+    where = []
+    for row in snapshot.problems.to_pylist():
+        rule, _, value = row["problem"].partition(": ")
+        if rule == DROPPED:
+            where.append(f"{value} in {row['source']} ({row['image_id']})")
+    if not where:
+        return []
+    were = "box was" if len(where) == 1 else "boxes were"
+    fault = (
+        f"{len(where):,} {were} left out, as `bad_boxes: drop` asks, for having no place, no area, "
+        "or leaving their image"
+    )
+    return [Finding(DROPPED, fault, WARNING, len(where), where)]
+
+
+def alike_names(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
+    """Classes of the labels that differ only in case or blanks, where the map has them all."""
+    seen = set(tables.boxes["label"].unique())
+    alike = [names for names in groups(asked.labels).values() if len(set(names) & seen) > 1]
+    if not alike:
+        return []
+    where = [" and ".join(map(repr, names)) for names in alike]
+    one = len(alike) == 1
     return [
-        Finding(rule, severity, len(where), where[:EXAMPLES_SHOWN])
-        for (rule, severity), where in places.items()
+        Finding(
+            "no two classes differ only in case or blanks",
+            f"{len(alike)} {'class has' if one else 'classes have'} several spellings, which are "
+            "taken for different classes (if they are one: give the right names by `--label-map`, "
+            "and `--fix` renames the others)",
+            WARNING,
+            len(alike),
+            where[:EXAMPLES_SHOWN],
+        )
     ]
 
 
@@ -30,17 +132,21 @@ def copied_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
     copies = train_copies(tables.images)
     if not copies:
         return []
-    rule = (
-        "no image of eval or test is one of train, saved anew, mirrored or cropped (laid over each "
-        f"other, they differ nowhere by more than {MAX_DIFFERENCE:g}%); remove one of the two, or "
-        "give both the same split (where none is given: the same `group`)"
+    saved = "saved anew, mirrored or cropped"
+    rule = f"no image of eval or test is one of train, {saved}"
+    one = len(copies) == 1
+    fault = (
+        f"{len(copies):,} {'image' if one else 'images'} of eval or test "
+        f"{'is one' if one else 'are images'} of train, {saved} (laid over each other, they differ "
+        f"nowhere by more than {MAX_DIFFERENCE:g}%); remove one of the two, or give both the same "
+        "split (where none is given: the same `group`)"
     )
     where = [
         f"{copy.image.uri} ({copy.image.name}) is {copy.original.name}, {copy.how}: they differ by "
         f"at most {copy.difference:.1f}%"
         for copy in copies[:EXAMPLES_SHOWN]
     ]
-    return [Finding(rule, CRITICAL, len(copies), where)]
+    return [Finding(rule, fault, CRITICAL, len(copies), where)]
 
 
 def unseen_classes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
@@ -54,10 +160,13 @@ def unseen_classes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Fin
         seen = set(objects["label"][objects["split"] == split])
         unseen = [label for label in asked.labels if label not in seen | {asked.target}]
         if unseen:
+            one = len(unseen) == 1
             findings.append(
                 Finding(
-                    f"{split} has an object of each class (one without can't be read by the gate: "
-                    "where training may have changed it, nothing is pushed)",
+                    f"{split} has an object of each class, for the gate to read it",
+                    f"{split} has no object of {len(unseen)} {'class' if one else 'classes'}, "
+                    "which the gate then can't read: where training may have changed one, nothing "
+                    "is pushed",
                     WARNING,
                     len(unseen),
                     [
@@ -69,4 +178,11 @@ def unseen_classes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Fin
     return findings
 
 
-CHECKS: tuple[Check, ...] = (broken_images, copied_images, unseen_classes)
+CHECKS: tuple[Check, ...] = (
+    broken_images,
+    rounded_sides,
+    dropped_boxes,
+    alike_names,
+    copied_images,
+    unseen_classes,
+)

@@ -14,19 +14,23 @@ import pandas as pd
 from classlift.quality.data_docs import make_offline
 from classlift.quality.findings import CRITICAL, EXAMPLES_SHOWN, Finding
 from classlift.quality.rules import Rule
-from classlift.text import shown
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # nothing is sent from a user's machine
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One table with its rules; identity: the columns that say where, file and image first."""
+    """One table with its rules; identity: the columns that say where, the file first."""
 
     name: str
     frame: pd.DataFrame
     rules: Sequence[Rule]
     identity: Sequence[str]
+
+    def columns(self) -> list[str]:
+        """The columns that places are made of."""
+        shown = [column for rule in self.rules for column in rule.shows]
+        return list(dict.fromkeys([*self.identity, *shown]))
 
 
 def check(tables: Sequence[Checked], docs: Path) -> list[Finding]:
@@ -70,15 +74,13 @@ def check(tables: Sequence[Checked], docs: Path) -> list[Finding]:
                 result_format={
                     "result_format": "SUMMARY",
                     "partial_unexpected_count": EXAMPLES_SHOWN,
-                    "unexpected_index_column_names": list(table.identity),
+                    "unexpected_index_column_names": table.columns(),
                 },
             )
         )
         outcome = checkpoint.run(batch_parameters={"dataframe": table.frame})
         for run in outcome.run_results.values():
-            findings += [
-                _finding(result, table.identity) for result in run.results if not result.success
-            ]
+            findings += [_finding(result, table) for result in run.results if not result.success]
     context.build_data_docs()
     make_offline(docs)
     return findings
@@ -90,48 +92,48 @@ def _expectation(rule: Rule) -> Any:
     from great_expectations.expectations.row_conditions import Column
 
     conditions = [Column(name) == value for name, value in rule.only.items()]
-    meta = {"rule": rule.sentence} | ({} if rule.floor is None else {"floor": rule.floor})
     return getattr(gxe, rule.expectation)(
         **rule.arguments,
         **({"row_condition": reduce(and_, conditions)} if conditions else {}),
         severity=rule.severity,
-        meta=meta,
+        meta={"rule": rule.sentence},
     )
 
 
-def _finding(result: Any, identity: Sequence[str]) -> Finding:
+def _finding(result: Any, table: Checked) -> Finding:
     """A finding from a failed expectation; one that raised says so (its result is empty)."""
-    config = result.expectation_config
-    rule = config.meta["rule"]
+    name = result.expectation_config.meta["rule"]
+    [rule] = [rule for rule in table.rules if rule.sentence == name]
     if not result.result:
-        return Finding(f"{rule}: could not be checked ({result.exception_info})", CRITICAL, 1, [])
+        fault = f"{name}: could not be checked ({result.exception_info})"
+        return Finding(name, fault, CRITICAL, 1, [])
     rows = result.result.get("partial_unexpected_index_list") or []
-    where = [_place(row, identity) for row in rows]
-    if "observed_value" in result.result and not where:
-        observed = result.result["observed_value"]
-        if "floor" in config.meta:
-            where = [f"there are {observed}, {config.meta['floor'] - observed} more are needed"]
-        elif isinstance(observed, float):
-            where = [f"it is {observed:.2f}"]
-        else:
-            where = [f"there are {observed}"]
-    return Finding(
-        rule=rule,
-        severity=str(getattr(config.severity, "value", config.severity)),
-        count=int(result.result.get("unexpected_count") or 1),
-        where=where,
-        box_ids=[int(row["box_id"]) for row in rows if "box_id" in row],
-    )
+    count = int(result.result.get("unexpected_count") or 1)
+    where = [_place(row, rule, table.identity) for row in rows]
+    observed = result.result.get("observed_value")
+    if rule.floor is not None:
+        lacking = int(observed or 0)
+        where = [
+            f"there {'is' if lacking == 1 else 'are'} {lacking}, {rule.floor - lacking} more "
+            f"{'is' if rule.floor - lacking == 1 else 'are'} needed"
+        ]
+    elif isinstance(observed, float) and not where:
+        where = [f"it is {observed:.2f}"]
+    box_ids = [int(row["box_id"]) for row in rows if "box_id" in row]
+    return Finding(name, rule.fault(count), rule.severity, count, where, rule.fix, box_ids)
 
 
-def _place(row: Mapping[str, Any], identity: Sequence[str]) -> str:
-    """The values that break a rule, and where they stand."""
-    given = {key: value for key, value in row.items() if key not in identity}
-    if "twin_distance" in given:
-        given["twin"] = row["twin"]
-    values = ", ".join(f"{key} {_value(value)}" for key, value in given.items())
-    return f"{values} in {row[identity[0]]} ({row['image_id']})"
+def _place(row: Mapping[str, Any], rule: Rule, identity: Sequence[str]) -> str:
+    """Where a rule is broken, after the values that its row is to show."""
+    values = ", ".join(f"{key} {_value(row[key])}" for key in rule.shows if _is_given(row[key]))
+    place = f"{row[identity[0]]} ({row['image_id']})"
+    return f"{values} in {place}" if values else place
+
+
+def _is_given(value: Any) -> bool:
+    return not (value is None or value == "")
 
 
 def _value(value: Any) -> str:
-    return shown(value) if isinstance(value, str) else str(value)
+    """A text as Python writes it, so that one sees its blanks; a number with what it needs."""
+    return repr(value) if isinstance(value, str) else f"{value:.10g}"

@@ -8,10 +8,9 @@ import pandas as pd
 
 from classlift.data.copies import Copy, Picture, find_copies
 from classlift.data.duplicates import hash_bits, nearest
+from classlift.data.geometry import SIDES
 from classlift.data.schema import SPLITS
 from classlift.metrics.iou import iou_matrix
-
-SIDES = ["xmin", "ymin", "xmax", "ymax"]
 
 
 def repeated_iou(boxes: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -18,14 +18,15 @@ from PIL import Image, ImageOps
 
 from classlift.data import schema
 from classlift.data.formats.coco import ANNOTATIONS, write_coco
+from classlift.data.geometry import SIDES
 from classlift.data.images import TURNED
-from classlift.data.label_map import LabelMap
 from classlift.data.profile import joined
 from classlift.data.snapshot import Snapshot
 from classlift.data.writers import copy_images, new_folder
 from classlift.errors import DataError
-from classlift.quality.measures import SIDES, repeated_iou
+from classlift.quality.measures import repeated_iou
 from classlift.quality.rules import REPEATED_IOU
+from classlift.quality.spelling import meant
 
 CHANGES = "changes.json"
 MIN_SIDE = 1.0
@@ -49,12 +50,14 @@ def repair(
 ) -> list[Change]:
     """Writes a repaired copy as COCO JSON with its images to a new folder.
 
-    labels: the classes to keep, in the order of their ids.
+    labels: the classes of the label map, in the order of their ids.
 
     Images that can't be used are left out with their boxes, but for those that Exif turns, whose
-    pixels are turned. Of images that are there twice, the first stays. Boxes are ordered, clipped
-    to their image, and dropped where nothing of them is left, their class is unknown, or they
-    repeat another one. `changes.json` lists it all.
+    pixels are turned. Of images that are there twice, the first stays. Images that need no edit are
+    hard links where the file system has them. Boxes are ordered, clipped to their image, and
+    dropped where nothing of them is left or they repeat another one. A class that differs from one
+    of `labels` only in case or blanks is renamed; boxes of any other class stay as they are, for
+    what is in the picture without a box would be taught as background. `changes.json` lists it all.
 
     Raises ConfigError when the folder is there already, DataError when nothing would be left.
     """
@@ -69,8 +72,11 @@ def repair(
     if not images.num_rows:
         raise DataError("No image can be kept: the data can't be repaired.")
     with new_folder(folder) as draft:
-        copied = copy_images(images, draft, {image_id: _upright for image_id in turned})
-        write_coco(copied, boxes, LabelMap(tuple(labels)), draft / ANNOTATIONS)
+        edits = {image_id: _upright for image_id in turned}
+        copied = copy_images(images, draft, edits, link=True)
+        names = dict.fromkeys([*labels, *sorted(boxes["label"].unique().to_pylist())])
+        ids = {name: number for number, name in enumerate(names, 1)}
+        write_coco(copied, boxes, ids, draft / ANNOTATIONS)
         text = json.dumps([asdict(change) for change in changes], indent=1)
         (draft / CHANGES).write_text(text)
     report(f"{folder}: {images.num_rows} images, {boxes.num_rows} boxes, {len(changes)} changes")
@@ -111,7 +117,12 @@ def _boxes(
         changes.extend(Change(s, "dropped the box", reason) for s in frame.loc[wrong, "source"])
         frame = frame[~np.asarray(wrong)].reset_index(drop=True)
 
-    drop(~frame["label"].isin(labels), "its class is not in the label map")
+    names = meant(frame["label"].unique(), labels)
+    for label, name in names.items():
+        sources = frame.loc[frame["label"] == label, "source"]
+        reason = f"{label!r} differs from {name!r} only in case or blanks"
+        changes.extend(Change(source, "renamed its class", reason) for source in sources)
+    frame["label"] = frame["label"].replace(names)
     drop(~np.isfinite(frame[SIDES].to_numpy()).all(axis=1), "a side is no finite number")
     before = frame[SIDES].to_numpy(np.float32)
     ordered = np.concatenate(

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from classlift.data.geometry import SIDES
 from classlift.data.images import decode_rgb
 from classlift.metrics.iou import iou_matrix
 from classlift.pages import Picture, draw_box, thumbnail
-from classlift.quality.measures import SIDES
 
 MIN_SCORE = 0.7
 SAME_OBJECT = 0.5

@@ -1,13 +1,16 @@
 """A snapshot's boxes and images with the columns that the rules ask for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from classlift.data.geometry import SIDES, outside, shorter_side
 from classlift.data.profile import joined, size_names
 from classlift.data.snapshot import Snapshot
 from classlift.quality.measures import repeated_iou, train_twins
+from classlift.quality.spelling import meant
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,10 @@ class Tables:
 
     Attributes:
         boxes: `schema.BOXES` and, of the image, `width`, `height`, `split`, `uri`; the shorter
-            `side` and the largest `repeated_iou` with an earlier box; the name of the `size`.
+            `side`, which is not given without a place, the side of `thin` ones, below a pixel, and
+            by how much it is `outside` of the image, in pixels; the largest `repeated_iou` with an
+            earlier box; the name of the `size`; the class of the label map that is `meant`, where
+            the label differs from it only in case or blanks.
         images: `schema.IMAGES` and its number of `boxes`; `twin`, the nearest image of train, and
             the `twin_distance` to it in bits; `splits_of_sha256` and `splits_of_group`.
 
@@ -26,11 +32,15 @@ class Tables:
     images: pd.DataFrame
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> "Tables":
-        """The tables of a snapshot."""
+    def of(cls, snapshot: Snapshot, labels: Sequence[str]) -> "Tables":
+        """The tables of a snapshot; labels: the names of the label map."""
         boxes, images = joined(snapshot.images, snapshot.boxes), snapshot.images.to_pandas()
+        sides = boxes[SIDES].to_numpy(np.float64)
+        boxes["side"] = shorter_side(sides)
+        boxes["thin"] = boxes["side"].where(boxes["side"].between(0, 1, inclusive="neither"))
+        boxes["outside"] = outside(sides, boxes[["width", "height"]].to_numpy(np.float64))
+        boxes["meant"] = boxes["label"].map(meant(boxes["label"].unique(), labels)).fillna("")
         with np.errstate(all="ignore"):  # infinite sides: the rules name them
-            boxes["side"] = np.minimum(boxes["xmax"] - boxes["xmin"], boxes["ymax"] - boxes["ymin"])
             boxes["repeated_iou"] = repeated_iou(boxes)
             boxes["size"] = size_names(boxes)
         counts = boxes["image_id"].value_counts()

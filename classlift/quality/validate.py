@@ -50,7 +50,8 @@ def validate(
         The broken rules, critical ones first.
 
     """
-    tables, asked = Tables.of(snapshot), Asked(labels, target, min_target_boxes, baseline)
+    tables = Tables.of(snapshot, labels)
+    asked = Asked(labels, target, min_target_boxes, baseline)
     report("looking for images of train among those of eval and test")
     findings = [finding for find in CHECKS for finding in find(snapshot, tables, asked)]
     report("loading Great Expectations")

@@ -62,6 +62,10 @@ class SourceSettings(WatchedSource):
     )
 
 
+STOP, DROP = "stop", "drop"
+"""What becomes of a run whose data have bad boxes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
     """The labelled data of a config."""
@@ -74,6 +78,24 @@ class DataSettings:
         unit="boxes",
         minimum=1,
     )
+    bad_boxes: str = setting(
+        STOP,
+        "Bad boxes",
+        "A box without a place or an area, or that leaves its image: stop ends the run, drop goes "
+        "on without such boxes, and lists each in the validation report.",
+        choices=(STOP, DROP),
+    )
+    max_bad_boxes: float = setting(
+        0.001,
+        "Most bad boxes",
+        "The share of all boxes that bad_boxes: drop leaves out at most; more end the run.",
+        above=0,
+        maximum=1,
+    )
     sources: tuple[SourceSettings, ...] = setting(
         REQUIRED, "Sources", "What is joined to one set of labelled images.", minimum=1
     )
+
+    def droppable(self) -> float:
+        """The share of boxes that may be left out because they are bad."""
+        return self.max_bad_boxes if self.bad_boxes == DROP else 0.0

@@ -54,7 +54,7 @@ def truncated_image(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (box_outside, ["new/annotations.json annotation 5", "xmax <= width", "xmax 150.0"]),
+        (box_outside, ["new/annotations.json annotation 5", "leaves its image", "xmax 150,"]),
         (unknown_class, ["new/annotations.json annotation 5", "in the label map", "zebra"]),
         (truncated_image, ["new/images/000007.jpg", "decoded whole", "annotations.json image 8"]),
     ],

@@ -39,11 +39,12 @@ def test_damaged_voc_data_are_named(tmp_path):
     result = validate(data, tmp_path / "report", "--json")
     assert result.returncode == 78
     (finding,) = [f for f in json.loads(result.stdout) if f["severity"] == "critical"]
-    assert finding["rule"] == "a box lies inside its image (xmax <= width)"
-    assert finding["where"] == [
-        "width 416, xmax 825.0 in hardhat/hard_hat_workers2.xml object 1 "
-        "(hardhat/hard_hat_workers2.jpg)"
-    ]
+    assert finding["rule"] == "a box lies inside its image"
+    assert finding["fault"] == "1 box leaves its image"
+    (place,) = finding["where"]
+    assert "xmax 825, " in place
+    assert "width 416, height 416 in hardhat/hard_hat_workers2.xml object 1 (hardhat/" in place
+    assert finding["fix"] == "clips boxes to their image"
 
 
 def test_a_path_without_labels_is_a_sentence(tmp_path):

@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from classlift.data.label_map import LabelMap
 from classlift.data.labels import (
     NO_PLACE,
     Corners,
@@ -194,10 +193,11 @@ def corners_of(bbox: Any) -> Corners | None:
     return x, y, x + width, y + height
 
 
-def write_coco(images: pa.Table, boxes: pa.Table, label_map: LabelMap, path: Path) -> None:
-    """Writes `schema.IMAGES` and `schema.BOXES` as COCO JSON; category ids are the label map's.
+def write_coco(images: pa.Table, boxes: pa.Table, ids: Mapping[str, int], path: Path) -> None:
+    """Writes `schema.IMAGES` and `schema.BOXES` as COCO JSON.
 
-    The file names are the images' `uri`s: relative, for others to read it.
+    ids: of all classes, by name. The file names are the images' `uri`s: relative, for others to
+    read it.
     """
     numbers = {image_id: i for i, image_id in enumerate(images["image_id"].to_pylist(), 1)}
     document = {
@@ -210,12 +210,12 @@ def write_coco(images: pa.Table, boxes: pa.Table, label_map: LabelMap, path: Pat
             }
             for row in images.to_pylist()
         ],
-        "categories": [{"id": label_map.id_of(name), "name": name} for name in label_map],
+        "categories": [{"id": number, "name": name} for name, number in ids.items()],
         "annotations": [
             {
                 "id": row["box_id"] + 1,
                 "image_id": numbers[row["image_id"]],
-                "category_id": label_map.id_of(row["label"]),
+                "category_id": ids[row["label"]],
                 "bbox": [
                     row["xmin"],
                     row["ymin"],

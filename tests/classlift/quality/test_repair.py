@@ -1,6 +1,8 @@
+import errno
 import hashlib
 import json
 import math
+import os
 
 import pytest
 from PIL import Image
@@ -61,18 +63,66 @@ def test_boxes(coco, tmp_path, bbox, action, corners):
     assert again.boxes.num_rows == len(sides) + 1
 
 
-def test_repeats_and_unknown_classes_are_dropped(coco, tmp_path):
+def test_repeats_are_dropped(coco, tmp_path):
     boxes = [
         {"id": i, "image_id": 1, "category_id": c, "bbox": GOOD}
-        for i, c in ((1, 1), (2, 1), (3, 2), (4, 3))
+        for i, c in ((1, 1), (2, 1), (3, 2))
     ]
-    names = [{"id": i, "name": n} for i, n in ((1, "car"), (2, "scooter"), (3, "zebra"))]
-    changes, again = repaired(coco(annotations=boxes, categories=names), tmp_path)
+    changes, again = repaired(coco(annotations=boxes), tmp_path)
     assert {c["source"].rsplit(" ", 1)[1]: c["reason"] for c in changes} == {
         "2": "it repeats another box of its class",
-        "4": "its class is not in the label map",
     }
     assert sorted(again.boxes["label"].to_pylist()) == ["car", "scooter"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        *((name, "car") for name in ("Car", "car ", " CAR", "car\t")),
+        *((name, name) for name in ("zebra", "c ar", "carr", "")),
+    ],
+)
+def test_no_labelled_object_becomes_background(coco, tmp_path, name, kept):
+    """Its class is renamed where only one can be meant, and stays otherwise."""
+    names = [{"id": 1, "name": name}, {"id": 2, "name": "scooter"}]
+    changes, again = repaired(coco(categories=names), tmp_path)
+    assert sorted(again.boxes["label"].to_pylist()) == sorted([kept, "scooter"])
+    reason = f"{name!r} differs from 'car' only in case or blanks"
+    assert [(c["action"], c["reason"]) for c in changes] == (
+        [("renamed its class", reason)] if kept == "car" else []
+    )
+
+
+def test_two_names_that_may_be_meant(coco, tmp_path):
+    names = [{"id": 1, "name": "CAR"}, {"id": 2, "name": "scooter"}]
+    repair(take_snapshot([Source(coco(categories=names))], quiet), ("car", "Car"), tmp_path / "new")
+    again = take_snapshot([Source(tmp_path / "new" / "annotations.json")], quiet)
+    assert "CAR" in again.boxes["label"].to_pylist()
+
+
+def test_images_are_linked_and_edited_ones_are_not(coco, tmp_path):
+    path = coco()
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    Image.new("RGB", (30, 40)).save(path.parent / "images" / "1.jpg", exif=tags)
+    repaired(path, tmp_path)
+    for number, linked in ((1, False), (2, True)):
+        source = path.parent / "images" / f"{number}.jpg"
+        (copy,) = (tmp_path / "new").rglob(f"{number}.jpg")
+        assert source.samefile(copy) == linked
+
+
+def test_images_are_copied_where_there_are_no_links(coco, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = coco()
+    repaired(path, tmp_path)
+    (copy,) = (tmp_path / "new").rglob("2.jpg")
+    source = path.parent / "images" / "2.jpg"
+    assert not source.samefile(copy)
+    assert source.read_bytes() == copy.read_bytes()
 
 
 def test_images_that_cannot_be_used_are_left_out(coco, tmp_path):
