@@ -5,10 +5,10 @@ from pathlib import Path
 
 from classlift.settings.field import REQUIRED, setting
 
-FORMATS = ("coco", "voc", "yolo", "tfrecord", "parquet")
+FORMATS = ("parquet", "voc", "yolo", "tfrecord", "coco")
 """The formats of labels; `classlift.data.formats` has the code of each."""
 
-SPLITS = ("train", "eval", "test")
+TRAIN, EVAL, TEST = SPLITS = ("train", "eval", "test")
 
 OLD, NEW = "old", "new"
 """The tags of data: what the champion was trained on, and everything else."""

@@ -1,78 +1,169 @@
-"""The formats of labels, told by looking at the path.
+"""The table of formats: how each is told from a folder or file, read, and described.
 
-A new one is a module, a line here, and its name in `classlift.settings.sources`.
+A new one is a module, a row of `FORMATS`, and its name in `classlift.settings.sources`.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from classlift.data.formats import coco, yolo
-from classlift.data.formats.coco import coco_shards
-from classlift.data.formats.parquet import is_parquet, parquet_shards
-from classlift.data.formats.voc import find_annotations, read_voc_shard, voc_shards
-from classlift.data.formats.yolo import is_yolo, read_yolo_shard, yolo_shards
+from classlift.data.formats import coco, parquet, voc, yolo
 from classlift.data.labels import FLOAT32, Labels, Rounding, Shard, read_packed_shard
 from classlift.data.media import is_record, record_files
+from classlift.data.places import Place
 from classlift.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
 class Format:
-    """shards: cuts what lies at a path into parts; read: reads one, in whatever process.
+    """One format of labels.
 
-    images_folder: whether `shards` also takes the folder of the images. rounding: by how much
-    sides may leave their image, for that its numbers are rounded.
+    name: what a config and `--format` call it.
+    title: what people call it.
+    made_by: the tools whose exports it is.
+    layout: what lies where, in words for docs.
+    find: what of it lies at a file or in a folder: nothing where it is another format. It looks at
+        names and at the beginnings of files, and does not judge what they hold.
+    shards: cuts what lies at a place into parts.
+    read: reads one part, in whatever process.
+    images: whether another folder than its own may be named for its images.
+    rounding: by how much sides may leave their image, for that its numbers are rounded.
     """
 
-    shards: Callable[..., Iterable[Shard]]
+    name: str
+    title: str
+    made_by: str
+    layout: str
+    find: Callable[[Path], Sequence[Place]]
+    shards: Callable[[Place], Iterable[Shard]]
     read: Callable[[Shard], Labels]
-    images_folder: bool = False
+    images: bool = False
     rounding: Rounding = FLOAT32
 
 
-def _tfrecord_shards(path: Path) -> Iterable[Shard]:
+def _find_records(path: Path) -> Sequence[Place]:
+    if os.path.isdir(path):
+        return [Place("tfrecord", path, path)] if record_files(path) else []
+    return [Place("tfrecord", path, path)] if is_record(path) else []
+
+
+def _record_shards(place: Place) -> Iterable[Shard]:
     from classlift.data.formats.tfrecord import tfrecord_shards  # tfx_bsl, for those who need it
 
-    return tfrecord_shards(path)
+    return tfrecord_shards(place.path)
 
 
-def _read_tfrecord_shard(shard: Shard) -> Labels:
+def _read_record_shard(shard: Shard) -> Labels:
     from classlift.data.formats.tfrecord import read_tfrecord_shard
 
     return read_tfrecord_shard(shard)
 
 
-FORMATS = {
-    "coco": Format(coco_shards, read_packed_shard, images_folder=True, rounding=coco.ROUNDING),
-    "voc": Format(voc_shards, read_voc_shard),
-    "yolo": Format(yolo_shards, read_yolo_shard, rounding=yolo.ROUNDING),
-    "tfrecord": Format(_tfrecord_shards, _read_tfrecord_shard),
-    "parquet": Format(parquet_shards, read_packed_shard, images_folder=True),
-}
+_ROWS = (
+    Format(
+        "parquet",
+        "Parquet tables",
+        "ClassLift",
+        "`images.parquet` and `boxes.parquet` with the images below their folder",
+        parquet.find,
+        parquet.parquet_shards,
+        read_packed_shard,
+        images=True,
+    ),
+    Format(
+        "voc",
+        "Pascal VOC XML",
+        "labelImg, Roboflow, CVAT, the tutorials of the OD API",
+        "an XML file an image, in `Annotations/`",
+        voc.find,
+        voc.voc_shards,
+        voc.read_voc_shard,
+    ),
+    Format(
+        "yolo",
+        "YOLO",
+        "Ultralytics, Roboflow, labelImg, CVAT, Label Studio, darknet",
+        "`images/` and `labels/`, a text file an image, and the names of the classes",
+        yolo.find,
+        yolo.yolo_shards,
+        yolo.read_yolo_shard,
+        rounding=yolo.ROUNDING,
+    ),
+    Format(
+        "tfrecord",
+        "TFRecords of the OD API",
+        "the OD API, Roboflow, CVAT",
+        "`.record` or `.tfrecord` files, and their `label_map.pbtxt`",
+        _find_records,
+        _record_shards,
+        _read_record_shard,
+    ),
+    Format(
+        "coco",
+        "COCO JSON",
+        "COCO, Roboflow, CVAT, Label Studio",
+        "a JSON file with `images`, `annotations` and `categories`",
+        coco.find,
+        coco.coco_shards,
+        read_packed_shard,
+        images=True,
+        rounding=coco.ROUNDING,
+    ),
+)
+
+FORMATS = {row.name: row for row in _ROWS}
+"""By name, in the order in which they are looked for."""
+
+
+def places(
+    path: Path, format_name: str | None = None, images_folder: Path | None = None
+) -> list[Place]:
+    """The labels that lie at a path, a file or a folder.
+
+    Args:
+        path: of a file or folder.
+        format_name: of `FORMATS`; no other is looked for.
+        images_folder: where the images are, for a format that can name another place than its own.
+
+    Raises:
+        DataError: nothing that can be read is there.
+        ConfigError: the format knows where its images are.
+
+    """
+    rows = [FORMATS[format_name]] if format_name else list(FORMATS.values())
+    if not os.path.exists(path):
+        raise DataError(f"{path}: no labels that can be read: there is no such file or folder.")
+    found = list(next(filter(None, (row.find(path) for row in rows)), []))
+    if not found and format_name:
+        found = [Place(format_name, path, path)]  # its reader says what is missing
+    if not found:
+        raise DataError(
+            f"{path}: no labels that can be read: name a COCO .json, a Pascal VOC folder "
+            "(Annotations/), a YOLO folder (images/, labels/), .record files of the OD API, or a "
+            "folder with images.parquet and boxes.parquet."
+        )
+    if images_folder:
+        for place in found:
+            if not FORMATS[place.format].images:
+                raise ConfigError(
+                    f"{path}: the format {place.format} says itself where its images are; leave "
+                    "`images` out."
+                )
+        if not os.path.isdir(images_folder):
+            raise ConfigError(
+                f"{images_folder}: there is no such folder; check `images` of {path}."
+            )
+        found = [replace(place, home=images_folder) for place in found]
+    return found
 
 
 def label_shards(
     path: Path, format_name: str | None = None, images_folder: Path | None = None
-) -> Iterable[Shard]:
-    """Cuts the labels at a path into shards; `format_name` (of `FORMATS`) skips the looking.
-
-    images_folder: where the images are, for a format that can name another place than its own.
-
-    Raises DataError when nothing that can be read is there, ConfigError when the format knows
-    where its images are.
-    """
-    name = format_name or detect_format(path)
-    if not images_folder:
-        return FORMATS[name].shards(path)
-    if not FORMATS[name].images_folder:
-        raise ConfigError(
-            f"{path}: the format {name} says itself where its images are; leave `images` out."
-        )
-    if not os.path.isdir(images_folder):
-        raise ConfigError(f"{images_folder}: there is no such folder; check `images` of {path}.")
-    return FORMATS[name].shards(path, images_folder)
+) -> Iterator[Shard]:
+    """Cuts the labels at a path into shards; the arguments and errors are those of `places`."""
+    for place in places(path, format_name, images_folder):
+        yield from FORMATS[place.format].shards(place)
 
 
 def read_labels(path: Path, format_name: str | None = None) -> Labels:
@@ -87,24 +178,7 @@ def read_labels(path: Path, format_name: str | None = None) -> Labels:
 
 def detect_format(path: Path) -> str:
     """The format of what lies at a path. Raises DataError when it is none that can be read."""
-    if os.path.isdir(path):
-        if is_parquet(path):
-            return "parquet"
-        if find_annotations(path) is not None:
-            return "voc"
-        if is_yolo(path):
-            return "yolo"
-        if record_files(path):
-            return "tfrecord"
-    elif path.suffix == ".json":
-        return "coco"
-    elif is_record(path):
-        return "tfrecord"
-    raise DataError(
-        f"{path}: no labels that can be read: name a COCO .json, a Pascal VOC folder "
-        "(Annotations/), a YOLO folder (images/, labels/), .record files of the OD API, or a "
-        "folder with images.parquet and boxes.parquet."
-    )
+    return places(path)[0].format
 
 
 def home_of(path: Path) -> Path:

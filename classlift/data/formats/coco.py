@@ -20,6 +20,7 @@ from classlift.data.labels import (
     flag_of,
     size_of,
 )
+from classlift.data.places import Place
 from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.reading import GIGA, read_json
@@ -38,15 +39,19 @@ ROUNDING = Rounding(pixels=0.01)
 Id = int | str
 
 
-def coco_shards(path: Path, images_folder: Path | None = None) -> Iterator[Shard]:
-    """Reads a COCO JSON file whole, and hands out its images with their boxes in shards.
+def find(path: Path) -> list[Place]:
+    """A COCO JSON file; no other JSON is told from it."""
+    is_file = path.suffix.lower() == ".json" and not os.path.isdir(path)
+    return [Place("coco", path, path.parent)] if is_file else []
 
-    images_folder: what `file_name`s are relative to; None is the folder of the file.
+
+def coco_shards(place: Place) -> Iterator[Shard]:
+    """Reads a COCO JSON file whole, and hands out its images with their boxes in shards.
 
     Raises DataError, naming file and record, when the file is not COCO JSON, an id repeats, a
     reference leads nowhere, or a path leaves the folder. What the boxes hold is not judged here.
     """
-    yield from shards_of(load(path), path, images_folder)
+    yield from shards_of(load(place.path), place.path, place.home)
 
 
 def shards_of(

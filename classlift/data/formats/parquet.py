@@ -18,6 +18,7 @@ from classlift.data.labels import (
     flag_of,
     size_of,
 )
+from classlift.data.places import Place
 from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.reading import open_regular
@@ -43,20 +44,22 @@ MAX_NAME_BYTES = 4096
 """The longest text in a table: Linux's longest path."""
 
 
-def is_parquet(folder: Path) -> bool:
-    """Whether a folder holds the two tables."""
-    return (folder / IMAGES).is_file() and (folder / BOXES).is_file()
+def find(path: Path) -> list[Place]:
+    """A folder that holds the two tables."""
+    is_parquet = all(os.path.isfile(path / name) for name in (IMAGES, BOXES))
+    return [Place("parquet", path, path)] if is_parquet else []
 
 
-def parquet_shards(folder: Path, images_folder: Path | None = None) -> Iterator[Shard]:
+def parquet_shards(place: Place) -> Iterator[Shard]:
     """The rows of both tables, whose columns are those of `classlift.data.schema`.
 
     `width`, `height`, `is_crowd` and `difficult` may be left out, further columns are ignored.
-    images_folder: what `uri`s are relative to; None is the folder itself.
+    `uri`s are relative to the home of the place.
 
     Raises DataError, naming file and row, for a table that can't be read, columns that are
     missing or of another kind, values that are, and boxes of images that are not listed.
     """
+    folder = place.path
     images = _read(folder / IMAGES, _IMAGE_COLUMNS, _SIZE)
     boxes = _read(folder / BOXES, _BOX_COLUMNS, _FLAGS)
     by_image: dict[str, list[LabelledBox]] = defaultdict(list)
@@ -81,19 +84,14 @@ def parquet_shards(folder: Path, images_folder: Path | None = None) -> Iterator[
         if name not in listed:
             raise DataError(f"{found[0].source} has the image_id {name!r}, which {IMAGES} lacks.")
     for part in chunks(images):
-        yield Shard(
-            "parquet", folder, tuple(_item(row, folder, images_folder, by_image) for row in part)
-        )
+        yield Shard("parquet", folder, tuple(_item(row, place.home, by_image) for row in part))
 
 
 def _item(
-    row: dict[str, Any],
-    folder: Path,
-    images_folder: Path | None,
-    boxes: dict[str, list[LabelledBox]],
+    row: dict[str, Any], home: Path, boxes: dict[str, list[LabelledBox]]
 ) -> tuple[LabelledImage, tuple[LabelledBox, ...]]:
     name = row["image_id"]
-    uri = inside(images_folder or folder, row["uri"], row["where"])
+    uri = inside(home, row["uri"], row["where"])
     width, height = (size_of(row[side], side, row["where"]) for side in _SIZE)
     image = LabelledImage(name, str(uri), width, height, row["where"])
     return image, tuple(boxes.get(name, ()))

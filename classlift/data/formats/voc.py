@@ -20,6 +20,7 @@ from classlift.data.labels import (
     number_of,
     size_of,
 )
+from classlift.data.places import Place
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, read_bytes
@@ -42,12 +43,18 @@ def find_annotations(folder: Path) -> Path | None:
     return None
 
 
+def find(path: Path) -> list[Place]:
+    """A VOC folder."""
+    return [Place("voc", path, path)] if os.path.isdir(path) and find_annotations(path) else []
+
+
 def _is_xml(path: Path) -> bool:
     return path.suffix.lower() == ".xml"
 
 
-def voc_shards(folder: Path) -> Iterator[Shard]:
+def voc_shards(place: Place) -> Iterator[Shard]:
     """The XML files of a VOC folder by name. Raises DataError when there are none."""
+    folder = place.path
     annotations = find_annotations(folder)
     if annotations is None:
         raise DataError(f"{folder}: there is no folder of XML files ({' or '.join(ANNOTATIONS)}).")

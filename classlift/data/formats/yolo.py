@@ -20,6 +20,7 @@ from classlift.data.labels import (
     number_of,
     whole_number_of,
 )
+from classlift.data.places import Place
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_text, read_yaml
@@ -35,16 +36,18 @@ MAX_LABEL_BYTES = 100 * MEGA
 """The most bytes of the labels of one image."""
 
 
-def is_yolo(folder: Path) -> bool:
-    """Whether a folder has the layout of a YOLO data set."""
-    return (folder / "images").is_dir() and (folder / "labels").is_dir()
+def find(path: Path) -> list[Place]:
+    """A folder with the layout of a YOLO data set."""
+    is_yolo = all(os.path.isdir(path / name) for name in ("images", "labels"))
+    return [Place("yolo", path, path)] if is_yolo else []
 
 
-def yolo_shards(folder: Path) -> Iterator[Shard]:
+def yolo_shards(place: Place) -> Iterator[Shard]:
     """The images below `images/`, by path, with the label files of the same places.
 
     Raises DataError when the classes have no names, and for labels of images that are not there.
     """
+    folder = place.path
     names = tuple(_class_names(folder))
     known: set[Path] = set()
     items = []

@@ -1,0 +1,47 @@
+"""Where labels lie: what a format finds at a path, and the split that names of folders say."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from classlift.settings.sources import EVAL, TEST, TRAIN
+
+SPLIT_WORDS = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "trainval": TRAIN,
+    "val": EVAL,
+    "valid": EVAL,
+    "validation": EVAL,
+    "eval": EVAL,
+    "dev": EVAL,
+    "test": TEST,
+    "testing": TEST,
+}
+"""What published splits are called."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Labels of one format that lie together.
+
+    format: a name of `classlift.data.formats.FORMATS`.
+    path: their file or folder.
+    home: the folder that the names of its images start from; for records the file itself.
+    split: the published split that all its images are in; None where it says none.
+    """
+
+    format: str
+    path: Path
+    home: Path
+    split: str | None = None
+
+
+def split_of(name: str) -> str | None:
+    """The split that the name of a folder or file says; None where it says none.
+
+    >>> [split_of(name) for name in ("valid", "instances_train2017.json", "latest", "obj_Test")]
+    ['eval', 'train', None, 'test']
+    """
+    words = re.split("[^a-z]+", name.lower())
+    return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)
