@@ -103,10 +103,10 @@ def require_sound(snapshot: "Snapshot") -> None:
 
     from classlift.data.geometry import has_place, sides_of
 
-    broken = [row for row in snapshot.problems.to_pylist() if row["severity"] == "critical"]
+    broken = [problem for problem in snapshot.image_problems() if problem.is_critical]
     if broken:
         raise DataError(
-            f"{broken[0]['source']}: {broken[0]['problem']}; run `classlift validate --fix` first."
+            f"{broken[0].source}: {broken[0].problem}; run `classlift validate --fix` first."
         )
     lost = np.flatnonzero(~has_place(sides_of(snapshot.boxes)))
     if len(lost):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from classlift.data.images import (
 )
 from classlift.data.labels import LabelledBox, Rounding, Shard
 from classlift.data.media import file_of
+from classlift.data.problems import CRITICAL, INFO, WARNING, ImageProblem
 from classlift.data.schema import BOXES
 from classlift.paths import State, replacing, state
 
@@ -209,11 +210,11 @@ def keep_only(folder: Path, keys: Sequence[str]) -> None:
             path.unlink()
 
 
-def judge(images: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
+def judge(images: pa.Table) -> tuple[pa.Table, list[ImageProblem]]:
     """Compares the files with what the labels claim.
 
     Returns the images with `width` and `height` as claimed, or as found where nothing is, and the
-    problems: file_name, source, problem, severity.
+    problems, in which an image has its `file_name` as its id.
     """
     width = pc.coalesce(images["claimed_width"], images["width"])
     height = pc.coalesce(images["claimed_height"], images["height"])
@@ -225,43 +226,62 @@ def judge(images: pa.Table) -> tuple[pa.Table, list[dict[str, Any]]]:
     anew = pc.invert(pc.is_in(images["format"], value_set=pa.array(FOR_TENSORFLOW)))
     doubtful = pc.or_(doubtful, anew)
     problems = [
-        {"file_name": row["file_name"], "source": row["source"], "problem": doubt, "severity": how}
-        for row in images.filter(doubtful).to_pylist()
-        for doubt, how in _doubts(row)
+        ImageProblem(image.file_name, image.source, doubt, severity)
+        for image in _claims(images.filter(doubtful))
+        for doubt, severity in _doubts(image)
     ]
     for name, column in (("width", width), ("height", height)):
         images = images.set_column(images.column_names.index(name), name, column)
     return images, problems
 
 
-def _doubts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+class _Claim(NamedTuple):
+    """An image file beside what the labels claim of it."""
+
+    file_name: str
+    source: str
+    problem: str
+    format: str
+    width: int
+    height: int
+    claimed_width: int | None
+    claimed_height: int | None
+    orientation: int
+    clipped: int
+
+
+def _claims(images: pa.Table) -> list[_Claim]:
+    return [_Claim(**row) for row in images.select(_Claim._fields).to_pylist()]
+
+
+def _doubts(image: _Claim) -> Iterator[tuple[str, str]]:
     """What is to be said of an image: a rule and its value, with a severity."""
-    if row["clipped"]:
-        yield f"{ROUNDED}: {row['clipped']}", "info"
-    if row["problem"]:
-        yield row["problem"], "critical"
+    if image.clipped:
+        yield f"{ROUNDED}: {image.clipped}", INFO
+    if image.problem:
+        yield image.problem, CRITICAL
         return
-    if row["format"] not in FOR_TENSORFLOW:
-        yield f"{ENCODED_ANEW}: it is {row['format'].upper()}", "info"
-    found = row["width"], row["height"]
-    claims = row["claimed_width"], row["claimed_height"]
+    if image.format not in FOR_TENSORFLOW:
+        yield f"{ENCODED_ANEW}: it is {image.format.upper()}", INFO
+    found = image.width, image.height
+    claims = image.claimed_width, image.claimed_height
     claimed = tuple(f if claim is None else claim for claim, f in zip(claims, found, strict=True))
-    turned = row["orientation"]
+    turned = image.orientation
     if claimed != found and turned != UPRIGHT and claimed == found[::-1]:
         yield (
             f"{TURNED}: Exif orientation {turned} turns it, and "
             f"the labels are for the turned view ({claimed[0]}x{claimed[1]}); turn its pixels",
-            "critical",
+            CRITICAL,
         )
     elif claimed != found:
         yield (
             f"image has the size that its labels claim: {claimed[0]}x{claimed[1]}, and it is "
             f"{found[0]}x{found[1]}",
-            "critical",
+            CRITICAL,
         )
     elif turned != UPRIGHT:
         yield (
             f"image is stored upright: Exif orientation {turned} is ignored, its pixels and boxes "
             "are taken as stored",
-            "warning",
+            WARNING,
         )

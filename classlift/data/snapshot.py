@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from classlift.data.checksums import damage, seal, text_of
 from classlift.data.duplicates import Bits, hash_bits
 from classlift.data.formats import files_of, home_of, label_shards
 from classlift.data.geometry import SIDES, is_bad, sides_of
+from classlift.data.problems import WARNING, ImageProblem, from_table, to_table
 from classlift.data.splits import OPEN, Candidates, place
 from classlift.errors import DataError
 from classlift.paths import replacing, state
@@ -39,9 +40,6 @@ DROPPED = "no box is left out"
 release_unused = pa.system_memory_pool().release_unused
 """Gives the system back what is free between the things that stay, Pillow's and numpy's too."""
 
-IMAGE_PROBLEMS = pa.schema(
-    [(name, pa.string()) for name in ("image_id", "source", "problem", "severity")]
-)
 _BOXES_FILE = "boxes.parquet"
 _FILES = ("images.parquet", _BOXES_FILE, "image_problems.parquet", "snapshot.json")
 _ROW_GROUP = 20_000  # rows; what a Parquet writer holds in memory
@@ -122,13 +120,17 @@ class Snapshot:
     """Tables with the schemas of `classlift.data.schema`, and a hash of what they say.
 
     problems: what is wrong with image files, and what was done to boxes on their way in
-    (`IMAGE_PROBLEMS`); the validator judges them.
+    (`problems.IMAGE_PROBLEMS`); the validator judges them.
     """
 
     images: pa.Table
     boxes: pa.Table
     problems: pa.Table
     content_hash: str
+
+    def image_problems(self) -> list[ImageProblem]:
+        """What is wrong with image files."""
+        return from_table(self.problems)
 
     def facts(self) -> SnapshotFacts:
         """Its hash and size."""
@@ -293,7 +295,7 @@ def _assemble(
     One part at a time is in memory, and the images; the boxes wait on disk until all else is done.
     """
     images = [schema.IMAGES.empty_table()]
-    problems: list[dict[str, Any]] = []
+    problems: list[ImageProblem] = []
     with _BoxWriter(draft / _BOXES_FILE) as out, ExitStack() as stack:
         for source, found in zip(sources, keys, strict=True):
             image_count, before = 0, out.rows
@@ -302,7 +304,8 @@ def _assemble(
                 part_images, part_boxes = parts.read_part(key, folder)
                 part_images, wrong = parts.judge(part_images)
                 problems += [
-                    {"image_id": source.prefix() + row.pop("file_name"), **row} for row in wrong
+                    replace(problem, image_id=source.prefix() + problem.image_id)
+                    for problem in wrong
                 ]
                 images.append(_with_source(part_images, source, groups))
                 part_boxes = _with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS)
@@ -323,7 +326,7 @@ def _assemble(
         boxes, dropped = _without_bad_boxes(boxes, image_table, asked.droppable)
         problems += dropped
         pq.write_table(boxes, draft / _BOXES_FILE, row_group_size=_ROW_GROUP)
-    problem_table = pa.Table.from_pylist(problems, IMAGE_PROBLEMS)
+    problem_table = to_table(problems)
     snapshot = Snapshot(image_table, boxes, problem_table, content_hash(image_table, boxes))
     snapshot._write_rest(draft)
     return snapshot
@@ -331,7 +334,7 @@ def _assemble(
 
 def _without_bad_boxes(
     boxes: pa.Table, images: pa.Table, droppable: float
-) -> tuple[pa.Table, list[dict[str, Any]]]:
+) -> tuple[pa.Table, list[ImageProblem]]:
     """The boxes that are not bad, and a problem for each that is.
 
     Raises DataError when more than the share `droppable` are.
@@ -350,12 +353,12 @@ def _without_bad_boxes(
             "or raise data.max_bad_boxes."
         )
     problems = [
-        {
-            "image_id": row["image_id"],
-            "source": row["source"],
-            "problem": f"{DROPPED}: " + ", ".join(f"{side} {row[side]:.10g}" for side in SIDES),
-            "severity": "warning",
-        }
+        ImageProblem(
+            row["image_id"],
+            row["source"],
+            f"{DROPPED}: " + ", ".join(f"{side} {row[side]:.10g}" for side in SIDES),
+            WARNING,
+        )
         for row in lost
     ]
     return boxes.filter(pa.array(~bad)), problems

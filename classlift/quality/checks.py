@@ -57,12 +57,9 @@ _OF_FILES = {
 def broken_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
     """What the image files themselves showed, rule by rule; a problem is a rule and its value."""
     places: dict[tuple[str, str], list[str]] = {}
-    for row in snapshot.problems.to_pylist():
-        rule, _, value = row["problem"].partition(": ")
-        if rule in (ROUNDED, DROPPED):
-            continue
-        where = f"{value} in {row['source']} ({row['image_id']})"
-        places.setdefault((rule, row["severity"]), []).append(where)
+    for problem in snapshot.image_problems():
+        if problem.rule not in (ROUNDED, DROPPED):
+            places.setdefault((problem.rule, problem.severity), []).append(problem.where)
     findings = []
     for (rule, severity), found in places.items():
         fix = _LEFT_OUT if severity == CRITICAL else ""
@@ -75,14 +72,11 @@ def broken_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
 
 def rounded_sides(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
     """Boxes that left their image by no more than their format rounds, and were clipped."""
-    counts, where = 0, []
-    for row in snapshot.problems.to_pylist():
-        rule, _, value = row["problem"].partition(": ")
-        if rule == ROUNDED:
-            counts += int(value)
-            where.append(f"{value} in {row['source']} ({row['image_id']})")
+    rounded = [problem for problem in snapshot.image_problems() if problem.rule == ROUNDED]
+    counts = sum(int(problem.value) for problem in rounded)
     if not counts:
         return []
+    where = [problem.where for problem in rounded]
     some = "box left its" if counts == 1 else "boxes left their"
     were = "was" if counts == 1 else "were"
     fault = f"{counts:,} {some} image by no more than the format rounds, and {were} clipped"
@@ -91,11 +85,7 @@ def rounded_sides(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
 
 def dropped_boxes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
     """Boxes that the snapshot left out because they are bad: each is listed."""
-    where = []
-    for row in snapshot.problems.to_pylist():
-        rule, _, value = row["problem"].partition(": ")
-        if rule == DROPPED:
-            where.append(f"{value} in {row['source']} ({row['image_id']})")
+    where = [problem.where for problem in snapshot.image_problems() if problem.rule == DROPPED]
     if not where:
         return []
     were = "box was" if len(where) == 1 else "boxes were"

@@ -6,7 +6,7 @@ that nobody named) stays a finding of the source.
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from classlift.data import schema
 from classlift.data.formats.coco import ANNOTATIONS, write_coco
 from classlift.data.geometry import SIDES
 from classlift.data.images import TURNED
+from classlift.data.problems import ImageProblem
 from classlift.data.profile import joined
 from classlift.data.snapshot import Snapshot
 from classlift.data.writers import copy_images, new_folder
@@ -63,9 +64,7 @@ def repair(
     """
     changes: list[Change] = []
     problems = {
-        row["image_id"]: row
-        for row in snapshot.problems.to_pylist()
-        if row["severity"] == "critical"
+        problem.image_id: problem for problem in snapshot.image_problems() if problem.is_critical
     }
     images, turned = _images(snapshot.images, problems, changes)
     boxes = _boxes(images, snapshot.boxes, labels, changes)
@@ -84,7 +83,7 @@ def repair(
 
 
 def _images(
-    images: pa.Table, problems: dict[str, dict[str, Any]], changes: list[Change]
+    images: pa.Table, problems: Mapping[str, ImageProblem], changes: list[Change]
 ) -> tuple[pa.Table, set[str]]:
     """The images to keep, and the ids of those whose pixels are to be turned."""
     keep, turned = [], set()
@@ -93,12 +92,12 @@ def _images(
         image_id, problem = row["image_id"], problems.get(row["image_id"])
         first = seen.setdefault(row["sha256"], image_id)
         keep.append(False)
-        if problem and problem["problem"].startswith(TURNED):
+        if problem and problem.problem.startswith(TURNED):
             turned.add(image_id)
-            changes.append(Change(problem["source"], "turned its pixels", problem["problem"]))
+            changes.append(Change(problem.source, "turned its pixels", problem.problem))
             keep[-1] = True
         elif problem:
-            changes.append(Change(problem["source"], "left the image out", problem["problem"]))
+            changes.append(Change(problem.source, "left the image out", problem.problem))
         elif first != image_id:
             changes.append(Change(image_id, "left the image out", f"the same file as {first}"))
         else:
