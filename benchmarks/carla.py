@@ -21,6 +21,7 @@ from benchmarks.comparison import ROOT, Entry, Setting, main
 from classlift.data.snapshot import Source
 from classlift.detectors import od_api
 from classlift.environment import restart_with
+from classlift.progress import configure
 
 WORK = ROOT / "build" / "bench-carla"
 TARGET, CLASSES = "bike", ("vehicle", "traffic_light", "bike", "traffic_sign", "motobike")
@@ -134,6 +135,7 @@ SETTING = Setting(
 
 if __name__ == "__main__":
     restart_with({**od_api.ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    configure(sys.stdout)
     if not (WORK / "data").exists():
         divide(Path(os.environ["DATA"]))
     if not SETTING.model.exists():

@@ -170,7 +170,7 @@ def train_champion(examples: Path, seed: int, folder: Path) -> None:
     )
     files = example_files(examples, "train")
     batches = partial(training_batches, files, detector.frame, labels, recipe)
-    fit(detector, batches, recipe, _quiet)
+    fit(detector, batches, recipe)
     detector.save(folder)
 
 
@@ -186,16 +186,12 @@ def run(weakness: Weakness, seed: int, folder: Path) -> None:
     for split in ("train", "eval"):
         write_split(weakness, seed, split, folder / split)
     sources = [Source(folder / s / "annotations.json", s) for s in ("train", "eval")]
-    snapshot = take_snapshot(sources, _quiet)
+    snapshot = take_snapshot(sources)
     labels = LabelMap(tuple(CLASSES[d] for d in DIGITS))
     examples, model = folder / "examples", folder / "model"
-    write_examples(snapshot, labels, Rebalancing(method="none"), examples, _quiet)
+    write_examples(snapshot, labels, Rebalancing(method="none"), examples)
     train_champion(examples, seed, model)
-    diagnose_model(model, snapshot, CLASSES[TARGET], PRECISION, folder, report=_quiet)
-
-
-def _quiet(_: str) -> None:
-    return
+    diagnose_model(model, snapshot, CLASSES[TARGET], PRECISION, folder)
 
 
 def main() -> int:

@@ -132,9 +132,6 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     from classlift.training.input import training_batches
     from classlift.training.run import prepare
 
-    def quiet(_: str) -> None:
-        return
-
     target = setting.target
     examples = examples_for(setting, entry, seed)
     changes = with_class_weights(entry.recipe, target, {})
@@ -157,8 +154,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
         detector,
         lambda start: training_batches(train_files, detector.frame, labels, recipe, start),
         recipe,
-        quiet,
-        hooks=[KeepBest(evaluate, quiet)],
+        hooks=[KeepBest(evaluate)],
         teacher=teacher,
     )
     seconds = time.perf_counter() - started
@@ -221,11 +217,10 @@ def examples_for(setting: Setting, entry: Entry, seed: int) -> Path:
     with _alone(setting):
         if not folder.exists():
             write_examples(
-                take_snapshot(setting.sources(), lambda _: None),
+                take_snapshot(setting.sources()),
                 LabelMap.read(setting.model / "label_map.pbtxt"),
                 Rebalancing(target=setting.target, seed=seed, **entry.data),
                 folder,
-                lambda _: None,
             )
     return folder
 
@@ -244,10 +239,7 @@ def _predictions(serve: Any, examples: Path, labels: Any) -> Any:
     from classlift.gate.evidence import ModelPredictions
 
     return ModelPredictions(
-        *(
-            predict(serve, example_files(examples, split), labels, lambda _: None)
-            for split in ("eval", "test")
-        )
+        *(predict(serve, example_files(examples, split), labels) for split in ("eval", "test"))
     )
 
 

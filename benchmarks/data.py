@@ -64,11 +64,11 @@ def ours(data: Path, out: Path, options: Sequence[str] = ()) -> float:
 
     options = [*LOCAL_OPTIONS, *options]
     started = time.perf_counter()
-    snapshot = take_snapshot([Source(data)], _quiet, out / "memory", options)
+    snapshot = take_snapshot([Source(data)], out / "memory", options)
     taken = time.perf_counter()
     labels = LabelMap(tuple(sorted(snapshot.boxes["label"].unique().to_pylist())))
     plan = Rebalancing("none", replay_share=0.0)
-    write_examples(snapshot, labels, plan, out / "records", _quiet, options)
+    write_examples(snapshot, labels, plan, out / "records", options)
     ended = time.perf_counter()
     (out / "parts.json").write_text(json.dumps([taken - started, ended - taken]))
     return ended - started
@@ -116,10 +116,6 @@ WORK: dict[str, Callable[[Path, Path], float]] = {
     "stock": stock,
     "bare": bare,
 }
-
-
-def _quiet(_: str) -> None:
-    pass
 
 
 def measure(name: str, data: Path, out: Path) -> tuple[float, float, float]:

@@ -15,7 +15,7 @@ from classlift.errors import ConfigError
 from classlift.gate.evidence import Comparison, ModelPredictions
 from classlift.gate.predictions import gate_predictions
 from classlift.gate.verdict import Verdict
-from classlift.progress import to_stderr
+from classlift.progress import show_by_default
 from classlift.quality.findings import Finding
 from classlift.quality.validate import validate as _validate
 from classlift.settings.gate import GateSettings
@@ -52,7 +52,8 @@ def snapshot(labels: str | Path, format: str | None = None) -> Snapshot:
         DataError: the labels can't be read, or there are none.
 
     """
-    return take_snapshot([Source(Path(labels).resolve(), format=format)], to_stderr)
+    show_by_default()
+    return take_snapshot([Source(Path(labels).resolve(), format=format)])
 
 
 def validate(
@@ -72,11 +73,12 @@ def validate(
         DataError: the label map can't be read.
 
     """
+    show_by_default()
     if label_map is None:
         labels = tuple(sorted(data.boxes["label"].unique().to_pylist()))
     else:
         labels = LabelMap.read(Path(label_map)).names
-    return _validate(data, labels, None, 0, Path(folder), to_stderr)
+    return _validate(data, labels, None, 0, Path(folder))
 
 
 def diagnose(model: str | Path, data: Snapshot, target: str, precision: float = 0.80) -> Diagnosis:
@@ -100,6 +102,7 @@ def diagnose(model: str | Path, data: Snapshot, target: str, precision: float = 
     """
     from classlift.detectors.backends import ENVIRONMENTS, backend_of
 
+    show_by_default()
     needed = ENVIRONMENTS[backend_of(Path(model)) or "od_api"]
     missing = {name: value for name, value in needed.items() if os.environ.get(name) != value}
     if missing and {"tensorflow", "google.protobuf.internal"} & set(sys.modules):
@@ -111,7 +114,7 @@ def diagnose(model: str | Path, data: Snapshot, target: str, precision: float = 
     with TemporaryDirectory(prefix="classlift-") as folder:
         parts = standalone.judged_on_the_rest(data)
         return standalone.diagnose_model(
-            Path(model).resolve(), parts, target, precision, Path(folder), report=to_stderr
+            Path(model).resolve(), parts, target, precision, Path(folder)
         )
 
 

@@ -19,6 +19,7 @@ RUN_VARIABLE = "CLASSLIFT_RUN_ID"
 PARAMETERS_VARIABLE = "CLASSLIFT_PARAMETERS"
 APPROVAL_VARIABLE = "CLASSLIFT_APPROVAL"
 HOLDER_VARIABLE = "CLASSLIFT_HOLDER"
+PROGRESS_VARIABLE = "CLASSLIFT_PROGRESS"
 PARENT_VARIABLE = "CLASSLIFT_PARENT"
 UMASK_VARIABLE = "CLASSLIFT_UMASK"
 
@@ -60,6 +61,9 @@ VARIABLES = (
     Variable(PARAMETERS_VARIABLE, "JSON object of the run's parameters.", own=True),
     Variable(APPROVAL_VARIABLE, "JSON object: who approved of a push, and why.", own=True),
     Variable(HOLDER_VARIABLE, "Names whoever holds the lock of a run.", own=True),
+    Variable(
+        PROGRESS_VARIABLE, "File that nodes add their lines of progress to, as they log.", own=True
+    ),
     Variable(PARENT_VARIABLE, "Id of the process with which a process ends.", own=True),
     Variable(UMASK_VARIABLE, "The umask of whoever started Airflow, in octal.", own=True),
 )

@@ -9,15 +9,18 @@ import errno
 import fcntl
 import getpass
 import json
+import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from classlift.errors import UnavailableError
+
+logger = logging.getLogger(__name__)
 
 SAY_EVERY = 60.0
 """Seconds between two lines of progress while a lock is waited for."""
@@ -27,45 +30,39 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 @contextmanager
-def alone(
-    path: Path, doing: str, wait: bool = False, report: Callable[[str], None] = print
-) -> Iterator[None]:
+def alone(path: Path, doing: str, wait: bool = False) -> Iterator[None]:
     """Nobody else has the lock at `path` within the block.
 
     doing: what the holder does, for those who are refused. wait: until it is free, with a line of
     progress; else UnavailableError, which names the holder, is raised where it is not.
     """
-    with _held(path, doing, "", wait, report):
+    with _held(path, doing, "", wait):
         yield
 
 
 @contextmanager
-def sharing(
-    path: Path, doing: str, key: str, wait: bool = False, report: Callable[[str], None] = print
-) -> Iterator[None]:
+def sharing(path: Path, doing: str, key: str, wait: bool = False) -> Iterator[None]:
     """As `alone`, but that holders of the same key have the lock together."""
-    with _held(path, doing, key, wait, report):
+    with _held(path, doing, key, wait):
         yield
 
 
 @contextmanager
-def _held(
-    path: Path, doing: str, key: str, wait: bool, report: Callable[[str], None]
-) -> Iterator[None]:
+def _held(path: Path, doing: str, key: str, wait: bool) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as lock:
         try:
-            _wait(lock, path, doing, key, wait, report)
+            _wait(lock, path, doing, key, wait)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-            report(f"{path.parent}: its file system knows no locks: nothing keeps a second run off")
+            logger.warning(
+                f"{path.parent}: its file system knows no locks: nothing keeps a second run off"
+            )
         yield
 
 
-def _wait(
-    lock: IO[str], path: Path, doing: str, key: str, wait: bool, report: Callable[[str], None]
-) -> None:
+def _wait(lock: IO[str], path: Path, doing: str, key: str, wait: bool) -> None:
     said = float("-inf")
     while (holder := _try(lock, path, doing, key)) is not None:
         if not wait:
@@ -74,7 +71,7 @@ def _wait(
                 "and try again."
             )
         if time.monotonic() - said >= SAY_EVERY:
-            report(f"waiting, for {holder}")
+            logger.info(f"waiting, for {holder}")
             said = time.monotonic()
         time.sleep(_POLL)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn, TextIO
 
+from classlift.environment import PROGRESS_VARIABLE
 from classlift.text import printable
 
 MARK = "classlift| "
@@ -52,8 +53,18 @@ def configure(stream: TextIO, begins: str = "") -> None:
 
 
 def configure_node(node: str) -> None:
-    """Lets the lines of this process say which node they are of, for the runner to pick out."""
-    configure(sys.stdout, f"{MARK}{node}: ".replace("%", "%%"))
+    """Lets the lines of this process say which node they are of, for the runner to pick out.
+
+    Where a runner does not read the output itself, it has named a file that gets the lines first.
+    """
+    begins = f"{node}: ".replace("%", "%%")
+    configure(sys.stdout, MARK + begins)
+    path = os.environ.get(PROGRESS_VARIABLE)
+    if path:
+        file = logging.FileHandler(path, encoding="utf-8")
+        file.setFormatter(_Formatter(f"{begins}%(message)s"))
+        for name in LOGGERS:
+            logging.getLogger(name).handlers.insert(0, file)
 
 
 def show_by_default() -> None:
@@ -68,16 +79,6 @@ def _handler(stream: TextIO, begins: str = "") -> logging.Handler:
     handler = _Handler(stream)
     handler.setFormatter(_Formatter(f"{begins}%(message)s"))
     return handler
-
-
-def say(message: str) -> None:
-    """Logs a line of progress."""
-    logging.getLogger(__name__).info(message)
-
-
-def to_stderr(text: str) -> None:
-    """Prints text with names of users in it beside a command's result; a terminal obeys none."""
-    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def escape_what_is_not_printable() -> None:

@@ -6,6 +6,7 @@ the runner's workers must see the same file system.
 """
 
 import json
+import logging
 import pickle
 import shutil
 import threading
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from classlift.errors import ClassLiftError, DataError
+
+logger = logging.getLogger(__name__)
 
 LOCAL_OPTIONS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",)
 """In memory, in this process. Beam's own default delegates to Prism, a binary to download."""
@@ -27,7 +30,6 @@ def map_shards(
     shards: Iterable[Any],
     folder: Path,
     options: Sequence[str] = LOCAL_OPTIONS,
-    report: Callable[[str], None] = print,
     **context: Any,
 ) -> None:
     """Calls `function(shard, folder, **context)` once for each shard, in no order.
@@ -52,7 +54,7 @@ def map_shards(
             order.write_bytes(pickle.dumps((shard, context)))
             count += 1
         with (
-            _progress(work, count, report),
+            _progress(work, count),
             beam.Pipeline(options=PipelineOptions(list(options))) as pipeline,
         ):
             _ = (
@@ -94,13 +96,13 @@ class _Call:
 
 
 @contextmanager
-def _progress(work: Path, total: int, report: Callable[[str], None]) -> Iterator[None]:
+def _progress(work: Path, total: int) -> Iterator[None]:
     """Says every few seconds how many shards are done."""
     finished = threading.Event()
 
     def watch() -> None:
         while not finished.wait(PROGRESS_SECONDS):
-            report(f"{len(list(work.glob('*.done')))} of {total} shards")
+            logger.info(f"{len(list(work.glob('*.done')))} of {total} shards")
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -8,7 +8,6 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from classlift.progress import say
 from classlift.serving.detect import detect
 from components import artifacts
 
@@ -33,4 +32,4 @@ def BulkDetect(
     saved_model = Path(path_utils.serving_model_path(model.uri))
     folder = Path(predictions.uri)
     options = json.loads(beam_options)
-    detect(saved_model, Path(examples.uri), SPLITS, folder, options, say, bool(study))
+    detect(saved_model, Path(examples.uri), SPLITS, folder, options, bool(study))

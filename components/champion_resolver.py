@@ -8,7 +8,6 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from classlift.errors import UnavailableError
-from classlift.progress import say
 from classlift.serving.champion import resolve_champion
 from classlift.serving.folder import champion_key
 from components import artifacts
@@ -41,6 +40,5 @@ def ChampionResolver(
         Path(pretrained),
         backend,
         Path(path_utils.serving_model_dir(champion.uri)),
-        say,
     )
     champion.set_string_custom_property("champion", name)

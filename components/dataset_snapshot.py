@@ -1,6 +1,7 @@
 """The TFX shell of `classlift.data.snapshot`."""
 
 import json
+import logging
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
@@ -8,9 +9,10 @@ from tfx.dsl.component.experimental.decorators import component
 
 from classlift.data import kept_splits
 from classlift.data.snapshot import Source, take_snapshot
-from classlift.progress import say
 from classlift.serving.folder import served_entries
 from components import artifacts
+
+logger = logging.getLogger(__name__)
 
 
 @component
@@ -37,7 +39,6 @@ def DatasetSnapshot(
     """
     taken = take_snapshot(
         [Source.from_dict(record, Path(root)) for record in json.loads(sources)],
-        say,
         Path(memory),
         json.loads(beam_options),
         served_entries(Path(serving_dir)),
@@ -47,7 +48,7 @@ def DatasetSnapshot(
     taken.write(Path(snapshot.uri))
     kept_splits.hand_on(Path(memory), Path(snapshot.uri))
     snapshot.set_string_custom_property("content_hash", taken.content_hash)
-    say(
+    logger.info(
         f"{taken.images.num_rows} images, {taken.boxes.num_rows} boxes, "
         f"hash {taken.content_hash[:12]}"
     )

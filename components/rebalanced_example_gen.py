@@ -10,7 +10,6 @@ from tfx.types import artifact_utils, standard_artifacts
 from classlift.data.label_map import LabelMap
 from classlift.data.schema import SPLITS
 from classlift.examples.run import run
-from classlift.progress import say
 from classlift.settings.rebalancing import Rebalancing
 from components import artifacts
 
@@ -35,7 +34,6 @@ def RebalancedExampleGen(
         LabelMap.read(Path(label_map)),
         Rebalancing(**json.loads(rebalancing)),
         Path(examples.uri),
-        say,
         json.loads(beam_options),
     )
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

@@ -1,6 +1,7 @@
 """What TFX's Trainer runs."""
 
 import json
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from classlift.data.predictions import Predictions
 from classlift.detectors.predict import load_signature, predict
 from classlift.metrics.matching import Matches, match
 from classlift.metrics.thresholds import choose, same_bits
-from classlift.progress import say
 from classlift.serving.bundle import Bundle
 from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
 from classlift.training.run import TrainingTask, run
+
+logger = logging.getLogger(__name__)
 
 
 def run_fn(fn_args: Any) -> None:
@@ -43,7 +45,7 @@ def run_fn(fn_args: Any) -> None:
         code_version=config["code_version"],
     )
     eval_files = example_files(examples, "eval")
-    run(task, partial(thresholds_to_serve, eval_files, recipe, settings, task.target), say)
+    run(task, partial(thresholds_to_serve, eval_files, recipe, settings, task.target))
 
 
 def thresholds_to_serve(
@@ -62,7 +64,9 @@ def thresholds_to_serve(
     labels = champion.label_map()
 
     def predicted(bundle: Bundle) -> Predictions:
-        return predict(load_signature(bundle.saved_model), eval_files, labels, say)
+        found = predict(load_signature(bundle.saved_model), eval_files, labels)
+        logger.info(f"{len(found.image_ids)} images predicted")
+        return found
 
     def matched(found: Predictions) -> Matches:
         return match(found.boxes, found.detections, found.image_ids, labels.names)

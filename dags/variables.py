@@ -21,6 +21,9 @@ APPROVAL = "CLASSLIFT_APPROVAL"
 HOLDER = "CLASSLIFT_HOLDER"
 """What the processes of one run have in common where its id is not known beforehand."""
 
+PROGRESS = "CLASSLIFT_PROGRESS"
+"""The file to which nodes add their lines of progress, for whoever started Airflow to read."""
+
 METADATA = "CLASSLIFT_METADATA"
 """The database of ML Metadata."""
 
@@ -39,6 +42,7 @@ PASSED_ON = (
     COMPILED,
     HOLDER,
     METADATA,
+    PROGRESS,
     VERBOSE,
     "PGPASSWORD",
 )

@@ -28,6 +28,7 @@ from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import CHECKPOINT, read_config
 from classlift.errors import EXIT_OK, ConfigError
 from classlift.faults import exit_code_of
+from classlift.progress import configure
 from classlift.settings.recipe import Recipe
 from classlift.training import augmentation
 from classlift.training.fit import fit
@@ -111,4 +112,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train the demo's pre-trained model.")
     parser.add_argument("folder", type=Path, help="holds pipeline.config, gets the weights")
     arguments = parser.parse_args()
+    configure(sys.stdout)
     sys.exit(exit_code_of(lambda: main(arguments.folder)))

@@ -5,11 +5,10 @@ python -m demo.run [--parameters '{"steps": 100}'] [--verbose]
 
 import argparse
 import json
+import logging
 import os
 import sys
-import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ from pipelines.running import running
 from pipelines.summary import render, render_times, summarise
 from pipelines.topology import Topology
 
+logger = logging.getLogger(__name__)
+
 ROOT = Path(__file__).resolve().parent.parent
 LOG = "airflow.log"
 
@@ -41,24 +42,19 @@ def main() -> int:
     configure(sys.stdout, ELAPSED)
     if arguments.verbose:
         os.environ[VERBOSE_VARIABLE] = "1"
-    started = time.monotonic()
-
-    def show(line: str) -> None:
-        print(f"{time.monotonic() - started:6.1f} s  {line}", flush=True)
-
-    return exit_code_of(lambda: _demo(arguments, show))
+    return exit_code_of(lambda: _demo(arguments))
 
 
-def _demo(arguments: argparse.Namespace, show: Callable[[str], None]) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config)
-    show("writing scenes of handwritten digits")
-    show("written" if write_demo_data(config.data_root) else "they are there already")
-    show("compiling the pipeline")
+    logger.info("writing scenes of handwritten digits")
+    logger.info("written" if write_demo_data(config.data_root) else "they are there already")
+    logger.info("compiling the pipeline")
     topology = Topology.read(compile_config(config))
     run_values(topology, arguments.parameters)
     os.environ[HOLDER_VARIABLE] = holder = f"demo {uuid.uuid4()}"  # Airflow chooses a run's id
-    with running(topology, holder, show):
-        code, run_id = _run(config, json.loads(arguments.parameters), show, arguments.verbose)
+    with running(topology, holder):
+        code, run_id = _run(config, json.loads(arguments.parameters), arguments.verbose)
     if code or run_id is None:
         print(
             f"\nclasslift: the run failed; Airflow's whole log: {config.work / LOG}",
@@ -67,20 +63,18 @@ def _demo(arguments: argparse.Namespace, show: Callable[[str], None]) -> int:
         return code or 1
     summary = summarise(config, run_id)
     print(f"\n{render_times(summary)}\n\n{render(summary)}\n")
-    show("done")
+    logger.info("done")
     return 0
 
 
-def _run(
-    config: Config, parameters: dict[str, Any], show: Callable[[str], None], verbose: bool
-) -> tuple[int, str | None]:
+def _run(config: Config, parameters: dict[str, Any], verbose: bool) -> tuple[int, str | None]:
     """The exit code of Airflow, and the id that it gave to the run; None if it began none."""
-    show("preparing Airflow's database")
+    logger.info("preparing Airflow's database")
     home, runs = config.work / "airflow", config.work / RUNS
     airflow.migrate(home)
     before = set(runs.iterdir())
     dag = f"classlift_retrain_{config.name}"
-    code = airflow.run_dag(dag, parameters, home, config.work / LOG, show, verbose)
+    code = airflow.run_dag(dag, parameters, home, config.work / LOG, verbose)
     new = [run.name for run in set(runs.iterdir()) - before if run.is_dir()]
     return code, new[0] if new else None
 

@@ -2,29 +2,27 @@
 
 import contextlib
 import json
+import logging
 import os
-import re
 import signal
 import stat
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from classlift import own_folders
-from classlift.environment import UMASK_VARIABLE
+from classlift.environment import PROGRESS_VARIABLE, UMASK_VARIABLE
 from classlift.errors import EXIT_OK, ConfigError
 from classlift.progress import MARK
 from pipelines.places import LONGEST_RUN_ID
 
+logger = logging.getLogger(__name__)
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "airflow" / "bin"
-# A line of a node in the task log: what stands after it is Airflow's.
-_PROGRESS = re.compile(re.escape(MARK) + r"(.*?)\s+\[airflow\.task\.hooks\S*SubprocessHook\]")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
 # Of the user's own settings of Airflow: another database than SQLite, who may log in, whom to tell.
 _KEPT = ("AIRFLOW__DATABASE__", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_", "AIRFLOW_CONN_")
 PORT = "8080"
@@ -235,20 +233,20 @@ def run_dag(
     parameters: Mapping[str, Any],
     home: Path,
     log: Path,
-    show: Callable[[str], None],
     verbose: bool = False,
 ) -> int:
     """One run of a DAG through `airflow dags test`; returns its exit code.
 
-    show gets the progress lines of the nodes; the whole output goes to `log`.
+    The lines of the nodes are logged as they come; the whole output goes to `log`.
     """
     command = [str(BIN / "airflow"), "dags", "test", dag_id, "--conf", json.dumps(dict(parameters))]
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         open(log, "w", opener=_open_private) as file,
+        tempfile.NamedTemporaryFile("r", encoding="utf-8") as lines,
         subprocess.Popen(
             command,
-            env=airflow_environment(home),
+            env={**airflow_environment(home), PROGRESS_VARIABLE: lines.name},
             umask=PRIVATE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -257,9 +255,8 @@ def run_dag(
     ):
         for line in process.stdout or ():
             file.write(line)
-            progress = _PROGRESS.search(_COLOUR.sub("", line))
-            if progress:
-                show(progress.group(1))
-            elif verbose:
-                show(line.rstrip())
+            for said in lines:  # before a node's line comes through Airflow, it stands there
+                logger.info(said.rstrip("\n"))
+            if verbose and MARK not in line:
+                logger.info(line.rstrip())
     return process.returncode

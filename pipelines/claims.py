@@ -5,10 +5,10 @@ is refused, wherever it is started. A claim holds while the file that it names i
 names the folder; so a config may be moved or renamed, and the folder goes with it.
 """
 
+import logging
 import os
 import re
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from classlift.faults import explain
 from pipelines.nodes import ROWS
 from pipelines.places import PIPELINE_ROOT
 from pipelines.topology import TOPOLOGY, owner_of
+
+logger = logging.getLogger(__name__)
 
 WORK, SERVING, NAME = "work", "serving", "name"
 """Keys of a config whose values no two configs share."""
@@ -84,9 +86,7 @@ _COMPILED = Earlier(
 )
 
 
-def claim(
-    name: str, config: Path, work: Path, serving: Path, report: Callable[[str], None] = print
-) -> None:
+def claim(name: str, config: Path, work: Path, serving: Path) -> None:
     """Makes `work` and `serving` folders of this config, unless they are already.
 
     name: of the config; config: its file.
@@ -98,18 +98,16 @@ def claim(
     _require_free(serving, SERVING, config)
     for found, purpose in _earlier(work):
         own_folders.write_mark(found, {"what": purpose, "note": own_folders.NOTE})
-        report(f"{found}: made by an earlier version; now it is marked")
+        logger.info(f"{found}: made by an earlier version; now it is marked")
     for folder, key in ((work, WORK), (serving, SERVING)):
-        _take(folder, {"what": key, NAME: name, "config": str(config), "note": _KEEPS}, report)
+        _take(folder, {"what": key, NAME: name, "config": str(config), "note": _KEEPS})
 
 
-def claim_compiled(
-    folder: Path, name: str, config: Path, report: Callable[[str], None] = print
-) -> None:
+def claim_compiled(folder: Path, name: str, config: Path) -> None:
     """Makes a folder for compiled pipelines this config's, as `claim` does; its key is the name."""
     require_compiled_free(folder, name, config)
     facts = {"what": own_folders.COMPILED, NAME: name, "config": str(config)}
-    _take(folder, {**facts, "note": own_folders.NOTE}, report)
+    _take(folder, {**facts, "note": own_folders.NOTE})
 
 
 def require_compiled_free(folder: Path, name: str, config: Path) -> None:
@@ -125,7 +123,7 @@ def compiled_for(folder: Path) -> Path | None:
     One that an earlier version made is marked.
     """
     if own_folders.mark_of(folder) is None and _COMPILED.made(folder):
-        claim_compiled(folder, *owner_of(folder), lambda _: None)
+        claim_compiled(folder, *owner_of(folder))
     mark = own_folders.mark_of(folder)
     return Path(mark["config"]) if mark and mark["what"] == own_folders.COMPILED else None
 
@@ -162,12 +160,12 @@ def _names(config: Path, key: str, value: str | Path) -> bool:
     return said == value if isinstance(value, str) else os.path.realpath(ROOT / said) == str(value)
 
 
-def _take(folder: Path, facts: dict[str, str], report: Callable[[str], None]) -> None:
+def _take(folder: Path, facts: dict[str, str]) -> None:
     mark = own_folders.mark_of(folder)
     if mark and all(mark.get(key) == facts[key] for key in (NAME, "config")):
         return
     if mark and mark.get("config") != facts["config"]:
-        report(
+        logger.info(
             f"{folder}: was of {mark.get('config')}, which is gone or names another one now; it "
             f"goes to {facts['config']}"
         )

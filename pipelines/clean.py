@@ -6,8 +6,8 @@ Removed is what carries our mark, see `classlift.own_folders`. What is served st
 what is remembered, for no run can make it anew, and whatever else somebody put there; all is named.
 """
 
+import logging
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,10 +15,13 @@ from classlift import own_folders
 from classlift.errors import EXIT_OK
 from classlift.faults import exit_code_of
 from classlift.locks import alone
+from classlift.progress import configure
 from pipelines.claims import FILES, METADATA, SERVING, WORK
 from pipelines.compile import SERVED
 from pipelines.places import RUNS
 from pipelines.running import LOCK
+
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,7 +41,7 @@ _DIRECT = {
 """Folders in which not all is ours, with our files in them."""
 
 
-def clean(build: Path, report: Callable[[str], None] = print) -> None:
+def clean(build: Path) -> None:
     """Removes what ClassLift made below a folder, but what is served or remembered.
 
     Raises UnavailableError, and removes nothing, when a run of a config goes on there.
@@ -55,12 +58,12 @@ def clean(build: Path, report: Callable[[str], None] = print) -> None:
         for folder in sorted(purposes, reverse=True):  # what lies in another one comes first
             what = purposes[folder]
             if what in _KEPT:
-                report(f"kept: {folder}, {_KEPT[what]}")
+                logger.info(f"kept: {folder}, {_KEPT[what]}")
             elif what in _DIRECT:
                 for name in _DIRECT[what]:
                     (folder / name).unlink(missing_ok=True)
                 if (folder / METADATA).exists():
-                    report(f"kept: {folder / METADATA}, {_REMEMBERED}")
+                    logger.info(f"kept: {folder / METADATA}, {_REMEMBERED}")
                 elif not any(folder.glob(f"*/{own_folders.MARK}")):
                     (folder / own_folders.MARK).unlink()
             else:
@@ -70,11 +73,12 @@ def clean(build: Path, report: Callable[[str], None] = print) -> None:
             folder.rmdir()
     for path in sorted(build.glob("*")):
         if not path.is_dir() or not any(path.rglob(own_folders.MARK)):
-            report(f"kept: {path}, which ClassLift did not make")
+            logger.info(f"kept: {path}, which ClassLift did not make")
 
 
 def main() -> int:
     """The command line; returns the exit code."""
+    configure(sys.stdout)
     clean(ROOT / "build")
     return EXIT_OK
 

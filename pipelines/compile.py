@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from classlift.environment import COMPILED_VARIABLE, METADATA_VARIABLE
 from classlift.errors import EXIT_OK, ConfigError
 from classlift.faults import exit_code_of
 from classlift.paths import replacing
-from classlift.progress import configure, to_stderr
+from classlift.progress import configure
 from classlift.settings.airflow import AirflowSettings
 from classlift.text import printable
 from pipelines.bindings import RuntimeValues, bind
@@ -38,6 +39,8 @@ from pipelines.topology import (
     Watching,
     makes_dags,
 )
+
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA, SERVED = "schema.pbtxt", "models.config"
@@ -101,8 +104,8 @@ def claim_folders(config: Config) -> Path:
     """
     folder = compiled_folder(config)
     require_compiled_free(folder, config.name, config.path)  # before anything is made
-    claim(config.name, config.path, config.work, config.serving, to_stderr)
-    claim_compiled(folder, config.name, config.path, to_stderr)
+    claim(config.name, config.path, config.work, config.serving)
+    claim_compiled(folder, config.name, config.path)
     return folder
 
 
@@ -118,10 +121,10 @@ def compile_all() -> None:
     for folder in compiled_root().glob("*"):
         owner = compiled_for(folder)
         if owner is not None and owner not in [config.path for config in configs]:
-            print(f"removing {folder}: {owner} is not in configs/", flush=True)
+            logger.info(f"removing {folder}: {owner} is not in configs/")
             own_folders.remove(folder, own_folders.COMPILED)
     for config in configs:
-        print(f"compiling {config.path.relative_to(ROOT)}", flush=True)
+        logger.info(f"compiling {config.path.relative_to(ROOT)}")
         compile_config(config)
         name, serving = json.dumps(config.name), json.dumps(str(config.serving))
         lines.append(

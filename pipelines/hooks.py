@@ -6,6 +6,7 @@ a process a node imports what that node needs and no more.
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, DataError, PipelineError
 from classlift.gate.verdict import read_evaluation
-from classlift.progress import say
 from classlift.settings.field import Values
 from pipelines.places import EVALUATION, run_folder
 from pipelines.topology import Topology
@@ -23,6 +23,8 @@ from pipelines.topology import Topology
 if TYPE_CHECKING:
     from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as pb
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def say_what_was_pushed(ending: Ending) -> int:
 def _pushed(ending: Ending) -> int:
     model = ending.artifacts[0].custom_properties
     if not model["pushed"].int_value:
-        say("nothing is pushed, for the gate did not bless the challenger")
+        logger.info("nothing is pushed, for the gate did not bless the challenger")
         return EXIT_NOTHING_TO_DO
     # Imported here, for it imports protobuf, whose implementation a detector's node chooses first.
     from classlift.serving.folder import describe_served, newest_version
@@ -190,7 +192,7 @@ def _pushed(ending: Ending) -> int:
     destination = Path(model["pushed_destination"].string_value)
     served = newest_version(destination.parent)
     if ending.cached and served is not None and served > int(destination.name):
-        say(
+        logger.info(
             f"its model was pushed earlier, as version {destination.name}, and nothing is pushed "
             f"twice; served now is {describe_served(destination.parent)}"
         )
@@ -201,7 +203,7 @@ def _pushed(ending: Ending) -> int:
             "gone; put it back, or change the data or the recipe to train anew."
         )
     if ending.cached:
-        say(f"{destination} was pushed before, and is served; nothing is pushed twice")
+        logger.info(f"{destination} was pushed before, and is served; nothing is pushed twice")
     else:
-        say(f"pushed {destination}")
+        logger.info(f"pushed {destination}")
     return EXIT_OK

@@ -1,10 +1,11 @@
 """Runs a compiled pipeline on this machine without Airflow: the nodes one after the other."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from pipelines.run_node import run_values
 from pipelines.running import running
 from pipelines.topology import Topology
 
+logger = logging.getLogger(__name__)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,7 +27,6 @@ def run_pipeline(
     compiled: Path,
     run_id: str,
     parameters: Mapping[str, Any],
-    show: Callable[[str], None] = print,
     verbose: bool = False,
 ) -> int:
     """Runs all nodes, each in its own process; stops at the first that fails.
@@ -34,8 +36,8 @@ def run_pipeline(
     """
     topology = Topology.read(compiled)
     run_values(topology, json.dumps(dict(parameters)))  # refuse wrong values before any work
-    with running(topology, run_id, show):
-        return _run_nodes(compiled, topology, run_id, parameters, show, verbose)
+    with running(topology, run_id):
+        return _run_nodes(compiled, topology, run_id, parameters, verbose)
 
 
 def _run_nodes(
@@ -43,7 +45,6 @@ def _run_nodes(
     topology: Topology,
     run_id: str,
     parameters: Mapping[str, Any],
-    show: Callable[[str], None],
     verbose: bool,
 ) -> int:
     upstream = {node.id: set(node.upstream) for node in topology.nodes}
@@ -54,13 +55,13 @@ def _run_nodes(
     for node in order:
         if upstream[node] & skipped:
             skipped.add(node)
-            show(f"{node}: skipped")
+            logger.info(f"{node}: skipped")
             continue
-        code = _run_node(compiled, node, run_id, parameters, logs / f"{node}.log", show, verbose)
+        code = _run_node(compiled, node, run_id, parameters, logs / f"{node}.log", verbose)
         if code == EXIT_NOTHING_TO_DO:
             skipped.add(node)
         elif code != EXIT_OK:
-            show(f"{node}: exit code {code}; its whole output: {logs / f'{node}.log'}")
+            logger.error(f"{node}: exit code {code}; its whole output: {logs / f'{node}.log'}")
             return code
     return EXIT_OK
 
@@ -71,7 +72,6 @@ def _run_node(
     run_id: str,
     parameters: Mapping[str, Any],
     log: Path,
-    show: Callable[[str], None],
     verbose: bool,
 ) -> int:
     command = [sys.executable, "-m", "pipelines.run_node", "--compiled", str(compiled)]
@@ -95,7 +95,7 @@ def _run_node(
         for line in process.stdout:
             file.write(line)
             if MARK in line:
-                show(line.split(MARK, 1)[1].rstrip())
+                logger.info(line.split(MARK, 1)[1].rstrip())
             elif verbose:
-                show(line.rstrip())
+                logger.info(line.rstrip())
     return process.returncode

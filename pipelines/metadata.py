@@ -1,8 +1,9 @@
 """What ClassLift asks of ML Metadata beyond what TFX does by itself."""
 
+import logging
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from classlift.environment import METADATA_VARIABLE
 from classlift.errors import ConfigError, EvaluationError, UnavailableError
 from classlift.serving.provenance import Override, Signature
 from pipelines.nodes import GATE
+
+logger = logging.getLogger(__name__)
 
 ADDRESS = re.compile(
     r"postgresql://(?P<user>[\w.-]+)@(?P<host>[\w.-]+)(:(?P<port>\d+))?/(?P<dbname>[\w.-]+)"
@@ -72,13 +75,13 @@ def initialise(connection: pb.ConnectionConfig) -> None:
         raise ConfigError(str(error)) from error
 
 
-def begin_anew(connection: pb.ConnectionConfig, report: Callable[[str], None]) -> None:
+def begin_anew(connection: pb.ConnectionConfig) -> None:
     """Makes SQLite's file where it is gone, and says what was lost with it.
 
     The compiled pipeline made it, and whoever runs next can't do without. Raises as `open_store`.
     """
     if connection.HasField("sqlite") and _is_gone(Path(connection.sqlite.filename_uri)):
-        report(
+        logger.warning(
             f"{connection.sqlite.filename_uri}: there is no ML Metadata, so they are begun anew. "
             "Unless you put the old file back, these are lost: the history of runs and pushes, how "
             "often the test set was used, and what the cache would have answered."

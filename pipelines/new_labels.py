@@ -7,6 +7,7 @@ which reached its gate had not. Exit codes are those of a node: 99 when there ar
 """
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -19,11 +20,13 @@ from classlift.data.snapshot import Snapshot
 from classlift.environment import PARAMETERS_VARIABLE
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, ClassLiftError
 from classlift.parent import die_with_parent
-from classlift.progress import configure_node, say
+from classlift.progress import configure_node
 from pipelines.metadata import connection_to, nodes_done, open_existing, output_artifact, run_ids
 from pipelines.nodes import GATE, SNAPSHOT
 from pipelines.run_node import run_values
 from pipelines.topology import Topology
+
+logger = logging.getLogger(__name__)
 
 TASK = "NewLabels"
 """What this is called in Airflow, where it is a task and no node of the pipeline."""
@@ -45,7 +48,7 @@ def main() -> int:
         store = open_existing(connection_to(topology.work))
         return _judge(store, topology, arguments.run_id, target)
     except ClassLiftError as error:
-        say(f"stopped: {error}")
+        logger.error(f"stopped: {error}")
         return error.exit_code
 
 
@@ -56,14 +59,14 @@ def _judge(store: MetadataStore, topology: Topology, run_id: str, target: str) -
         (run for run in run_ids(store) if run != run_id and _judged(store, name, run)), None
     )
     if last is None:
-        say("no run has reached the gate yet, so all labels are new")
+        logger.info("no run has reached the gate yet, so all labels are new")
         return EXIT_OK
     count = new_objects(now, _snapshot(store, name, last), target)
     found = f"class {target} has {count} new training objects since run {last}"
     if count < wanted:
-        say(f"{found}, fewer than {wanted} (min_new_objects): nothing is trained")
+        logger.info(f"{found}, fewer than {wanted} (min_new_objects): nothing is trained")
         return EXIT_NOTHING_TO_DO
-    say(found)
+    logger.info(found)
     return EXIT_OK
 
 

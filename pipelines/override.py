@@ -7,7 +7,6 @@ The DAG starts it where a person approved of what the gate left open:
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from classlift.errors import EXIT_OK, ConfigError, EvaluationError, ModelError
 from classlift.faults import exit_code_of
 from classlift.gate.verdict import PUSH
 from classlift.parent import die_with_parent, raise_on_sigterm
-from classlift.progress import configure_node, say
+from classlift.progress import configure_node
 from classlift.serving.manifest import EXPORT_PROPERTY
 from classlift.serving.provenance import Override
 from classlift.serving.publish import publish, require_champion, signed
@@ -54,9 +53,9 @@ def main() -> int:
 
     def push() -> int:
         config = Topology.read(arguments.compiled)
-        claim(config.name, config.config, config.work, config.serving, say)
+        claim(config.name, config.config, config.work, config.serving)
         raise_on_sigterm()
-        print(push_anyway(config, arguments.by, arguments.reason, arguments.run_id, say))
+        print(push_anyway(config, arguments.by, arguments.reason, arguments.run_id))
         return EXIT_OK
 
     return exit_code_of(push)
@@ -67,7 +66,6 @@ def push_anyway(
     by: str,
     reason: str,
     run_id: str | None = None,
-    report: Callable[[str], None] = print,
 ) -> Path:
     """Pushes the challenger of a run that was refused or inconclusive; returns the new version.
 
@@ -118,7 +116,6 @@ def push_anyway(
         note=lambda provenance: replace(provenance, override=override),
         require=lambda: _require_open(config, store, run_id),
         record=lambda folder: record_push(store, OVERRIDE, override, folder, inputs),
-        report=report,
         blessed=check.custom_properties[EXPORT_PROPERTY].string_value or None,
     )
     summarise(config, run_id)

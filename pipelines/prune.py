@@ -14,8 +14,9 @@ A folder is moved aside before it is removed, so that no half of it is ever take
 what an interrupted `remove` leaves aside, the next one removes.
 """
 
+import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,8 @@ from pipelines.metadata import (
 )
 from pipelines.places import PIPELINE_ROOT, RUNS
 from pipelines.running import LOCK
+
+logger = logging.getLogger(__name__)
 
 ASIDE, WHAT = ".pruned", "pruned folders"
 """The folder into which things are moved before they are removed, and what its mark says."""
@@ -112,7 +115,7 @@ def alone_with(config: Config) -> Iterator[None]:
         yield
 
 
-def remove(config: Config, found: Plan, report: Callable[[str], None]) -> None:
+def remove(config: Config, found: Plan) -> None:
     """Removes what a plan names, and says so line by line.
 
     Raises ConfigError when a folder can't be moved, or the one that it lies in does not carry our
@@ -131,7 +134,7 @@ def remove(config: Config, found: Plan, report: Callable[[str], None]) -> None:
         except OSError as error:
             raise ConfigError(f"{left.path}: it can't be removed ({error.strerror}).") from None
         own_folders.clear(aside, WHAT)
-        report(f"removed {left.path}, {readable(left.size)}")
+        logger.info(f"removed {left.path}, {readable(left.size)}")
     for root in roots:
         own_folders.remove(root / ASIDE, WHAT)
     gone = [left.artifact_id for left in found.leftovers if left.artifact_id is not None]

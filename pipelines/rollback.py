@@ -1,6 +1,6 @@
 """An older version is served again, by a named person with a reason; recorded for good."""
 
-from collections.abc import Callable
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from pipelines.metadata import (
     record_push,
 )
 
+logger = logging.getLogger(__name__)
+
 
 def roll_back(
     config: Config,
     by: str,
     reason: str,
     to: int | None = None,
-    report: Callable[[str], None] = print,
 ) -> Path:
     """Serves an older version again, as a copy with a higher number; returns the new version.
 
@@ -50,10 +51,10 @@ def roll_back(
         whole = last_whole(config.serving, before=versions[-1])
         to = versions[-2] if whole is None else whole
         if to != versions[-2]:
-            report(f"version {versions[-2]} is damaged, so version {to} is served again")
+            logger.warning(f"version {versions[-2]} is damaged, so version {to} is served again")
     if to == versions[-1]:
         raise ConfigError(f"{config.serving}: version {to} is the one that is served now.")
-    folder = whole_folder(config.serving, to, report)
+    folder = whole_folder(config.serving, to)
 
     connection = connection_to(config.work)
     if connection.HasField("sqlite") and not Path(connection.sqlite.filename_uri).exists():
@@ -73,6 +74,5 @@ def roll_back(
         note=lambda provenance: replace(provenance, rollback_of=rollback()),
         require=lambda: None,
         record=lambda copy: record_push(store, ROLLBACK, rollback(), copy, inputs),
-        report=report,
         again=True,
     )

@@ -12,6 +12,7 @@ Imports are the price of a process a node, so this module imports what the node 
 
 import argparse
 import json
+import logging
 import os
 import sys
 import time
@@ -31,7 +32,7 @@ from classlift.errors import (
 )
 from classlift.faults import explain
 from classlift.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
-from classlift.progress import configure_node, escape_what_is_not_printable, say
+from classlift.progress import configure_node, escape_what_is_not_printable
 from classlift.reading import parse_json
 from classlift.settings.field import Values
 from classlift.text import printable
@@ -41,6 +42,8 @@ from pipelines.parameters import check
 from pipelines.places import PIPELINE_ROOT, run_folder
 from pipelines.running import running
 from pipelines.topology import IR, Topology, TopologyNode
+
+logger = logging.getLogger(__name__)
 
 STARTED = time.monotonic()
 
@@ -66,22 +69,22 @@ def main() -> int:
             known = ", ".join(n.id for n in topology.nodes)
             raise PipelineError(f"There is no node {arguments.node!r}; there are: {known}.")
         _prepare_imports(node.profile, topology.backend)
-        with running(topology, arguments.run_id, say, arguments.node):
+        with running(topology, arguments.run_id, arguments.node):
             folder.mkdir(exist_ok=True)
             return _run(arguments.compiled, topology, node, arguments.run_id, parameters)
     except ClassLiftError as error:
-        say(f"stopped: {error}")
+        logger.error(f"stopped: {error}")
         return error.exit_code
     except Terminated:
-        say("stopped by SIGTERM; its outputs were removed")
+        logger.error("stopped by SIGTERM; its outputs were removed")
         return EXIT_TERMINATED
     except Exception as error:  # the border of the process: everything else is worth a retry
         explained = explain(error)
         if explained:
-            say(f"stopped: {explained[0]}")
+            logger.error(f"stopped: {explained[0]}")
             return explained[1]
         print(printable(traceback.format_exc(), keep="\n"), file=sys.stderr)
-        say(f"failed: {type(error).__name__}: {error}")
+        logger.error(f"failed: {type(error).__name__}: {error}")
         return EXIT_RETRY
 
 
@@ -115,7 +118,7 @@ def _run(
     parameters: Values,
 ) -> int:
     name, row = node.id, nodes.ROWS[node.id]
-    say("starting")
+    logger.info("starting")
     from google.protobuf import json_format
     from tfx.orchestration import metadata
     from tfx.orchestration.local import runner_utils
@@ -133,7 +136,7 @@ def _run(
     connection = deployment.metadata_connection_config.database_connection_config
     mlmd = metadata.Metadata(connection)
 
-    classlift_metadata.begin_anew(connection, say)
+    classlift_metadata.begin_anew(connection)
     store = classlift_metadata.open_store(connection)
     missing = set(node.upstream) - classlift_metadata.nodes_done(store, topology.name, run_id)
     if missing:
@@ -172,7 +175,7 @@ def _run(
 
     state = store.get_executions_by_id([info.execution_id])[0].last_known_state
     if state not in classlift_metadata.DONE:
-        say(f"failed, state {metadata_store_pb2.Execution.State.Name(state)}")
+        logger.error(f"failed, state {metadata_store_pb2.Execution.State.Name(state)}")
         return EXIT_RETRY
     artifacts = classlift_metadata.artifacts_of(store, [info.execution_id])
     cached = state == metadata_store_pb2.Execution.CACHED
@@ -180,7 +183,7 @@ def _run(
     code = row.ended(Ending(start, looked, info.execution_id, artifacts, cached))
     seconds, imports = time.monotonic() - STARTED, imported - STARTED
     outcome = "skipped" if code == EXIT_NOTHING_TO_DO else "cached" if cached else "done"
-    say(f"{outcome} in {seconds:.1f} s, {imports:.1f} s of it imports")
+    logger.info(f"{outcome} in {seconds:.1f} s, {imports:.1f} s of it imports")
     record = {"node": name, "outcome": outcome, "seconds": seconds, "import_seconds": imports}
     (run_folder(topology.work, run_id) / f"{name}.json").write_text(json.dumps(record))
     return code

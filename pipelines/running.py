@@ -1,7 +1,7 @@
 """One run of a config at a time, from wherever it is started."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -39,7 +39,6 @@ class Claimed(Protocol):
 def running(
     topology: Claimed,
     run_id: str,
-    report: Callable[[str], None] = print,
     node: str | None = None,
 ) -> Iterator[None]:
     """Within the block no other run of the config goes on, and this node of it nowhere else.
@@ -51,14 +50,14 @@ def running(
     Raises UnavailableError, with the name of who has it; ConfigError when the folders of the config
     are not its own, see `claim`.
     """
-    claim(topology.name, topology.config, topology.work, topology.serving, report)
+    claim(topology.name, topology.config, topology.work, topology.serving)
     runs = own_folders.make(topology.work / RUNS, own_folders.RUNS)
     own_folders.make(topology.work / PIPELINE_ROOT, own_folders.OUTPUTS)
     key, wait = os.environ.get(HOLDER_VARIABLE) or run_id, PARENT_VARIABLE in os.environ
     with ExitStack() as stack:
         doing = f"run {run_id} of {topology.name}"
-        stack.enter_context(sharing(runs / LOCK, doing, key, wait, report))
+        stack.enter_context(sharing(runs / LOCK, doing, key, wait))
         if node:
             doing = f"{node} of run {run_id}"
-            stack.enter_context(alone(runs / f"{LOCK}.{node}", doing, wait, report))
+            stack.enter_context(alone(runs / f"{LOCK}.{node}", doing, wait))
         yield

@@ -1,6 +1,7 @@
 """What is served is scored on freshly labelled data, and the series is kept in `WORK/watch`."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from classlift.watch import series
 from classlift.watch.report import write_report
 from classlift.watch.score import Figures, judged, score
 from pipelines.config import Config
+
+logger = logging.getLogger(__name__)
 
 SERIES, PAGE, VALIDATION = "series.jsonl", "watch.html", "validation"
 
@@ -37,7 +40,7 @@ class Look:
     page: Path
 
 
-def watch(config: Config, report: Callable[[str], None] = print) -> Look:
+def watch(config: Config) -> Look:
     """Scores the newest version on the watched data, and adds a scoring to the series.
 
     What was scored already, this version on this snapshot, is not scored again: its figures are
@@ -55,7 +58,7 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Look:
     versions = served_versions(config.serving)
     if not versions:
         raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
-    bundle = Bundle(whole_folder(config.serving, versions[-1], report))
+    bundle = Bundle(whole_folder(config.serving, versions[-1]))
     points = bundle.operating_points()
     strange = [label for label in config.watch.floors if label not in points]
     if strange:
@@ -64,11 +67,10 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Look:
         )
     folder = config.work / "watch"
     own_folders.make(folder, own_folders.WATCH)
-    with alone(folder / ".lock", f"the watch of {config.name}", wait=True, report=report):
+    with alone(folder / ".lock", f"the watch of {config.name}", wait=True):
         scorings = series.read(folder / SERIES)
         snapshot = take_snapshot(
             [config.watch.source],
-            report,
             folder / "memory",
             beam_options=config.beam,
             renamed=config.label_map.renamed,
@@ -76,16 +78,16 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Look:
         )
         known = series.find(scorings, versions[-1], snapshot.content_hash)
         if known:
-            report("this version was scored on these labels already")
+            logger.info("this version was scored on these labels already")
             scoring = replace(known, classes=judged(known.classes, config.watch.floors))
         else:
-            _require_sound(snapshot, list(points), folder / VALIDATION, report)
+            _require_sound(snapshot, list(points), folder / VALIDATION)
             scoring = series.Scoring(
                 time=datetime.now(UTC).isoformat(timespec="seconds"),
                 version=versions[-1],
                 snapshot=snapshot.content_hash,
                 images=snapshot.images.num_rows,
-                classes=_score(bundle, snapshot, points, config.watch.floors, report),
+                classes=_score(bundle, snapshot, points, config.watch.floors),
             )
             scorings = series.append(folder / SERIES, scoring)
         page = folder / PAGE
@@ -93,11 +95,9 @@ def watch(config: Config, report: Callable[[str], None] = print) -> Look:
     return Look(scoring, not known, page)
 
 
-def _require_sound(
-    snapshot: Snapshot, labels: list[str], folder: Path, report: Callable[[str], None]
-) -> None:
+def _require_sound(snapshot: Snapshot, labels: list[str], folder: Path) -> None:
     own_folders.make(folder, own_folders.VALIDATION)
-    require_no_critical(validate(snapshot, labels, None, 0, folder, report), folder)
+    require_no_critical(validate(snapshot, labels, None, 0, folder), folder)
 
 
 def _score(
@@ -105,13 +105,12 @@ def _score(
     snapshot: Snapshot,
     points: dict[str, float],
     floors: Mapping[str, float],
-    report: Callable[[str], None],
 ) -> dict[str, Figures]:
     with without_stderr():  # what TensorFlow says before its log level counts
         from classlift.detectors.predict import load_signature, predict_images
 
-    report("predicting all images with the model")
+    logger.info("predicting all images with the model")
     serve = load_signature(bundle.saved_model)
-    detections = predict_images(serve, snapshot.images, bundle.label_map(), report)
+    detections = predict_images(serve, snapshot.images, bundle.label_map())
     image_ids = snapshot.images["image_id"].to_pylist()
     return score(snapshot.boxes, detections, image_ids, points, floors)

@@ -5,7 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,21 @@ def lines_as_in_a_program_of_a_users() -> Iterator[None]:
     for logger in loggers:
         logger.handlers.clear()
         logger.propagate = True
+
+
+class _Calls(logging.Handler):
+    def __init__(self, call: Callable[[str], None]) -> None:
+        super().__init__()
+        self._call = call
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._call(record.getMessage())
+
+
+@pytest.fixture
+def on_line() -> Callable[[Callable[[str], None]], None]:
+    """Lets a function get each line of the library at the moment at which it is logged."""
+    return lambda call: logging.getLogger("classlift").addHandler(_Calls(call))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -67,8 +67,7 @@ def attempt(path: Path, side: int | None, steps: int) -> str:
         try:
             require_model("od_api", folder)
             write_entry(folder, side)
-            said: list[str] = []
-            detector = load_detector("od_api", folder, said.append)
+            detector = load_detector("od_api", folder)
         except ClassLiftError as error:
             return f"sentence: {str(error).replace(str(folder), '')}"
         return serve(detector) + (train(detector, steps) if steps and detector.can_branch else "")
@@ -92,7 +91,7 @@ def write_entry(folder: Path, side: int | None) -> None:
         for field in ("height", "width") if fixed else ("min_dimension", "max_dimension"):
             setattr(own, field, side)
     tf.keras.utils.set_random_seed(0)
-    detector = kind(config, read_label_map(folder, lambda _: None))
+    detector = kind(config, read_label_map(folder))
     if kind is SsdDetector:
         model = detector._model
         for layer in (x for x in model.submodules if hasattr(x, "moving_mean")):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from classlift.errors import DataError
-from classlift.progress import to_stderr
 from classlift.text import printable
 
 if TYPE_CHECKING:
@@ -92,8 +91,8 @@ def read_labels(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, .
     source = Source(arguments.path.resolve(), format=arguments.format, images=images)
     if arguments.label_map:
         label_map = LabelMap.read(arguments.label_map)
-        return take_snapshot([source], to_stderr, renamed=label_map.renamed), label_map.names
-    snapshot = take_snapshot([source], to_stderr)
+        return take_snapshot([source], renamed=label_map.renamed), label_map.names
+    snapshot = take_snapshot([source])
     return snapshot, tuple(sorted(snapshot.boxes["label"].unique().to_pylist()))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from classlift import own_folders
 from classlift.cli.command import Command, require_sound, say
 from classlift.environment import quiet_tensorflow
 from classlift.errors import EXIT_OK, ConfigError
-from classlift.progress import to_stderr, without_stderr
+from classlift.progress import without_stderr
+
+logger = logging.getLogger(__name__)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if backend is not None and arguments.label_map is None:
         require_model(backend, arguments.model)  # before TensorFlow is loaded, not after
     quiet_tensorflow()
-    to_stderr("loading TensorFlow")
+    logger.info("loading TensorFlow")
     with without_stderr():  # what TensorFlow says before its log level counts
         import tensorflow as tf
 
@@ -73,9 +76,9 @@ def _run(arguments: argparse.Namespace) -> int:
     data = arguments.data.resolve()
     if arguments.train:
         sources = [Source(arguments.train.resolve(), "train"), Source(data, "eval")]
-        snapshot = take_snapshot(sources, to_stderr)
+        snapshot = take_snapshot(sources)
     else:
-        snapshot = standalone.judged_on_the_rest(take_snapshot([Source(data)], to_stderr))
+        snapshot = standalone.judged_on_the_rest(take_snapshot([Source(data)]))
     require_sound(snapshot)
     diagnosis = standalone.diagnose_model(
         arguments.model.resolve(),
@@ -84,7 +87,6 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.precision,
         arguments.report,
         arguments.label_map,
-        to_stderr,
     )
     note = {"what": own_folders.DIAGNOSIS, "note": own_folders.NOTE}
     own_folders.write_mark(arguments.report, note)

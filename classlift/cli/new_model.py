@@ -1,13 +1,16 @@
 """`classlift new-model`: the folder of a KerasHub model for the classes of a label map."""
 
 import argparse
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from classlift.cli.command import Command
 from classlift.environment import quiet_tensorflow
 from classlift.errors import EXIT_OK
-from classlift.progress import to_stderr, without_stderr
+from classlift.progress import without_stderr
+
+logger = logging.getLogger(__name__)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,7 @@ def _run(arguments: argparse.Namespace) -> int:
     label_map = LabelMap.read(arguments.labels) if arguments.labels else None
     quiet_tensorflow()
     with new_folder(arguments.folder.resolve()) as draft:
-        to_stderr("loading KerasHub")
+        logger.info("loading KerasHub")
         with without_stderr():  # what TensorFlow says before its log level counts
             from classlift.detectors.keras_hub.new_model import write_new
         write_new(
@@ -50,7 +53,6 @@ def _run(arguments: argparse.Namespace) -> int:
             file=arguments.keras,
             small=arguments.small,
             size=arguments.size,
-            report=to_stderr,
         )
     print(arguments.folder)
     return EXIT_OK

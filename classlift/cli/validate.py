@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,13 @@ from classlift import own_folders
 from classlift.cli.command import Command, read_labels, say, source_arguments
 from classlift.environment import quiet_tensorflow
 from classlift.errors import EXIT_OK, EXIT_PERMANENT
-from classlift.progress import to_stderr, without_stderr
+from classlift.progress import without_stderr
 
 if TYPE_CHECKING:
     from classlift.data.snapshot import Snapshot
     from classlift.quality.suspicions import Suspicion
+
+logger = logging.getLogger(__name__)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +50,7 @@ def _run(arguments: argparse.Namespace) -> int:
     snapshot, labels = read_labels(arguments)
     suspicions = _suspicions(arguments.model, snapshot) if arguments.model else []
     own_folders.make(arguments.report, own_folders.VALIDATION)
-    findings = validate(
-        snapshot, labels, None, 0, arguments.report, to_stderr, suspicions=suspicions
-    )
+    findings = validate(snapshot, labels, None, 0, arguments.report, suspicions=suspicions)
     critical = sum(finding.severity == "critical" for finding in findings)
     warnings = sum(finding.severity == "warning" for finding in findings)
     if arguments.json:
@@ -75,13 +76,13 @@ def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path
     from classlift.quality.repair import CHANGES, repair
     from classlift.quality.validate import validate
 
-    changes = repair(snapshot, labels, folder.resolve(), to_stderr)
-    repaired = take_snapshot([Source((folder / ANNOTATIONS).resolve())], to_stderr)
+    changes = repair(snapshot, labels, folder.resolve())
+    repaired = take_snapshot([Source((folder / ANNOTATIONS).resolve())])
     own_folders.make(report / "repaired", own_folders.VALIDATION)
-    findings = validate(repaired, labels, None, 0, report / "repaired", to_stderr)
+    findings = validate(repaired, labels, None, 0, report / "repaired")
     critical = [finding for finding in findings if finding.severity == "critical"]
     for finding in critical:
-        to_stderr(f"still critical: {finding.sentence()}")
+        logger.info(f"still critical: {finding.sentence()}")
     print(
         f"repaired copy: {folder / ANNOTATIONS}, {len(changes)} changes listed in "
         f"{folder / CHANGES}, {len(critical)} critical findings left",
@@ -101,10 +102,10 @@ def _suspicions(saved_model: Path, snapshot: "Snapshot") -> list["Suspicion"]:
     with without_stderr():  # what TensorFlow says before its log level counts
         from classlift.detectors.predict import load_signature, predict_images
 
-    to_stderr("predicting all images with the model")
+    logger.info("predicting all images with the model")
     bundle = Bundle(saved_model)
     readable = snapshot.images.filter(pc.not_equal(snapshot.images["phash"], ""))
-    found = predict_images(load_signature(saved_model), readable, bundle.label_map(), to_stderr)
+    found = predict_images(load_signature(saved_model), readable, bundle.label_map())
     return suspicions(snapshot.boxes, found)
 
 

@@ -5,8 +5,9 @@ split each image is in stands in `WORK/memory`; where that is lost, the served v
 """
 
 import hashlib
+import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,8 @@ import pyarrow.parquet as pq
 from classlift.data.checksums import text_of
 from classlift.errors import DataError
 from classlift.paths import replacing
+
+logger = logging.getLogger(__name__)
 
 FILE = "splits.parquet"
 """The file in the memory, a snapshot, examples and, below `assets.extra`, a served version."""
@@ -32,7 +35,7 @@ def hand_on(source: Path, folder: Path) -> None:
         shutil.copyfile(source / FILE, folder / FILE)
 
 
-def restore(served: Sequence[Path], memory: Path, report: Callable[[str], None]) -> None:
+def restore(served: Sequence[Path], memory: Path) -> None:
     """Fills the memory of splits from the served versions, where it has none, and says so.
 
     served: their `assets.extra`, the newest first, which says the split of an image that several
@@ -49,7 +52,7 @@ def restore(served: Sequence[Path], memory: Path, report: Callable[[str], None])
         found = pa.concat_tables([found, table.filter(new)])
         told.append(entry.parent.name)
     if not told:
-        report(
+        logger.warning(
             f"{memory / FILE}: there is no memory of splits, and no version in "
             f"{served[0].parent.parent} carries one (those of earlier ClassLift versions don't), "
             f"so the splits that version {served[0].parent.name} was trained on can't be restored: "
@@ -60,7 +63,7 @@ def restore(served: Sequence[Path], memory: Path, report: Callable[[str], None])
         return
     with replacing(memory / FILE) as draft:
         write(found, draft)
-    report(
+    logger.warning(
         f"{memory / FILE}: there is no memory of splits; those of {found.num_rows} images were "
         f"restored from served versions ({_listed(told)})"
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -30,6 +31,8 @@ from classlift.patterns import searching
 from classlift.settings.field import read
 from classlift.settings.sources import SourceSettings
 from classlift.transforms import LOCAL_OPTIONS, map_shards
+
+logger = logging.getLogger(__name__)
 
 OLD = "old"
 """The tag of data that the champion was trained on; they are replayed, not new."""
@@ -171,7 +174,6 @@ class Snapshot:
 
 def take_snapshot(
     sources: Iterable[Source],
-    report: Callable[[str], None] = print,
     memory: Path | None = None,
     beam_options: Sequence[str] = LOCAL_OPTIONS,
     served: Sequence[Path] = (),
@@ -193,9 +195,7 @@ def take_snapshot(
     sources = list(sources)
     held = nullcontext(str(memory)) if memory else tempfile.TemporaryDirectory()
     with held as folder:
-        return _take(
-            sources, Path(folder), report, beam_options, served, _Boxes(renamed or {}, droppable)
-        )
+        return _take(sources, Path(folder), beam_options, served, _Boxes(renamed or {}, droppable))
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,6 @@ class _Boxes:
 def _take(
     sources: list[Source],
     memory: Path,
-    report: Callable[[str], None],
     options: Sequence[str],
     served: Sequence[Path],
     asked: _Boxes,
@@ -218,32 +217,32 @@ def _take(
     folder = memory / "parts"
     folder.mkdir(exist_ok=True)
     if any(source.split is None for source in sources):
-        kept_splits.restore(served, memory, report)
+        kept_splits.restore(served, memory)
     kept_splits.remembered(memory / kept_splits.FILE)  # before any work
-    keys, changed = _read(sources, folder, report, options)
+    keys, changed = _read(sources, folder, options)
     inputs = [*zip(sources, keys, strict=True), *sorted(asked.renamed.items()), asked.droppable]
     name = hashlib.sha256(repr(inputs).encode()).hexdigest()
     last = memory / "last"
     splits = memory / kept_splits.FILE
     if not changed and (last / name).exists() and splits.exists():
         if not damage(last, _FILES):
-            report("nothing has changed since the last snapshot")
+            logger.info("nothing has changed since the last snapshot")
             return Snapshot.read(last)
-        report(f"{last}: the last snapshot is damaged, so it is made anew")
+        logger.warning(f"{last}: the last snapshot is damaged, so it is made anew")
     draft = memory / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    snapshot = _assemble(sources, keys, folder, splits, draft, report, asked)
+    snapshot = _assemble(sources, keys, folder, splits, draft, asked)
     parts.keep_only(folder, [key for of_source in keys for key in of_source])
     (draft / name).touch()
     if last.exists() and not damage(last, _FILES):
-        _report_fewer(pq.read_table(last / _BOXES_FILE, columns=["image_id"]), snapshot, report)
+        _report_fewer(pq.read_table(last / _BOXES_FILE, columns=["image_id"]), snapshot)
     shutil.rmtree(last, ignore_errors=True)
     draft.rename(last)
     return snapshot
 
 
-def _report_fewer(before: pa.Table, now: Snapshot, report: Callable[[str], None]) -> None:
+def _report_fewer(before: pa.Table, now: Snapshot) -> None:
     """Says where images have fewer boxes than before: a file cut between two lines is whole."""
     then, found = (table["image_id"].value_counts() for table in (before, now.boxes))
     names, counts = then.field("values"), then.field("counts")
@@ -254,7 +253,7 @@ def _report_fewer(before: pa.Table, now: Snapshot, report: Callable[[str], None]
     if not pc.any(fewer).as_py():
         return
     first, count = fewer.index(True).as_py(), pc.sum(fewer).as_py()
-    report(
+    logger.warning(
         f"{count} image{' has' if count == 1 else 's have'} fewer boxes than in the last snapshot "
         f"(the first: {names[first]}, {left[first]} instead of {counts[first]}): if nobody removed "
         "them, label files were cut"
@@ -262,7 +261,7 @@ def _report_fewer(before: pa.Table, now: Snapshot, report: Callable[[str], None]
 
 
 def _read(
-    sources: list[Source], folder: Path, report: Callable[[str], None], options: Sequence[str]
+    sources: list[Source], folder: Path, options: Sequence[str]
 ) -> tuple[list[list[str]], bool]:
     """The keys of each source's parts, and whether any had to be read, which is done then.
 
@@ -272,11 +271,11 @@ def _read(
     every = [shard for found in shards for shard in found]
     damaged = parts.forget_damaged(folder, every)
     if damaged:
-        report(f"{folder}: {damaged} of what was kept is damaged, and is read anew")
+        logger.warning(f"{folder}: {damaged} of what was kept is damaged, and is read anew")
     missing = [shard for shard in every if not parts.is_current(shard, folder)]
     if missing:
-        report(f"reading {len(missing)} of {len(every)} shards")
-        map_shards(parts.read_shard, missing, folder, options, report)
+        logger.info(f"reading {len(missing)} of {len(every)} shards")
+        map_shards(parts.read_shard, missing, folder, options)
         release_unused()
     return [[shard.key for shard in found] for found in shards], bool(missing)
 
@@ -287,7 +286,6 @@ def _assemble(
     folder: Path,
     splits: Path,
     draft: Path,
-    report: Callable[[str], None],
     asked: _Boxes,
 ) -> Snapshot:
     """The snapshot from the parts of all sources, written into `draft`.
@@ -311,14 +309,14 @@ def _assemble(
                 part_boxes = _with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS)
                 out.write(with_names(part_boxes, asked.renamed))
                 image_count += part_images.num_rows
-            report(f"{source.path}: {image_count} images, {out.rows - before} boxes")
+            logger.info(f"{source.path}: {image_count} images, {out.rows - before} boxes")
     image_table = pa.concat_tables(images)
     if not image_table.num_rows:
         raise DataError("The data have no images: name at least one source that has some.")
     _require_single_ids(image_table)
     labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])
     release_unused()
-    image_table = _place(image_table, labels, splits, report)
+    image_table = _place(image_table, labels, splits)
     del labels
     release_unused()  # what placing took, before the boxes come
     boxes = pq.read_table(draft / _BOXES_FILE).unify_dictionaries()
@@ -440,9 +438,7 @@ def _require_single_ids(images: pa.Table) -> None:
     )
 
 
-def _place(
-    images: pa.Table, boxes: pa.Table, path: Path, report: Callable[[str], None]
-) -> pa.Table:
+def _place(images: pa.Table, boxes: pa.Table, path: Path) -> pa.Table:
     """Fills the columns `split` and `group`, and remembers them at `path`.
 
     A split that a source gives stands; one that was given before stays, by the image's id or by
@@ -454,7 +450,7 @@ def _place(
     known = pc.coalesce(known, pc.index_in(content, value_set=earlier["sha256"]))
     splits = pc.coalesce(images["split"], earlier["split"].take(known))
     if splits.null_count:
-        report("finding near-duplicate images, and splits that keep them together")
+        logger.info("finding near-duplicate images, and splits that keep them together")
         keys = pc.if_else(pc.equal(images["sha256"], ""), images["image_id"], images["sha256"])
         settled = pc.fill_null(pc.index_in(splits, value_set=pa.array(schema.SPLITS)), OPEN)
         placed, named = place(

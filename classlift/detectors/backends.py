@@ -6,7 +6,7 @@ This module imports neither TensorFlow nor protobuf: the environment must be rig
 done.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,16 +66,13 @@ def require_model(backend: str, folder: Path) -> None:
         found = outline.read_outline(folder)
         path = outline.label_map_file(folder)
         outline.require_fit(LabelMap.read(path), found.classes, folder)
-        outline.find_checkpoint(folder)
+        outline.checkpoints(folder)
 
 
-def load_detector(
-    backend: str, folder: Path, report: Callable[[str], None] = lambda _: None
-) -> "Detector":
+def load_detector(backend: str, folder: Path) -> "Detector":
     """Loads a model on disk with the backend that the config names.
 
-    report: is told what was chosen where there was a choice. Raises ModelError for a folder that is
-    not a model of this backend.
+    Raises ModelError for a folder that is not a model of this backend.
     """
     if backend == "od_api":
         require_model(backend, folder)
@@ -84,7 +81,7 @@ def load_detector(
         from classlift.detectors.od_api.ssd import SsdDetector
 
         kinds = {kind.meta_architecture: kind for kind in (SsdDetector, FasterRcnnDetector)}
-        return kinds[read_outline(folder).meta_architecture].load(folder, report)
+        return kinds[read_outline(folder).meta_architecture].load(folder)
     if backend == "keras_hub":
         from classlift.detectors.keras_hub.detectors import load
 

@@ -1,6 +1,7 @@
 """Predictions of an exported model on Examples, as tables. Needs TensorFlow alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from classlift.detectors.examples import labelled_boxes, read_distinct, read_exa
 from classlift.detectors.export import FEATURES, OUTPUTS, Describe, Serve
 from classlift.errors import ModelError
 from classlift.metrics.iou import iou_matrix
+
+logger = logging.getLogger(__name__)
 
 BATCH = 32
 SIDES = ["xmin", "ymin", "xmax", "ymax"]
@@ -69,7 +72,6 @@ def predict(
     serve: Serve,
     files: Sequence[str],
     label_map: LabelMap,
-    report: Callable[[str], None] = print,
     images: int | None = None,
 ) -> Predictions:
     """Runs a `serving_encoded` signature over the record files of one split.
@@ -80,9 +82,7 @@ def predict(
     """
     some = images is not None
     batches = read_distinct(files, BATCH, images) if some else read_examples(files, BATCH)
-    predictions = Predictions.join(_answer(serve, parsed, label_map) for parsed in batches)
-    report(f"{len(predictions.image_ids)} images predicted")
-    return predictions
+    return Predictions.join(_answer(serve, parsed, label_map) for parsed in batches)
 
 
 def describe_objects(
@@ -161,7 +161,6 @@ def predict_images(
     serve: Serve,
     images: pa.Table,
     label_map: LabelMap,
-    report: Callable[[str], None] = print,
 ) -> pa.Table:
     """`schema.DETECTIONS` of a `serving_encoded` signature for the images of a snapshot.
 
@@ -175,7 +174,7 @@ def predict_images(
         extents = [rows[side].to_numpy() for side in ("width", "height")]
         detections.append(_detections(found, rows["image_id"].to_pylist(), *extents, label_map))
         if start % (BATCH * 32) == 0:
-            report(f"{start} of {images.num_rows} images predicted")
+            logger.info(f"{start} of {images.num_rows} images predicted")
     return pa.concat_tables(detections)
 
 

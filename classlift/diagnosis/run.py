@@ -1,5 +1,6 @@
 """The diagnosis from end to end: what a champion answered in, causes and a recipe out."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from classlift.diagnosis.weighting import with_class_weights
 from classlift.errors import DataError
 from classlift.examples.rebalanced import Rebalanced
 from classlift.metrics.matching import match
-from classlift.progress import say
 from classlift.quality.report import write_relabel_page
 from classlift.quality.suspicions import SHOWN, pictures
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.field import Values
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -61,13 +63,13 @@ def run(
     shown = {doubt.image_id for doubt in doubts[:SHOWN]}
     encoded = encoded_images(example_files(examples, "eval"), shown)
     write_relabel_page(relabel_page, doubts, pictures(doubts, encoded.__getitem__))
-    say(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
+    logger.info(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
     if not champion.brings_operating_points():
-        say(THRESHOLDS_UNKNOWN)
+        logger.warning(THRESHOLDS_UNKNOWN)
     for sentence in diagnosis.sentences():
-        say(sentence)
+        logger.info(sentence)
     if diagnosis.overridden:
-        say(f"Overridden by the user: {', '.join(diagnosis.overridden)}.")
+        logger.info(f"Overridden by the user: {', '.join(diagnosis.overridden)}.")
     if diagnosis.stop and not (overrides.get("train_anyway") or diagnosis.recipe.recalibrate):
         raise DataError(diagnosis.stop)
     return diagnosis

@@ -1,8 +1,8 @@
 """The diagnosis without a pipeline: any model, any labels, no training."""
 
+import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,8 @@ from classlift.serving.detect import detect
 from classlift.serving.write import import_entry
 from classlift.settings.rebalancing import Rebalancing
 
+logger = logging.getLogger(__name__)
+
 PAGE = "diagnosis.html"
 
 
@@ -34,7 +36,6 @@ def diagnose_model(
     precision: float,
     folder: Path,
     label_map: Path | None = None,
-    report: Callable[[str], None] = print,
 ) -> Diagnosis:
     """Writes `diagnosis.json` and `diagnosis.html`; returns what they say.
 
@@ -59,13 +60,13 @@ def diagnose_model(
             "images."
         )
     with TemporaryDirectory(prefix="classlift-") as work:
-        bundle = _bundle(model, backend, label_map, Path(work) / "model", report)
+        bundle = _bundle(model, backend, label_map, Path(work) / "model")
         if not bundle.brings_operating_points():
-            report(THRESHOLDS_UNKNOWN)
+            logger.warning(THRESHOLDS_UNKNOWN)
         examples, answers = Path(work) / "examples", Path(work) / "answers"
-        write_examples(snapshot, labels, Rebalancing(method="none"), examples, report)
-        detect(bundle.saved_model, examples, ("eval",), answers, report=report, study=True)
-        report("looking for the cause")
+        write_examples(snapshot, labels, Rebalancing(method="none"), examples)
+        detect(bundle.saved_model, examples, ("eval",), answers, study=True)
+        logger.info("looking for the cause")
         trained_on = _boxes(snapshot, "train")
         diagnosis = diagnose(bundle, answers, target, precision, trained_on, trained_on)
     doubts = tuple(doubt for doubt in diagnosis.doubts if target in (doubt.label, doubt.detected))
@@ -119,13 +120,12 @@ def _bundle(
     backend: str | None,
     label_map: Path | None,
     saved_model: Path,
-    report: Callable[[str], None],
 ) -> Bundle:
     if backend is not None:
-        report(f"loading {model}")
+        logger.info(f"loading {model}")
         if label_map is not None:
             model = _with_label_map(model, label_map, saved_model.with_name("entry"))
-        return import_entry(load_detector(backend, model, report), model, saved_model)
+        return import_entry(load_detector(backend, model), model, saved_model)
     if label_map is None:
         return Bundle(model)
     shutil.copytree(model, saved_model)

@@ -1,6 +1,7 @@
 """Examples from end to end: a snapshot in, records and `rebalancing.json` out."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from classlift.data import kept_splits
@@ -10,13 +11,14 @@ from classlift.examples.rebalanced import Rebalanced
 from classlift.examples.write import write_examples
 from classlift.settings.rebalancing import Rebalancing
 
+logger = logging.getLogger(__name__)
+
 
 def run(
     snapshot: Path,
     label_map: LabelMap,
     plan: Rebalancing,
     folder: Path,
-    report: Callable[[str], None],
     beam_options: Sequence[str],
 ) -> Rebalanced:
     """Writes the Examples of a snapshot, with what a model trained on them carries along.
@@ -26,18 +28,15 @@ def run(
         label_map: the ids that the records give to classes.
         plan: how the train split is rebalanced.
         folder: of the Examples.
-        report: takes a line of progress.
         beam_options: Beam's, as on its command line.
 
     Raises:
         DataError: the snapshot or an image is damaged, or the plan can't be kept with these data.
 
     """
-    rebalanced = write_examples(
-        Snapshot.read(snapshot), label_map, plan, folder, report, beam_options
-    )
+    rebalanced = write_examples(Snapshot.read(snapshot), label_map, plan, folder, beam_options)
     kept_splits.hand_on(snapshot, folder)
     rebalanced.write(folder)
     for sentence in rebalanced.sentences():
-        report(sentence)
+        logger.info(sentence)
     return rebalanced

@@ -1,8 +1,9 @@
 """Writing a snapshot as Examples: train rebalanced and shuffled, eval and test as they are."""
 
 import hashlib
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -28,6 +29,8 @@ from classlift.examples.rows import BoxRow, ImageRow
 from classlift.paths import replacing
 from classlift.settings.rebalancing import Rebalancing
 from classlift.transforms import LOCAL_OPTIONS, map_shards
+
+logger = logging.getLogger(__name__)
 
 RECORDS_PER_FILE = 1000
 TRAIN = SPLITS[0]
@@ -108,7 +111,6 @@ def write_examples(
     label_map: LabelMap,
     plan: Rebalancing,
     folder: Path,
-    report: Callable[[str], None] = print,
     beam_options: Sequence[str] = LOCAL_OPTIONS,
 ) -> Rebalanced:
     """Writes `Split-train`, rebalanced, and `Split-eval` and `Split-test` as they are.
@@ -118,7 +120,6 @@ def write_examples(
         label_map: the ids that the records give to classes.
         plan: how the train split is rebalanced.
         folder: to write below; the folders of the splits must not be there.
-        report: takes a line of progress.
         beam_options: Beam's, as on its command line.
 
     Raises:
@@ -135,10 +136,10 @@ def write_examples(
         (folder / f"Split-{split}").mkdir(parents=True)
     written = _Written()
     files = chain(
-        written.counted(_train_files(members, train, times, label_map, plan, report)),
-        *(_natural_files(members, split, label_map, report) for split in SPLITS if split != TRAIN),
+        written.counted(_train_files(members, train, times, label_map, plan)),
+        *(_natural_files(members, split, label_map) for split in SPLITS if split != TRAIN),
     )
-    map_shards(write_file, files, folder, beam_options, report)
+    map_shards(write_file, files, folder, beam_options)
     before = dict(sorted(_count([members.labels_of(train)]).items()))
     return Rebalanced(
         method=plan.method,
@@ -173,7 +174,6 @@ def _train_files(
     times: Indices,
     label_map: LabelMap,
     plan: Rebalancing,
-    report: Callable[[str], None],
 ) -> Iterator[RecordFile]:
     """The files of the train split, one at a time, so that they need not fit into memory together.
 
@@ -181,17 +181,15 @@ def _train_files(
     """
     order = np.repeat(images, times)
     np.random.default_rng(plan.seed).shuffle(order)
-    report(f"{TRAIN}: {len(order)} examples from {len(images)} images")
+    logger.info(f"{TRAIN}: {len(order)} examples from {len(images)} images")
     files = _files(members, order, TRAIN, label_map)
     return _with_pastes(files, members, images, plan) if plan.copy_paste else files
 
 
-def _natural_files(
-    members: _Members, split: str, label_map: LabelMap, report: Callable[[str], None]
-) -> Iterator[RecordFile]:
+def _natural_files(members: _Members, split: str, label_map: LabelMap) -> Iterator[RecordFile]:
     """The files of a split that is written as it is, one at a time."""
     images = members.of_split(split)
-    report(f"{split}: {len(images)} examples")
+    logger.info(f"{split}: {len(images)} examples")
     yield from _files(members, images, split, label_map)
 
 

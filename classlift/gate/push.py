@@ -7,7 +7,6 @@ from pathlib import Path
 from classlift.environment import APPROVAL_VARIABLE
 from classlift.errors import ConfigError, EvaluationError
 from classlift.gate.verdict import PUSH, read_evaluation
-from classlift.progress import say
 from classlift.serving.provenance import Provenance, Signature
 from classlift.serving.publish import publish, require_champion, signed
 
@@ -56,7 +55,6 @@ def push(
         note=None if approval is None else note,
         require=lambda: require_champion(serving_dir, verdict.champion, pretrained, run_id),
         record=lambda _: None,  # who pushes records it when this returns
-        report=say,
         blessed=checked,
     )
 

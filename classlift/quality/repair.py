@@ -6,7 +6,8 @@ that nobody named) stays a finding of the source.
 
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from classlift.quality.measures import repeated_iou
 from classlift.quality.rules import REPEATED_IOU
 from classlift.quality.spelling import meant
 
+logger = logging.getLogger(__name__)
+
 CHANGES = "changes.json"
 MIN_SIDE = 1.0
 """In pixels: what is smaller after clipping is dropped."""
@@ -47,7 +50,6 @@ def repair(
     snapshot: Snapshot,
     labels: Sequence[str],
     folder: Path,
-    report: Callable[[str], None] = print,
 ) -> list[Change]:
     """Writes a repaired copy as COCO JSON with its images to a new folder.
 
@@ -78,7 +80,9 @@ def repair(
         write_coco(copied, boxes, ids, draft / ANNOTATIONS)
         text = json.dumps([asdict(change) for change in changes], indent=1)
         (draft / CHANGES).write_text(text)
-    report(f"{folder}: {images.num_rows} images, {boxes.num_rows} boxes, {len(changes)} changes")
+    logger.info(
+        f"{folder}: {images.num_rows} images, {boxes.num_rows} boxes, {len(changes)} changes"
+    )
     return changes
 
 

@@ -1,14 +1,16 @@
 """Validation from end to end: a snapshot in, its report out, and no way on for bad data."""
 
+import logging
 from pathlib import Path
 
 from classlift import own_folders
 from classlift.data.label_map import LabelMap
 from classlift.data.profile import Profile
 from classlift.data.snapshot import Snapshot
-from classlift.progress import say
 from classlift.quality.findings import Finding
 from classlift.quality.validate import REPORT, require_no_critical, validate
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -38,9 +40,9 @@ def run(
 
     """
     own_folders.clear(folder, own_folders.VALIDATION)
-    findings = validate(snapshot, label_map.names, target, min_target_boxes, folder, say, baseline)
+    findings = validate(snapshot, label_map.names, target, min_target_boxes, folder, baseline)
     for finding in findings:
-        say(f"{finding.severity}: {finding.sentence()}")
+        logger.info(f"{finding.severity}: {finding.sentence()}")
     require_no_critical(findings, folder)
-    say(f"no critical finding; the report is {folder / REPORT}")
+    logger.info(f"no critical finding; the report is {folder / REPORT}")
     return findings

@@ -4,7 +4,8 @@ The tables are checked with Great Expectations.
 """
 
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from classlift.quality.rules import Asked, box_rules, image_rules
 from classlift.quality.suspicions import Suspicion
 from classlift.quality.tables import Tables
 
+logger = logging.getLogger(__name__)
+
 REPORT, DOCS, RELABEL = "report.html", "data_docs", "relabel.json"
 
 
@@ -28,7 +31,6 @@ def validate(
     target: str | None,
     min_target_boxes: int,
     folder: Path,
-    report: Callable[[str], None] = print,
     baseline: Profile | None = None,
     suspicions: Sequence[Suspicion] = (),
 ) -> list[Finding]:
@@ -41,7 +43,6 @@ def validate(
             have something in each split.
         min_target_boxes: how many boxes the target class needs in each split.
         folder: to write to; made where it is not there.
-        report: takes a line of progress.
         baseline: of the last blessed snapshot; the class mix and the box sizes are compared with
             it.
         suspicions: labels that a model doubts, for the report.
@@ -52,9 +53,9 @@ def validate(
     """
     tables = Tables.of(snapshot, labels)
     asked = Asked(labels, target, min_target_boxes, baseline)
-    report("looking for images of train among those of eval and test")
+    logger.info("looking for images of train among those of eval and test")
     findings = [finding for find in CHECKS for finding in find(snapshot, tables, asked)]
-    report("loading Great Expectations")
+    logger.info("loading Great Expectations")
     findings += check(
         [
             Checked("boxes", tables.boxes, box_rules(asked), ("source", "image_id", "box_id")),

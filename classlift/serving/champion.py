@@ -1,7 +1,7 @@
 """Which model is the champion."""
 
+import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from classlift.data.label_map import LabelMap
@@ -18,13 +18,14 @@ from classlift.serving.bundle import (
 from classlift.serving.folder import champion_name, served_versions, whole_folder
 from classlift.serving.write import import_entry
 
+logger = logging.getLogger(__name__)
+
 
 def resolve_champion(
     serving_dir: Path,
     pretrained: Path,
     backend: str,
     saved_model: Path,
-    report: Callable[[str], None] = print,
 ) -> str:
     """Writes the champion's bundle to `saved_model`; returns its name for the report.
 
@@ -39,10 +40,10 @@ def resolve_champion(
     """
     versions = served_versions(serving_dir)
     if versions:
-        report(f"the champion is version {versions[-1]}, which is served now")
-        folder = whole_folder(serving_dir, versions[-1], report)
+        logger.info(f"the champion is version {versions[-1]}, which is served now")
+        folder = whole_folder(serving_dir, versions[-1])
         _require_same_classes(folder, pretrained, backend)
-        _require_thresholds(Bundle(folder), report)
+        _require_thresholds(Bundle(folder))
         shutil.copytree(folder, saved_model)
         return champion_name(versions, pretrained)
     if not pretrained.is_dir():
@@ -50,19 +51,17 @@ def resolve_champion(
     if (pretrained / OPERATING_POINTS).exists():  # before a minute goes into the export
         labels = LabelMap.read(label_map_of(backend, pretrained))
         read_operating_points(pretrained / OPERATING_POINTS, labels)
-    report("nothing is served yet: the champion is the pre-trained model; exporting it")
-    _require_thresholds(
-        import_entry(load_detector(backend, pretrained, report), pretrained, saved_model), report
-    )
+    logger.info("nothing is served yet: the champion is the pre-trained model; exporting it")
+    _require_thresholds(import_entry(load_detector(backend, pretrained), pretrained, saved_model))
     return champion_name(versions, pretrained)
 
 
-def _require_thresholds(champion: Bundle, report: Callable[[str], None]) -> None:
+def _require_thresholds(champion: Bundle) -> None:
     """Reads a champion's score thresholds; says so where they have to be assumed."""
     if champion.brings_operating_points():
         champion.operating_points()
     else:
-        report(THRESHOLDS_UNKNOWN)
+        logger.warning(THRESHOLDS_UNKNOWN)
 
 
 def _require_same_classes(served: Path, pretrained: Path, backend: str) -> None:

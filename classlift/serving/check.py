@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -16,8 +17,9 @@ from PIL import Image
 
 from classlift.data.images import encoded_for_tensorflow
 from classlift.errors import ModelError
-from classlift.progress import say
 from classlift.serving.manifest import Manifest
+
+logger = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
 """The largest difference of scores and 0..1 coordinates, batch against single: kernels may sum in
@@ -57,11 +59,11 @@ def run(saved_model: Path, images: pa.Table) -> str:
     an image can't be read.
     """
     rows = images.filter(pc.equal(images["split"], "eval")).slice(0, REQUESTS)
-    say(f"asking the export about {rows.num_rows} images, together and one by one")
+    logger.info(f"asking the export about {rows.num_rows} images, together and one by one")
     requests = encoded_for_tensorflow(rows)
     digest = Manifest.of(saved_model).digest()
     answers = check_export(saved_model, requests)
-    say(f"it answers; {answers.milliseconds:.0f} ms for one image")
+    logger.info(f"it answers; {answers.milliseconds:.0f} ms for one image")
     return digest
 
 

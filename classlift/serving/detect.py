@@ -1,7 +1,8 @@
 """A model's answers for record files, a file a shard."""
 
+import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from classlift.data.predictions import Predictions
 from classlift.serving.bundle import Bundle
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 
+logger = logging.getLogger(__name__)
+
 PARTS = ".parts"
 STUDIED, OBJECTS = ("train", "eval"), "objects.parquet"
 STUDIED_IMAGES = 1500
@@ -28,7 +31,6 @@ def detect(
     splits: Sequence[str],
     folder: Path,
     options: Sequence[str] = LOCAL_OPTIONS,
-    report: Callable[[str], None] = print,
     study: bool = False,
 ) -> None:
     """Writes `Predictions` of a bundle on splits of an Examples artifact, a folder a split.
@@ -49,7 +51,7 @@ def detect(
             for number, file in enumerate(found)
         ]
     parts = folder / PARTS
-    map_shards(_detect_file, shards, parts, options, report, saved_model=str(saved_model))
+    map_shards(_detect_file, shards, parts, options, saved_model=str(saved_model))
     for split, found in files.items():
         folders = [parts / split / f"{number:05d}" for number in range(len(found))]
         predictions = Predictions.join(map(Predictions.read, folders))
@@ -57,7 +59,7 @@ def detect(
         described = [pq.read_table(part / OBJECTS) for part in folders if (part / OBJECTS).exists()]
         if described:
             pq.write_table(pa.concat_tables(described), folder / split / OBJECTS)
-        report(
+        logger.info(
             f"{split}: {predictions.detections.num_rows} detections on "
             f"{len(predictions.image_ids)} images"
         )
@@ -79,7 +81,7 @@ def _detect_file(shard: Shard, folder: Path, saved_model: str) -> None:
 
     serve, describe, label_map = _load(saved_model)
     limit = shard.images if shard.partly else None
-    found = predict(serve, [shard.file], label_map, lambda _: None, limit)
+    found = predict(serve, [shard.file], label_map, limit)
     found.write(folder / shard.name)
     if describe is not None and shard.images is not None:
         objects = describe_objects(describe, [shard.file], found, shard.images)

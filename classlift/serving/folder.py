@@ -1,7 +1,8 @@
 """The TF Serving folder: which versions are served, what they say, and which are damaged."""
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from classlift.errors import ClassLiftError, ConfigError, ModelError
@@ -9,6 +10,8 @@ from classlift.serving.bundle import ENTRY, SAVED_MODEL, Bundle
 from classlift.serving.check import require_answers
 from classlift.serving.manifest import Manifest
 from classlift.serving.provenance import Provenance
+
+logger = logging.getLogger(__name__)
 
 LARGEST = 2**63 - 1
 """The largest number of a version: TF Serving reads them as 64-bit integers."""
@@ -135,7 +138,7 @@ def last_whole(serving_dir: Path, before: int) -> int | None:
     return None
 
 
-def whole_folder(serving_dir: Path, version: int, report: Callable[[str], None]) -> Path:
+def whole_folder(serving_dir: Path, version: int) -> Path:
     """The folder of a version whose files are all as they were pushed.
 
     A version without a manifest is loaded instead, in a process of its own: `damage` alone does not
@@ -143,7 +146,7 @@ def whole_folder(serving_dir: Path, version: int, report: Callable[[str], None])
     """
     folder = version_folder(serving_dir, version)
     if Manifest.read(folder) is None:
-        report(
+        logger.warning(
             f"version {version} was pushed before versions had a manifest of their files: loading "
             "it, to see that it is whole"
         )

@@ -3,6 +3,7 @@
 The one way into the serving folder: for the gate's Pusher, for a person's push, for a rollback.
 """
 
+import logging
 import os
 import shutil
 import uuid
@@ -20,6 +21,8 @@ from classlift.serving.folder import champion_name, newest_version, next_number,
 from classlift.serving.manifest import Manifest
 from classlift.serving.provenance import Provenance, Signature
 
+logger = logging.getLogger(__name__)
+
 DRAFT, LOCK = ".classlift-draft-", ".classlift-lock"
 """Names in the serving folder that are ours: how drafts begin, and the lock. Servers skip them."""
 
@@ -36,7 +39,6 @@ def publish(
     note: Callable[[Provenance], Provenance] | None,
     require: Callable[[], None],
     record: Callable[[Path], None],
-    report: Callable[[str], None],
     blessed: str | None = None,
     again: bool = False,
 ) -> Path:
@@ -60,7 +62,7 @@ def publish(
     """
     try:
         serving_dir.mkdir(parents=True, exist_ok=True)
-        with alone(serving_dir / LOCK, f"push of {name}", wait=True, report=report):
+        with alone(serving_dir / LOCK, f"push of {name}", wait=True):
             _remove_drafts(serving_dir)
             wanted = Manifest.of(source)
             if SAVED_MODEL not in wanted.files:
@@ -72,12 +74,14 @@ def publish(
                 )
             done = None if again else _pushed_before(serving_dir, wanted.digest())
             if done:
-                report(f"it is {done} already: an earlier attempt ended before it could say so")
+                logger.info(
+                    f"it is {done} already: an earlier attempt ended before it could say so"
+                )
                 return done
             require()
             with _draft(serving_dir) as draft:
                 _fill(draft, source, wanted, note, None if again else wanted.digest())
-                report("loading the copy in a clean process")
+                logger.info("loading the copy in a clean process")
                 require_answers(draft, name)
                 require()
                 destination = serving_dir / str(next_number(serving_dir))

@@ -8,9 +8,10 @@ import fcntl
 import hashlib
 import itertools
 import json
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from classlift import own_folders
 from classlift.detectors.detector import Batch, Detector
 from classlift.errors import DISK_FULL
 from classlift.paths import replacing
+
+logger = logging.getLogger(__name__)
 
 MAX_BYTES = 4_000_000_000
 """On disk; there are fewer views where they would take more."""
@@ -207,7 +210,6 @@ def cached(
     detector: Detector,
     batches: Iterable[Batch],
     count: int,
-    report: Callable[[str], None] = print,
     folder: Path | None = None,
     key: str = "",
 ) -> Iterator[FeatureCache]:
@@ -217,15 +219,15 @@ def cached(
         pixels; None for a temporary folder, which the second of two runs at once takes too.
     key: of what makes the features of pixels; those of another key are replaced.
     """
-    with _owned(folder, report) as own:
+    with _owned(folder) as own:
         cache = FeatureCache(own, 0)
         try:
-            cache = _filled(detector, batches, count, report, own, key)
+            cache = _filled(detector, batches, count, own, key)
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
             FeatureCache(own, 0).clear()
-            report(
+            logger.warning(
                 f"no features are cached, for the disk of {own} is full: each step computes them, "
                 "which takes longer"
             )
@@ -236,7 +238,6 @@ def _filled(
     detector: Detector,
     batches: Iterable[Batch],
     count: int,
-    report: Callable[[str], None],
     own: Path,
     key: str,
 ) -> FeatureCache:
@@ -254,17 +255,17 @@ def _filled(
             known += 1
         else:
             if cache.damage:
-                report(f"cached features in {own} are made anew: {cache.damage}")
+                logger.warning(f"cached features in {own} are made anew: {cache.damage}")
                 cache.damage = None
             if not cache.add(features(batch.images), batch, name):
                 break
         if number % 50 == 0:
-            report(f"caching features: batch {number + 1}/{count}")
+            logger.info(f"caching features: batch {number + 1}/{count}")
     if cache is None:
         return FeatureCache(own, 0)
     cache.flush()
     size = len(cache) * cache.bytes_per_view / 1e6
-    report(
+    logger.info(
         f"{len(cache)} views cached, {size:.0f} MB"
         + (f"; {known} batches of them from an earlier run" if known else "")
     )
@@ -272,7 +273,7 @@ def _filled(
 
 
 @contextmanager
-def _owned(folder: Path | None, report: Callable[[str], None]) -> Iterator[Path]:
+def _owned(folder: Path | None) -> Iterator[Path]:
     """The folder, for this process alone; a temporary one where there is none or it is taken."""
     with ExitStack() as stack:
         if folder is not None:
@@ -281,7 +282,7 @@ def _owned(folder: Path | None, report: Callable[[str], None]) -> Iterator[Path]
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                report(f"another run is using {folder}: its features are not shared")
+                logger.info(f"another run is using {folder}: its features are not shared")
             else:
                 yield folder
                 return

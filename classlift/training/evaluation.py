@@ -1,6 +1,6 @@
 """Evaluates the present weights on eval, and draws what they find."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -60,7 +60,7 @@ class Evaluator:
         images = [tf.image.resize(image, [PICTURE_SIDE, PICTURE_SIDE]) for image in decoded]
         board.pictures(step, tf.stack(images), boxes)
 
-    def matches(self, report: Callable[[str], None] = lambda _: None) -> Matches:
+    def matches(self) -> Matches:
         """Matches the detections on the whole eval split with its boxes."""
-        answers = predict(self._serve, self._files, self._label_map, report)
+        answers = predict(self._serve, self._files, self._label_map)
         return match(answers.boxes, answers.detections, answers.image_ids, self._label_map.names)

@@ -21,7 +21,6 @@ def fit(
     detector: Detector,
     batches: Batches,
     recipe: Recipe,
-    report: Callable[[str], None] = print,
     *,
     hooks: Sequence[Hook] = (),
     teacher: Teacher | None = None,
@@ -50,7 +49,7 @@ def fit(
         recipe,
         {name: v for name, v in detector.variables().items() if name not in frozen},
         parameter_count(trained),
-        (*hooks, Progress(report)),
+        (*hooks, Progress()),
     )
     with ExitStack() as stack:
 
@@ -58,7 +57,7 @@ def fit(
             if can_cache(recipe, detector.prefix):
                 key = f"{version} {features_key(detector, frozen)}"
                 cache = stack.enter_context(
-                    cached(detector, batches(0), recipe.cached_batches, report, features, key)
+                    cached(detector, batches(0), recipe.cached_batches, features, key)
                 )
                 if len(cache):
                     return cache.draw(recipe.batch_size, recipe.seed, start)

@@ -1,5 +1,6 @@
 """What a training run does: the champion is fine-tuned by a recipe and becomes the challenger."""
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +30,8 @@ from classlift.training.input import training_batches
 from classlift.training.loop import TrainingResult
 from classlift.training.step import Teacher
 
+logger = logging.getLogger(__name__)
+
 ChooseThresholds = Callable[[Bundle, Bundle], Mapping[str, float]]
 """The score thresholds to serve, by class: of the champion and the challenger."""
 
@@ -56,9 +59,7 @@ class TrainingTask:
     code_version: str
 
 
-def run(
-    task: TrainingTask, choose_thresholds: ChooseThresholds, report: Callable[[str], None]
-) -> Bundle:
+def run(task: TrainingTask, choose_thresholds: ChooseThresholds) -> Bundle:
     """Trains the challenger and writes its bundle; with `recalibrate`, only another threshold.
 
     The same seed gives the same weights on CPUs of the same kind (`make_reproducible`). Killed and
@@ -73,7 +74,7 @@ def run(
         **asdict(Rebalanced.read(task.examples).data),
     )
     if task.recipe.recalibrate:
-        report(f"nothing is trained: choosing the threshold of class {task.target} on eval")
+        logger.info(f"nothing is trained: choosing the threshold of class {task.target} on eval")
         points = choose_thresholds(champion, champion)
         shutil.copytree(champion.saved_model, task.challenger)
         bundle = Bundle(task.challenger)
@@ -81,7 +82,7 @@ def run(
         kept_splits.hand_on(task.examples, bundle.entry)
         return bundle
     checkpoints = _checkpoints(task)
-    bundle, result = _train(task, champion, checkpoints, report)
+    bundle, result = _train(task, champion, checkpoints)
     points = choose_thresholds(champion, bundle)
     bundle.write_notes(points, replace(provenance, training=vars(result)))
     kept_splits.hand_on(task.examples, bundle.entry)
@@ -104,14 +105,14 @@ def _checkpoints(task: TrainingTask) -> Checkpoints:
 
 
 def _train(
-    task: TrainingTask, champion: Bundle, checkpoints: Checkpoints, report: Callable[[str], None]
+    task: TrainingTask, champion: Bundle, checkpoints: Checkpoints
 ) -> tuple[Bundle, TrainingResult]:
     """Fine-tunes the champion and exports it; returns its bundle and what training did."""
     recipe = task.recipe
     strategy = strategy_for(recipe.device)
     make_reproducible(recipe.seed)
     train_files, eval_files = (example_files(task.examples, s) for s in ("train", "eval"))
-    report(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
+    logger.info(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
     labels = champion.label_map()
     board = Board(task.board)
     with strategy.scope(), compute_in_half(recipe.mixed_precision):
@@ -124,13 +125,12 @@ def _train(
             detector,
             partial(training_batches, train_files, detector.frame, labels, recipe),
             recipe,
-            report,
-            hooks=[Resume(checkpoints, report), board, KeepBest(evaluate, report)],
+            hooks=[Resume(checkpoints), board, KeepBest(evaluate)],
             teacher=teacher,
             features=task.work / "features",
             version=task.code_version,
         )
-    report("exporting the challenger")
+    logger.info("exporting the challenger")
     if recipe.mixed_precision or strategy.num_replicas_in_sync > 1:
         detector = plain(task.backend, detector)
         serving = Serving(detector)

@@ -1,10 +1,12 @@
 """`classlift compile`: configs to what the node runner and the DAGs read."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from classlift.cli.command import Command
 from classlift.errors import EXIT_OK
+from classlift.progress import configure
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +20,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.config:
         print(compile_config(load_config(arguments.config)))
     else:
+        configure(sys.stdout)
         compile_all()
     return EXIT_OK
 

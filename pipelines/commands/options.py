@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from classlift.progress import to_stderr
-
 if TYPE_CHECKING:
     from pipelines.config import Config
 
@@ -24,5 +22,5 @@ def claimed(arguments: argparse.Namespace) -> "Config":
     from pipelines.config import load_config
 
     config = load_config(arguments.config)
-    claim(config.name, config.path, config.work, config.serving, to_stderr)
+    claim(config.name, config.path, config.work, config.serving)
     return config

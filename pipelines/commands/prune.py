@@ -1,10 +1,12 @@
 """`classlift prune`: what old runs left behind and nothing needs."""
 
 import argparse
+import sys
 from dataclasses import replace
 
 from classlift.cli.command import Command, setting_argument
 from classlift.errors import EXIT_OK
+from classlift.progress import configure
 from classlift.settings.config import Retention
 from pipelines.commands.options import claimed, config_argument
 
@@ -32,9 +34,10 @@ def _run(arguments: argparse.Namespace) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     retention = replace(config.retention, **given)
     if arguments.remove:
+        configure(sys.stdout)  # what is removed is the result
         with prune.alone_with(config):
             found = prune.plan(config, retention)
-            prune.remove(config, found, print)
+            prune.remove(config, found)
     else:
         found = prune.plan(config, retention)
         for left in found.leftovers:

@@ -5,7 +5,6 @@ import argparse
 from classlift.cli.command import Command, say
 from classlift.errors import EXIT_OK
 from classlift.parent import raise_on_sigterm
-from classlift.progress import to_stderr
 from pipelines.commands.options import claimed, config_argument
 
 
@@ -21,7 +20,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     config = claimed(arguments)
     raise_on_sigterm()
-    say(str(push_anyway(config, arguments.by, arguments.reason, arguments.run, to_stderr)))
+    say(str(push_anyway(config, arguments.by, arguments.reason, arguments.run)))
     return EXIT_OK
 
 

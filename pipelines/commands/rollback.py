@@ -1,13 +1,15 @@
 """`classlift rollback`: an older version is served again."""
 
 import argparse
+import logging
 
 from classlift.cli.command import Command
 from classlift.errors import EXIT_OK
 from classlift.parent import raise_on_sigterm
-from classlift.progress import to_stderr
 from classlift.serving.bundle import Bundle
 from pipelines.commands.options import claimed, config_argument
+
+logger = logging.getLogger(__name__)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +26,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     config = claimed(arguments)
     raise_on_sigterm()
-    destination = roll_back(config, arguments.by, arguments.reason, arguments.to, to_stderr)
+    destination = roll_back(config, arguments.by, arguments.reason, arguments.to)
     record = Bundle(destination).provenance().rollback_of
     if record is not None:
-        to_stderr(f"served again: version {record.version}, in place of {record.replaced}")
+        logger.info(f"served again: version {record.version}, in place of {record.replaced}")
     print(destination)
     return EXIT_OK
 

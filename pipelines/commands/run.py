@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import json
+import logging
 import os
 import sys
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 from classlift.cli.command import Command, say
 from classlift.environment import VERBOSE_VARIABLE
 from classlift.errors import EXIT_OK, ConfigError
-from classlift.progress import to_stderr
+from classlift.progress import configure
 from pipelines.commands.options import ROOT, config_argument
+
+logger = logging.getLogger(__name__)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,15 +42,14 @@ def _run(arguments: argparse.Namespace) -> int:
         os.environ[VERBOSE_VARIABLE] = "1"
     parameters = dict(_assignment(text) for text in arguments.set)
     config = load_config(arguments.config)
-    out = sys.stderr if arguments.json else sys.stdout
-    print("compiling the pipeline", file=out, flush=True)
+    configure(sys.stderr if arguments.json else sys.stdout)
+    logger.info("compiling the pipeline")
     compiled = compile_config(config, in_airflow=config.path.parent == ROOT / "configs")
     run_id = datetime.datetime.now(datetime.UTC).strftime("local__%Y%m%dT%H%M%S%f")
     code = run_pipeline(
         compiled,
         run_id,
         parameters,
-        show=to_stderr if arguments.json else say,
         verbose=arguments.verbose,
     )
     if code != EXIT_OK:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from classlift.cli.command import Command, say
 from classlift.environment import quiet_tensorflow
 from classlift.errors import EXIT_OK
-from classlift.progress import to_stderr
 from pipelines.commands.options import claimed, config_argument
 
 
@@ -23,7 +22,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from pipelines.watch import watch
 
     quiet_tensorflow()
-    found = watch(claimed(arguments), to_stderr)
+    found = watch(claimed(arguments))
     classes = found.scoring.classes
     if arguments.json:
         extra = {"fell": fallen(classes), "is_new": found.is_new, "page": str(found.page)}

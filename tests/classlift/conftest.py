@@ -48,15 +48,11 @@ def coco(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def quiet(_: str) -> None:
-    """Takes progress and says nothing."""
-
-
 @pytest.fixture
 def snapshot(coco: Callable[..., Path]) -> Snapshot:
     """The small COCO data set three times, once for each split."""
     sources = [Source(coco(split), split) for split in ("train", "eval", "test")]
-    return take_snapshot(sources, quiet)
+    return take_snapshot(sources)
 
 
 def boxes_table(rows: list[tuple[str, str, float, float, float, float]]) -> pa.Table:
@@ -106,11 +102,10 @@ def examples(tmp_path_factory) -> Path:
         sources.append(Source(root / split.name / "annotations.json", name, tag))
     folder = root / "examples"
     write_examples(
-        take_snapshot(sources, quiet),
+        take_snapshot(sources),
         LabelMap.read(DEMO_MODEL / "label_map.pbtxt"),
         Rebalancing(),
         folder,
-        quiet,
     )
     return folder
 

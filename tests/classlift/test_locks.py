@@ -67,14 +67,15 @@ def test_processes_of_one_run_share_it_and_it_is_held_until_the_last_has_ended(t
         assert "mine" in refused(tmp_path / "run", "run 7")
 
 
-def test_who_waits_says_so_and_gets_it(tmp_path, other):
+def test_who_waits_says_so_and_gets_it(tmp_path, other, on_line):
     said = []
 
-    def report(line: str) -> None:
+    def hear(line: str) -> None:
         said.append(line)
         other.kill()
 
-    with locks.alone(tmp_path / "run", "mine", wait=True, report=report):
+    on_line(hear)
+    with locks.alone(tmp_path / "run", "mine", wait=True):
         pass
     [line] = said
     assert line.startswith("waiting, for ")

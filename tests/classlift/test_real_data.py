@@ -11,7 +11,6 @@ from classlift.data.snapshot import Source, take_snapshot
 from classlift.examples.write import write_examples
 from classlift.quality.validate import require_no_critical, validate
 from classlift.settings.rebalancing import Rebalancing
-from tests.classlift.conftest import quiet
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 pytestmark = [
@@ -32,11 +31,11 @@ STREETS = ("vehicle", "traffic_light", "bike", "traffic_sign", "motobike")
     ],
 )
 def test_from_labels_to_records(tmp_path, path, group, target, labels, images):
-    snapshot = take_snapshot([Source(SHARED / path, group=group)], quiet)
+    snapshot = take_snapshot([Source(SHARED / path, group=group)])
     assert snapshot.images.num_rows == images
-    require_no_critical(validate(snapshot, labels, target, 1, tmp_path / "docs", quiet), tmp_path)
+    require_no_critical(validate(snapshot, labels, target, 1, tmp_path / "docs"), tmp_path)
     plan = Rebalancing("none", replay_share=0.0)
-    write_examples(snapshot, LabelMap(labels), plan, tmp_path / "records", quiet)
+    write_examples(snapshot, LabelMap(labels), plan, tmp_path / "records")
     written = Counter()
     for split in ("train", "eval", "test"):
         back = read_labels(tmp_path / "records" / f"Split-{split}", "tfrecord")

@@ -1,9 +1,11 @@
 """Names of users reach a person, and no terminal."""
 
+import logging
+
 import pytest
 
 from classlift.errors import DataError
-from classlift.progress import configure_node, say
+from classlift.progress import configure_node
 from classlift.text import shown
 
 pytestmark = pytest.mark.unit
@@ -13,8 +15,9 @@ NASTY = "a\x1b[31m\r\nb\x9b2J\u202e\ud800"
 def test_errors_and_progress_are_one_printable_line(capsys):
     error = DataError(f"{NASTY}: {'x' * 10_000} is wrong.")
     configure_node("Trainer")
-    say(str(error))
-    say(f"reading {NASTY}")
+    logger = logging.getLogger("classlift")
+    logger.info(str(error))
+    logger.info(f"reading {NASTY}")
     out = capsys.readouterr().out
     assert len(out.splitlines()) == 2
     assert all(line.isprintable() for line in out.splitlines())

@@ -12,7 +12,6 @@ from classlift.examples.write import write_examples
 from classlift.settings.rebalancing import Rebalancing
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 from demo import scenes
-from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
 LABELS = LabelMap(scenes.CLASSES)
@@ -31,14 +30,14 @@ def note_process(shard: int, folder: Path) -> None:
 
 def test_sentences_travel_and_the_first_one_counts(tmp_path):
     with pytest.raises(DataError, match="shard 3 is odd"):
-        map_shards(refuse_odd, [0, 2, 3, 5], tmp_path, report=quiet)
+        map_shards(refuse_odd, [0, 2, 3, 5], tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "2"]
 
 
 def test_what_a_killed_run_left_does_not_matter(tmp_path):
     (tmp_path / ".shards").mkdir()
     (tmp_path / ".shards" / "00000000.done").write_text('"a sentence of long ago"')
-    map_shards(refuse_odd, [0, 2], tmp_path, report=quiet)
+    map_shards(refuse_odd, [0, 2], tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "2"]
 
 
@@ -48,12 +47,12 @@ def test_shards_that_cannot_be_made_leave_nothing(tmp_path):
         raise DataError("the plan is wrong")
 
     with pytest.raises(DataError, match="the plan is wrong"):
-        map_shards(refuse_odd, shards(), tmp_path, report=quiet)
+        map_shards(refuse_odd, shards(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_shards_is_no_work(tmp_path):
-    map_shards(refuse_odd, [], tmp_path, report=quiet)
+    map_shards(refuse_odd, [], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,9 +66,9 @@ def data(tmp_path_factory) -> Path:
 
 def files(data: Path, folder: Path, options: tuple[str, ...]) -> dict[str, bytes]:
     """All records of a run with copy-paste, by name."""
-    snapshot = take_snapshot([Source(data)], quiet, beam_options=options)
+    snapshot = take_snapshot([Source(data)], beam_options=options)
     plan = Rebalancing(target="8", copy_paste=0.3, max_growth=5.0)
-    write_examples(snapshot, LABELS, plan, folder, quiet, options)
+    write_examples(snapshot, LABELS, plan, folder, options)
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
@@ -93,7 +92,7 @@ def test_a_distributed_runner_gives_the_same_records(data, expected, tmp_path, m
         options = (runner, f"--dask_client_address={cluster.scheduler_address}")
         options = (*options, "--dask_partition_size=1")
         assert files(data, tmp_path / "records", options) == expected
-        map_shards(note_process, range(20), tmp_path / "pids", options, quiet)
+        map_shards(note_process, range(20), tmp_path / "pids", options)
         distributed.default_client().close()
     workers = {path.read_text() for path in (tmp_path / "pids").iterdir()}
     assert len(workers) == 2

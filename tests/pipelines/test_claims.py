@@ -32,9 +32,8 @@ class Owner:
         self.path.write_text(yaml.safe_dump({"name": self.name, **folders}))
         return self
 
-    def claim(self, said: list[str] | None = None) -> None:
-        report = [].append if said is None else said.append
-        claim(self.name, self.path, self.work, self.serving, report)
+    def claim(self) -> None:
+        claim(self.name, self.path, self.work, self.serving)
 
 
 @pytest.fixture
@@ -76,12 +75,13 @@ def name_others(owner: Owner) -> None:
 
 
 @pytest.mark.parametrize("move", [rename, name_others])
-def test_a_folder_goes_with_a_config_that_was_moved(owner, move):
+def test_a_folder_goes_with_a_config_that_was_moved(owner, move, caplog):
     owner.claim()
     move(owner)
     other = another(owner, work=owner.work, serving=owner.serving)
-    said: list[str] = []
-    other.claim(said)
+    caplog.clear()
+    other.claim()
+    said = caplog.messages
     assert len(said) == 2
     assert f"{owner.work}: was of {owner.path}, which is gone or names another one now" in said[0]
     assert (own_folders.mark_of(owner.work) or {})["config"] == str(other.path)
@@ -186,19 +186,18 @@ def earlier_version(work: Path) -> None:
         (work / name).write_text(name)
 
 
-def test_the_work_folder_of_an_earlier_version_is_taken_over(owner):
+def test_the_work_folder_of_an_earlier_version_is_taken_over(owner, caplog):
     earlier_version(owner.work)
     before = content_of(owner.work)
-    said: list[str] = []
-    owner.claim(said)
-    assert len(said) == 8
+    owner.claim()
+    assert len(caplog.messages) == 8
     after = content_of(owner.work)
     marks = {name for name in after if Path(name).name == own_folders.MARK}
     assert {name: text for name, text in after.items() if name not in marks} == before
     assert own_folders.is_own(owner.work / "checkpoints", own_folders.CHECKPOINTS)
     assert own_folders.is_own(owner.work / "watch" / "memory", own_folders.MEMORY)
-    owner.claim(said)
-    assert len(said) == 8  # once
+    owner.claim()
+    assert len(caplog.messages) == 8  # once
 
 
 def test_a_users_folder_in_the_work_folder_of_an_earlier_version_is_not(owner):
@@ -220,7 +219,7 @@ def test_compiled_forms_are_of_one_config(owner):
         claim_compiled(folder, "a", other.path)
     assert f"{other.path} and {owner.path} have the same name (a)" in str(error.value)
     another(owner, path=owner.path, name="renamed")
-    claim_compiled(folder, "a", other.path, [].append)
+    claim_compiled(folder, "a", other.path)
     assert compiled_for(folder) == other.path
 
 

@@ -42,10 +42,10 @@ def build(tmp_path):
     return build, topology
 
 
-def test_what_is_ours_goes_and_what_is_a_users_or_served_stays(build):
+def test_what_is_ours_goes_and_what_is_a_users_or_served_stays(build, caplog):
     folder, _ = build
-    said: list[str] = []
-    clean(folder, said.append)
+    caplog.clear()
+    clean(folder)
     assert set(content_of(folder)) == {
         "a/serving/.classlift",
         "a/serving/7/saved_model.pb",
@@ -58,7 +58,7 @@ def test_what_is_ours_goes_and_what_is_a_users_or_served_stays(build):
         "plan.md",
     }
     assert not (folder / "compiled").exists()
-    assert sorted(line.split(",")[0] for line in said) == [
+    assert sorted(line.split(",")[0] for line in caplog.messages) == [
         f"kept: {folder / name}"
         for name in ("a/serving", "a/state/memory", "a/state/metadata.db", "a/state/watch",
                      "photos", "plan.md")
@@ -71,7 +71,7 @@ def test_a_work_folder_that_remembers_nothing_goes_with_its_mark(build):
         own_folders.remove(folder / "a" / "state" / name, own_folders.mark_of(
             folder / "a" / "state" / name)["what"])  # fmt: skip
     (folder / "a" / "state" / "metadata.db").unlink()
-    clean(folder, lambda _: None)
+    clean(folder)
     assert not (folder / "a" / "state" / own_folders.MARK).exists()
 
 

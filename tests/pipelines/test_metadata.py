@@ -87,7 +87,7 @@ def test_a_run_on_postgres_leaves_no_password_anywhere(postgres, monkeypatch, tm
         store, "postgres_test", "two", "DatasetSnapshot", "ClassLiftSnapshot"
     )
     left = Leftover(ARTIFACT, Path(snapshot.uri), config.work / "pipeline", 0, snapshot.id)
-    remove(config, Plan((left,), (), ()), print)
+    remove(config, Plan((left,), (), ()))
     assert not left.path.exists()
     for run_id, outcome in (("three", "done"), ("four", "cached")):
         result = project.command(*node, "--run-id", run_id, **secret)

@@ -135,7 +135,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def pruned(history: History, **retention: int) -> prune.Plan:
     """Removes what nothing needs three days later."""
     found = prune.plan(history.config, Retention(**retention), LATER)
-    prune.remove(history.config, found, lambda _: None)
+    prune.remove(history.config, found)
     return found
 
 
@@ -259,7 +259,7 @@ def test_what_is_interrupted_leaves_no_half_folder_and_is_finished_later(history
 
     monkeypatch.setattr(own_folders, "clear", die)
     with pytest.raises(KeyboardInterrupt):
-        prune.remove(history.config, found, lambda _: None)
+        prune.remove(history.config, found)
     monkeypatch.setattr(own_folders, "clear", whole)
     [aside] = history.config.work.rglob(ASIDE)
     assert len([p for p in aside.iterdir() if p.name != own_folders.MARK]) == 1

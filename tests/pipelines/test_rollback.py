@@ -42,7 +42,7 @@ def model_of(runs: Runs) -> str:
     return run_of(runs.config.serving / str(newest_version(runs.config.serving)))
 
 
-def test_the_version_before_the_newest_is_served_again(two):
+def test_the_version_before_the_newest_is_served_again(two, caplog):
     config, destination = two.config, roll_back(two.config, f" {BY} ", REASON)
     record = {"by": BY, "reason": REASON, "version": "5", "replaced": "6"}
 
@@ -94,23 +94,23 @@ def test_what_a_person_pushed_can_be_served_again(two):
     assert provenance.rollback_of.version == pushed.name
 
 
-def test_a_version_from_before_there_were_manifests_is_served_again(two):
+def test_a_version_from_before_there_were_manifests_is_served_again(two, caplog):
     (two.config.serving / "5" / MANIFEST).unlink()
-    said = []
-    copy = roll_back(two.config, BY, REASON, report=said.append)
+    caplog.clear()
+    copy = roll_back(two.config, BY, REASON)
     assert model_of(two) == "one"
     assert Manifest.read(copy) == Manifest.of(copy)
-    assert said[0].startswith("version 5 was pushed before versions had a manifest")
+    assert caplog.messages[0].startswith("version 5 was pushed before versions had a manifest")
 
 
-def test_the_last_whole_version_before_the_newest_is_meant(two):
+def test_the_last_whole_version_before_the_newest_is_meant(two, caplog):
     two.push("three", 7)
     cut("variables/variables.data-00000-of-00001", 6)(two)
     cut("saved_model.pb", 7)(two)  # the newest is damaged too: that is why somebody rolls back
-    said = []
-    roll_back(two.config, BY, REASON, report=said.append)
+    caplog.clear()
+    roll_back(two.config, BY, REASON)
     assert model_of(two) == "one"
-    assert said[0] == "version 6 is damaged, so version 5 is served again"
+    assert caplog.messages[0] == "version 6 is damaged, so version 5 is served again"
 
 
 @pytest.mark.parametrize("lost", [False, True])

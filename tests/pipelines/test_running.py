@@ -27,7 +27,7 @@ from types import SimpleNamespace
 from pipelines.running import running
 facts = {key: Path(value) for key, value in json.loads(sys.argv[1]).items()}
 topology = SimpleNamespace(**{**facts, "name": "a"})
-with running(topology, sys.argv[2], [].append, sys.argv[3] or None):
+with running(topology, sys.argv[2], sys.argv[3] or None):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -94,15 +94,17 @@ def test_whoever_is_killed_holds_back_nobody(topology, start):
         pass
 
 
-def test_what_airflow_started_waits_and_says_for_whom(topology, start, monkeypatch):
-    process, said = start("run 1"), []
+def test_what_airflow_started_waits_and_says_for_whom(topology, start, monkeypatch, on_line):
+    process = start("run 1")
+    said: list[str] = []
     monkeypatch.setenv(PARENT_VARIABLE, "1")
 
-    def report(line: str) -> None:
+    def hear(line: str) -> None:
         said.append(line)
         process.kill()
 
-    with running(topology, "run 2", report, "Trainer"):
+    on_line(hear)
+    with running(topology, "run 2", "Trainer"):
         pass
     [line] = said
     assert line.startswith("waiting, for ")
@@ -120,8 +122,8 @@ def test_processes_of_one_run_whose_id_nobody_knew_beforehand(topology, start, m
 
 
 @pytest.mark.parametrize("loss", ["database", "work", "emptied"])
-def test_metadata_that_are_gone_are_begun_anew_and_the_loss_is_named(topology, loss):
-    work, said = topology.work, []
+def test_metadata_that_are_gone_are_begun_anew_and_the_loss_is_named(topology, loss, caplog):
+    work = topology.work
     with running(topology, "run 1"):
         initialise(connection_to(work))
     if loss == "work":
@@ -131,13 +133,13 @@ def test_metadata_that_are_gone_are_begun_anew_and_the_loss_is_named(topology, l
     else:
         (work / "metadata.db").write_bytes(b"")
     with running(topology, "run 2", node="Trainer"):
-        begin_anew(connection_to(work), said.append)
-    [line] = said
+        begin_anew(connection_to(work))
+    [line] = caplog.messages
     for lost in ("the history of runs and pushes", "how often the test set was used", "the cache"):
         assert lost in line
     open_existing(connection_to(work))
-    begin_anew(connection_to(work), said.append)
-    assert len(said) == 1
+    begin_anew(connection_to(work))
+    assert len(caplog.messages) == 1
 
 
 def truncated(path: Path) -> None:

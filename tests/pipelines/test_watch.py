@@ -13,7 +13,7 @@ from classlift.errors import ConfigError, DataError, ModelError
 from classlift.serving.manifest import Manifest
 from pipelines.config import load_config
 from pipelines.watch import watch
-from tests.classlift.conftest import DEMO_MODEL, detector, quiet
+from tests.classlift.conftest import DEMO_MODEL, detector
 from tests.pipelines.conftest import Runs, runs
 from tests.project import Project, make_project
 
@@ -43,7 +43,7 @@ def test_what_can_not_be_watched(runs: Runs, is_watching, is_served, error, word
     if is_watching:
         watching(Project(runs.config.work, runs.config.path))
     with pytest.raises(error, match=words):
-        watch(load_config(runs.config.path), quiet)
+        watch(load_config(runs.config.path))
     assert not (runs.config.work / "watch" / "series.jsonl").exists()
 
 
@@ -56,7 +56,7 @@ def test_a_floor_of_a_class_that_is_not_served(runs: Runs):
     Manifest.of(version).write(version)
     path = watching(Project(runs.config.work, runs.config.path))
     with pytest.raises(ConfigError, match=r"watch.floors: version 5 has no class '0'\."):
-        watch(load_config(path), quiet)
+        watch(load_config(path))
 
 
 @pytest.mark.unit
@@ -65,7 +65,7 @@ def test_a_damaged_version_is_named(runs: Runs):
     (runs.push("two", 6) / "saved_model.pb").unlink()
     path = watching(Project(runs.config.work, runs.config.path))
     with pytest.raises(ModelError, match=r"version 6 is damaged .*; roll back to version 5 "):
-        watch(load_config(path), quiet)
+        watch(load_config(path))
 
 
 @pytest.mark.pipeline

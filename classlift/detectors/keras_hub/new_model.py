@@ -1,5 +1,6 @@
 """Makes a folder with a KerasHub model: from a preset, a `.keras` file, or fresh and small."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ from classlift.data.label_map import LabelMap, coco_label_map
 from classlift.detectors.keras_hub.detectors import kind_of
 from classlift.detectors.keras_hub.model_folder import read_model
 from classlift.errors import ConfigError, ModelError
+
+logger = logging.getLogger(__name__)
 
 PRIOR = 0.01
 """The score that a fresh class head of a RetinaNet gives everything; Lin et al. (2017), 4.1."""
@@ -32,7 +35,6 @@ def write_new(
     file: Path | None = None,
     small: str | None = None,
     size: int | None = None,
-    report: Callable[[str], None] = print,
 ) -> None:
     """Writes a model for the classes of a label map, from exactly one of three sources.
 
@@ -54,7 +56,7 @@ def write_new(
         model = SMALL[small](label_map.last_id, size or 128)
     else:
         if preset is not None:
-            report(f"getting the preset {preset}")
+            logger.info(f"getting the preset {preset}")
             model = _from_preset(preset)
         elif file is not None:
             model = read_model(file)
@@ -66,7 +68,7 @@ def write_new(
                 "COCO's: name them by --labels."
             )
         if label_map.last_id != model.num_classes:
-            report(
+            logger.info(
                 f"what scores the classes is made anew, for {label_map.last_id} classes instead of "
                 f"{model.num_classes}"
             )
@@ -74,7 +76,7 @@ def write_new(
     detector = kind_of(model, folder)(model, label_map)
     detector.save(folder)
     height, width = detector.frame.size
-    report(f"{model.count_params():,} parameters, images of {width} x {height} pixels")
+    logger.info(f"{model.count_params():,} parameters, images of {width} x {height} pixels")
 
 
 def _from_preset(name: str) -> keras.Model:

@@ -5,8 +5,8 @@ Read without TensorFlow and the OD API: the fields of `pipeline.config` that thi
 here (as in object_detection/protos/), and all others are skipped.
 """
 
+import logging
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from classlift.data.label_map import COCO, COCO_CLASSES, LabelMap, quoted
 from classlift.errors import DataError, ModelError
 from classlift.reading import MEGA, read_text
 from classlift.text import printable, shorten
+
+logger = logging.getLogger(__name__)
 
 CONFIG, LABEL_MAP, CHECKPOINT = "pipeline.config", "label_map.pbtxt", "checkpoint"
 
@@ -150,11 +152,11 @@ def label_map_file(folder: Path) -> Path:
     )
 
 
-def read_label_map(folder: Path, report: Callable[[str], None]) -> LabelMap:
+def read_label_map(folder: Path) -> LabelMap:
     """The label map of a zoo entry; says so when it is not its own."""
     path = label_map_file(folder)
     if path == COCO:
-        report(
+        logger.info(
             f"{folder}: it brings no {LABEL_MAP} and has {COCO_CLASSES} classes: they are taken to "
             "be COCO's"
         )
@@ -172,14 +174,24 @@ def require_fit(label_map: LabelMap, classes: int, where: Path) -> None:
         )
 
 
-def find_checkpoint(folder: Path, report: Callable[[str], None] = lambda _: None) -> Path:
-    """The prefix of a zoo entry's checkpoint, as TensorFlow takes it.
+def find_checkpoint(folder: Path) -> Path:
+    """The newest of `checkpoints`; says so when it is one of several."""
+    found = checkpoints(folder)
+    newest = found[-1]
+    if len(found) > 1:
+        logger.info(f"{folder}: of {len(found)} checkpoints the newest is taken, {newest.name}")
+    return newest
 
-    It is in the folder `checkpoint`, as in the zoo's archives, or beside the config, as
-    model_main_tf2 writes it; of several the one of the latest step, which is said then. The state
-    file `checkpoint` is not needed, and not asked: it names paths of where the model was trained.
 
-    Raises ModelError, which says what is there instead, when there is none or a part is missing.
+def checkpoints(folder: Path) -> list[Path]:
+    """The prefixes of a zoo entry's checkpoints, as TensorFlow takes them, the newest last.
+
+    They are in the folder `checkpoint`, as in the zoo's archives, or beside the config, as
+    model_main_tf2 writes them; the newest is the one of the latest step. The state file
+    `checkpoint` is not needed, and not asked: it names paths of where the model was trained.
+
+    Raises ModelError, which says what is there instead, when there is none or a part of the newest
+    is missing.
     """
     places = [folder / CHECKPOINT, folder]
     found = [path for place in places if place.is_dir() for path in place.glob("*.index")]
@@ -191,11 +203,9 @@ def find_checkpoint(folder: Path, report: Callable[[str], None] = lambda _: None
             f"{folder / CHECKPOINT}: there is no checkpoint (ckpt-0.index, ...); copy it beside "
             f"{CONFIG}."
         )
-    newest = max(of_tf2, key=lambda path: (_step(path), path.name))
-    if len(of_tf2) > 1:
-        report(f"{folder}: of {len(of_tf2)} checkpoints the newest is taken, {newest.stem}")
-    _require_shards(newest)
-    return newest.with_suffix("")
+    of_tf2.sort(key=lambda path: (_step(path), path.name))
+    _require_shards(of_tf2[-1])
+    return [path.with_suffix("") for path in of_tf2]
 
 
 def require_no_tensorflow_1(*places: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -100,10 +100,10 @@ class ZooEntry(ABC):
         """Prepares what the note promises the checkpoint to hold."""
 
     @classmethod
-    def load(cls, folder: Path, report: Callable[[str], None] = lambda _: None) -> Self:
+    def load(cls, folder: Path) -> Self:
         """Loads a zoo entry with its weights; says what was chosen where there was a choice."""
-        label_map = read_label_map(folder, report)
-        checkpoint = find_checkpoint(folder, report)
+        label_map = read_label_map(folder)
+        checkpoint = find_checkpoint(folder)
         _require_readable(checkpoint)  # before the model is built, which takes longer
         detector = cls(read_config(folder), label_map)
         detector._read_note(folder)

@@ -1,5 +1,6 @@
 """Which weights a training leaves behind: the best on eval."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
@@ -9,6 +10,8 @@ from classlift.training.checkpoints import Arrays, Notes
 from classlift.training.hooks.resume import part
 from classlift.training.loop import Hook, Training, evaluation_steps
 from classlift.training.selection import Evaluation, best_of
+
+logger = logging.getLogger(__name__)
 
 MIXTURES = (0.2, 0.4, 0.6, 0.8)
 """Shares of the new weights that interpolation tries, beside 1."""
@@ -25,7 +28,6 @@ class KeepBest(Hook):
     """
 
     evaluate: Callable[[int], Evaluation]
-    report: Callable[[str], None]
     _before: Evaluation | None = field(default=None, init=False)
     _evaluations: list[Evaluation] = field(default_factory=list, init=False)
     _best: Arrays = field(default_factory=dict, init=False)
@@ -48,7 +50,7 @@ class KeepBest(Hook):
         if not later:
             self._best = training.values()
         if 0 < recipe.patience <= later:
-            self.report(f"stopped: no better for {recipe.patience} evaluations")
+            logger.info(f"stopped: no better for {recipe.patience} evaluations")
             training.stopping = True
 
     def after_training(self, training: Training) -> None:
@@ -62,7 +64,7 @@ class KeepBest(Hook):
             kept = self._interpolate(training, kept)
         training.chosen = kept.step
         share = f", {training.mixture:.0%} of them" if training.mixture < 1 else ""
-        self.report(f"kept: the weights of step {kept.step}{share}")
+        logger.info(f"kept: the weights of step {kept.step}{share}")
         rivalry = training.detector.rivalry
         if training.recipe.rivalry and rivalry is not None:
             self._choose_rivalry(rivalry, kept)
@@ -84,7 +86,7 @@ class KeepBest(Hook):
 
     def _evaluated(self, step: int) -> Evaluation:
         evaluation = self.evaluate(step)
-        self.report(f"eval at step {step}: {evaluation}")
+        logger.info(f"eval at step {step}: {evaluation}")
         return evaluation
 
     def _number_of_best(self, training: Training, candidates: list[Evaluation]) -> int:
@@ -103,7 +105,7 @@ class KeepBest(Hook):
         tried = []
         for share in MIXTURES:
             mix(share)
-            self.report(f"{share:.0%} of the new weights")
+            logger.info(f"{share:.0%} of the new weights")
             tried.append(self._evaluated(unmixed.step))
         self._evaluations += tried
         candidates = [*tried, unmixed]
@@ -122,10 +124,10 @@ class KeepBest(Hook):
         for value in RIVALRIES:
             if value not in tried:
                 rivalry.assign(value)
-                self.report(f"rivalry {value:g}")
+                logger.info(f"rivalry {value:g}")
                 tried.append(value)
                 evaluations.append(self._evaluated(kept.step))
         self._evaluations += evaluations[1:]
         best = max(zip(tried, evaluations, strict=True), key=lambda pair: pair[1].ap50)
         rivalry.assign(best[0])
-        self.report(f"kept: rivalry {float(rivalry):g}")
+        logger.info(f"kept: rivalry {float(rivalry):g}")

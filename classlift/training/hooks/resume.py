@@ -1,11 +1,13 @@
 """Checkpoints while training runs, and the way back to the last one after a kill."""
 
+import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from classlift.training.checkpoints import Arrays, Checkpoints, Notes
 from classlift.training.loop import Hook, Training
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 30.0
 """Between two checkpoints."""
@@ -21,7 +23,6 @@ class Resume(Hook):
     """
 
     checkpoints: Checkpoints
-    report: Callable[[str], None]
     _saved: float = field(default=0.0, init=False)
 
     def before_training(self, training: Training) -> None:
@@ -36,7 +37,7 @@ class Resume(Hook):
             variable.assign(arrays[f"optimizer/{number}"])
         training.done, training.seconds = notes["step"], notes["seconds"]
         training.images, training.shown = notes["images"], notes["losses"]
-        self.report(f"going on from step {training.done}")
+        logger.info(f"going on from step {training.done}")
         self._point_to_checkpoint(training)
         for hook in training.hooks:
             hook.restore(training, arrays, notes)

@@ -6,7 +6,6 @@ from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import DataError
 from classlift.quality.validate import validate
 from classlift.settings.sources import DataSettings
-from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.unit
 LABELS = ("car", "scooter")
@@ -26,10 +25,10 @@ def boxes(bad: list, count: int = 1000) -> list[dict]:
 )
 def test_a_bad_box_is_left_out_and_listed(coco, tmp_path, bad):
     source = [Source(coco(annotations=boxes(bad)), "train")]
-    kept = take_snapshot(source, quiet)
+    kept = take_snapshot(source)
     assert kept.boxes.num_rows == 1000
     assert {f.severity for f in findings(kept, tmp_path) if "1 box" in f.fault} == {"critical"}
-    left = take_snapshot(source, quiet, droppable=0.001)
+    left = take_snapshot(source, droppable=0.001)
     assert left.boxes.num_rows == 999
     assert left.images.num_rows == kept.images.num_rows
     assert kept.content_hash != left.content_hash
@@ -41,14 +40,14 @@ def test_a_bad_box_is_left_out_and_listed(coco, tmp_path, bad):
 
 
 def findings(snapshot, folder):
-    return validate(snapshot, LABELS, None, 0, folder, quiet)
+    return validate(snapshot, LABELS, None, 0, folder)
 
 
 def test_each_is_listed(coco, tmp_path):
     source = [Source(coco(annotations=boxes([[]] * 30)), "train")]
     (dropped,) = [
         f
-        for f in findings(take_snapshot(source, quiet, droppable=0.03), tmp_path)
+        for f in findings(take_snapshot(source, droppable=0.03), tmp_path)
         if "bad_boxes" in f.fault
     ]
     assert len(dropped.where) == 30
@@ -57,7 +56,7 @@ def test_each_is_listed(coco, tmp_path):
 def test_more_than_the_share_end_the_run(coco):
     source = [Source(coco(annotations=boxes([[], [5, 5, 0, 9]])), "train")]
     with pytest.raises(DataError) as error:
-        take_snapshot(source, quiet, droppable=0.001)
+        take_snapshot(source, droppable=0.001)
     assert "2 of 1,000 boxes (0.20%)" in str(error.value)
     assert "annotation 0" in str(error.value)
     assert "at most 0.10%" in str(error.value)
@@ -66,7 +65,7 @@ def test_more_than_the_share_end_the_run(coco):
 def test_a_memory_knows_what_was_asked(coco, tmp_path):
     source = [Source(coco(annotations=boxes([[]])), "train")]
     counts = [
-        take_snapshot(source, quiet, tmp_path / "memory", droppable=share).boxes.num_rows
+        take_snapshot(source, tmp_path / "memory", droppable=share).boxes.num_rows
         for share in (0.0, 0.001, 0.001, 0.0)
     ]
     assert counts == [1000, 999, 999, 1000]

@@ -55,63 +55,53 @@ def grown(tmp_path):
     memory, serving = tmp_path / "memory", tmp_path / "served"
     for version, count in enumerate(STEPS[:-1], 1):
         source = write_data(tmp_path / "data", count)
-        taken = take_snapshot([source], [].append, memory, served=served_entries(serving))
+        taken = take_snapshot([source], memory, served=served_entries(serving))
         serve(serving, version, memory)
     shutil.rmtree(memory)
     return tmp_path, splits_of(taken)
 
 
-def test_no_image_moves_when_the_memory_is_lost(grown):
+def test_no_image_moves_when_the_memory_is_lost(grown, caplog):
     folder, before = grown
-    source, said = write_data(folder / "data", STEPS[-1]), []
-    taken = take_snapshot(
-        [source], said.append, folder / "memory", served=served_entries(folder / "served")
-    )
+    source = write_data(folder / "data", STEPS[-1])
+    taken = take_snapshot([source], folder / "memory", served=served_entries(folder / "served"))
     after = splits_of(taken)
     assert {name: after[name] for name in before} == before
     assert set(after.values()) == {"train", "eval", "test"}
-    [line] = [line for line in said if "restored" in line]
+    [line] = [line for line in caplog.messages if "restored" in line]
     assert f"those of {len(before)} images were restored from served versions (2, 1)" in line
-    alone = splits_of(take_snapshot([source], [].append))  # without what the versions know
+    alone = splits_of(take_snapshot([source]))  # without what the versions know
     assert any(alone[name] != before[name] for name in before)
-    said.clear()
-    take_snapshot(
-        [source], said.append, folder / "memory", served=served_entries(folder / "served")
-    )
-    assert not [line for line in said if "splits" in line]
+    caplog.clear()
+    take_snapshot([source], folder / "memory", served=served_entries(folder / "served"))
+    assert not [line for line in caplog.messages if "splits" in line]
 
 
-def test_an_older_version_knows_what_the_newest_does_not(grown):
+def test_an_older_version_knows_what_the_newest_does_not(grown, caplog):
     folder, before = grown
     serve(folder / "served", 3, None)
     (folder / "served" / "2" / "assets.extra" / kept_splits.FILE).write_bytes(b"PAR1 damaged")
-    source, said = write_data(folder / "data", STEPS[-1]), []
-    taken = take_snapshot(
-        [source], said.append, folder / "memory", served=served_entries(folder / "served")
-    )
+    source = write_data(folder / "data", STEPS[-1])
+    taken = take_snapshot([source], folder / "memory", served=served_entries(folder / "served"))
     first = list(before)[: STEPS[0]]
     assert {name: splits_of(taken)[name] for name in first} == {n: before[n] for n in first}
-    assert any("were restored from served versions (1)" in line for line in said)
+    assert any("were restored from served versions (1)" in line for line in caplog.messages)
 
 
-def test_it_is_said_aloud_when_nobody_knows(tmp_path):
+def test_it_is_said_aloud_when_nobody_knows(tmp_path, caplog):
     serve(tmp_path / "served", 5, None)
-    source, said = write_data(tmp_path / "data", STEPS[0]), []
-    take_snapshot(
-        [source], said.append, tmp_path / "memory", served=served_entries(tmp_path / "served")
-    )
-    [line] = [line for line in said if "can't be restored" in line]
+    source = write_data(tmp_path / "data", STEPS[0])
+    take_snapshot([source], tmp_path / "memory", served=served_entries(tmp_path / "served"))
+    [line] = [line for line in caplog.messages if "can't be restored" in line]
     assert "version 5 was trained on" in line
     assert "Put the memory back, or name the split of each source." in line
 
 
 @pytest.mark.parametrize("is_served", [False, True])
-def test_nothing_is_said_where_nothing_is_lost(tmp_path, is_served):
-    source, said = write_data(tmp_path / "data", STEPS[0]), []
+def test_nothing_is_said_where_nothing_is_lost(tmp_path, caplog, is_served):
+    source = write_data(tmp_path / "data", STEPS[0])
     if is_served:  # each source names its split
         serve(tmp_path / "served", 5, None)
         source = Source(source.path, "train")
-    take_snapshot(
-        [source], said.append, tmp_path / "memory", served=served_entries(tmp_path / "served")
-    )
-    assert not [line for line in said if "restored" in line]
+    take_snapshot([source], tmp_path / "memory", served=served_entries(tmp_path / "served"))
+    assert not [line for line in caplog.messages if "restored" in line]

@@ -13,13 +13,12 @@ from classlift.data.media import read_bytes
 from classlift.data.snapshot import Snapshot, Source, fingerprint, take_snapshot
 from classlift.data.writers import WRITERS
 from classlift.errors import DataError
-from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.unit
 
 
 def test_round_trip(coco, tmp_path):
-    taken = take_snapshot([Source(coco(), "train")], quiet)
+    taken = take_snapshot([Source(coco(), "train")])
     taken.write(tmp_path / "snapshot")
     read = Snapshot.read(tmp_path / "snapshot")
     assert read.images.equals(taken.images)
@@ -29,23 +28,23 @@ def test_round_trip(coco, tmp_path):
 
 def test_hash_follows_the_content_alone(coco):
     path = coco()
-    first = take_snapshot([Source(path, "train")], quiet).content_hash
+    first = take_snapshot([Source(path, "train")]).content_hash
     document = json.loads(path.read_text())
     document["images"].reverse()
     document["annotations"].reverse()
     path.write_text(json.dumps(document))
-    assert take_snapshot([Source(path, "train")], quiet).content_hash == first  # another order
-    assert take_snapshot([Source(path, "eval")], quiet).content_hash != first  # another split
+    assert take_snapshot([Source(path, "train")]).content_hash == first  # another order
+    assert take_snapshot([Source(path, "eval")]).content_hash != first  # another split
     document["annotations"][0]["category_id"] = 1
     path.write_text(json.dumps(document))
-    assert take_snapshot([Source(path, "train")], quiet).content_hash != first  # another label
+    assert take_snapshot([Source(path, "train")]).content_hash != first  # another label
 
 
 def test_a_piece_at_a_time_says_the_same(coco, tmp_path, monkeypatch):
     path = coco()
-    whole = take_snapshot([Source(path, "train")], quiet, tmp_path / "whole")
+    whole = take_snapshot([Source(path, "train")], tmp_path / "whole")
     monkeypatch.setattr(snapshot, "_ROW_GROUP", 1)
-    pieces = take_snapshot([Source(path, "train")], quiet, tmp_path / "pieces")
+    pieces = take_snapshot([Source(path, "train")], tmp_path / "pieces")
     assert whole.boxes.num_rows > 1
     assert pieces.boxes.to_pylist() == whole.boxes.to_pylist()
     assert pieces.boxes["box_id"].to_pylist() == list(range(pieces.boxes.num_rows))
@@ -56,7 +55,7 @@ def test_a_piece_at_a_time_says_the_same(coco, tmp_path, monkeypatch):
 def test_a_wrong_size_is_a_problem_not_an_error(coco):
     image = {"id": 1, "file_name": "images/1.jpg", "width": 41, "height": 30}
     path = coco(images=[image], annotations=[])
-    problems = take_snapshot([Source(path, "train")], quiet).problems.to_pylist()
+    problems = take_snapshot([Source(path, "train")]).problems.to_pylist()
     assert "claim: 41x30, and it is 40x30" in problems[0]["problem"]
     assert problems[0]["source"] == "data/annotations.json image 1"
 
@@ -68,7 +67,7 @@ def test_images_of_other_formats_go_all_the_way(coco, tmp_path, suffix):
     picture = Image.open(path.parent / "images" / "1.jpg").resize((40, 30))
     picture.save(path.parent / "images" / f"1.{suffix}")
     path.write_text(path.read_text().replace("images/1.jpg", f"images/1.{suffix}"))
-    taken = take_snapshot([Source(path, "train")], quiet)
+    taken = take_snapshot([Source(path, "train")])
     kind = images.FORMATS[Image.registered_extensions()[f".{suffix}"]]
     assert taken.images["format"].to_pylist() == [kind, "jpeg"]
     (said,) = taken.problems.to_pylist()
@@ -78,7 +77,7 @@ def test_images_of_other_formats_go_all_the_way(coco, tmp_path, suffix):
         (tmp_path / kind).mkdir()
         write(taken.images, taken.boxes, LabelMap(("car", "scooter")), tmp_path / kind)
         name = {"coco": "annotations.json", "tfrecord": "data.record"}.get(kind, "")
-        back = take_snapshot([Source(tmp_path / kind / name, "train")], quiet)
+        back = take_snapshot([Source(tmp_path / kind / name, "train")])
         assert back.boxes.num_rows == taken.boxes.num_rows
         known = {"jpeg", "png"} if kind == "tfrecord" else set(taken.images["format"].to_pylist())
         assert set(back.images["format"].to_pylist()) <= known
@@ -86,23 +85,23 @@ def test_images_of_other_formats_go_all_the_way(coco, tmp_path, suffix):
 
 def test_split_by_content_never_by_order(coco):
     path = coco()
-    first = take_snapshot([Source(path)], quiet).images.to_pylist()
+    first = take_snapshot([Source(path)]).images.to_pylist()
     document = json.loads(path.read_text())
     document["images"].reverse()
     path.write_text(json.dumps(document))
-    second = take_snapshot([Source(path)], quiet).images.to_pylist()
+    second = take_snapshot([Source(path)]).images.to_pylist()
     assert {r["image_id"]: r["split"] for r in first} == {r["image_id"]: r["split"] for r in second}
 
 
 def test_images_with_one_id_are_refused(coco):
     path = coco()
     with pytest.raises(DataError, match=r"'data/images/1.jpg' is listed 2 times .* 1 more; list"):
-        take_snapshot([Source(path, "train"), Source(path, "eval")], quiet)
+        take_snapshot([Source(path, "train"), Source(path, "eval")])
 
 
 def test_no_images_is_an_error(coco):
     with pytest.raises(DataError, match="have no images"):
-        take_snapshot([Source(coco(images=[], annotations=[]), "train")], quiet)
+        take_snapshot([Source(coco(images=[], annotations=[]), "train")])
 
 
 def test_fingerprint_changes_with_a_file(coco):
@@ -137,14 +136,14 @@ def rewrite(path, change):
     path.write_text(json.dumps(document))
 
 
-def test_what_has_not_changed_is_not_read_again(coco, tmp_path, reads):
+def test_what_has_not_changed_is_not_read_again(coco, tmp_path, reads, caplog):
     source, memory = Source(coco()), tmp_path / "memory"
-    first = take_snapshot([source], quiet, memory)
+    first = take_snapshot([source], memory)
     assert sorted(reads) == ["1.jpg", "2.jpg"]
-    said = []
-    second = take_snapshot([source], said.append, memory)
+    caplog.clear()
+    second = take_snapshot([source], memory)
     assert len(reads) == 2
-    assert said == ["nothing has changed since the last snapshot"]
+    assert caplog.messages == ["nothing has changed since the last snapshot"]
     assert second.images.equals(first.images)
     assert second.boxes.to_pylist() == first.boxes.to_pylist()
     assert second.content_hash == first.content_hash
@@ -152,21 +151,21 @@ def test_what_has_not_changed_is_not_read_again(coco, tmp_path, reads):
 
 def test_a_changed_label_reads_no_image(coco, tmp_path, reads):
     path, memory = coco(), tmp_path / "memory"
-    first = take_snapshot([Source(path)], quiet, memory)
+    first = take_snapshot([Source(path)], memory)
     rewrite(path, lambda d: d["annotations"][0].update(bbox=[2, 3, 10, 20]))
-    second = take_snapshot([Source(path)], quiet, memory)
+    second = take_snapshot([Source(path)], memory)
     assert len(reads) == 2
     assert second.content_hash != first.content_hash
     assert second.images.equals(first.images)
-    plain = take_snapshot([Source(path)], quiet)
+    plain = take_snapshot([Source(path)])
     assert second.boxes.to_pylist() == plain.boxes.to_pylist()
 
 
 def test_a_changed_image_alone_is_read_again(coco, tmp_path, reads):
     path, memory = coco(), tmp_path / "memory"
-    first = take_snapshot([Source(path)], quiet, memory)
+    first = take_snapshot([Source(path)], memory)
     (path.parent / "images" / "1.jpg").write_bytes((path.parent / "images/2.jpg").read_bytes())
-    second = take_snapshot([Source(path)], quiet, memory)
+    second = take_snapshot([Source(path)], memory)
     assert reads[2:] == ["1.jpg"]
     assert second.content_hash != first.content_hash
     assert len(set(second.images["sha256"].to_pylist())) == 1
@@ -174,10 +173,10 @@ def test_a_changed_image_alone_is_read_again(coco, tmp_path, reads):
 
 def test_a_touched_image_is_read_but_not_decoded(coco, tmp_path, reads, monkeypatch):
     path, memory = coco(), tmp_path / "memory"
-    first = take_snapshot([Source(path)], quiet, memory)
+    first = take_snapshot([Source(path)], memory)
     os.utime(path.parent / "images" / "1.jpg", ns=(1, 1))
     monkeypatch.setattr(images, "_decode", None)
-    second = take_snapshot([Source(path)], quiet, memory)
+    second = take_snapshot([Source(path)], memory)
     assert reads[2:] == ["1.jpg"]
     assert second.content_hash == first.content_hash
 
@@ -187,10 +186,10 @@ def test_added_images_move_none(tmp_path, name):
     folder, memory = tmp_path / "data", tmp_path / "memory"
     for number in range(40):
         write_voc_image(folder, f"m{number:02d}", number)
-    before = splits(take_snapshot([Source(folder)], quiet, memory))
+    before = splits(take_snapshot([Source(folder)], memory))
     for number in range(40):
         write_voc_image(folder, f"{name}{number:02d}", 100 + number)
-    after = splits(take_snapshot([Source(folder)], quiet, memory))
+    after = splits(take_snapshot([Source(folder)], memory))
     assert {image: after[image] for image in before} == before
     assert len(after) == 80
     assert set(after.values()) == {"train", "eval", "test"}
@@ -200,12 +199,12 @@ def test_a_renamed_image_stays_in_its_split(tmp_path):
     folder, memory = tmp_path / "data", tmp_path / "memory"
     for number in range(20):
         write_voc_image(folder, f"m{number:02d}", number)
-    before = splits(take_snapshot([Source(folder)], quiet, memory))
+    before = splits(take_snapshot([Source(folder)], memory))
     for number in range(20):
         for suffix, place in ((".png", "images"), (".xml", "Annotations")):
             (folder / place / f"m{number:02d}{suffix}").unlink()
         write_voc_image(folder, f"n{number:02d}", number)
-    after = splits(take_snapshot([Source(folder)], quiet, memory))
+    after = splits(take_snapshot([Source(folder)], memory))
     assert [after[i.replace("/m", "/n")] for i in before] == list(before.values())
 
 
@@ -213,7 +212,7 @@ def test_groups_by_a_pattern(tmp_path):
     folder = tmp_path / "data"
     for number in range(30):
         write_voc_image(folder, f"Town{number % 6}_{number:02d}", number)
-    taken = take_snapshot([Source(folder, group=r"^(Town\d)_")], quiet)
+    taken = take_snapshot([Source(folder, group=r"^(Town\d)_")])
     by_town = {}
     for image_id, split in splits(taken).items():
         by_town.setdefault(image_id.split("_")[0], set()).add(split)
@@ -246,13 +245,13 @@ def write_voc_image(folder, name, seed):
 
 def test_a_broken_run_leaves_the_memory_usable(coco, tmp_path):
     path, memory = coco(), tmp_path / "memory"
-    first = take_snapshot([Source(path)], quiet, memory)
+    first = take_snapshot([Source(path)], memory)
     good = path.read_text()
     path.write_text("{")
     with pytest.raises(DataError):
-        take_snapshot([Source(path)], quiet, memory)
+        take_snapshot([Source(path)], memory)
     path.write_text(good)
-    assert take_snapshot([Source(path)], quiet, memory).content_hash == first.content_hash
+    assert take_snapshot([Source(path)], memory).content_hash == first.content_hash
 
 
 def cut(path):
@@ -287,30 +286,31 @@ def remove(path):
         ("parts/known.sums", remove, True),
     ],
 )
-def test_a_damaged_memory_is_made_anew(coco, tmp_path, file, damage, changed):
+def test_a_damaged_memory_is_made_anew(coco, tmp_path, caplog, file, damage, changed):
     path, memory = coco(), tmp_path / "memory"
-    take_snapshot([Source(path)], quiet, memory)
+    take_snapshot([Source(path)], memory)
     damage(next(iter(sorted(memory.glob(file)))))
     if changed:  # another shard, for which what is known of the images is looked up
         rewrite(path, lambda d: d["annotations"][0].update(bbox=[2, 3, 10, 20]))
-    said = []
-    found = take_snapshot([Source(path)], said.append, memory)
-    expected = take_snapshot([Source(path)], quiet)
+    caplog.clear()
+    found = take_snapshot([Source(path)], memory)
+    said = caplog.messages
+    expected = take_snapshot([Source(path)])
     assert found.content_hash == expected.content_hash
     assert found.images.equals(expected.images)
     assert found.boxes.to_pylist() == expected.boxes.to_pylist()
     asked_for = not changed or "known" in file
     assert sum(" damaged, " in line for line in said) == asked_for
-    again = []
-    take_snapshot([Source(path)], again.append, memory)
-    assert again == ["nothing has changed since the last snapshot"]
+    caplog.clear()
+    take_snapshot([Source(path)], memory)
+    assert caplog.messages == ["nothing has changed since the last snapshot"]
 
 
 @pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b"")])
 def test_damaged_splits_are_never_guessed(coco, tmp_path, damage):
     """They alone know which images no model may be judged by."""
     path, memory = coco(), tmp_path / "memory"
-    first = take_snapshot([Source(path)], quiet, memory)
+    first = take_snapshot([Source(path)], memory)
     kept = (memory / "splits.parquet").read_bytes()
     damage(memory / "splits.parquet")
     damaged = (memory / "splits.parquet").read_bytes()
@@ -318,10 +318,10 @@ def test_damaged_splits_are_never_guessed(coco, tmp_path, damage):
         shutil.rmtree(memory / name)
     for _ in range(2):
         with pytest.raises(DataError, match=r"splits.parquet: the memory of splits is damaged"):
-            take_snapshot([Source(path)], quiet, memory)
+            take_snapshot([Source(path)], memory)
         assert (memory / "splits.parquet").read_bytes() == damaged
     (memory / "splits.parquet").write_bytes(kept)  # put back
-    assert take_snapshot([Source(path)], quiet, memory).content_hash == first.content_hash
+    assert take_snapshot([Source(path)], memory).content_hash == first.content_hash
 
 
 def test_no_flipped_bit_gives_other_splits(tmp_path):
@@ -342,22 +342,22 @@ def test_no_flipped_bit_gives_other_splits(tmp_path):
     assert refused > 100
 
 
-def test_labels_that_were_cut_between_two_lines_are_said(tmp_path):
+def test_labels_that_were_cut_between_two_lines_are_said(tmp_path, caplog):
     """No reader can tell: what is left is whole."""
-    folder, memory, said = tmp_path / "data", tmp_path / "memory", []
+    folder, memory = tmp_path / "data", tmp_path / "memory"
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
     (folder / "classes.txt").write_text("car")
     for name in ("a", "b", "c"):
         Image.effect_noise((40, 30), 50).convert("RGB").save(folder / "images" / f"{name}.jpg")
         (folder / "labels" / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n" * 2)
-    take_snapshot([Source(folder)], said.append, memory)
-    assert not any("fewer boxes" in line for line in said)
+    take_snapshot([Source(folder)], memory)
+    assert not any("fewer boxes" in line for line in caplog.messages)
     for name in ("a", "b"):
         cut(folder / "labels" / f"{name}.txt")
     (folder / "labels" / "c.txt").write_text("0 0.5 0.5 0.2 0.2\n" * 3)
-    take_snapshot([Source(folder)], said.append, memory)
-    assert said[-1] == (
+    take_snapshot([Source(folder)], memory)
+    assert caplog.messages[-1] == (
         "2 images have fewer boxes than in the last snapshot (the first: data/images/a.jpg, 1 "
         "instead of 2): if nobody removed them, label files were cut"
     )
@@ -373,11 +373,11 @@ def test_labels_that_change_in_place_are_noticed(tmp_path):
     labels = folder / "labels" / "a.txt"
     labels.write_text("0 0.5 0.5 0.2 0.2\n")
     memory, before = tmp_path / "memory", fingerprint([Source(folder)])
-    take_snapshot([Source(folder)], quiet, memory)
+    take_snapshot([Source(folder)], memory)
     found = labels.stat()
     with labels.open("r+") as file:
         file.write("1")
     os.utime(labels, ns=(found.st_atime_ns, found.st_mtime_ns))
     assert labels.stat().st_mtime_ns == found.st_mtime_ns
     assert fingerprint([Source(folder)]) != before
-    assert take_snapshot([Source(folder)], quiet, memory).boxes["label"].to_pylist() == ["bike"]
+    assert take_snapshot([Source(folder)], memory).boxes["label"].to_pylist() == ["bike"]

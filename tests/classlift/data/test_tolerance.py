@@ -22,7 +22,6 @@ from classlift.data.schema import ExampleKeys
 from classlift.data.snapshot import Snapshot, Source, take_snapshot
 from classlift.data.writers import WRITERS
 from classlift.errors import DataError
-from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.unit
 WIDTH, HEIGHT = 1920, 1080
@@ -107,7 +106,7 @@ def record(folder: Path, shares: Any = (0.1, 0.1, 0.2, 0.2), **features: Any) ->
 
 
 def snapshot(path: Path) -> Snapshot:
-    return take_snapshot([Source(path)], quiet)
+    return take_snapshot([Source(path)])
 
 
 def corners(found: Snapshot) -> list[float]:

@@ -30,7 +30,7 @@ from classlift.settings.recipe import Recipe
 from classlift.training.fit import fit
 from classlift.training.input import training_batches
 from classlift.training.step import TrainingStep
-from tests.classlift.conftest import DEMO_MODEL, quiet
+from tests.classlift.conftest import DEMO_MODEL
 from tests.classlift.detectors.models import write_d_fine, write_faster_rcnn, write_retinanet
 from tests.conftest import BACKEND, BACKEND_VARIABLE
 from tests.project import ROOT, clean_environment
@@ -88,7 +88,7 @@ def test_frozen_stays_to_the_bit_and_the_rest_learns(model, train_files):
     recipe = Recipe("backbone", steps=2, batch_size=2, cached_batches=0, learning_rate=1e-4)
     frozen = frozen_names("backbone", list(model.variables()))
     before = values(model)
-    fit(model, batches(model, train_files, recipe), recipe, quiet)
+    fit(model, batches(model, train_files, recipe), recipe)
     after = values(model)
     assert all(np.array_equal(before[name], after[name]) for name in frozen)
     moved = {part_of(n) for n in before if not np.array_equal(before[n], after[n])}

@@ -69,7 +69,7 @@ def test_the_bundle_can_be_trained_again(bundle, detector):
 
 def test_predictions_are_tables_in_pixels(bundle, examples):
     files = example_files(examples, "test")
-    found = predict(load_signature(bundle.saved_model), files, bundle.label_map(), lambda _: None)
+    found = predict(load_signature(bundle.saved_model), files, bundle.label_map())
     assert len(found.image_ids) == 16
     assert set(found.detections["image_id"].to_pylist()) <= set(found.image_ids)
     assert max(found.detections["xmax"].to_pylist()) > 2  # pixels, not shares

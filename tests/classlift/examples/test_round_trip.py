@@ -26,11 +26,11 @@ def test_coco_record_coco(tmp_path):
         Source(tmp_path / folder / "annotations.json", name) for folder, name in names.items()
     ]
     label_map = LabelMap(scenes.CLASSES)
-    first = take_snapshot(sources, lambda _: None)
-    write_examples(first, label_map, Rebalancing(), tmp_path / "records", lambda _: None)
+    first = take_snapshot(sources)
+    write_examples(first, label_map, Rebalancing(), tmp_path / "records")
 
     record = next((tmp_path / "records" / "Split-test").iterdir())
-    second = take_snapshot([Source(record, "test", format="tfrecord")], lambda _: None)
+    second = take_snapshot([Source(record, "test", format="tfrecord")])
     (tmp_path / "back").mkdir()
     write_coco_folder(second.images, second.boxes, label_map, tmp_path / "back")
     back = read_labels(tmp_path / "back" / "annotations.json")

@@ -13,7 +13,6 @@ from classlift.errors import DataError
 from classlift.examples.write import write_examples
 from classlift.settings.rebalancing import Rebalancing
 from classlift.transforms import LOCAL_OPTIONS
-from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
 LABEL_MAP = LabelMap(("car", "scooter"))
@@ -29,7 +28,7 @@ def read(folder, split):
 
 def test_eval_and_test_are_never_touched(snapshot, tmp_path):
     plan = Rebalancing(repeat_threshold=1.0, replay_share=0.0, max_growth=10.0)
-    rebalanced = write_examples(snapshot, LABEL_MAP, plan, tmp_path / "out", quiet)
+    rebalanced = write_examples(snapshot, LABEL_MAP, plan, tmp_path / "out")
     for split in ("eval", "test"):
         ids, boxes = read(tmp_path / "out", split)
         assert ids == [f"{split}/images/{n}.jpg" for n in (1, 2)]
@@ -48,7 +47,7 @@ def test_a_file_that_changed_since_the_snapshot_is_an_error(snapshot, tmp_path):
     with open(uri, "ab") as file:
         file.write(b"x")
     with pytest.raises(DataError, match="changed since the snapshot"):
-        write_examples(snapshot, LABEL_MAP, Rebalancing(), tmp_path / "out", quiet)
+        write_examples(snapshot, LABEL_MAP, Rebalancing(), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_the_curated_schema_finds_bad_examples(snapshot, tmp_path, values, featu
     rows[0].update(values)
     damaged = dataclasses.replace(snapshot, boxes=pa.Table.from_pylist(rows, schema.BOXES))
     wide = LabelMap((*LABEL_MAP, "tram"))  # so that the writer lets it through
-    write_examples(damaged, wide, Rebalancing(), tmp_path / "out", quiet)
+    write_examples(damaged, wide, Rebalancing(), tmp_path / "out")
     statistics = tfdv.generate_statistics_from_tfrecord(
         str(tmp_path / "out" / "Split-train" / "*"),
         pipeline_options=pipeline_options(),

@@ -65,7 +65,7 @@ def test_equals_pycocotools_on_what_the_demos_model_finds(detector, examples):
     from classlift.detectors.predict import predict
 
     files = example_files(examples, "test")
-    found = predict(Serving(detector).encoded, files, detector.label_map, lambda _: None)
+    found = predict(Serving(detector).encoded, files, detector.label_map)
     case = found.boxes, found.detections, found.image_ids, detector.label_map.names
     pd.testing.assert_frame_equal(summarize(*case), pycocotools_summary(*case), rtol=0, atol=1e-6)
 

@@ -10,7 +10,6 @@ from PIL import Image
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import ConfigError, DataError
 from classlift.quality.repair import CHANGES, repair
-from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.unit
 LABELS = ("car", "scooter")
@@ -28,10 +27,10 @@ def content(folder):
 def repaired(path, tmp_path):
     """(changes, boxes) of the repaired copy, which must be readable; the source stays as it was."""
     before = content(path.parent)
-    repair(take_snapshot([Source(path)], quiet), LABELS, tmp_path / "new", quiet)
+    repair(take_snapshot([Source(path)]), LABELS, tmp_path / "new")
     assert content(path.parent) == before
     changes = json.loads((tmp_path / "new" / CHANGES).read_text())
-    again = take_snapshot([Source(tmp_path / "new" / "annotations.json")], quiet)
+    again = take_snapshot([Source(tmp_path / "new" / "annotations.json")])
     assert again.problems.num_rows == 0
     return changes, again
 
@@ -95,8 +94,8 @@ def test_no_labelled_object_becomes_background(coco, tmp_path, name, kept):
 
 def test_two_names_that_may_be_meant(coco, tmp_path):
     names = [{"id": 1, "name": "CAR"}, {"id": 2, "name": "scooter"}]
-    repair(take_snapshot([Source(coco(categories=names))], quiet), ("car", "Car"), tmp_path / "new")
-    again = take_snapshot([Source(tmp_path / "new" / "annotations.json")], quiet)
+    repair(take_snapshot([Source(coco(categories=names))]), ("car", "Car"), tmp_path / "new")
+    again = take_snapshot([Source(tmp_path / "new" / "annotations.json")])
     assert "CAR" in again.boxes["label"].to_pylist()
 
 
@@ -163,7 +162,7 @@ def test_turned_pixels_are_turned_upright(coco, tmp_path):
 def test_an_existing_folder_is_refused(coco, tmp_path):
     (tmp_path / "new").mkdir()
     with pytest.raises(ConfigError, match="something is there already"):
-        repair(take_snapshot([Source(coco())], quiet), LABELS, tmp_path / "new", quiet)
+        repair(take_snapshot([Source(coco())]), LABELS, tmp_path / "new")
 
 
 def test_nothing_left_is_an_error_and_leaves_nothing(coco, tmp_path):
@@ -171,5 +170,5 @@ def test_nothing_left_is_an_error_and_leaves_nothing(coco, tmp_path):
     for image in (path.parent / "images").iterdir():
         image.write_bytes(b"")
     with pytest.raises(DataError, match="can't be repaired"):
-        repair(take_snapshot([Source(path)], quiet), LABELS, tmp_path / "new", quiet)
+        repair(take_snapshot([Source(path)]), LABELS, tmp_path / "new")
     assert not (tmp_path / "new").exists()

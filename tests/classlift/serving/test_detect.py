@@ -12,7 +12,7 @@ from classlift.detectors.predict import UNLABELLED, load_signature, predict, unl
 from classlift.errors import DataError
 from classlift.serving.detect import OBJECTS, PARTS, detect
 from classlift.serving.write import write_bundle
-from tests.classlift.conftest import boxes_table, detections_table, quiet
+from tests.classlift.conftest import boxes_table, detections_table
 from tests.classlift.test_transforms import PROCESSES
 
 pytestmark = pytest.mark.pipeline
@@ -27,11 +27,11 @@ def saved_model(detector, tmp_path_factory):
 
 
 def test_says_what_the_model_says(saved_model, detector, examples, tmp_path):
-    detect(saved_model, examples, SPLITS, tmp_path, report=quiet)
+    detect(saved_model, examples, SPLITS, tmp_path)
     serve = load_signature(saved_model)
     for split in SPLITS:
         found = Predictions.read(tmp_path / split)
-        plain = predict(serve, example_files(examples, split), detector.label_map, quiet)
+        plain = predict(serve, example_files(examples, split), detector.label_map)
         assert found.image_ids == plain.image_ids
         assert found.boxes.equals(plain.boxes)
         assert found.detections.equals(plain.detections)
@@ -40,7 +40,7 @@ def test_says_what_the_model_says(saved_model, detector, examples, tmp_path):
 
 def test_describes_the_objects_of_train_and_eval(saved_model, examples, tmp_path, monkeypatch):
     monkeypatch.setattr("classlift.serving.detect.STUDIED_IMAGES", 32)
-    detect(saved_model, examples, ("eval",), tmp_path, report=quiet, study=True)
+    detect(saved_model, examples, ("eval",), tmp_path, study=True)
     for split, fewest, most in (("train", 32, 63), ("eval", 16, 16)):
         found = Predictions.read(tmp_path / split)
         assert fewest <= len(found.image_ids) == len(set(found.image_ids)) <= most
@@ -78,8 +78,8 @@ def test_detections_of_nothing(detections, kept):
 
 def test_two_processes_say_the_same(saved_model, examples, tmp_path):
     """Up to the last digits: kernels of another process may sum in another order."""
-    detect(saved_model, examples, ("test",), tmp_path / "one", report=quiet)
-    detect(saved_model, examples, ("test",), tmp_path / "two", PROCESSES, quiet)
+    detect(saved_model, examples, ("test",), tmp_path / "one")
+    detect(saved_model, examples, ("test",), tmp_path / "two", PROCESSES)
     one, two = (Predictions.read(tmp_path / name / "test") for name in ("one", "two"))
     assert one.image_ids == two.image_ids
     assert one.detections["label"].equals(two.detections["label"])
@@ -90,4 +90,4 @@ def test_a_model_of_other_classes_is_named(saved_model, examples, tmp_path):
     other = shutil.copytree(saved_model, tmp_path / "other")
     (other / "assets.extra" / "label_map.pbtxt").write_text("item { id: 1 name: '0' }")
     with pytest.raises(DataError, match="they do not belong together"):
-        detect(other, examples, ("eval",), tmp_path / "found", report=quiet)
+        detect(other, examples, ("eval",), tmp_path / "found")

@@ -17,7 +17,6 @@ from classlift.training import cache as module
 from classlift.training.cache import FeatureCache, cached
 from classlift.training.fit import can_cache, features_key, fit
 from classlift.training.input import training_batches
-from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
 
@@ -114,7 +113,7 @@ def test_draws_go_through_all_views_and_follow_the_seed(tmp_path, detector, froz
 def test_the_disk_is_bounded(detector, frozen, batches, monkeypatch):
     one = sum(int(np.prod(f.shape[1:])) for f in detector.features(batches[0].images)) * 2
     monkeypatch.setattr(module, "MAX_BYTES", 9 * one)  # two batches of four
-    with cached(detector, iter(batches), 3, quiet) as cache:
+    with cached(detector, iter(batches), 3) as cache:
         assert len(cache) == 8
         assert cache.bytes_per_view == one
 
@@ -135,18 +134,18 @@ class Counted:
 
 def views(detector, batches, folder, key="weights"):
     """What the cache holds, and how many batches had to be computed for it."""
-    counted, said = Counted(detector), []
-    with cached(counted, iter(batches), len(batches), said.append, folder, key) as cache:
+    counted = Counted(detector)
+    with cached(counted, iter(batches), len(batches), folder, key) as cache:
         features, labels = cache.read(np.arange(len(cache)))
-        return [*features, labels.boxes, labels.weights], counted.batches, said[-1]
+        return [*features, labels.boxes, labels.weights], counted.batches
 
 
-def test_features_outlive_the_run(detector, frozen, batches, tmp_path):
-    first, computed, _ = views(detector, batches, tmp_path)
+def test_features_outlive_the_run(detector, frozen, batches, tmp_path, caplog):
+    first, computed = views(detector, batches, tmp_path)
     assert computed == 3
-    again, computed, said = views(detector, batches, tmp_path)
+    again, computed = views(detector, batches, tmp_path)
     assert computed == 0
-    assert "3 batches of them from an earlier run" in said
+    assert "3 batches of them from an earlier run" in caplog.messages[-1]
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
@@ -154,14 +153,14 @@ def test_only_what_makes_features_is_asked(detector, frozen, batches, tmp_path):
     """Other weights of the boxes: the same features. Another image: those of its batch are new."""
     views(detector, batches, tmp_path)
     heavy = [Batch(b.images, b.boxes, b.labels, b.weights * 2) for b in batches]
-    found, computed, _ = views(detector, heavy, tmp_path)
+    found, computed = views(detector, heavy, tmp_path)
     assert computed == 0
-    plain, _, _ = views(detector, batches, tmp_path / "other")
+    plain, _ = views(detector, batches, tmp_path / "other")
     assert np.array_equal(found[-1], plain[-1] * 2)
     other = [batches[0], Batch(batches[1].images + 1, *tensors_of(batches[1])[1:]), batches[2]]
-    found, computed, _ = views(detector, other, tmp_path)
+    found, computed = views(detector, other, tmp_path)
     assert computed == 2  # from the changed one on
-    expected, _, _ = views(detector, other, tmp_path / "third")
+    expected, _ = views(detector, other, tmp_path / "third")
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
     assert views(detector, batches, tmp_path, "other weights")[1] == 3
 
@@ -193,16 +192,17 @@ def flip(path, place):
         (lambda folder: (folder / "index.json").write_text("[" * 9999), 3, "index.json is damaged"),
     ],
 )
-def test_what_is_damaged_is_made_anew(detector, frozen, batches, tmp_path, damage, computed, words):
+def test_what_is_damaged_is_made_anew(
+    detector, frozen, batches, tmp_path, caplog, damage, computed, words
+):
     """From the first damaged batch on, with one line."""
-    first, _, _ = views(detector, batches, tmp_path)
+    first, _ = views(detector, batches, tmp_path)
     damage(tmp_path)
-    said = []
     counted = Counted(detector)
-    with cached(counted, iter(batches), 3, said.append, tmp_path, "weights") as cache:
+    with cached(counted, iter(batches), 3, tmp_path, "weights") as cache:
         features, labels = cache.read(np.arange(len(cache)))
     assert counted.batches == computed
-    assert [line for line in said if "made anew" in line] == [
+    assert [line for line in caplog.messages if "made anew" in line] == [
         f"cached features in {tmp_path} are made anew: {words}"
     ]
     again = [*features, labels.boxes, labels.weights]
@@ -210,35 +210,33 @@ def test_what_is_damaged_is_made_anew(detector, frozen, batches, tmp_path, damag
     assert views(detector, batches, tmp_path)[1] == 0
 
 
-def test_a_full_disk_is_a_sentence(detector, train_files, tmp_path):
+def test_a_full_disk_is_a_sentence(detector, train_files, tmp_path, caplog):
     """Nothing is cached then, and training goes on with the images."""
-    said = []
     recipe = Recipe(steps=4, batch_size=2, cached_batches=3, freeze_policy="backbone")
     found = partial(training_batches, train_files, detector.frame, detector.label_map, recipe)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as a quota does
     try:
-        result = fit(detector, found, recipe, said.append, features=tmp_path)
+        result = fit(detector, found, recipe, features=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         detector.freeze(frozenset())
     assert result.steps == 4
-    assert [line for line in said if "full" in line] == [
+    assert [line for line in caplog.messages if "full" in line] == [
         f"no features are cached, for the disk of {tmp_path} is full: each step computes them, "
         "which takes longer"
     ]
     assert not list(tmp_path.glob("*.npy"))
 
 
-def test_two_runs_at_once_do_not_share(detector, frozen, batches, tmp_path):
-    said = []
-    with cached(detector, iter(batches), 3, quiet, tmp_path) as first:
+def test_two_runs_at_once_do_not_share(detector, frozen, batches, tmp_path, caplog):
+    with cached(detector, iter(batches), 3, tmp_path) as first:
         before = first.read(np.arange(4))[0][0].numpy()
         other = [Batch(b.images * 0, *tensors_of(b)[1:]) for b in batches]
-        with cached(detector, iter(other), 3, said.append, tmp_path):
+        with cached(detector, iter(other), 3, tmp_path):
             pass
         assert np.array_equal(before, first.read(np.arange(4))[0][0].numpy())
-    assert "another run is using" in said[0]
+    assert "another run is using" in caplog.messages[-1]
 
 
 def test_the_key_is_of_the_weights_that_stay(detector, frozen):
@@ -268,19 +266,18 @@ def test_when_features_are_cached(recipe, prefix, caches):
     assert can_cache(recipe, prefix) == caches
 
 
-def test_a_branch_learns_from_the_cache(detector, train_files):
+def test_a_branch_learns_from_the_cache(detector, train_files, caplog):
     """The loss falls; what is frozen stays."""
     detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
     head = {n: v.numpy() for n, v in detector.variables().items() if part_of(n) != "branch"}
-    said = []
     recipe = Recipe(steps=40, batch_size=8, cached_batches=6)
     found = partial(training_batches, train_files, detector.frame, detector.label_map, recipe)
     try:
-        fit(detector, found, recipe, said.append)
+        fit(detector, found, recipe)
     finally:
         after = {n: v.numpy() for n, v in detector.variables().items()}
         detector.drop_branches()
-    assert "48 views cached" in " ".join(said)
+    assert "48 views cached" in " ".join(caplog.messages)
     assert all(np.array_equal(head[name], after[name]) for name in head)
 
 
@@ -293,7 +290,7 @@ def test_one_seed_one_branch(detector, train_files):
         detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
         recipe = Recipe(steps=6, batch_size=4, cached_batches=3, seed=seed)
         found = partial(training_batches, train_files, detector.frame, detector.label_map, recipe)
-        fit(detector, found, recipe, quiet)
+        fit(detector, found, recipe)
         ends.append(np.concatenate([v.numpy().ravel() for v in detector.variables().values()]))
         detector.drop_branches()
     assert np.array_equal(ends[0], ends[1])

@@ -21,6 +21,7 @@ TRAIN = textwrap.dedent(
     os.environ.update(od_api.ENVIRONMENT)
     import numpy as np
     import tensorflow as tf
+    from classlift.progress import configure
     from classlift.training.checkpoints import Checkpoints
     from classlift.training.fit import fit
     from classlift.training.hooks import progress, resume
@@ -42,8 +43,8 @@ TRAIN = textwrap.dedent(
         training_batches, [records], detector.frame, detector.label_map, recipe
     )
     checkpoints = Checkpoints(Path(folder), {"policy": policy})
-    report = partial(print, flush=True)
-    fit(detector, batches, recipe, report, hooks=[resume.Resume(checkpoints, report)])
+    configure(sys.stdout)
+    fit(detector, batches, recipe, hooks=[resume.Resume(checkpoints)])
     np.savez(out, **{name: v.numpy() for name, v in detector.variables().items()})
     """
 )

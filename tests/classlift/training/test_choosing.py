@@ -16,7 +16,6 @@ from classlift.training.hooks.board import Board
 from classlift.training.hooks.keep_best import KeepBest
 from classlift.training.input import training_batches
 from classlift.training.selection import Evaluation
-from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
 
@@ -49,7 +48,7 @@ class Scripted:
 def train(detector, files, evaluate, **recipe):
     asked = Recipe(batch_size=4, cached_batches=0, learning_rate=0.01, **recipe)
     batches = partial(training_batches, files, detector.frame, detector.label_map, asked)
-    return fit(detector, batches, asked, quiet, hooks=[KeepBest(evaluate, quiet)])
+    return fit(detector, batches, asked, hooks=[KeepBest(evaluate)])
 
 
 def same(a, b):
@@ -96,7 +95,7 @@ def test_what_tensorboard_shows(branched, examples, train_files, tmp_path):
     evaluate = Evaluator(Serving(branched).encoded, files, branched.label_map, "8", 0.5, board)
     recipe = Recipe(batch_size=4, steps=2, evaluations=2, cached_batches=0)
     batches = partial(training_batches, train_files, branched.frame, branched.label_map, recipe)
-    result = fit(branched, batches, recipe, quiet, hooks=[board, KeepBest(evaluate, quiet)])
+    result = fit(branched, batches, recipe, hooks=[board, KeepBest(evaluate)])
     assert set(result.judgements[0]["recalls"]) == set(branched.label_map)
     events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
     tags = set(events.Tags()["tensors"])

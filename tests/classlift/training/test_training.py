@@ -13,7 +13,6 @@ from classlift.settings.freeze import BRANCH_PARTS
 from classlift.settings.recipe import Recipe
 from classlift.training.fit import fit
 from classlift.training.input import training_batches
-from tests.classlift.conftest import quiet
 
 pytestmark = pytest.mark.pipeline
 
@@ -48,7 +47,7 @@ def batches_for_every_level(detector, label, batch_size=8):
 
 def train(detector, files, recipe, **more):
     batches = partial(training_batches, files, detector.frame, detector.label_map, recipe)
-    return fit(detector, batches, recipe, quiet, **more)
+    return fit(detector, batches, recipe, **more)
 
 
 @pytest.mark.parametrize("policy", [*BRANCH_PARTS, "none", "all-but-class-head", "first:5"])
@@ -63,7 +62,7 @@ def test_frozen_is_frozen_and_the_rest_moves(detector, policy):
     frozen = frozen_names(policy, list(before), detector.branch)
     try:
         recipe = Recipe(freeze_policy=policy, steps=2, batch_size=2, cached_batches=0)
-        fit(detector, lambda _: batches_for_every_level(detector, "8", 2), recipe, quiet)
+        fit(detector, lambda _: batches_for_every_level(detector, "8", 2), recipe)
         after = values(detector)
         trainable = {name: v.trainable for name, v in detector.variables().items()}
     finally:
@@ -133,7 +132,7 @@ def test_a_loss_that_is_no_number_stops(detector, train_files):
 
 def test_too_few_batches_are_an_error(detector):
     with pytest.raises(ModelError, match="ended after 0 of 5 steps"):
-        fit(detector, lambda _: [], Recipe("none", steps=5), quiet)
+        fit(detector, lambda _: [], Recipe("none", steps=5))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from classlift.errors import ConfigError, ModelError
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
 from classlift.training.step import TrainingStep
-from tests.classlift.conftest import quiet
 from tests.classlift.detectors.keras_hub.conftest import LABELS, batch_of
 
 pytestmark = pytest.mark.pipeline
@@ -30,7 +29,7 @@ def test_a_preset_for_other_classes_in_another_size(name, folders, tmp_path):
     """All but what scores the classes is the preset's."""
     preset = keras.saving.load_model(folders[name] / MODEL, compile=False)
     preset.save_to_preset(str(tmp_path / "preset"))
-    write_new(tmp_path / "new", MORE, preset=str(tmp_path / "preset"), size=96, report=quiet)
+    write_new(tmp_path / "new", MORE, preset=str(tmp_path / "preset"), size=96)
     old = load_detector("keras_hub", folders[name]).variables()
     detector = load_detector("keras_hub", tmp_path / "new")
     new = detector.variables()
@@ -45,7 +44,7 @@ def test_a_preset_for_other_classes_in_another_size(name, folders, tmp_path):
 
 
 def test_a_file_for_the_same_classes_is_taken_as_it_is(folders, tmp_path):
-    write_new(tmp_path / "new", LABELS, file=folders["retinanet"] / MODEL, report=quiet)
+    write_new(tmp_path / "new", LABELS, file=folders["retinanet"] / MODEL)
     old = load_detector("keras_hub", folders["retinanet"]).variables()
     new = load_detector("keras_hub", tmp_path / "new").variables()
     assert all(np.array_equal(new[name], old[name]) for name in old)
@@ -112,7 +111,7 @@ def test_the_classes_of_a_preset_trained_on_coco(columns, person, tmp_path):
     """Its columns keep their names and their weights; those without a name are never answered."""
     preset = small_retinanet(columns, 64, widths=(64, 16, 16), depth=1)
     preset.save(tmp_path / "preset.keras")
-    write_new(tmp_path / "new", None, file=tmp_path / "preset.keras", report=quiet)
+    write_new(tmp_path / "new", None, file=tmp_path / "preset.keras")
     found = load_detector("keras_hub", tmp_path / "new")
     assert len(found.label_map) == 80
     assert found.label_map.id_of("person") == person
@@ -126,7 +125,7 @@ def test_the_classes_of_a_preset_trained_on_coco(columns, person, tmp_path):
     other = small_retinanet(7, 64, widths=(64, 16, 16), depth=1)
     other.save(tmp_path / "other.keras")
     with pytest.raises(ConfigError, match=r"it has 7 classes, .* name them by --labels"):
-        write_new(tmp_path / "none", None, file=tmp_path / "other.keras", report=quiet)
+        write_new(tmp_path / "none", None, file=tmp_path / "other.keras")
 
 
 @pytest.mark.parametrize("name", ["retinanet", "d_fine"])
@@ -162,13 +161,13 @@ def test_columns_without_a_name(name, folders, tmp_path):
 
 def test_bad_sources(folders, tmp_path):
     with pytest.raises(ModelError, match="The preset 'no_such_preset' of KerasHub could not be"):
-        write_new(tmp_path, LABELS, preset="no_such_preset", report=quiet)
+        write_new(tmp_path, LABELS, preset="no_such_preset")
     with pytest.raises(ConfigError, match="--size is 50; it must be a multiple of 32"):
-        write_new(tmp_path, LABELS, file=folders["d_fine"] / MODEL, size=50, report=quiet)
+        write_new(tmp_path, LABELS, file=folders["d_fine"] / MODEL, size=50)
 
 
 def test_small_images_have_few_places_for_queries(folders, tmp_path):
-    write_new(tmp_path / "new", LABELS, small="d_fine", size=64, report=quiet)
+    write_new(tmp_path / "new", LABELS, small="d_fine", size=64)
     detector = load_detector("keras_hub", tmp_path / "new")
     assert detector.detect(tf.zeros([1, 64, 64, 3]))["detection_boxes"].shape == (
         1,
@@ -176,7 +175,7 @@ def test_small_images_have_few_places_for_queries(folders, tmp_path):
         4,
     )
     with pytest.raises(ModelError, match="8 queries, and images of 32 x 32 pixels have 5 places"):
-        write_new(tmp_path / "32", LABELS, file=folders["d_fine"] / MODEL, size=32, report=quiet)
+        write_new(tmp_path / "32", LABELS, file=folders["d_fine"] / MODEL, size=32)
 
 
 def test_a_model_for_images_of_any_size_needs_one(folders, tmp_path):
@@ -188,6 +187,6 @@ def test_a_model_for_images_of_any_size_needs_one(folders, tmp_path):
     config["preprocessor"] = None
     keras_hub.models.RetinaNetObjectDetector.from_config(config).save(tmp_path / "any.keras")
     with pytest.raises(ModelError, match="images of any size, and training needs one"):
-        write_new(tmp_path / "new", LABELS, file=tmp_path / "any.keras", report=quiet)
-    write_new(tmp_path / "new", LABELS, file=tmp_path / "any.keras", size=64, report=quiet)
+        write_new(tmp_path / "new", LABELS, file=tmp_path / "any.keras")
+    write_new(tmp_path / "new", LABELS, file=tmp_path / "any.keras", size=64)
     assert load_detector("keras_hub", tmp_path / "new").frame.size == (64, 64)

@@ -12,7 +12,6 @@ from classlift.training.devices import compute_in_half
 from classlift.training.fit import fit
 from classlift.training.hooks.resume import Resume
 from classlift.training.step import TrainingStep
-from tests.classlift.conftest import quiet
 from tests.classlift.detectors.keras_hub.conftest import batch_of
 
 pytestmark = pytest.mark.pipeline
@@ -35,16 +34,15 @@ def batches(start, until=1000):
 def test_a_killed_training_ends_as_it_would_have(folders, tmp_path):
     tf.config.experimental.enable_op_determinism()
     whole, killed, again = (load_detector("keras_hub", folders["retinanet"]) for _ in range(3))
-    fit(whole, batches, RECIPE, quiet)
+    fit(whole, batches, RECIPE)
     with pytest.raises(Killed):
         fit(
             killed,
             lambda start: batches(start, until=3),
             RECIPE,
-            quiet,
-            hooks=[Resume(Checkpoints(tmp_path, {}), quiet)],
+            hooks=[Resume(Checkpoints(tmp_path, {}))],
         )
-    result = fit(again, batches, RECIPE, quiet, hooks=[Resume(Checkpoints(tmp_path, {}), quiet)])
+    result = fit(again, batches, RECIPE, hooks=[Resume(Checkpoints(tmp_path, {}))])
     assert result.steps == 4
     expected, found = whole.variables(), again.variables()
     assert all(np.array_equal(expected[name], found[name]) for name in expected)

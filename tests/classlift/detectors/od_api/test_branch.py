@@ -25,7 +25,7 @@ from classlift.training.fit import fit
 from classlift.training.input import training_batches
 from classlift.training.run import prepare
 from classlift.training.step import TrainingStep
-from tests.classlift.conftest import DEMO_MODEL, quiet
+from tests.classlift.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
 
@@ -35,7 +35,7 @@ def train(detector, label, examples, steps=5, policy=TARGET_BRANCH, auxiliary=0.
     recipe = Recipe(policy, steps=steps, batch_size=8, learning_rate=0.01, auxiliary=auxiliary)
     files = example_files(examples, "train")
     batches = partial(training_batches, files, detector.frame, detector.label_map, recipe)
-    fit(detector, batches, recipe, quiet)
+    fit(detector, batches, recipe)
 
 
 def branch_values(detector, label):
