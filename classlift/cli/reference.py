@@ -14,7 +14,8 @@ def python_api() -> str:
         "# What does `import classlift` give me?",
         "",
         "This page is made from `classlift/api.py` by `make reference`. All is typed, and nothing",
-        "heavy is imported before it is first asked for.",
+        "heavy is imported before it is first asked for. Progress is logged, by the logger",
+        "`classlift`; a program that sets up no logging sees it on stderr.",
     ]
     for name in sorted(api.__all__, key=lambda name: (name[0].isupper(), name)):
         entry = getattr(api, name)
