@@ -3,12 +3,13 @@
 import functools
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from classlift.data.problems import ImageProblem
 from classlift.errors import DataError
 from classlift.text import shorten
 
@@ -25,7 +26,7 @@ Corners = tuple[float, float, float, float]
 NO_PLACE: Corners = (math.nan, math.nan, math.nan, math.nan)
 """The corners of an annotation that has no box that can be read: one finding, no refused file."""
 
-READING = 2
+READING = 3
 """Counted up when a reader gives something else for the same files: what an earlier one gave, and
 was kept, is read anew."""
 
@@ -187,10 +188,15 @@ def size_of(value: object, name: str, where: str) -> int | None:
 
 @dataclass(frozen=True)
 class Labels:
-    """The images and boxes of one source, in the order of its files."""
+    """The images and boxes of one source, in the order of its files.
+
+    remarks: what its reader has to say of images, also of some that it left out; they have their
+    `file_name` as id.
+    """
 
     images: list[LabelledImage]
     boxes: list[LabelledBox]
+    remarks: list[ImageProblem] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -217,10 +223,28 @@ def chunks(items: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         yield tuple(items[start : start + SHARD_IMAGES])
 
 
-def read_packed_shard(shard: Shard) -> Labels:
-    """Reads a shard of a format that reads its labels at once: items are images, each with its
-    boxes.
+def packed_shards(
+    format_name: str,
+    path: Path,
+    images: Iterable[tuple[LabelledImage, Sequence[LabelledBox]]],
+    remarks: Sequence[ImageProblem] = (),
+) -> Iterator[Shard]:
+    """The shards of a format that reads its labels at once: images, each with its boxes.
+
+    remarks: go with the shard of their image, or with the first one where it was left out.
     """
-    return Labels(
-        [image for image, _ in shard.items], [box for _, boxes in shard.items for box in boxes]
-    )
+    parts = [list(part) for part in chunks(list(images))] or [[]]
+    place = {image.file_name: n for n, part in enumerate(parts) for image, _ in part}
+    said: dict[int, list[ImageProblem]] = {}
+    for remark in remarks:
+        said.setdefault(place.get(remark.image_id, 0), []).append(remark)
+    for number, part in enumerate(parts):
+        found = [box for _, boxes in part for box in boxes]
+        labels = Labels([image for image, _ in part], found, said.get(number, []))
+        yield Shard(format_name, path, (labels,))
+
+
+def read_packed_shard(shard: Shard) -> Labels:
+    """Reads a shard of a format that reads its labels at once, which holds them."""
+    (labels,) = shard.items
+    return cast(Labels, labels)

@@ -25,7 +25,7 @@ from classlift.data.images import (
 )
 from classlift.data.labels import LabelledBox, Rounding, Shard
 from classlift.data.media import file_of
-from classlift.data.problems import CRITICAL, INFO, WARNING, ImageProblem
+from classlift.data.problems import CRITICAL, INFO, WARNING, ImageProblem, from_table, to_table
 from classlift.data.schema import BOXES
 from classlift.paths import State, replacing, state
 
@@ -98,12 +98,13 @@ def read_shard(shard: Shard, folder: Path) -> None:
     ]
     _write(folder / f"{shard.key}.boxes.parquet", _boxes(labels.boxes, corners))
     _write(folder / f"{shard.key}.images.parquet", _table(images, PART_IMAGES))
+    _write(folder / f"{shard.key}.remarks.parquet", to_table(labels.remarks))
     # Written last: a part with its checksums is whole.
     seal(folder, _files(shard.key), _sums(shard.key))
 
 
-def _files(key: str) -> tuple[str, str]:
-    return f"{key}.boxes.parquet", f"{key}.images.parquet"
+def _files(key: str) -> list[str]:
+    return [f"{key}.{kind}.parquet" for kind in ("boxes", "images", "remarks")]
 
 
 def _sums(key: str) -> str:
@@ -186,13 +187,13 @@ def is_current(shard: Shard, folder: Path) -> bool:
     return True
 
 
-def read_part(key: str, folder: Path) -> tuple[pa.Table, pa.Table]:
-    """(images, boxes) of the shard with this key, which was read."""
-    images, boxes = (
+def read_part(key: str, folder: Path) -> tuple[pa.Table, pa.Table, list[ImageProblem]]:
+    """(images, boxes, remarks of the reader) of the shard with this key, which was read."""
+    images, boxes, remarks = (
         pq.read_table(folder / f"{key}.{kind}.parquet", use_threads=False)
-        for kind in ("images", "boxes")
+        for kind in ("images", "boxes", "remarks")
     )
-    return images, boxes
+    return images, boxes, from_table(remarks)
 
 
 def keep_only(folder: Path, keys: Sequence[str]) -> None:

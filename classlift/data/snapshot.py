@@ -299,11 +299,11 @@ def _assemble(
             image_count, before = 0, out.rows
             groups = stack.enter_context(source.grouping())
             for key in found:
-                part_images, part_boxes = parts.read_part(key, folder)
+                part_images, part_boxes, remarks = parts.read_part(key, folder)
                 part_images, wrong = parts.judge(part_images)
                 problems += [
                     replace(problem, image_id=source.prefix() + problem.image_id)
-                    for problem in wrong
+                    for problem in (*remarks, *wrong)
                 ]
                 images.append(_with_source(part_images, source, groups))
                 part_boxes = _with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS)

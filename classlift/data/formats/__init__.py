@@ -168,12 +168,13 @@ def label_shards(
 
 def read_labels(path: Path, format_name: str | None = None) -> Labels:
     """Reads all labels at a path at once."""
-    images, boxes = [], []
+    images, boxes, remarks = [], [], []
     for shard in label_shards(path, format_name):
         labels = FORMATS[shard.format].read(shard)
         images += labels.images
         boxes += labels.boxes
-    return Labels(images, boxes)
+        remarks += labels.remarks
+    return Labels(images, boxes, remarks)
 
 
 def detect_format(path: Path) -> str:

@@ -16,8 +16,8 @@ from classlift.data.labels import (
     LabelledImage,
     Rounding,
     Shard,
-    chunks,
     flag_of,
+    packed_shards,
     size_of,
 )
 from classlift.data.places import Place
@@ -92,8 +92,8 @@ def shards_of(
                 source=where,
             )
         )
-    for part in chunks(list(images.values())):
-        yield Shard("coco", path, tuple((image, tuple(boxes[image.file_name])) for image in part))
+    labelled = ((image, boxes[image.file_name]) for image in images.values())
+    yield from packed_shards("coco", path, labelled)
 
 
 def names_by_id(coco: Mapping[str, Any], path: Path) -> tuple[dict[Id, str], dict[Id, str]]:

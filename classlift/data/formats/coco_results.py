@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from classlift.data.formats.coco import MAX_BYTES, corners_of, load, names_by_id, shards_of
-from classlift.data.labels import NO_PLACE, Corners, LabelledBox
+from classlift.data.labels import NO_PLACE, Corners, LabelledBox, read_packed_shard
 from classlift.data.predictions import Predictions
 from classlift.data.schema import BOXES, DETECTIONS
 from classlift.errors import DataError
@@ -39,19 +39,19 @@ def read_coco_results(annotations: Path, results: Path) -> Predictions:
     image_ids: list[str] = []
     boxes: list[dict[str, Any]] = []
     for shard in shards_of(coco, annotations):
-        for image, labelled in shard.items:
-            image_ids.append(image.file_name)
-            boxes += [
-                {
-                    "image_id": image.file_name,
-                    "label": box.label,
-                    **dict(zip(_SIDES, _placed(box, annotations), strict=True)),
-                    "is_crowd": box.is_crowd,
-                    "difficult": False,
-                    "source": box.source,
-                }
-                for box in labelled
-            ]
+        labels = read_packed_shard(shard)
+        image_ids += [image.file_name for image in labels.images]
+        boxes += [
+            {
+                "image_id": box.file_name,
+                "label": box.label,
+                **dict(zip(_SIDES, _placed(box, annotations), strict=True)),
+                "is_crowd": box.is_crowd,
+                "difficult": False,
+                "source": box.source,
+            }
+            for box in labels.boxes
+        ]
     ids, categories = names_by_id(coco, annotations)
     rows = read_json(results, "COCO results", MAX_BYTES)
     if not isinstance(rows, list):

@@ -14,8 +14,8 @@ from classlift.data.labels import (
     LabelledBox,
     LabelledImage,
     Shard,
-    chunks,
     flag_of,
+    packed_shards,
     size_of,
 )
 from classlift.data.places import Place
@@ -83,8 +83,8 @@ def parquet_shards(place: Place) -> Iterator[Shard]:
     for name, found in by_image.items():
         if name not in listed:
             raise DataError(f"{found[0].source} has the image_id {name!r}, which {IMAGES} lacks.")
-    for part in chunks(images):
-        yield Shard("parquet", folder, tuple(_item(row, place.home, by_image) for row in part))
+    labelled = (_item(row, place.home, by_image) for row in images)
+    yield from packed_shards("parquet", folder, labelled)
 
 
 def _item(

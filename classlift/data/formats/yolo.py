@@ -21,6 +21,8 @@ from classlift.data.labels import (
     whole_number_of,
 )
 from classlift.data.places import Place
+from classlift.data.problems import INFO, ImageProblem
+from classlift.data.shapes import ENCLOSED, around
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_text, read_yaml
@@ -74,14 +76,16 @@ def read_yolo_shard(shard: Shard) -> Labels:
     """Reads the label files of a shard.
 
     A line is `class x y width height`, the centre and the size as shares of the image; one with a
-    class and without four numbers is a box without a place. An image without a label file has no
-    boxes.
+    class and without four numbers is a box without a place. Of `class x y x y x y ...`, the corners
+    of a polygon or of a turned box, the enclosing box is taken. An image without a label file has
+    no boxes.
 
     Raises DataError, naming file and line, for lines that are no such thing and unknown classes.
     """
     folder, (names, items) = shard.path, shard.items
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
+    remarks: list[ImageProblem] = []
     for relative, labels_state, _ in items:
         name = f"images/{relative}"
         image = inside(folder, name, str(folder))
@@ -89,10 +93,13 @@ def read_yolo_shard(shard: Shard) -> Labels:
         images.append(LabelledImage(name, str(image), width, height, f"{folder.name}/{name}"))
         if labels_state[0] >= 0:
             labels = str(Path("labels", relative).with_suffix(".txt"))
-            boxes += _boxes(
-                inside(folder, labels, str(folder)), labels, name, width, height, names, folder
-            )
-    return Labels(images, boxes)
+            path = inside(folder, labels, str(folder))
+            found, polygons = _boxes(path, labels, name, width, height, names, folder)
+            boxes += found
+            if polygons:
+                said = f"{ENCLOSED}: {polygons} polygon{'' if polygons == 1 else 's'}"
+                remarks.append(ImageProblem(name, f"{folder.name}/{labels}", said, INFO))
+    return Labels(images, boxes, remarks)
 
 
 def _class_names(folder: Path) -> list[str]:
@@ -138,11 +145,12 @@ def _boxes(
     height: int,
     names: tuple[str, ...],
     folder: Path,
-) -> list[LabelledBox]:
+) -> tuple[list[LabelledBox], int]:
+    """The boxes of a label file, and how many of them enclose a polygon."""
     # Lines end as they do in files; `splitlines` also knows separators that only damage writes.
     text = read_text(path, "the labels of an image", MAX_LABEL_BYTES)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    found = []
+    found, polygons = [], 0
     for number, line in enumerate(lines, start=1):
         if not line.strip(" \t"):
             continue
@@ -150,16 +158,20 @@ def _boxes(
         try:
             class_text, *numbers = re.split("[ \t]+", line.strip(" \t"))
             class_id = whole_number_of(class_text)
-            if len(numbers) > 4 or len(line.splitlines()) > 1:
-                raise ValueError("more than one box")
+            is_polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
+            if (len(numbers) > 4 and not is_polygon) or len(line.splitlines()) > 1:
+                raise ValueError("neither a box nor a polygon")
         except ValueError:
             raise DataError(
-                f"{path}: line {number} must be `class x y width height`, not {line[:80]!r}."
+                f"{path}: line {number} must be `class x y width height`, or `class x y x y x y "
+                f"...` of a polygon, not {line[:80]!r}."
             ) from None
         if not 0 <= class_id < len(names) or not names[class_id]:
             raise DataError(f"{path}: line {number} has the class {class_id}, which has no name.")
-        found.append(LabelledBox(name, names[class_id], _corners(numbers, width, height), where))
-    return found
+        corners = _polygon if is_polygon else _corners
+        found.append(LabelledBox(name, names[class_id], corners(numbers, width, height), where))
+        polygons += is_polygon
+    return found, polygons
 
 
 def _corners(numbers: list[str], width: int, height: int) -> Corners:
@@ -170,3 +182,12 @@ def _corners(numbers: list[str], width: int, height: int) -> Corners:
         return NO_PLACE
     left, top = (x - w / 2) * width, (y - h / 2) * height
     return left, top, left + w * width, top + h * height
+
+
+def _polygon(numbers: list[str], width: int, height: int) -> Corners:
+    """The box in pixels around points in shares."""
+    try:
+        shares = list(map(number_of, numbers))
+    except ValueError:
+        return NO_PLACE
+    return around((x * width, y * height) for x, y in zip(shares[::2], shares[1::2], strict=True))

@@ -19,6 +19,7 @@ from classlift.data.formats import detect_format, read_labels
 from classlift.data.formats.tfrecord import _masked_crc
 from classlift.data.images import probe_all
 from classlift.data.media import read_bytes
+from classlift.data.shapes import ENCLOSED
 from classlift.errors import DataError
 
 pytestmark = pytest.mark.unit
@@ -152,9 +153,27 @@ def test_yolo(tmp_path, names, line):
 
 
 @pytest.mark.parametrize(
+    ("line", "box"),
+    [
+        ("1 0.1 0.2 0.5 0.1 0.4 0.9", (4.0, 3.0, 20.0, 27.0)),  # a triangle
+        ("1 0.25 0.5 0.5 0.25 0.75 0.5 0.5 0.75", (10.0, 7.5, 30.0, 22.5)),  # a turned box
+        ("1 0.5 0.5 0.5 0.1 0.9 0.5 0.5 0.9 0.1 0.5", (4.0, 3.0, 36.0, 27.0)),
+    ],
+)
+def test_yolo_polygons_are_enclosed_and_that_is_said(tmp_path, line, box):
+    labels = read_labels(yolo(tmp_path / "data", line=f"{line}\n0 0.5 0.5 0.25 0.2"))
+    assert labels.boxes[0].box == pytest.approx(box)
+    assert labels.boxes[1].box == pytest.approx((15.0, 12.0, 25.0, 18.0))
+    (remark,) = labels.remarks
+    assert remark.problem == f"{ENCLOSED}: 1 polygon"
+    assert (remark.severity, remark.source) == ("info", "data/labels/train/a.txt")
+
+
+@pytest.mark.parametrize(
     ("parts", "sentence"),
     [
         ({"line": "1 0.5 0.5 0.25 0.2 0.9"}, "line 1 must be"),
+        ({"line": "1 0.5 0.5 0.25 0.2 0.9 0.1 0.2"}, "or `class x y x y x y ...` of a polygon"),
         ({"line": "one 0.5 0.5 0.25 0.2"}, "line 1 must be"),
         ({"line": "2 0.5 0.5 0.25 0.2"}, "has the class 2, which has no name"),
         ({"line": "-1 0.5 0.5 0.25 0.2"}, "has the class -1, which has no name"),

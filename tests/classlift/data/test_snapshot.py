@@ -10,6 +10,7 @@ from PIL import Image
 from classlift.data import images, kept_splits, snapshot
 from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
+from classlift.data.shapes import ENCLOSED
 from classlift.data.snapshot import Snapshot, Source, fingerprint, take_snapshot
 from classlift.data.writers import WRITERS
 from classlift.errors import DataError
@@ -81,6 +82,26 @@ def test_images_of_other_formats_go_all_the_way(coco, tmp_path, suffix):
         assert back.boxes.num_rows == taken.boxes.num_rows
         known = {"jpeg", "png"} if kind == "tfrecord" else set(taken.images["format"].to_pylist())
         assert set(back.images["format"].to_pylist()) <= known
+
+
+def test_what_readers_say_is_kept_with_their_part(tmp_path):
+    """Polygons are enclosed; that is a finding of their image, also when nothing is read anew."""
+    folder = tmp_path / "data"
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    Image.effect_noise((40, 30), 50).save(folder / "images" / "a.jpg")
+    (folder / "labels" / "a.txt").write_text("0 0.1 0.2 0.5 0.1 0.4 0.9\n")
+    (folder / "classes.txt").write_text("car\n")
+    for _ in range(2):
+        taken = take_snapshot([Source(folder, "train")], tmp_path / "memory")
+        (said,) = taken.problems.to_pylist()
+        assert said == {
+            "image_id": "data/images/a.jpg",
+            "source": "data/labels/a.txt",
+            "problem": f"{ENCLOSED}: 1 polygon",
+            "severity": "info",
+        }
+        os.utime(folder / "images" / "a.jpg")
 
 
 def test_split_by_content_never_by_order(coco):
