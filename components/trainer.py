@@ -2,12 +2,14 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from classlift.data.examples import example_files
 from classlift.data.predictions import Predictions
+from classlift.data.units import read_units
 from classlift.detectors.predict import load_signature, predict
 from classlift.metrics.matching import Matches, match
 from classlift.metrics.thresholds import choose, same_bits
@@ -23,14 +25,16 @@ def run_fn(fn_args: Any) -> None:
     """Trains the challenger by the recipe, and chooses its score thresholds as the gate does.
 
     fn_args: TFX's; `hyperparameters` is the recipe, `base_model` the champion, and
-    `custom_config` has `backend`, `target`, `code_version`, the gate's `precision`, `thresholds`
-    and `score_threshold`, and the folder `work`.
+    `custom_config` has `backend`, `target`, `code_version`, the gate's `precision`,
+    `operating_points`, `thresholds` and `score_threshold`, and the folder `work`.
     """
     recipe = Recipe.from_json(json.dumps(fn_args.hyperparameters))
     config = fn_args.custom_config
     examples = Path(fn_args.train_files[0]).parent.parent
     # Recalibration moves the target's alone, whatever the settings do to those of other classes.
-    asked = ("precision",) if recipe.recalibrate else ("precision", "thresholds", "score_threshold")
+    asked: tuple[str, ...] = ("precision", "operating_points")
+    if not recipe.recalibrate:
+        asked += ("thresholds", "score_threshold")
     settings = GateSettings(**{name: config[name] for name in asked})
     task = TrainingTask(
         recipe=recipe,
@@ -45,11 +49,13 @@ def run_fn(fn_args: Any) -> None:
         code_version=config["code_version"],
     )
     eval_files = example_files(examples, "eval")
-    run(task, partial(thresholds_to_serve, eval_files, recipe, settings, task.target))
+    units = read_units(examples)
+    run(task, partial(thresholds_to_serve, eval_files, units, recipe, settings, task.target))
 
 
 def thresholds_to_serve(
     eval_files: list[str],
+    units: Mapping[str, str],
     recipe: Recipe,
     settings: GateSettings,
     target: str,
@@ -58,8 +64,9 @@ def thresholds_to_serve(
 ) -> dict[str, float]:
     """Chooses the challenger's score thresholds on eval, as the gate asks for them.
 
-    What the recipe can't have changed keeps its threshold; where it may have, both models are asked
-    as they are served, for the gate does the same.
+    units: of the images of eval, as `read_units` gives them. What the recipe can't have changed
+    keeps its threshold; where it may have, both models are asked as they are served, for the gate
+    does the same.
     """
     labels = champion.label_map()
 
@@ -69,7 +76,8 @@ def thresholds_to_serve(
         return found
 
     def matched(found: Predictions) -> Matches:
-        return match(found.boxes, found.detections, found.image_ids, labels.names)
+        names = [units.get(image_id, image_id) for image_id in found.image_ids]
+        return match(found.boxes, found.detections, found.image_ids, labels.names, names)
 
     after, before = predicted(challenger), None
     kept = set(labels) - {target}

@@ -61,6 +61,7 @@ def bind(values: Values, fixed: Mapping[str, str]) -> RuntimeValues:
             {
                 "target": target,
                 "precision": float(gate.precision),
+                "operating_points": gate.operating_points,
                 "thresholds": gate.thresholds,
                 "score_threshold": gate.score_threshold,
                 **fixed,

@@ -5,11 +5,12 @@ from 25 scenes stood for itself, 14% were pushed instead of 5% (`benchmarks/gate
 of all that the gate counts and draws is the scene.
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from classlift.data.duplicates import Bits, hash_bits, near_components
+from classlift.errors import DataError
 
 SEQUENCE_DISTANCE = 72
 """The most of 256 bits in which neighbours of a sequence differ. Measured on photographs numbered
@@ -33,6 +35,10 @@ GROUP, SEQUENCE, TWINS = "`group`", "sequence in file names", "near duplicates"
 HELD_OUT = ("eval", "test")
 
 Indices = npt.NDArray[np.int64]
+
+
+FILE = "units.json"
+"""The file of the units in the folder of the Examples."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,28 @@ class Units:
             return f"{some}, each its own"
         why = " and ".join(self.reasons[split])
         return f"{some} in {units} scene{'' if units == 1 else 's'}, by {why}"
+
+
+def write_units(units: Units, folder: Path) -> None:
+    """Writes the unit of each image that is not its own, for whoever has no snapshot."""
+    shared = {name: unit for name, unit in units.of_image.items() if name != unit}
+    (folder / FILE).write_text(json.dumps(shared, indent=0))
+
+
+def read_units(folder: Path) -> dict[str, str]:
+    """The units that `write_units` wrote, by image_id; an image that is not there is its own.
+
+    Raises:
+        DataError: the file is missing or damaged.
+
+    """
+    path = folder / FILE
+    try:
+        return {str(name): str(unit) for name, unit in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path}: it is missing or damaged ({error}); remove the Examples and run again."
+        ) from None
 
 
 def find_units(images: pa.Table) -> Units:

@@ -7,6 +7,7 @@ from pathlib import Path
 from classlift.data import kept_splits
 from classlift.data.label_map import LabelMap
 from classlift.data.snapshot import Snapshot
+from classlift.data.units import find_units, write_units
 from classlift.examples.rebalanced import Rebalanced
 from classlift.examples.write import write_examples
 from classlift.settings.rebalancing import Rebalancing
@@ -34,8 +35,10 @@ def run(
         DataError: the snapshot or an image is damaged, or the plan can't be kept with these data.
 
     """
-    rebalanced = write_examples(Snapshot.read(snapshot), label_map, plan, folder, beam_options)
+    data = Snapshot.read(snapshot)
+    rebalanced = write_examples(data, label_map, plan, folder, beam_options)
     kept_splits.hand_on(snapshot, folder)
+    write_units(find_units(data.images), folder)
     rebalanced.write(folder)
     for sentence in rebalanced.sentences():
         logger.info(sentence)

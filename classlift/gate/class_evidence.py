@@ -41,6 +41,8 @@ class ClassEvidence:
     read_at: the thresholds of champion and challenger here; infinite where there is none with the
     precision. served: as production sees it; served_recall: the change of that recall, None where
     it is `recall`. hole: why the class can't be read, in words; None where it can.
+    measured_recall: recall of both at the measured operating points; None where they are those, or
+    a threshold is fixed.
     """
 
     label: str
@@ -66,6 +68,7 @@ class ClassEvidence:
     served: Served
     served_recall: Change | None = None
     hole: str | None = None
+    measured_recall: Pair | None = None
 
     def measures(self, settings: GateSettings) -> dict[str, tuple[Measure, float | None]]:
         """What must not fall, each with the drop that must be ruled out; None: a sure fall alone

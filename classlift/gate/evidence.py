@@ -29,8 +29,8 @@ from classlift.metrics.statistics import (
     paired_change,
     share_bounds,
 )
-from classlift.metrics.thresholds import SLACK, Chosen, choose, same_bits
-from classlift.settings.gate import MATCHED, GateSettings
+from classlift.metrics.thresholds import SLACK, Chosen, champions_point, choose, same_bits
+from classlift.settings.gate import GUARANTEED, MATCHED, GateSettings
 
 POINT_TOLERANCE = 1e-4
 """The most that scores differ between the trainer's process and this one: kernels may sum in
@@ -313,6 +313,7 @@ def weigh(
                 served=of_served[label],
                 served_recall=served_changes[label],
                 hole=holes[label] if is_changed or label == target else None,
+                measured_recall=_measured_recall(champion, challenger, label, settings),
             )
         )
     return Comparison(
@@ -359,7 +360,7 @@ def _read_at(
     if recalibrated or settings.score_threshold is not None:
         return before, after
     for label in chosen if settings.thresholds == MATCHED else [target]:
-        point = operating_point(champion, label, settings.precision)
+        point = champions_point(champion, label, settings)
         if point != NEVER or label == target:
             before[label] = point
     if chosen[target].hole is not None:
@@ -388,7 +389,7 @@ def _holes(
             settings.thresholds == MATCHED
             and not is_fixed
             and label != target
-            and operating_point(champion.eval, label, settings.precision) == NEVER
+            and champions_point(champion.eval, label, settings) == NEVER
         ):
             hole = (
                 f"at no threshold has the champion a precision of {settings.precision:.2f} on eval "
@@ -424,7 +425,12 @@ def _recall_changes(
     as_deployed = [label for label in chosen_on_eval if label not in at_precision]
     groups = []
     if at_precision:
-        draws = resampled_recalls(models, settings.precision, labels=at_precision)
+        draws = resampled_recalls(
+            models,
+            settings.precision,
+            labels=at_precision,
+            guaranteed=settings.operating_points == GUARANTEED,
+        )
         groups.append((at_precision, draws))
     if as_deployed:
         points = {label: deployed[label] - SLACK for label in as_deployed}
@@ -445,6 +451,24 @@ def _recall_changes(
 def _columns(shares: Shares, columns: Sequence[int]) -> Shares:
     """The shares of some classes."""
     return Shares(*(np.broadcast_to(part, shares.wholes.shape)[:, columns] for part in shares))
+
+
+def _measured_recall(
+    champion: ModelMatches, challenger: ModelMatches, label: str, settings: GateSettings
+) -> Pair | None:
+    """Recall of a class on test at the measured operating points, where others are asked for."""
+    if settings.score_threshold is not None or settings.operating_points != GUARANTEED:
+        return None
+    return Pair(
+        *(
+            _recall_at(model.test, label, operating_point(model.eval, label, settings.precision))
+            for model in (champion, challenger)
+        )
+    )
+
+
+def _recall_at(matches: Matches, label: str, point: float) -> float:
+    return recall_at(matches, dict.fromkeys(matches.labels, point))[label]
 
 
 def _served(
@@ -484,9 +508,6 @@ def _on_test(
     draws = resampled_recalls([(m, m) for m in models], precision, labels=[target])
     [change] = paired_change(*found, draws[1] - draws[0], confidence=confidence)
     return Measure(
-        *(
-            recall_at(m, dict.fromkeys(m.labels, p[target]))[target]
-            for m, p in zip(models, points, strict=True)
-        ),
+        *(_recall_at(m, target, p[target]) for m, p in zip(models, points, strict=True)),
         change,
     )

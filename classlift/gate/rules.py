@@ -38,7 +38,7 @@ from classlift.gate.verdict import (
 )
 from classlift.metrics.paired import SAME_BOXES
 from classlift.metrics.statistics import CONFIDENCE, holm, objects_needed
-from classlift.settings.gate import GateSettings
+from classlift.settings.gate import GUARANTEED, GateSettings
 
 REGRESSION_ALPHA = 0.20
 """Family-wise over the other classes' recall and precision: a regression is costlier than a refused
@@ -132,7 +132,8 @@ def judge(
 def _place(settings: GateSettings) -> str:
     if settings.score_threshold is not None:
         return f"at the score threshold {settings.score_threshold:g}"
-    return f"at matched precision {settings.precision:.2f}"
+    sure = "guaranteed" if settings.operating_points == GUARANTEED else "matched"
+    return f"at {sure} precision {settings.precision:.2f}"
 
 
 # Rules of the target.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from classlift.gate.class_evidence import ClassEvidence
 from classlift.gate.verdict import NOT_WORSE, UNCHANGED
+from classlift.metrics.guarantee import CONFIDENCE
 from classlift.settings.gate import GateSettings
 
 SHOWN = 4
@@ -56,7 +57,21 @@ def summaries(
             f"At no threshold has the champion a precision of {settings.precision:.2f} on eval for "
             f"class {own.label}, which counts as a recall of 0."
         )
-    return sentences + _moved_thresholds(own, others)
+    return sentences + _cost_of_guarantee(own, settings) + _moved_thresholds(own, others)
+
+
+def _cost_of_guarantee(own: ClassEvidence, settings: GateSettings) -> list[str]:
+    """What it means that the operating points are guaranteed, and the recall that it costs."""
+    if own.measured_recall is None:
+        return []
+    before, after = own.measured_recall
+    return [
+        f"The operating points are guaranteed: were the images of eval drawn anew, the precision "
+        f"would be {settings.precision:.2f} or more in {CONFIDENCE:.0%} of the cases. That costs "
+        f"recall: at measured ones, that of class {own.label} on test would be {before:.3f} before "
+        f"and {after:.3f} after, instead of {own.champion_recall:.3f} and "
+        f"{own.challenger_recall:.3f}."
+    ]
 
 
 def _moved_thresholds(own: ClassEvidence, others: Sequence[ClassEvidence]) -> list[str]:

@@ -11,6 +11,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from classlift.metrics.curves import NEVER
+from classlift.metrics.guarantee import guaranteed_points, ladder
 from classlift.metrics.matching import Matches
 
 RESAMPLES = 2000
@@ -25,6 +27,7 @@ def resampled_recalls(
     precision: float,
     seed: int = 0,
     labels: Sequence[str] | None = None,
+    guaranteed: bool = False,
 ) -> npt.NDArray[np.float64]:
     """[models, RESAMPLES, classes]: each model's recall on test at its own operating points.
 
@@ -34,7 +37,9 @@ def resampled_recalls(
     those of test the recalls are read. Where a model's matches are the same object twice, they are
     one split, and drawn once. NaN where a resample has no object of a class.
 
-    labels: the classes; all by default.
+    labels: the classes; all by default. guaranteed: the operating points are those of
+    `guarantee.guaranteed_points`; where a resample guarantees none, it is the measured one, so that
+    the chance of none is taken for no loss.
     """
     on_eval, on_test = _draw([matches.unit_count for matches in models[0]], seed)
     if models[0][0] is models[0][1]:
@@ -48,6 +53,9 @@ def resampled_recalls(
             asked = tuple(column.tobytes() for column in (*choosing, *reading))
             if asked not in known:
                 points = _thresholds(*choosing, on_eval, precision)
+                if guaranteed:
+                    sure = guaranteed_points(ladder(chosen_on, label), precision, on_eval)
+                    points = np.where(sure == NEVER, points, sure)
                 known[asked] = _recalls(*reading, on_test, points)
             by_class.append(known[asked])
         recalls.append(np.stack(by_class, axis=1))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from classlift.metrics.change import NOTHING, Change
 from classlift.metrics.matching import Matches
@@ -213,13 +213,35 @@ def _worth(wholes: Counts, parts: Counts, standard_error: float, objects: float)
 
     objects: that there are, which is the most.
     """
-    units = int((wholes > 0).sum())
-    share = float(parts.sum() / wholes.sum())
+    share = parts.sum() / wholes.sum()
+    figures = (share, standard_error, (wholes > 0).sum(), objects)
+    return float(effective_size(*(np.asarray(figure) for figure in figures)))
+
+
+def effective_size(share: Counts, standard_error: Counts, units: Counts, most: Counts) -> Counts:
+    """As many independent objects as clustered ones are worth (Korn and Graubard).
+
+    Args:
+        share: of the objects that are found, 0 to 1, of any shape, which all others have.
+        standard_error: of the share, with the units as clusters; above 0.
+        units: how many units show some.
+        most: how many objects there are, which is the most that they can be worth.
+
+    Returns:
+        The size, of the same shape, with what the spread of few units hides taken off.
+
+    """
     # Units that all say the same show no spread to tell how alike their objects are: then the
     # objects of a unit count as one.
-    worth = min(objects, share * (1 - share) / standard_error**2) if 0 < share < 1 else units
-    of_objects, of_units = stats.t.ppf(CONFIDENCE, [max(objects - 1, 1), max(units - 1, 1)])
-    return float(worth * (of_objects / of_units) ** 2)
+    says_the_same = (share <= 0) | (share >= 1)
+    worth = np.where(
+        says_the_same, units, np.minimum(most, share * (1 - share) / standard_error**2)
+    )
+    of_objects, of_units = (
+        special.stdtrit(np.maximum(size - 1.0, 1.0), CONFIDENCE) for size in (most, units)
+    )
+    size: Counts = worth * (of_objects / of_units) ** 2
+    return size
 
 
 def held_share(

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from classlift.errors import EvaluationError
 from classlift.metrics.curves import NEVER, operating_point, precision_at
+from classlift.metrics.guarantee import guaranteed_point
 from classlift.metrics.matching import Matches
-from classlift.settings.gate import MATCHED, GateSettings
+from classlift.settings.gate import GUARANTEED, MATCHED, GateSettings
 
 SLACK = 1e-5
 """The slack of a threshold in production, in scores: it often is the score of one of these very
@@ -48,8 +49,9 @@ def choose(
     kept: classes other than the target that training left as they are.
 
     `settings.score_threshold` goes to all. Else the target's is the lowest with
-    `settings.precision`. With `matched` so is every other class's. With `keep` a class of `kept`
-    keeps its own, and another gets the lowest that is as precise as the champion is in production.
+    `settings.precision`, measured or guaranteed. With `matched` so is every other class's. With
+    `keep` a class of `kept` keeps its own, and another gets the lowest that is as precise as the
+    champion is in production.
 
     Raises EvaluationError when the champion is needed and missing.
     """
@@ -60,7 +62,10 @@ def choose(
         if label != target and settings.thresholds != MATCHED and label in kept:
             chosen[label] = Chosen(deployed[label])
             continue
-        wanted = settings.precision
+        if not (challenger.objects["label"] == label).any():
+            hole = f"eval has no object of class {label}"
+            chosen[label] = Chosen(deployed[label], hole=hole)
+            continue
         if label != target and settings.thresholds != MATCHED:
             if champion is None:
                 raise EvaluationError(
@@ -68,14 +73,59 @@ def choose(
                     "champion's predictions on eval."
                 )
             wanted = precision_at(champion, label, deployed[label] - SLACK)
-        chosen[label] = _lowest(challenger, label, wanted, deployed[label])
+            chosen[label] = _as_precise(challenger, label, wanted, deployed[label])
+        else:
+            chosen[label] = _lowest(challenger, label, settings, deployed[label])
     return chosen
 
 
-def _lowest(matches: Matches, label: str, wanted: float, deployed: float) -> Chosen:
-    """The lowest threshold with a precision, or the one in production, with the reason."""
-    if not (matches.objects["label"] == label).any():
-        return Chosen(deployed, hole=f"eval has no object of class {label}")
+def lowest_point(matches: Matches, label: str, settings: GateSettings) -> float:
+    """The lowest threshold with the precision of the settings, as sure as they ask; or `NEVER`.
+
+    matches: on eval.
+    """
+    if settings.operating_points == GUARANTEED:
+        return guaranteed_point(matches, label, settings.precision)
+    return operating_point(matches, label, settings.precision)
+
+
+def champions_point(matches: Matches, label: str, settings: GateSettings) -> float:
+    """The threshold at which the champion is read where a precision is asked for; or `NEVER`.
+
+    matches: on eval. Where none is guaranteed, the lowest measured one is: that an eval split is
+    too small for the champion must not look like a lift.
+    """
+    point = lowest_point(matches, label, settings)
+    return operating_point(matches, label, settings.precision) if point == NEVER else point
+
+
+def _lowest(matches: Matches, label: str, settings: GateSettings, deployed: float) -> Chosen:
+    """The lowest threshold with the precision, or the one in production, with the reason."""
+    point = lowest_point(matches, label, settings)
+    if point != NEVER:
+        return Chosen(point, precision=settings.precision)
+    if settings.operating_points == GUARANTEED:
+        return Chosen(
+            deployed,
+            hole=f"at no threshold do the images of eval guarantee the challenger a precision of "
+            f"{settings.precision:.2f} for class {label}",
+        )
+    return _unreached(label, settings.precision, deployed)
+
+
+def _unreached(label: str, wanted: float, deployed: float) -> Chosen:
+    return Chosen(
+        deployed,
+        hole=f"at no threshold has the challenger a precision of {wanted:.2f} on eval for class "
+        f"{label}",
+    )
+
+
+def _as_precise(matches: Matches, label: str, wanted: float, deployed: float) -> Chosen:
+    """The lowest threshold as precise as the champion, or the one in production, with the reason.
+
+    wanted: the champion's precision in production, on eval.
+    """
     if not wanted > 0:  # NaN where it detects nothing
         return Chosen(
             deployed,
@@ -83,13 +133,7 @@ def _lowest(matches: Matches, label: str, wanted: float, deployed: float) -> Cho
             f"production, {deployed:.3f}",
         )
     point = operating_point(matches, label, wanted)
-    if point == NEVER:
-        return Chosen(
-            deployed,
-            hole=f"at no threshold has the challenger a precision of {wanted:.2f} on eval for "
-            f"class {label}",
-        )
-    return Chosen(point, precision=wanted)
+    return _unreached(label, wanted, deployed) if point == NEVER else Chosen(point, wanted)
 
 
 def same_bits(a: pa.Table, b: pa.Table, label: str) -> bool:

@@ -10,6 +10,10 @@ KEEP, MATCHED = "keep", "matched"
 THRESHOLDS = (KEEP, MATCHED)
 """What a push does to the score thresholds of the other classes."""
 
+MEASURED, GUARANTEED = "measured", "guaranteed"
+OPERATING_POINTS = (MEASURED, GUARANTEED)
+"""How sure it is that a class has the precision that is asked for at its score threshold."""
+
 
 @dataclass(frozen=True)
 class GateSettings:
@@ -40,6 +44,15 @@ class GateSettings:
         section=SECTION,
         minimum=0,
         maximum=1,
+    )
+    operating_points: str = setting(
+        MEASURED,
+        "Operating points",
+        "measured: the lowest score threshold with the precision on eval, which other images miss "
+        "half of the time; guaranteed: the lowest at which the precision holds with 90% "
+        "confidence, for less recall.",
+        section=SECTION,
+        choices=OPERATING_POINTS,
     )
     thresholds: str = setting(
         KEEP,

@@ -2,7 +2,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from classlift.data.units import GROUP, SEQUENCE, SEQUENCE_DISTANCE, TWINS, find_units
+from classlift.data.units import (
+    FILE,
+    GROUP,
+    SEQUENCE,
+    SEQUENCE_DISTANCE,
+    TWINS,
+    find_units,
+    read_units,
+    write_units,
+)
+from classlift.errors import DataError
 
 pytestmark = pytest.mark.unit
 SHUFFLED = [f"{n * 7 % 61}x.jpg" for n in range(60)]
@@ -134,3 +144,13 @@ def test_the_largest_distance_of_neighbours(joined):
         rows[row] = rows[row - 1]
         rows[row, : SEQUENCE_DISTANCE + (not joined)] ^= True
     assert find_units(table(numbered(200), rows)).counts["test"][1] == (100 if joined else 200)
+
+
+def test_units_are_written_and_read(tmp_path):
+    units = find_units(table(numbered(200), drifting(10, 20, 60)))
+    write_units(units, tmp_path)
+    read = read_units(tmp_path)
+    assert {name: read.get(name, name) for name in units.of_image} == units.of_image
+    (tmp_path / FILE).write_text("[]")
+    with pytest.raises(DataError, match=r"units.json: it is missing or damaged"):
+        read_units(tmp_path)

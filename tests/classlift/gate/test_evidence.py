@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from classlift.data.label_map import LabelMap
@@ -217,3 +218,39 @@ def test_copies_of_an_image_prove_no_more_than_it():
         assert five.precision_lower == pytest.approx(one.precision_lower)
     as_images = compare(champion, challenger, LABELS, "scooter", gate, deployed)
     assert as_images.evidence[1].recall.standard_error < plain.evidence[1].recall.standard_error / 2
+
+
+def test_guaranteed_points_are_for_both_models_and_say_what_they_cost():
+    judgement, comparison = verdict(model(2.0), model(3.0), operating_points="guaranteed")
+    _, measured = verdict(model(2.0), model(3.0))
+    assert judgement.verdict == "push"
+    own, plain = comparison.of("scooter"), measured.of("scooter")
+    for side in ("champion", "challenger"):
+        points = (getattr(c, f"{side}_points")["scooter"] for c in (comparison, measured))
+        assert next(points) > next(points)
+        assert getattr(own, f"{side}_recall") < getattr(plain, f"{side}_recall")
+    assert own.measured_recall == (plain.champion_recall, plain.challenger_recall)
+    assert plain.measured_recall is None
+    assert comparison.served["scooter"] == comparison.challenger_points["scooter"]
+    assert "at guaranteed precision 0.80" in judgement.reasons[0]
+    [cost] = [reason for reason in judgement.reasons if "are guaranteed" in reason]
+    assert f"would be {plain.champion_recall:.3f} before and" in cost
+    assert f"instead of {own.champion_recall:.3f} and {own.challenger_recall:.3f}." in cost
+
+
+def few(found: ModelPredictions, count: int) -> ModelPredictions:
+    """A model's predictions where eval has the first images alone."""
+    kept = IMAGES[:count]
+    tables = (found.eval.boxes, found.eval.detections)
+    part = (t.filter(pc.is_in(t["image_id"], pa.array(kept))) for t in tables)
+    return ModelPredictions(Predictions(kept, *part), found.test)
+
+
+def test_an_eval_too_small_for_a_guarantee_is_no_lift():
+    """The challenger can't be read; the champion, at its measured point, is not read as nothing."""
+    champion, challenger = few(model(2.0), 9), few(model(4.0), 9)
+    judgement, comparison = verdict(champion, challenger, operating_points="guaranteed")
+    assert judgement.verdict == "refuse"
+    assert "the images of eval guarantee the challenger a precision of 0.80" in judgement.reasons[0]
+    assert comparison.served["scooter"] == 0.5  # what production has
+    assert comparison.of("scooter").champion_recall > 0

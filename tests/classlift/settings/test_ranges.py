@@ -18,6 +18,12 @@ CASES = [
     (GateSettings, "precision", 1, "gate.precision is 1; it must be a number, 0.05 to 0.999."),
     (GateSettings, "precision_tolerance", 1.1, "it must be a number, 0 to 1."),
     (GateSettings, "thresholds", "best", "thresholds is 'best'; choose one of: keep, matched."),
+    (
+        GateSettings,
+        "operating_points",
+        "sure",
+        "operating_points is 'sure'; choose one of: measured, guaranteed.",
+    ),
     (GateSettings, "score_threshold", 0, "is 0; it must be a number, above 0, at most 1."),
     (GateSettings, "score_threshold", 1.5, "is 1.5; it must be a number, above 0, at most 1."),
     (GateSettings, "min_lift", -0.1, "gate.min_lift is -0.1; it must be a number, 0 to 1."),

@@ -7,6 +7,7 @@ import pytest
 from classlift.data.examples import example_files
 from classlift.data.profile import Profile
 from classlift.data.snapshot import SnapshotFacts
+from classlift.data.units import Units, write_units
 from classlift.examples.rebalanced import Rebalanced, TrainingData
 from classlift.serving.bundle import Bundle
 from classlift.serving.write import import_entry
@@ -27,6 +28,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     champion = import_entry(detector, DEMO_MODEL, tmp_path / "champion")
     shutil.copytree(examples, tmp_path / "examples")
     REBALANCED.write(tmp_path / "examples")
+    write_units(Units({}, {}, {}), tmp_path / "examples")
     run_fn(
         SimpleNamespace(
             hyperparameters=Recipe(recalibrate=True).to_dict(),
@@ -34,6 +36,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
                 "backend": "od_api",
                 "target": "9",
                 "precision": 0.8,
+                "operating_points": "measured",
                 "code_version": "c",
                 "work": str(tmp_path / "work"),
             },
@@ -70,5 +73,5 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     ):
         settings = GateSettings(precision=0.8, thresholds="keep", score_threshold=fixed)
         recipe = Recipe(freeze_policy=policy)
-        points = thresholds_to_serve(eval_files, recipe, settings, target, champion, champion)
+        points = thresholds_to_serve(eval_files, {}, recipe, settings, target, champion, champion)
         assert points == expected
