@@ -50,7 +50,15 @@ def _run(arguments: argparse.Namespace) -> int:
     snapshot, labels = read_labels(arguments)
     suspicions = _suspicions(arguments.model, snapshot) if arguments.model else []
     own_folders.make(arguments.report, own_folders.VALIDATION)
-    findings = validate(snapshot, labels, None, 0, arguments.report, suspicions=suspicions)
+    findings = validate(
+        snapshot,
+        labels,
+        None,
+        0,
+        arguments.report,
+        suspicions=suspicions,
+        where=str(arguments.path.resolve()),
+    )
     critical = sum(finding.severity == "critical" for finding in findings)
     warnings = sum(finding.severity == "warning" for finding in findings)
     if arguments.json:
@@ -60,7 +68,8 @@ def _run(arguments: argparse.Namespace) -> int:
             say(f"{finding.severity}: {finding.sentence()}")
         print(
             f"{snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes, "
-            f"{critical} critical findings, {warnings} warnings"
+            f"{critical} critical finding{'' if critical == 1 else 's'}, "
+            f"{warnings} warning{'' if warnings == 1 else 's'}"
             + (f", {len(suspicions)} labels to look at again" if arguments.model else "")
             + f"; report: {arguments.report / REPORT}"
         )
@@ -79,7 +88,8 @@ def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path
     changes = repair(snapshot, labels, folder.resolve())
     repaired = take_snapshot([Source((folder / ANNOTATIONS).resolve())])
     own_folders.make(report / "repaired", own_folders.VALIDATION)
-    findings = validate(repaired, labels, None, 0, report / "repaired")
+    judged = report / "repaired"
+    findings = validate(repaired, labels, None, 0, judged, where=str(folder))
     critical = [finding for finding in findings if finding.severity == "critical"]
     for finding in critical:
         logger.info(f"still critical: {finding.sentence()}")

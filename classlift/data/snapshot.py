@@ -354,7 +354,7 @@ def _without_bad_boxes(
         ImageProblem(
             row["image_id"],
             row["source"],
-            f"{DROPPED}: " + ", ".join(f"{side} {row[side]:.10g}" for side in SIDES),
+            f"{DROPPED}: " + ", ".join(f"{side} {row[side]:.7g}" for side in SIDES),
             WARNING,
         )
         for row in lost

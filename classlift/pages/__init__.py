@@ -72,13 +72,14 @@ def svg(figure: Any) -> str:
     return text[text.index("<svg") :]
 
 
-def thumbnail(image: Image.Image) -> str:
-    """A small PNG of an image, as a data URI."""
+def thumbnail(image: Image.Image, photograph: bool = False) -> str:
+    """A small picture of an image, as a data URI: PNG; of a photograph JPEG, which is shorter."""
     small = image.copy()
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
-    small.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    kind = "JPEG" if photograph else "PNG"
+    small.save(buffer, kind)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def draw_box(image: Image.Image, box: Sequence[float], colour: str) -> None:

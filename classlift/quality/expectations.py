@@ -131,9 +131,9 @@ def _place(row: Mapping[str, Any], rule: Rule, identity: Sequence[str]) -> str:
 
 
 def _is_given(value: Any) -> bool:
-    return not (value is None or value == "")
+    return not (value is None or value == "" or value != value)  # the last is NaN
 
 
 def _value(value: Any) -> str:
-    """A text as Python writes it, so that one sees its blanks; a number with what it needs."""
-    return repr(value) if isinstance(value, str) else f"{value:.10g}"
+    """A text as Python writes it, so that one sees its blanks; a number as float32 has it."""
+    return repr(value) if isinstance(value, str) else f"{value:.7g}"

@@ -33,6 +33,7 @@ def validate(
     folder: Path,
     baseline: Profile | None = None,
     suspicions: Sequence[Suspicion] = (),
+    where: str = "",
 ) -> list[Finding]:
     """Checks a snapshot; writes `report.html`, `findings.json` and Data Docs below `folder`.
 
@@ -46,6 +47,7 @@ def validate(
         baseline: of the last blessed snapshot; the class mix and the box sizes are compared with
             it.
         suspicions: labels that a model doubts, for the report.
+        where: the path of the labels, for the report; the folders of the images by default.
 
     Returns:
         The broken rules, critical ones first.
@@ -68,7 +70,8 @@ def validate(
     write_findings(folder, findings)
     (folder / RELABEL).write_text(json.dumps([asdict(s) for s in suspicions], indent=1))
     docs = f"{DOCS}/index.html"
-    write_report(folder / REPORT, tables.boxes, tables.images, findings, suspicions, docs)
+    frames = tables.boxes, tables.images
+    write_report(folder / REPORT, *frames, labels, findings, suspicions, docs, where)
     return findings
 
 

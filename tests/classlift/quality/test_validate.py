@@ -184,7 +184,8 @@ def test_data_docs_and_report_load_nothing_from_elsewhere(snapshot, tmp_path):
     assert len(pages) == 6  # the report; the index, two suites and two results of Data Docs
     for path in pages:
         page = html.fromstring(path.read_bytes())
-        loaded = page.xpath("//link/@href | //script/@src | //img/@src | //script")
+        loaded = page.xpath("//link/@href | //script/@src | //img/@src")
+        loaded += page.xpath("//script") if "data_docs" in path.parts else []
         assert all(str(address).startswith("data:") for address in loaded), path
     index = html.fromstring((tmp_path / "data_docs" / "index.html").read_bytes())
     for address in index.xpath("//a/@href"):
