@@ -85,6 +85,16 @@ class Record:
         whole = self.part(name)
         return {key: whole.part(key) for key in whole.content}
 
+    def counts(self, name: str) -> dict[str, int]:
+        """An object of whole numbers, by their names."""
+        part = self.part(name)
+        return {key: part.count(key) for key in part.content}
+
+    def figures(self, name: str) -> dict[str, float]:
+        """An object of numbers, by their names; NaN for null."""
+        part = self.part(name)
+        return {key: part.figure(key) for key in part.content}
+
     def has(self, name: str) -> bool:
         """Whether a field is there and not null."""
         return self.content.get(name) is not None

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from http.client import HTTPException
 from typing import Any
 
@@ -29,6 +30,36 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Leaves the answer as it is, which is then an error."""
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What is told of the end of a task; what is None is left out.
+
+    event: one of the above. config, dag, run: whose end it is. task: that failed. target, verdict,
+    report: of a run whose gate has spoken. reasons: in words.
+    """
+
+    event: str
+    config: str
+    dag: str
+    run: str
+    task: str | None = None
+    target: str | None = None
+    verdict: str | None = None
+    reasons: tuple[str, ...]
+    report: str | None = None
+
+    def as_json(self) -> str:
+        """The document that the webhook gets."""
+        return json.dumps({name: v for name, v in asdict(self).items() if v is not None})
+
+    def as_html(self) -> str:
+        """The text of the mail."""
+        lines = [f"<li>{html.escape(reason)}</li>" for reason in self.reasons]
+        facts = {name: v for name, v in asdict(replace(self, reasons=())).items() if v}
+        rows = [f"<tr><td>{name}</td><td>{html.escape(v)}</td></tr>" for name, v in facts.items()]
+        return f"<ul>{''.join(lines)}</ul><table>{''.join(rows)}</table>"
 
 
 class Notifier(BaseNotifier):
@@ -60,27 +91,32 @@ class Notifier(BaseNotifier):
             if self.email:
                 self._mail(message)
 
-    def message(self, context: Any) -> dict[str, Any] | None:
+    def message(self, context: Any) -> Message | None:
         """What is sent; None when the task ended with another event than this notifier's."""
         dag_id, run_id = context["dag"].dag_id, context["run_id"]
         task = context["ti"].task_id
-        message = {"event": self.event, "config": self.name, "dag": dag_id, "run": run_id}
         if self.event == FAILED:
-            return {**message, "task": task, "reasons": [str(context.get("exception") or "")]}
+            why = (str(context.get("exception") or ""),)
+            return Message(
+                event=self.event, config=self.name, dag=dag_id, run=run_id, task=task, reasons=why
+            )
         verdict = read_verdict(self.work, run_id)
-        message |= {
-            "target": verdict.target,
-            "verdict": verdict.verdict,
-            "reasons": list(verdict.reasons),
-            "report": report_url(dag_id, run_id),
-        }
         if self.event == REFUSED and verdict.verdict != REFUSE:
             return None
         if self.event == PUSHED and not has_pushed(self.work, run_id, task):
             return None
-        return message
+        return Message(
+            event=self.event,
+            config=self.name,
+            dag=dag_id,
+            run=run_id,
+            target=verdict.target,
+            verdict=verdict.verdict,
+            reasons=verdict.reasons,
+            report=report_url(dag_id, run_id),
+        )
 
-    def _post(self, message: dict[str, Any]) -> None:
+    def _post(self, message: Message) -> None:
         """Posts to the webhook's own address. A log never holds it, for it may be a secret."""
         connection = BaseHook.get_connection(WEBHOOK)
         url = connection.host or ""
@@ -88,7 +124,7 @@ class Notifier(BaseNotifier):
             self._not_told("its host must be an address that begins with http:// or https://")
             return
         try:
-            request = urllib.request.Request(url, json.dumps(message).encode(), method="POST")  # noqa: S310
+            request = urllib.request.Request(url, message.as_json().encode(), method="POST")  # noqa: S310
             request.add_header("Content-Type", "application/json")
             if connection.password:
                 request.add_header("Authorization", f"Bearer {connection.password}")
@@ -112,17 +148,14 @@ class Notifier(BaseNotifier):
             WEBHOOK,
         )
 
-    def _mail(self, message: dict[str, Any]) -> None:
+    def _mail(self, message: Message) -> None:
         from airflow.providers.smtp.hooks.smtp import SmtpHook  # seconds, of the few that mail
 
-        lines = [f"<li>{html.escape(reason)}</li>" for reason in message["reasons"]]
-        facts = {k: v for k, v in message.items() if k != "reasons"}
-        rows = [f"<tr><td>{k}</td><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items()]
         with SmtpHook() as server:
             server.send_email_smtp(
                 to=list(self.email),
                 subject=f"ClassLift {self.name}: {self.event}",
-                html_content=f"<ul>{''.join(lines)}</ul><table>{''.join(rows)}</table>",
+                html_content=message.as_html(),
             )
         self.log.info("mailed: %s", self.event)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +31,6 @@ class Node:
     tells: str | None
     needs_new_labels: bool
     blesses: bool
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> Node:
-        """A node from its record in the file."""
-        return cls(
-            record["id"],
-            tuple(record["upstream"]),
-            record["phase"],
-            record["about"],
-            record["on_gpu"],
-            record["hours"],
-            record["operator"],
-            record["tells"],
-            record["needs_new_labels"],
-            record["blesses"],
-        )
 
 
 @dataclass(frozen=True)
@@ -93,19 +77,20 @@ class Topology:
 
 def read_topologies() -> list[Topology]:
     """The topologies of the compiled configs, by name; not of those that `classlift run` tried."""
-    folders = sorted(path.parent for path in COMPILED.glob("*/topology.json"))
-    records = [(folder, _record(folder)) for folder in folders]
-    return [
-        _topology(folder, record) for folder, record in records if record.get("in_airflow", True)
-    ]
+    return [_read(path) for path in sorted(COMPILED.glob("*/topology.json")) if _has_dags(path)]
 
 
-def _topology(folder: Path, record: dict[str, Any]) -> Topology:
-    """From the file's content. Raises ValueError when another version wrote it."""
+def _has_dags(path: Path) -> bool:
+    return bool(json.loads(path.read_text()).get("in_airflow", True))
+
+
+def _read(path: Path) -> Topology:
+    """Reads a topology. Raises ValueError when another version wrote it."""
+    record = json.loads(path.read_text())
     try:
         airflow = record["airflow"]
         return Topology(
-            folder,
+            path.parent,
             record["name"],
             record["config"],
             record["work"],
@@ -116,15 +101,21 @@ def _topology(folder: Path, record: dict[str, Any]) -> Topology:
             airflow["webhook"],
             record["parameters"],
             record["defaults"],
-            tuple(map(Node.of, record["nodes"])),
+            tuple(map(_node, record["nodes"])),
             "watch" in record,
             record["watch"]["cron"] if "watch" in record else None,
         )
     except KeyError as error:
         raise ValueError(
-            f"{folder / 'topology.json'}: another version compiled it, for it has no {error}; run "
+            f"{path}: another version compiled it, for it has no {error}; run "
             "`classlift compile` again."
         ) from None
+
+
+def _node(record: Any) -> Node:
+    """A node from its record in the file."""
+    facts = {field.name: record[field.name] for field in fields(Node)}
+    return Node(**{**facts, "upstream": tuple(facts["upstream"])})
 
 
 def work_of(dag_id: str) -> Path | None:
@@ -133,14 +124,10 @@ def work_of(dag_id: str) -> Path | None:
     Whatever version compiled it.
     """
     for path in COMPILED.glob("*/topology.json"):
-        record = _record(path.parent)
+        record = json.loads(path.read_text())
         if dag_id.removeprefix("classlift_").partition("_")[::2] in (
             ("retrain", record["name"]),
             ("watch", record["name"]),
         ):
             return Path(record["work"])
     return None
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "topology.json").read_text())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 PUSH, REFUSE = "push", "refuse"
 """Verdicts that leave nothing open."""
+
+UNCHANGED = "unchanged"
+"""The status of a class that training did not change."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,19 @@ def read_verdict(work: str, run_id: str) -> Verdict:
     work: folder of the config.
     """
     path = Path(work, "runs", run_id, "evaluation", "verdict.json")
-    record: dict[str, Any] = json.loads(path.read_text())
-    rows = tuple(_row(label, found) for label, found in record["classes"].items())
-    return Verdict(record["verdict"], record["target"], tuple(record["reasons"]), rows)
-
-
-def _row(label: str, found: dict[str, Any]) -> ClassRow:
-    status = found["status"]
-    return ClassRow(
-        label,
-        found["objects"],
-        found["champion_recall"],
-        found["challenger_recall"],
-        None if status == "unchanged" else found["lower_bound"],
-        status,
+    record = json.loads(path.read_text())
+    rows = tuple(
+        ClassRow(
+            label,
+            found["objects"],
+            found["champion_recall"],
+            found["challenger_recall"],
+            None if found["status"] == UNCHANGED else found["lower_bound"],
+            found["status"],
+        )
+        for label, found in record["classes"].items()
     )
+    return Verdict(record["verdict"], record["target"], tuple(record["reasons"]), rows)
 
 
 def has_pushed(work: str, run_id: str, node: str) -> bool:

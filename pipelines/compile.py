@@ -23,7 +23,6 @@ from classlift.errors import EXIT_OK, ConfigError
 from classlift.faults import exit_code_of
 from classlift.paths import replacing
 from classlift.progress import configure
-from classlift.settings.airflow import AirflowSettings
 from classlift.text import printable
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.claims import claim, claim_compiled, compiled_for, require_compiled_free
@@ -33,7 +32,6 @@ from pipelines.nodes import ROWS
 from pipelines.topology import (
     IR,
     Data,
-    InAirflow,
     Topology,
     TopologyNode,
     Watching,
@@ -195,16 +193,12 @@ def topology_of(config: Config, in_airflow: bool = True) -> Topology:
         in_airflow=in_airflow,
         code={name: code_version(name) for name in component_modules()},
         data=Data(config.data_root, tuple(json.loads(config.source_records))),
-        airflow=_in_airflow(config.airflow),
+        airflow=config.airflow,
         parameters=config.parameter_schemas(),
         defaults=config.defaults,
         nodes=(),
         watch=Watching(config.watch.cron) if config.watch else None,
     )
-
-
-def _in_airflow(asked: AirflowSettings) -> InAirflow:
-    return InAirflow(asked.owner, asked.cron, asked.min_new_objects, asked.email, asked.webhook)
 
 
 def _node(node: Any) -> TopologyNode:

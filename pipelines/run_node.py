@@ -11,7 +11,6 @@ Imports are the price of a process a node, so this module imports what the node 
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -38,6 +37,7 @@ from classlift.settings.field import Values
 from classlift.text import printable
 from pipelines import nodes
 from pipelines.hooks import Ending, Start
+from pipelines.node_record import CACHED, DONE, SKIPPED, NodeRecord
 from pipelines.parameters import check
 from pipelines.places import PIPELINE_ROOT, run_folder
 from pipelines.running import running
@@ -182,10 +182,9 @@ def _run(
     start = replace(start, store=store)
     code = row.ended(Ending(start, looked, info.execution_id, artifacts, cached))
     seconds, imports = time.monotonic() - STARTED, imported - STARTED
-    outcome = "skipped" if code == EXIT_NOTHING_TO_DO else "cached" if cached else "done"
+    outcome = SKIPPED if code == EXIT_NOTHING_TO_DO else CACHED if cached else DONE
     logger.info(f"{outcome} in {seconds:.1f} s, {imports:.1f} s of it imports")
-    record = {"node": name, "outcome": outcome, "seconds": seconds, "import_seconds": imports}
-    (run_folder(topology.work, run_id) / f"{name}.json").write_text(json.dumps(record))
+    NodeRecord(name, outcome, seconds, imports).write(run_folder(topology.work, run_id))
     return code
 
 

@@ -1,11 +1,9 @@
 """What a run says at its end: the table, the reasons, and where model and report lie."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ml_metadata.metadata_store import MetadataStore
 
@@ -22,6 +20,7 @@ from pipelines.metadata import (
     override_of,
     run_of,
 )
+from pipelines.node_record import NodeRecord, read_all
 from pipelines.nodes import GATE, PUSHER
 from pipelines.places import EVALUATION, RUNS, Place
 
@@ -37,7 +36,7 @@ class Summary:
     run: str
     verdict: Verdict
     report: Path
-    nodes: list[dict[str, Any]]
+    nodes: Sequence[NodeRecord]
 
 
 def summarise(config: Place, run_id: str) -> Summary:
@@ -52,8 +51,7 @@ def summarise(config: Place, run_id: str) -> Summary:
     shutil.copy(folder / REPORT, work / REPORT)
     run = work / RUNS / run_id
     note_result(store, config.name, run_id, run / EVALUATION)
-    records = [json.loads(path.read_text()) for path in run.glob("*.json")]
-    return Summary(run_id, verdict, work / REPORT, records)
+    return Summary(run_id, verdict, work / REPORT, read_all(run))
 
 
 def read_result(
@@ -171,11 +169,11 @@ def _pushed(outcome: Outcome, run: str) -> str:
 def render_times(summary: Summary) -> str:
     """How long each node took, and how much of it was imports."""
     lines = [f"{'node':22}{'':9}{'seconds':>8}{'imports':>9}"]
-    for record in sorted(summary.nodes, key=lambda r: -r["seconds"]):
+    for record in sorted(summary.nodes, key=lambda r: -r.seconds):
         lines.append(
-            f"{record['node']:22}{record['outcome']:9}{record['seconds']:8.1f}"
-            f"{record['import_seconds']:9.1f}"
+            f"{record.node:22}{record.outcome:9}{record.seconds:8.1f}{record.import_seconds:9.1f}"
         )
-    total, imports = (sum(r[k] for r in summary.nodes) for k in ("seconds", "import_seconds"))
+    total = sum(record.seconds for record in summary.nodes)
+    imports = sum(record.import_seconds for record in summary.nodes)
     lines.append(f"{'all nodes':31}{total:8.1f}{imports:9.1f}")
     return "\n".join(lines)

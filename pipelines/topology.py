@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from classlift.errors import ConfigError
 from classlift.paths import replacing
-from classlift.settings.field import JsonSchema, Values
+from classlift.settings.airflow import AirflowSettings
+from classlift.settings.field import JsonSchema, Values, read
 
 if TYPE_CHECKING:
     from classlift.data.snapshot import Source
@@ -59,22 +60,6 @@ class Data:
 
 
 @dataclass(frozen=True)
-class InAirflow:
-    """How the DAGs of a config behave, see the section `airflow` of a config.
-
-    owner: of the DAGs. cron: when a run starts by itself; None for never. min_new_objects: of the
-    target class, which a run that nobody started needs. email: addresses that are told of ends.
-    webhook: whether the connection of that name is told too.
-    """
-
-    owner: str
-    cron: str | None
-    min_new_objects: int
-    email: tuple[str, ...]
-    webhook: bool
-
-
-@dataclass(frozen=True)
 class Watching:
     """When what is served is scored: a cron line; None for never by itself."""
 
@@ -103,7 +88,7 @@ class Topology:
     in_airflow: bool
     code: Mapping[str, str]
     data: Data
-    airflow: InAirflow
+    airflow: AirflowSettings
     parameters: Mapping[str, JsonSchema]
     defaults: Values
     nodes: tuple[TopologyNode, ...]
@@ -144,9 +129,7 @@ class Topology:
             record["data"] = Data(
                 Path(record["data"]["root"]), tuple(map(dict, record["data"]["records"]))
             )
-            record["airflow"] = InAirflow(
-                **{**record["airflow"], "email": tuple(record["airflow"]["email"])}
-            )
+            record["airflow"] = read(AirflowSettings, record["airflow"])
             record["nodes"] = tuple(
                 TopologyNode(**{**node, "upstream": tuple(node["upstream"])})
                 for node in record["nodes"]

@@ -7,12 +7,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from classlift.data.examples import to_example
+from classlift.data.examples import Row, to_example
 from classlift.data.formats import parquet
 from classlift.data.formats.coco import ANNOTATIONS, write_coco
 from classlift.data.images import SUFFIXES, for_tensorflow
@@ -73,7 +72,7 @@ def write_tfrecord_folder(
     """`data.record` in the OD API's layout, and its label map."""
     from classlift.data.formats.tfrecord import write_record
 
-    by_image: dict[str, list[dict[str, Any]]] = {}
+    by_image: dict[str, list[Row]] = {}
     for row in boxes.to_pylist():
         by_image.setdefault(row["image_id"], []).append(row)
     with (folder / "data.record").open("wb") as out:

@@ -1,7 +1,6 @@
 """Reading back the tf.Examples that `classlift.data.examples` makes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 import tensorflow as tf
@@ -67,19 +66,25 @@ def read_distinct(files: Sequence[str], batch: int, images: int) -> Iterator[dic
 
 def labelled_boxes(parsed: Mapping[str, tf.Tensor]) -> pa.Table:
     """`schema.BOXES` of one batch of parsed Examples, in pixels."""
-    columns: dict[str, Any] = {name: [] for name in BOXES.names}
-    ids, extents = parsed[ExampleKeys.SOURCE_ID].numpy(), {}
-    for name, key in (("width", ExampleKeys.WIDTH), ("height", ExampleKeys.HEIGHT)):
-        extents[name] = parsed[key].numpy()
+    ids = parsed[ExampleKeys.SOURCE_ID].numpy()
+    extents = {
+        "width": parsed[ExampleKeys.WIDTH].numpy(),
+        "height": parsed[ExampleKeys.HEIGHT].numpy(),
+    }
     labels = parsed[ExampleKeys.LABEL_TEXT]
     rows, order = labels.indices.numpy()[:, 0], labels.indices.numpy()[:, 1]
-    columns["image_id"] = [ids[row].decode() for row in rows]
-    columns["box_id"] = order
-    columns["label"] = [label.decode() for label in labels.values.numpy()]
-    for key, side, extent in SIDES:
-        columns[side] = (parsed[key].values.numpy() * extents[extent][rows]).astype("float32")
-    columns["is_crowd"] = parsed[ExampleKeys.IS_CROWD].values.numpy().astype(bool)
-    columns["difficult"] = parsed[ExampleKeys.DIFFICULT].values.numpy().astype(bool)
-    columns["source"] = columns["image_id"]
+    image_ids = [ids[row].decode() for row in rows]
+    columns = {
+        "image_id": image_ids,
+        "box_id": order,
+        "label": [label.decode() for label in labels.values.numpy()],
+        **{
+            side: (parsed[key].values.numpy() * extents[extent][rows]).astype("float32")
+            for key, side, extent in SIDES
+        },
+        "is_crowd": parsed[ExampleKeys.IS_CROWD].values.numpy().astype(bool),
+        "difficult": parsed[ExampleKeys.DIFFICULT].values.numpy().astype(bool),
+        "source": image_ids,
+    }
     arrays = [pa.array(columns[field.name]).cast(field.type) for field in BOXES]
     return pa.Table.from_arrays(arrays, schema=BOXES)

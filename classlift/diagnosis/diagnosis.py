@@ -1,7 +1,6 @@
 """`diagnosis.json`: why a class is weak, and the recipe that follows."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from classlift.diagnosis.weakness import Weakness
 from classlift.errors import ClassLiftError, DataError
 from classlift.examples.rebalanced import Rebalanced
 from classlift.quality.suspicions import Suspicion
-from classlift.records import Json, JsonObject, Record
+from classlift.records import Json, Record
 from classlift.settings.recipe import Recipe
 
 FILE = "diagnosis.json"
@@ -117,18 +116,9 @@ class Diagnosis:
             stop=record.text("stop") if record.has("stop") else None,
             recipe=Recipe.from_json(json.dumps(record.part("recipe").content)),
             overridden=record.texts("overridden") if in_pipeline else (),
-            rebalanced=_rebalanced(record.part("rebalancing").content, record.fault)
-            if in_pipeline
-            else None,
+            rebalanced=Rebalanced.of(record.part("rebalancing")) if in_pipeline else None,
             doubts=tuple(map(_doubt, record.items("relabel"))) if in_pipeline else (),
         )
-
-
-def _rebalanced(content: JsonObject, fault: Callable[[str], ClassLiftError]) -> Rebalanced:
-    try:
-        return Rebalanced.from_json(content)
-    except (KeyError, TypeError, AttributeError):
-        raise fault("rebalancing") from None
 
 
 def _doubt(record: Record) -> Suspicion:

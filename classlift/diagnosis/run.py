@@ -110,12 +110,16 @@ def diagnose(
         model.operating_points(),
         trained_on,
         read_objects(answers),
-        model.smallest_object(),
+        model.abilities().smallest_object,
     )
     changes = with_class_weights(overrides or {}, target, boxes)
     policy = changes.get("freeze_policy")
     choice = choose_recipe(
-        weakness.causes, target, boxes, str(policy) if policy else None, model.can_branch()
+        weakness.causes,
+        target,
+        boxes,
+        str(policy) if policy else None,
+        model.abilities().can_branch,
     )
     return Diagnosis(
         weakness,

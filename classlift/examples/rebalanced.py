@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from classlift.data.profile import Profile
 from classlift.data.snapshot import Snapshot, SnapshotFacts
 from classlift.errors import DataError
+from classlift.records import Record
 from classlift.settings.rebalancing import Rebalancing
 
 FILE = "rebalancing.json"
@@ -38,6 +38,28 @@ class TrainingData:
         """The facts of a snapshot whose train split has so many boxes of each class."""
         profile = Profile.of(snapshot.images, snapshot.boxes)
         return cls(profile, snapshot.facts(), plan, trained_on)
+
+    @classmethod
+    def read(cls, record: Record) -> "TrainingData":
+        """Reads what `dataclasses.asdict` made of one. Raises the record's fault for others."""
+        profile, facts, plan = (record.part(n) for n in ("profile", "snapshot", "rebalancing"))
+        return cls(
+            Profile(profile.counts("classes"), profile.counts("sizes")),
+            SnapshotFacts(facts.text("content_hash"), facts.count("images"), facts.count("boxes")),
+            Rebalancing(
+                method=plan.text("method"),
+                target_boost=plan.figure("target_boost"),
+                max_growth=plan.figure("max_growth"),
+                copy_paste=plan.figure("copy_paste"),
+                replay_share=plan.figure("replay_share"),
+                target=plan.text("target") if plan.has("target") else None,
+                repeat_threshold=(
+                    plan.figure("repeat_threshold") if plan.has("repeat_threshold") else None
+                ),
+                seed=plan.count("seed"),
+            ),
+            record.counts("trained_on"),
+        )
 
 
 @dataclass(frozen=True)
@@ -93,25 +115,29 @@ class Rebalanced:
 
         """
         path = folder / FILE
+
+        def fault(what: str) -> DataError:
+            return DataError(
+                f"{path}: it is missing or damaged ({what}); remove the Examples and run again."
+            )
+
         try:
-            return cls.from_json(json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"{path}: it is missing or damaged ({error!r}); remove the Examples and run again."
-            ) from None
+            content = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise fault(str(error)) from None
+        return cls.of(Record.of(content, lambda name: fault(f"no {name or 'object'}"), ""))
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Rebalanced":
-        """Reads what `dataclasses.asdict` made of one. Raises KeyError or TypeError for others."""
-        data = record["data"]
+    def of(cls, record: Record) -> "Rebalanced":
+        """Reads what `dataclasses.asdict` made of one. Raises the record's fault for others."""
         return cls(
-            **{
-                **record,
-                "data": TrainingData(
-                    Profile(**data["profile"]),
-                    SnapshotFacts(**data["snapshot"]),
-                    Rebalancing(**data["rebalancing"]),
-                    data["trained_on"],
-                ),
-            }
+            method=record.text("method"),
+            factors=record.figures("factors"),
+            share_of_images_repeated=record.figure("share_of_images_repeated"),
+            effective_sample_size=record.figure("effective_sample_size"),
+            boxes_before=record.counts("boxes_before"),
+            boxes_old=record.counts("boxes_old"),
+            boxes_after=record.counts("boxes_after"),
+            pasted=record.count("pasted"),
+            data=TrainingData.read(record.part("data")),
         )

@@ -5,13 +5,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from classlift.errors import EvaluationError
 from classlift.metrics.change import Change, Measure, Pair
 from classlift.paths import replacing
 from classlift.records import Json, Record, without_nan
 from classlift.serving.provenance import Override, Signature, override_of, signature_of
+from classlift.settings.field import read as read_settings
 from classlift.settings.gate import GateSettings
 
 VERDICT, REPORT = "verdict.json", "report.html"
@@ -399,7 +400,7 @@ def storable(value: Found) -> Found:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*map(storable, value))
     if is_dataclass(value) and not isinstance(value, type):
-        parts: dict[str, Any] = {f.name: storable(getattr(value, f.name)) for f in fields(value)}
+        parts = {f.name: storable(getattr(value, f.name)) for f in fields(value)}
         return replace(value, **parts)
     return value
 
@@ -520,9 +521,7 @@ def _outcome(record: Record) -> Outcome:
 
 
 def _settings(record: Record) -> GateSettings:
-    known = {f.name for f in fields(GateSettings)}
-    given: dict[str, Any] = {n: v for n, v in record.content.items() if n in known}
-    return GateSettings(**given)
+    return read_settings(GateSettings, record.content)
 
 
 def _finding(record: Record) -> Finding:

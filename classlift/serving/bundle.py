@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from classlift.data.label_map import LabelMap
 from classlift.errors import ModelError
+from classlift.serving.abilities import Abilities
 from classlift.serving.provenance import Provenance
 from classlift.settings.freeze import BRANCH_PARTS
 
@@ -22,7 +22,6 @@ ENTRY = "assets.extra"
 """The folder of the model as its backend saves it."""
 
 OPERATING_POINTS, LABEL_MAP = "operating_points.json", "label_map.pbtxt"
-ABILITIES = "abilities.json"
 
 DEFAULT_THRESHOLD = 0.5
 """Taken as the score threshold in production when a model brings none."""
@@ -100,20 +99,9 @@ class Bundle:
         """Whether the thresholds in production are known, and not `DEFAULT_THRESHOLD` assumed."""
         return (self.entry / OPERATING_POINTS).exists()
 
-    def can_branch(self) -> bool:
-        """Whether a class of the model can have a head of its own; True for one that says nothing,
-        as versions that were served before there was this note.
-        """
-        return bool(self._abilities().get("can_branch", True))
-
-    def smallest_object(self) -> float | None:
-        """As `Detector.smallest_object`; None also for a model that does not say."""
-        side: float | None = self._abilities().get("smallest_object")
-        return side
-
-    def _abilities(self) -> dict[str, Any]:
-        path = self.entry / ABILITIES
-        return json.loads(path.read_text()) if path.exists() else {}
+    def abilities(self) -> Abilities:
+        """What the model can do. Raises ModelError when the file is damaged."""
+        return Abilities.read(self.entry)
 
     def provenance(self) -> Provenance:
         """Where the model comes from, as it says itself.

@@ -120,7 +120,6 @@ class Provenance:
         def content(name: str) -> JsonObject | None:
             return record.part(name).content if name in given else None
 
-        boxes = record.part("trained_on") if "trained_on" in given else None
         return cls(
             recipe=content("recipe"),
             target=record.text("target") if "target" in given else None,
@@ -128,7 +127,7 @@ class Provenance:
             champion=cls._of(record.part("champion")) if "champion" in given else None,
             rebalancing=content("rebalancing"),
             snapshot=content("snapshot"),
-            trained_on={label: boxes.count(label) for label in boxes.content} if boxes else None,
+            trained_on=record.counts("trained_on") if "trained_on" in given else None,
             profile=content("profile"),
             training=content("training"),
             override=override_of(record.part("override")) if "override" in given else None,

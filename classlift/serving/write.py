@@ -1,12 +1,12 @@
 """Writing model bundles."""
 
-import json
 import shutil
 from pathlib import Path
 
 from classlift.detectors.detector import Detector
 from classlift.detectors.export import Serving
-from classlift.serving.bundle import ABILITIES, OPERATING_POINTS, Bundle
+from classlift.serving.abilities import Abilities
+from classlift.serving.bundle import OPERATING_POINTS, Bundle
 
 
 def write_bundle(detector: Detector, serving: Serving, saved_model: Path) -> Bundle:
@@ -14,11 +14,7 @@ def write_bundle(detector: Detector, serving: Serving, saved_model: Path) -> Bun
     serving.write(saved_model)
     bundle = Bundle(saved_model)
     detector.save(bundle.entry)
-    abilities = {
-        "can_branch": detector.can_branch,
-        "smallest_object": detector.smallest_object,
-    }
-    (bundle.entry / ABILITIES).write_text(json.dumps(abilities))
+    Abilities(detector.can_branch, detector.smallest_object).write(bundle.entry)
     return bundle
 
 

@@ -13,8 +13,8 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -35,6 +35,22 @@ INDEX = "index.json"
 BATCHES_PER_FLUSH = 50
 
 Features = tuple[tf.Tensor, ...]
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What a cache on disk holds.
+
+    Attributes:
+        key: of the cache.
+        shapes: of the arrays of features, one a level.
+        batches: the name of each batch, and a CRC32C a level of its features.
+
+    """
+
+    key: str
+    shapes: Sequence[Sequence[int]]
+    batches: Sequence[tuple[str, list[int]]]
 
 
 class FeatureCache:
@@ -62,24 +78,24 @@ class FeatureCache:
 
     def _reopen(self) -> None:
         """Takes up what an earlier cache of this key left, if it is as that one left it."""
-        note = self._read_index()
-        if note is None:
+        index = self._read_index()
+        if index is None:
             self.damage = f"{INDEX} is damaged"
-        elif note["key"] == self._key:
-            for level, shape in enumerate(note["shapes"]):
+        elif index.key == self._key:
+            for level, shape in enumerate(index.shapes):
                 path = self._path(level)
                 if not path.is_file() or path.stat().st_size != self._bytes(shape):
                     self.damage = f"{path.name} is not as large as it was"
                     return
-            self._map(note["shapes"])
-            self._batches = [(name, sums) for name, sums in note["batches"]]
+            self._map(index.shapes)
+            self._batches = [(name, sums) for name, sums in index.batches]
 
-    def _read_index(self) -> dict[str, Any] | None:
+    def _read_index(self) -> _Index | None:
         """What `flush` wrote; None where it is something else now."""
         total, _, text = (self._folder / INDEX).read_bytes().partition(b"\n")
         if total != str(google_crc32c.value(text)).encode():
             return None
-        return dict(json.loads(text))
+        return _Index(**json.loads(text))
 
     def _path(self, level: int) -> Path:
         return self._folder / f"{level}.npy"
@@ -146,12 +162,8 @@ class FeatureCache:
         """Writes what is there to disk, then the index: a killed run leaves no false entry."""
         for store in self._maps:
             store.flush()
-        note = {
-            "key": self._key,
-            "shapes": [store.shape for store in self._maps],
-            "batches": self._batches,
-        }
-        text = json.dumps(note).encode()
+        index = _Index(self._key, [store.shape for store in self._maps], self._batches)
+        text = json.dumps(vars(index)).encode()
         with replacing(self._folder / INDEX) as draft:
             draft.write_bytes(f"{google_crc32c.value(text)}\n".encode() + text)
 

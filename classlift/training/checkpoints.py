@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from classlift import own_folders
+from classlift.errors import ModelError
 from classlift.paths import replacing
+from classlift.records import JsonObject, Record
 
 Arrays = dict[str, np.ndarray]
-Notes = dict[str, Any]
+Notes = JsonObject
 """What a checkpoint holds beside arrays, as JSON."""
 
 NAMES = re.compile(r"[0-9a-f]{32}\.npz|\.[0-9a-f]{32}\.npz\.[0-9a-f]{32}")
@@ -44,13 +46,22 @@ class Checkpoints:
         with replacing(self._path) as draft, draft.open("wb") as file:
             np.savez(file, **arrays, notes=np.frombuffer(text, np.uint8))
 
-    def load(self) -> tuple[Arrays, Notes] | None:
-        """Reads arrays and notes, as they were saved; None when there is no checkpoint."""
+    def load(self) -> tuple[Arrays, Record] | None:
+        """Reads arrays and notes, as they were saved; None when there is no checkpoint.
+
+        A note that is missing or of another type is a ModelError.
+        """
         if not self._path.exists():
             return None
         with np.load(self._path) as file:
             arrays = {name: file[name] for name in file.files if name != "notes"}
-            return arrays, json.loads(file["notes"].tobytes())
+            return arrays, Record.of(json.loads(file["notes"].tobytes()), self._damaged, "")
+
+    def _damaged(self, name: str) -> ModelError:
+        return ModelError(
+            f"{self._path}: the checkpoint is damaged (`{name}` is missing or of the wrong type); "
+            "remove it and train again."
+        )
 
     @property
     def path(self) -> Path:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from classlift.detectors.detector import Batch, Detector
 from classlift.errors import ModelError
+from classlift.records import Record
 from classlift.settings.recipe import Recipe
 from classlift.training.cache import Features
 from classlift.training.checkpoints import Arrays, Notes
@@ -65,7 +66,7 @@ class Hook:
         """What a checkpoint holds of this hook: arrays by name, and what JSON can hold."""
         return {}, {}
 
-    def restore(self, training: "Training", arrays: Arrays, notes: Notes) -> None:
+    def restore(self, training: "Training", arrays: Arrays, notes: Record) -> None:
         """Takes up the state of a checkpoint, among that of all other hooks."""
 
 

@@ -6,6 +6,8 @@ All of it is read on eval; test is the gate's alone.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from classlift.records import Record
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -19,6 +21,16 @@ class Evaluation:
     recalls: dict[str, float]
     ap50: float
     step: int = 0
+
+    @classmethod
+    def read(cls, record: Record) -> "Evaluation":
+        """Reads what `dataclasses.asdict` made of one. Raises the record's fault for others."""
+        return cls(
+            record.text("target"),
+            record.figures("recalls"),
+            record.figure("ap50"),
+            record.count("step"),
+        )
 
     def __str__(self) -> str:
         return (

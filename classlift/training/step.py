@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,15 +126,15 @@ class TrainingStep:
         def step(*given: tf.Tensor) -> dict[str, tf.Tensor]:
             return self._step(given[:features], Batch(*given[features:]))
 
-        options: dict[str, Any] = {"autograph": False}
-        if self._recipe.jit_compile:
-            options["jit_compile"] = True
+        compiled = partial(
+            tf.function, autograph=False, jit_compile=self._recipe.jit_compile or None
+        )
         if self._strategy.num_replicas_in_sync == 1:
-            return tf.function(step, input_signature=_signature(features, tensors), **options)
+            return compiled(step, input_signature=_signature(features, tensors))
 
         @tf.function(autograph=False, reduce_retracing=True)
         def distributed(*parts: Any) -> dict[str, tf.Tensor]:
-            losses = self._strategy.run(tf.function(step, **options), args=parts)
+            losses = self._strategy.run(compiled(step), args=parts)
             total = tf.distribute.ReduceOp.SUM
             return {n: self._strategy.reduce(total, v, axis=None) for n, v in losses.items()}
 

@@ -22,9 +22,12 @@ for host in json.loads(sys.argv[2]):
         {"conn_type": "http", "host": host, "password": "sesame"}
     )
     said = []
+    message = notify.Message(
+        event="failed", config="digits", dag="d", run="one", task="Trainer", reasons=("why",)
+    )
     notifier = notify.Notifier("failed", "digits", "work", [], True)
     notifier.log.info = notifier.log.warning = lambda text, *values: said.append(text % values)
-    notifier._post({"event": "failed"})
+    notifier._post(message)
     print(json.dumps(said))
 """
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -33,6 +33,9 @@ _HEADER, _FOOTER = 12, 4  # bytes: the length with its CRC; the CRC of the data
 _MAX_LENGTH = 2**31 - 1  # of a protobuf message
 _LISTS = (ExampleKeys.XMIN, ExampleKeys.YMIN, ExampleKeys.XMAX, ExampleKeys.YMAX)
 
+Features = dict[str, Any]
+"""The features of one Example, as lists by name: whatever another program wrote."""
+
 
 def tfrecord_shards(path: Path) -> Iterator[Shard]:
     """The records of a TFRecord file, or of all such files of a folder, by their byte offsets.
@@ -73,7 +76,7 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
 
 
 def _boxes(
-    example: dict[str, Any],
+    example: Features,
     name: str,
     width: int,
     height: int,
@@ -118,7 +121,7 @@ def _boxes(
     ]
 
 
-def _name(example: dict[str, Any], where: str) -> str:
+def _name(example: Features, where: str) -> str:
     for key in (ExampleKeys.FILENAME, ExampleKeys.SOURCE_ID):
         values = example.get(key)
         if values:
@@ -135,7 +138,7 @@ def _text(value: Any, where: str) -> str:
         raise DataError(f"{where}: {value!r} is no text in UTF-8.") from None
 
 
-def _size(example: dict[str, Any], where: str) -> tuple[int, int]:
+def _size(example: Features, where: str) -> tuple[int, int]:
     """Width and height: the record's, or those of its image where it has none; 0, 0 of none."""
     width, height = (
         size_of(next(iter(example.get(key) or []), None), key, where)
@@ -168,7 +171,7 @@ def _offsets(path: Path) -> list[int]:
     return offsets
 
 
-def _examples(path: Path, offsets: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _examples(path: Path, offsets: Sequence[int]) -> Iterator[tuple[int, Features]]:
     """(byte offset, features by name) of each Example."""
     try:
         with open_regular(path, "a file of records") as file:
@@ -246,11 +249,11 @@ def write_record(file: BinaryIO, data: bytes) -> None:
     file.write(struct.pack("<I", _masked_crc(data)))
 
 
-def decode_examples(records: Sequence[bytes], path: str) -> list[dict[str, Any]]:
+def decode_examples(records: Sequence[bytes], path: str) -> list[Features]:
     """Serialized Examples as plain lists by feature. Raises DataError for what is no Example."""
     try:
         batch = ExamplesToRecordBatchDecoder().DecodeBatch(list(records))
     except RuntimeError as error:  # what the C++ decoder raises for any malformed record
         raise DataError(f"{path}: a record is no tf.Example ({error}).") from error
-    rows: list[dict[str, Any]] = batch.to_pylist()
+    rows: list[Features] = batch.to_pylist()
     return rows

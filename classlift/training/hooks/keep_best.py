@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 import tensorflow as tf
 
+from classlift.records import Record
 from classlift.training.checkpoints import Arrays, Notes
 from classlift.training.hooks.resume import part
 from classlift.training.loop import Hook, Training, evaluation_steps
@@ -76,11 +77,13 @@ class KeepBest(Hook):
         arrays = {f"best/{name}": value for name, value in self._best.items()}
         return arrays, {"before": before, "judgements": evaluations}
 
-    def restore(self, training: Training, arrays: Arrays, notes: Notes) -> None:
+    def restore(self, training: Training, arrays: Arrays, notes: Record) -> None:
         """Takes up evaluations and best weights, and tells of the evaluations again."""
         self._best = part(arrays, "best/")
-        self._before = Evaluation(**notes["before"]) if notes["before"] else None
-        self._evaluations = [Evaluation(**evaluation) for evaluation in notes["judgements"]]
+        self._before = Evaluation.read(notes.part("before")) if notes.has("before") else None
+        self._evaluations = [
+            Evaluation.read(evaluation) for evaluation in notes.items("judgements")
+        ]
         for evaluation in self._evaluations:
             training.tell(evaluation)
 

@@ -4,7 +4,8 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from classlift.training.checkpoints import Arrays, Checkpoints, Notes
+from classlift.records import Json
+from classlift.training.checkpoints import Arrays, Checkpoints
 from classlift.training.loop import Hook, Training
 
 logger = logging.getLogger(__name__)
@@ -35,8 +36,8 @@ class Resume(Hook):
         training.assign(part(arrays, "weights/"))
         for number, variable in enumerate(training.train_step.optimizer_variables()):
             variable.assign(arrays[f"optimizer/{number}"])
-        training.done, training.seconds = notes["step"], notes["seconds"]
-        training.images, training.shown = notes["images"], notes["losses"]
+        training.done, training.seconds = notes.count("step"), notes.figure("seconds")
+        training.images, training.shown = notes.count("images"), notes.figures("losses")
         logger.info(f"going on from step {training.done}")
         self._point_to_checkpoint(training)
         for hook in training.hooks:
@@ -51,7 +52,7 @@ class Resume(Hook):
         arrays: Arrays = {f"weights/{name}": value for name, value in training.values().items()}
         variables = training.train_step.optimizer_variables()
         arrays |= {f"optimizer/{i}": variable.numpy() for i, variable in enumerate(variables)}
-        notes: Notes = {
+        notes: dict[str, Json] = {
             "seconds": training.seconds,
             "images": training.images,
             "losses": losses,

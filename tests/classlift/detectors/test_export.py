@@ -60,8 +60,8 @@ def test_the_bundle_can_be_trained_again(bundle, detector):
     for name, variable in again.variables().items():
         assert np.array_equal(variable.numpy(), detector.variables()[name].numpy())
     assert bundle.label_map() == detector.label_map
-    assert bundle.can_branch()
-    assert Bundle(bundle.saved_model.parent).can_branch()  # one without the note
+    assert bundle.abilities().can_branch
+    assert Bundle(bundle.saved_model.parent).abilities().can_branch  # one without the note
     assert bundle.operating_points() == json.loads(
         (DEMO_MODEL / "operating_points.json").read_text()
     )

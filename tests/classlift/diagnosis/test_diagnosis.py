@@ -99,7 +99,7 @@ def test_what_is_written_is_read(tmp_path, diagnosis, rest):
             {"causes": [{"name": FEW, "figures": {"cars": 1}, "score": 0, "sentence": ""}]},
             r"`causes\[0\].figures` is missing or of the wrong type",
         ),
-        ({"rebalancing": {"data": 1}}, "`rebalancing` is missing or of the wrong type"),
+        ({"rebalancing": {"data": 1}}, "`rebalancing.method` is missing or of the wrong type"),
         ({"relabel": [{"box": [1]}]}, r"`relabel\[0\].box` is missing or of the wrong type"),
     ],
 )

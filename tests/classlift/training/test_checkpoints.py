@@ -94,7 +94,7 @@ def test_a_checkpoint_comes_back(tmp_path):
     values = {"weights/backbone/conv": np.arange(4.0), "optimizer/0": np.array(7)}
     checkpoints.save(5, values, {"judgements": [{"recall": 0.5}]})
     arrays, notes = checkpoints.load()
-    assert notes == {"judgements": [{"recall": 0.5}], "step": 5}
+    assert notes.content == {"judgements": [{"recall": 0.5}], "step": 5}
     assert arrays.keys() == values.keys()
     assert all(np.array_equal(arrays[name], values[name]) for name in values)
     assert checkpoints.path.exists()
