@@ -26,7 +26,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=Path,
-        help="a version that ClassLift served; lists the labels that it doubts, to look at again",
+        help="a version that ClassLift served; lists the labels that it doubts, to look at again, "
+        "also as tasks for CVAT, Label Studio and FiftyOne",
     )
     parser.add_argument(
         "--fix", type=Path, metavar="NEW", help="write a repaired copy (COCO JSON) to a new folder"

@@ -15,6 +15,8 @@ from classlift.errors import DataError
 from classlift.quality.checks import CHECKS
 from classlift.quality.expectations import Checked, check
 from classlift.quality.findings import CRITICAL, SEVERITIES, Finding, write_findings
+from classlift.quality.relabel import FOLDER as TASKS
+from classlift.quality.relabel import write_tasks
 from classlift.quality.report import write_report
 from classlift.quality.rules import Asked, box_rules, image_rules
 from classlift.quality.suspicions import Suspicion
@@ -35,7 +37,8 @@ def validate(
     suspicions: Sequence[Suspicion] = (),
     where: str = "",
 ) -> list[Finding]:
-    """Checks a snapshot; writes `report.html`, `findings.json` and Data Docs below `folder`.
+    """Checks a snapshot; writes `report.html`, `findings.json` and Data Docs below `folder`, and
+    the labels that a model doubts as `relabel.json` and as tasks of labelling tools.
 
     Args:
         snapshot: the labelled data.
@@ -69,6 +72,8 @@ def validate(
     folder.mkdir(parents=True, exist_ok=True)
     write_findings(folder, findings)
     (folder / RELABEL).write_text(json.dumps([asdict(s) for s in suspicions], indent=1))
+    uris = dict(zip(tables.images["image_id"], tables.images["uri"], strict=True))
+    write_tasks(folder / TASKS, suspicions, snapshot.boxes, uris, labels)
     docs = f"{DOCS}/index.html"
     frames = tables.boxes, tables.images
     write_report(folder / REPORT, *frames, labels, findings, suspicions, docs, where)

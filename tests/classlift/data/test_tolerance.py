@@ -282,12 +282,16 @@ def test_xml_in_capitals(tmp_path):
     assert [box.box for box in labels.boxes] == [(1, 2, 4, 6)] * 2
 
 
+def converting(path: Path, new: Path, to: str) -> argparse.Namespace:
+    """The arguments of `classlift convert`."""
+    given = {"path": path, "format": None, "images": None, "label_map": None}
+    return argparse.Namespace(**given, new=new, to=to)
+
+
 @pytest.mark.parametrize("to", WRITERS)
 def test_a_box_without_a_place_is_not_converted(tmp_path, to, capsys):
     path = coco(tmp_path / "data", bbox=None)
-    arguments = argparse.Namespace(
-        path=path, format=None, images=None, label_map=None, new=tmp_path / "new", to=to
-    )
+    arguments = converting(path, tmp_path / "new", to)
     with pytest.raises(DataError, match=r"annotation 1: the box has no place"):
         convert.COMMAND.run(arguments)
     assert not (tmp_path / "new").exists()
@@ -296,9 +300,6 @@ def test_a_box_without_a_place_is_not_converted(tmp_path, to, capsys):
 @pytest.mark.parametrize("difficult", [True, False])
 def test_what_is_difficult_stays_so_in_coco(tmp_path, difficult):
     path = coco(tmp_path / "data", difficult=difficult)
-    arguments = argparse.Namespace(
-        path=path, format=None, images=None, label_map=None, new=tmp_path / "new", to="coco"
-    )
-    assert convert.COMMAND.run(arguments) == 0
+    assert convert.COMMAND.run(converting(path, tmp_path / "new", "coco")) == 0
     (box,) = read_labels(tmp_path / "new" / "annotations.json").boxes
     assert box.difficult is difficult
