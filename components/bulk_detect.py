@@ -14,7 +14,7 @@ from components import artifacts
 SPLITS = ("eval", "test")
 
 
-@component
+@component  # type: ignore[untyped-decorator]  # TFX has no types
 def BulkDetect(
     examples: InputArtifact[standard_artifacts.Examples],
     model: InputArtifact[standard_artifacts.Model],

@@ -13,7 +13,7 @@ from classlift.serving.folder import champion_key
 from components import artifacts
 
 
-@component
+@component  # type: ignore[untyped-decorator]  # TFX has no types
 def ChampionResolver(
     snapshot: InputArtifact[artifacts.Snapshot],
     champion: OutputArtifact[standard_artifacts.Model],

@@ -15,7 +15,7 @@ from components import artifacts
 RECIPE = "hyperparameters.txt"  # the name that TFX's Trainer reads
 
 
-@component
+@component  # type: ignore[untyped-decorator]  # TFX has no types
 def ClassDiagnoser(
     examples: InputArtifact[standard_artifacts.Examples],
     champion: InputArtifact[standard_artifacts.Model],

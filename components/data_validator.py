@@ -15,7 +15,7 @@ from classlift.serving.folder import served_provenance
 from components import artifacts
 
 
-@component
+@component  # type: ignore[untyped-decorator]  # TFX has no types
 def DataValidator(
     snapshot: InputArtifact[artifacts.Snapshot],
     validation: OutputArtifact[artifacts.ValidationReport],

@@ -15,7 +15,7 @@ from components import artifacts
 logger = logging.getLogger(__name__)
 
 
-@component
+@component  # type: ignore[untyped-decorator]  # TFX has no types
 def DatasetSnapshot(
     snapshot: OutputArtifact[artifacts.Snapshot],
     sources: Parameter[str],

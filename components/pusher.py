@@ -21,7 +21,7 @@ from classlift.serving.manifest import EXPORT_PROPERTY
 EVALUATION = "evaluation"
 
 
-class PusherSpec(standard_component_specs.PusherSpec):
+class PusherSpec(standard_component_specs.PusherSpec):  # type: ignore[misc]  # TFX has no types
     """TFX's, and the evaluation, which says what the model was compared with."""
 
     INPUTS = {  # noqa: RUF012, as TFX declares it
@@ -30,7 +30,7 @@ class PusherSpec(standard_component_specs.PusherSpec):
     }
 
 
-class Executor(executor.Executor):
+class Executor(executor.Executor):  # type: ignore[misc]  # TFX has no types
     """TFX's Pusher, but for how the model gets into the serving folder.
 
     TFX copies file by file into a folder whose number is the time: what interrupts it leaves half a
@@ -83,7 +83,7 @@ class Executor(executor.Executor):
             pushed.set_string_custom_property(f"approval_{name}", value)
 
 
-class Pusher(base_component.BaseComponent):
+class Pusher(base_component.BaseComponent):  # type: ignore[misc]  # TFX has no types
     """The node: TFX's interface, and the evaluation.
 
     pretrained: folder of the model that is the champion before the first push.

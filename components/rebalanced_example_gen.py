@@ -14,7 +14,7 @@ from classlift.settings.rebalancing import Rebalancing
 from components import artifacts
 
 
-@component
+@component  # type: ignore[untyped-decorator]  # TFX has no types
 def RebalancedExampleGen(
     snapshot: InputArtifact[artifacts.Snapshot],
     validation: InputArtifact[artifacts.ValidationReport],

@@ -25,7 +25,7 @@ from components.recorded_uses import TEST_IMAGES, TEST_SET, recorded_uses
 logger = logging.getLogger(__name__)
 
 
-@component
+@component  # type: ignore[untyped-decorator]  # TFX has no types
 def RecallGate(
     examples: InputArtifact[standard_artifacts.Examples],
     snapshot: InputArtifact[artifacts.Snapshot],
@@ -49,11 +49,10 @@ def RecallGate(
     data = Snapshot.read(Path(snapshot.uri))
     test_set = TestSet.of(data.images)
     verdict = gate.run(
-        *(Bundle(Path(path_utils.serving_model_path(m.uri))) for m in (champion, challenger)),
-        *(
-            ModelPredictions.read(Path(predictions.uri))
-            for predictions in (champion_predictions, challenger_predictions)
-        ),
+        Bundle(Path(path_utils.serving_model_path(champion.uri))),
+        Bundle(Path(path_utils.serving_model_path(challenger.uri))),
+        ModelPredictions.read(Path(champion_predictions.uri)),
+        ModelPredictions.read(Path(challenger_predictions.uri)),
         snapshot=data,
         target=target,
         settings=GateSettings(**json.loads(settings)),

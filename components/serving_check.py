@@ -13,7 +13,7 @@ from classlift.serving.manifest import EXPORT_PROPERTY
 from components import artifacts
 
 
-@component
+@component  # type: ignore[untyped-decorator]  # TFX has no types
 def ServingCheck(
     model: InputArtifact[standard_artifacts.Model],
     snapshot: InputArtifact[artifacts.Snapshot],

@@ -121,8 +121,9 @@ def trace(config: Config, version: int | None = None) -> Lineage:
     served = served_versions(config.serving)
     if not served:
         raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
-    number: int | None = served[-1] if version is None else version
-    provenance = Bundle(version_folder(config.serving, number)).provenance()
+    newest = served[-1] if version is None else version
+    provenance = Bundle(version_folder(config.serving, newest)).provenance()
+    number: int | None = newest
     versions: list[Ancestor] = []
     while number is not None or provenance.is_known:
         if number is not None and number in [known.version for known in versions]:
@@ -267,8 +268,8 @@ def _rows(known: Ancestor) -> list[tuple[str, str | None]]:
     override, approval, snapshot = known.override, known.approval, known.snapshot
     return [
         ("pushed", known.pushed),
-        ("by", override and f"{override.by} against the verdict: {override.reason}"),
-        ("approved", approval and f"{approval.by}: {approval.reason}"),
+        ("by", f"{override.by} against the verdict: {override.reason}" if override else None),
+        ("approved", f"{approval.by}: {approval.reason}" if approval else None),
         ("run", known.run),
         ("verdict", known.verdict),
         *(("", reason) for reason in known.reasons or ()),

@@ -44,7 +44,7 @@ def main() -> int:
     configure_node(TASK)
     try:
         topology = Topology.read(arguments.compiled)
-        target = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))["target"]
+        target = str(run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))["target"])
         store = open_existing(connection_to(topology.work))
         return _judge(store, topology, arguments.run_id, target)
     except ClassLiftError as error:

@@ -113,7 +113,9 @@ def render(summary: Summary) -> str:
 
 def _as_judged(rows: Sequence[Row]) -> list[str]:
     """The recall of each class on test, where the gate read it, as a table."""
-    lines = [("class", "objects", "before", "after", "change", "bound", "status")]
+    lines: list[tuple[str, ...]] = [
+        ("class", "objects", "before", "after", "change", "bound", "status")
+    ]
     for row in rows:
         cells = [_figure(figure) for figure in row.recall]
         cells += [_figure(figure, "+.3f") for figure in (row.change, row.lower_bound)]
@@ -124,7 +126,9 @@ def _as_judged(rows: Sequence[Row]) -> list[str]:
 
 def _as_served(rows: Sequence[Row]) -> list[str]:
     """What production sees of each class on test before a push and after it, as a table."""
-    lines = [("as production sees it", "threshold", "", "recall", "", "false alarms", "", "")]
+    lines: list[tuple[str, ...]] = [
+        ("as production sees it", "threshold", "", "recall", "", "false alarms", "", "")
+    ]
     for row in rows:
         cells = [_figure(figure) for figure in (*row.threshold, *row.served_recall)]
         cells += [_figure(figure, ".0f") for figure in row.false_alarms]

@@ -24,7 +24,7 @@ Describe = Callable[..., dict[str, tf.Tensor]]
 """The signature `object_features`."""
 
 
-class Serving(tf.Module):
+class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     """A detector's two signatures, for any batch size.
 
     They read the detector's variables when they are called, so one tracing serves training and
@@ -47,10 +47,14 @@ class Serving(tf.Module):
 
         def detect_all(images: tf.Tensor) -> dict[str, tf.Tensor]:
             fitted, taken = frame.fit(images)
-            return detect(fitted, tf.tile(taken[None], [tf.shape(images)[0], 1]))
+            whole = tf.tile(taken[None], [tf.shape(images)[0], 1])
+            found: dict[str, tf.Tensor] = detect(fitted, whole)
+            return found
 
         def detect_encoded(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-            return detect(*tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32)))
+            fitted = tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32))
+            found: dict[str, tf.Tensor] = detect(*fitted)
+            return found
 
         # Both signatures call one graph: half the file, half the time to write and to load it.
         # Without AutoGraph, which rewrites all the code it meets: the detectors need none of it.

@@ -80,8 +80,7 @@ def predict(
 
     Raises ModelError when the model answers with a class id that the label map does not have.
     """
-    some = images is not None
-    batches = read_distinct(files, BATCH, images) if some else read_examples(files, BATCH)
+    batches = read_examples(files, BATCH) if images is None else read_distinct(files, BATCH, images)
     return Predictions.join(_answer(serve, parsed, label_map) for parsed in batches)
 
 
@@ -144,16 +143,15 @@ def unlabelled(boxes: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:
         others = np.concatenate([taken, corners[kept]])
         if len(kept) < UNLABELLED and not (iou_matrix(corners[[row]], others) >= APART).any():
             kept.append(row)
-    nothing = {"box_id": -1, "label": ""}
-    return detections.iloc[kept][SIDES].assign(**nothing)[["box_id", "label", *SIDES]]
+    return detections.iloc[kept][SIDES].assign(box_id=-1, label="")[["box_id", "label", *SIDES]]
 
 
 def _answer(serve: Serve, parsed: dict[str, tf.Tensor], label_map: LabelMap) -> Predictions:
     """What a model says of one batch."""
     ids = [image_id.decode() for image_id in parsed[ExampleKeys.SOURCE_ID].numpy()]
     found = {k: v.numpy() for k, v in serve(parsed[ExampleKeys.ENCODED]).items()}
-    extents = [parsed[key].numpy() for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)]
-    detections = _detections(found, ids, *extents, label_map)
+    widths, heights = parsed[ExampleKeys.WIDTH].numpy(), parsed[ExampleKeys.HEIGHT].numpy()
+    detections = _detections(found, ids, widths, heights, label_map)
     return Predictions(tuple(ids), labelled_boxes(parsed), detections)
 
 
@@ -171,8 +169,9 @@ def predict_images(
         rows = images.slice(start, BATCH)
         encoded = tf.constant(encoded_for_tensorflow(rows))
         found = {k: v.numpy() for k, v in serve(encoded).items()}
-        extents = [rows[side].to_numpy() for side in ("width", "height")]
-        detections.append(_detections(found, rows["image_id"].to_pylist(), *extents, label_map))
+        ids = rows["image_id"].to_pylist()
+        widths, heights = rows["width"].to_numpy(), rows["height"].to_numpy()
+        detections.append(_detections(found, ids, widths, heights, label_map))
         if start % (BATCH * 32) == 0:
             logger.info(f"{start} of {images.num_rows} images predicted")
     return pa.concat_tables(detections)
@@ -199,7 +198,7 @@ def _detections(
     ymin, xmin, ymax, xmax = found["detection_boxes"][rows, columns].T
     return pa.table(
         {
-            "image_id": [image_ids[row] for row in rows],
+            "image_id": [image_ids[row] for row in rows.tolist()],
             "label": [label_map.name_of(class_id) for class_id in classes],
             "score": found["detection_scores"][rows, columns],
             "xmin": xmin * widths[rows],

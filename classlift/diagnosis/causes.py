@@ -308,9 +308,10 @@ def _scores_of_labels(matches: Matches, rows: pd.DataFrame) -> np.ndarray:
     """For detections at objects of other classes, the best score of those classes at the place."""
     by_image = dict(iter(matches.detections.groupby("image_id")))
     best = np.zeros(len(rows))
-    for number, row in enumerate(rows.itertuples()):
-        labelled = matches.objects.iloc[int(row.object)]
-        near = by_image[row.image_id]
+    places = zip(rows["image_id"], rows["object"].astype(int).tolist(), strict=True)
+    for number, (image_id, object_row) in enumerate(places):
+        labelled = matches.objects.iloc[object_row]
+        near = by_image[image_id]
         near = near[near["label"] == labelled["label"]]
         corners = labelled[_SIDES].to_numpy(float)[None]
         overlap = iou_matrix(near[_SIDES].to_numpy(float), corners)[:, 0]

@@ -1,8 +1,8 @@
 """The report: one self-contained HTML file with the verdict, the figures and the pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -84,19 +84,21 @@ def by_size(
     summaries: Sequence[pd.DataFrame], target: str
 ) -> dict[str, dict[str, list[tuple[float | None, float | None]]]]:
     """By whose and by figure, (before, after) for each size of object; None for no such object."""
-    rows = [
-        (f"class {target}", [table.loc[target] for table in summaries]),
+    rows: list[tuple[str, list[pd.Series]]] = [
+        (f"class {target}", [cast(pd.Series, table.loc[target]) for table in summaries]),
         ("mean of the others", [table.drop(target).mean() for table in summaries]),
     ]
+
+    def shown(table: pd.Series, size: str, figure: str) -> float | None:
+        value = float(table[size, figure])
+        return None if np.isnan(value) else value
+
     return {
         whose: {
-            figure: [
-                tuple(None if np.isnan(v[size, figure]) else v[size, figure] for v in values)
-                for size in SIZES
-            ]
+            figure: [(shown(before, size, figure), shown(after, size, figure)) for size in SIZES]
             for figure in FIGURES
         }
-        for whose, values in rows
+        for whose, (before, after) in rows
     }
 
 
@@ -199,7 +201,8 @@ def _errors_chart(comparison: Comparison, target: str) -> Figure:
         taxonomy = classify(matches)
         counts = counts_at(matches, taxonomy, points, [target])[target]
         cost = costs(matches, taxonomy)[target]
-        for pane, values in zip(axes, (counts, cost), strict=True):
+        both: tuple[Mapping[str, float], ...] = (counts, cost)
+        for pane, values in zip(axes, both, strict=True):
             pane.barh(
                 rows + offset, [values[kind] for kind in KINDS], 0.38, color=colour, label=name
             )
@@ -217,21 +220,21 @@ def _errors_chart(comparison: Comparison, target: str) -> Figure:
 def _gallery(rows: pd.DataFrame, comparison: Comparison, examples: Path) -> list[Picture]:
     images = encoded_images(example_files(examples, "test"), set(rows["image_id"]))
     pictures = []
-    for row in rows.itertuples():
-        image = decode_rgb(images[row.image_id])
-        box = np.array([[row.xmin, row.ymin, row.xmax, row.ymax]])
+    boxes = rows[["xmin", "ymin", "xmax", "ymax"]].to_numpy()
+    for image_id, box in zip(rows["image_id"], boxes, strict=True):
+        image = decode_rgb(images[image_id])
         words = []
         for name, matches, colour in (
             ("champion", comparison.champion, BEFORE),
             ("challenger", comparison.challenger, AFTER),
         ):
-            seen = _best_detection(matches, row.image_id, box)
+            seen = _best_detection(matches, image_id, box[None])
             if seen is None:
                 words.append(f"{name}: nothing here")
             else:
-                draw_box(image, seen[["xmin", "ymin", "xmax", "ymax"]].to_numpy(float), colour)
+                draw_box(image, seen[["xmin", "ymin", "xmax", "ymax"]].tolist(), colour)
                 words.append(f"{name}: {seen['label']} at {seen['score']:.2f}")
-        draw_box(image, box[0], LABEL)
+        draw_box(image, box.tolist(), LABEL)
         pictures.append(Picture(thumbnail(image), "; ".join(words)))
     return pictures
 
@@ -241,4 +244,4 @@ def _best_detection(matches: Matches, image_id: str, box: Any) -> pd.Series | No
     of_image = matches.detections[matches.detections["image_id"] == image_id]
     overlap = iou_matrix(of_image[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64), box)
     near = of_image[overlap[:, 0] >= 0.5]
-    return None if near.empty else near.loc[near["score"].idxmax()]
+    return None if near.empty else near.iloc[int(near["score"].to_numpy().argmax())]

@@ -12,6 +12,9 @@ from classlift.data.geometry import SIDES
 from classlift.data.schema import SPLITS
 from classlift.metrics.iou import iou_matrix
 
+_OF_PICTURE = ["image_id", "uri", "sha256", "width", "height", "phash"]
+"""The columns of a `Picture`."""
+
 
 def repeated_iou(boxes: pd.DataFrame) -> npt.NDArray[np.float64]:
     """For each box the largest IoU with an earlier one of its class in its image, else 0."""
@@ -51,8 +54,7 @@ def train_twins(images: pd.DataFrame) -> dict[int, Twin]:
 def train_copies(images: pd.DataFrame) -> list[Copy]:
     """The images of eval and test that are images of train saved anew, mirrored or cropped."""
     pictures = [
-        Picture(row.image_id, row.uri, row.sha256, row.width, row.height, row.phash)
-        for row in images.itertuples()
+        Picture(*values) for values in zip(*(images[name] for name in _OF_PICTURE), strict=True)
     ]
     in_train = (images["split"] == SPLITS[0]).tolist()
     return find_copies(

@@ -119,21 +119,27 @@ def _classes(
     """A row for each class of the label map and of the boxes, those with the most boxes first."""
     names = list(dict.fromkeys([*labels, *sorted(boxes["label"].unique())]))
     aspects = pd.Series(np.array(ASPECTS)[np.digitize(_log_aspect(placed), _ASPECT_BORDERS)])
-    counts = [
+    by_split, by_size, by_aspect = (
         pd.crosstab(index, columns).reindex(index=names, columns=list(order), fill_value=0)
         for index, columns, order in (
             (boxes["label"], boxes["split"], SPLITS),
             (boxes["label"], boxes["size"], SIZES),
             (placed["label"].reset_index(drop=True), aspects, ASPECTS),
         )
-    ]
+    )
+
+    def counts(table: pd.DataFrame, name: str) -> dict[str, int]:
+        return dict(zip(map(str, table), table.loc[name].to_numpy().tolist(), strict=True))
+
     shown = samples(boxes, names, uris)
-    most = max(int(counts[0].sum(axis=1).max()), 1) if names else 1
+    most = max(int(by_split.sum(axis=1).max()), 1) if names else 1
     rows = [
         ClassRow(
             name,
-            *({str(k): int(v) for k, v in count.loc[name].items()} for count in counts),
-            share=int(counts[0].loc[name].sum()) / most,
+            counts(by_split, name),
+            counts(by_size, name),
+            counts(by_aspect, name),
+            share=int(by_split.loc[name].sum()) / most,
             samples=shown.get(name, ()),
         )
         for name in names
@@ -144,7 +150,7 @@ def _classes(
 def _log_aspect(placed: pd.DataFrame) -> np.ndarray:
     """The logarithm of width by height; all boxes have an area."""
     width, height = placed["xmax"] - placed["xmin"], placed["ymax"] - placed["ymin"]
-    return np.log((width / height).to_numpy(np.float64))
+    return np.asarray(np.log((width / height).to_numpy(np.float64)))
 
 
 def _charts(placed: pd.DataFrame) -> Iterator[Figure]:
@@ -202,20 +208,21 @@ def _cells(shares: pd.Series, up: int) -> np.ndarray:
     """The cell that a side begins in, or, going up, the first one after it."""
     places = shares.to_numpy(np.float64) * _GRID
     cells = np.ceil(places) if up else np.floor(places)
-    return np.clip(cells, 0, _GRID if up else _GRID - 1).astype(np.int64)
+    return np.asarray(np.clip(cells, 0, _GRID if up else _GRID - 1), np.int64)
 
 
 def _pictures(finding: Finding, boxes: pd.DataFrame, uris: dict[str, str]) -> list[Picture]:
     """The boxes that break a rule, outlined; none where the image itself can't be shown."""
     result = []
     rows = boxes[boxes["box_id"].isin(finding.box_ids[:PICTURES])]
-    for row in rows.itertuples():
-        corners = [row.xmin, row.ymin, row.xmax, row.ymax]
+    corners_of = rows[["xmin", "ymin", "xmax", "ymax"]].to_numpy().tolist()
+    facts = zip(rows["image_id"], rows["label"], rows["source"], corners_of, strict=True)
+    for image_id, label, source, corners in facts:
         try:
-            image = decode_rgb(read_bytes(uris[row.image_id]))
+            image = decode_rgb(read_bytes(uris[image_id]))
         except (*UNREADABLE, KeyError, DataError):
             continue  # a finding of its own says what is wrong with the image
         if all(abs(value) < 1e6 for value in corners):  # neither NaN nor out of all bounds
             draw_box(image, corners, _WRONG)
-        result.append(Picture(thumbnail(image), f"{row.label}: {row.source}"))
+        result.append(Picture(thumbnail(image), f"{label}: {source}"))
     return result

@@ -75,7 +75,7 @@ def _of_image(
     labels = labelled["label"].to_numpy()
     names, scores = seen["label"].to_numpy(), seen["score"].to_numpy()
     result = []
-    for row in np.flatnonzero(scores >= min_score):
+    for row in np.flatnonzero(scores >= min_score).tolist():
         corners = seen.iloc[row][SIDES]
         box = tuple(round(float(v), 1) for v in corners)
         common = (image_id, str(names[row]), round(float(scores[row]), 4), box)

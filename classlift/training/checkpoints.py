@@ -44,7 +44,8 @@ class Checkpoints:
                 other.unlink()  # of another run, or half-written
         text = json.dumps({**notes, "step": step}).encode()
         with replacing(self._path) as draft, draft.open("wb") as file:
-            np.savez(file, **arrays, notes=np.frombuffer(text, np.uint8))
+            everything = {**arrays, "notes": np.frombuffer(text, np.uint8)}
+            np.savez(file, **everything)  # type: ignore[arg-type]  # its own flag has a name too
 
     def load(self) -> tuple[Arrays, Record] | None:
         """Reads arrays and notes, as they were saved; None when there is no checkpoint.

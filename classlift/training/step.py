@@ -132,7 +132,7 @@ class TrainingStep:
         if self._strategy.num_replicas_in_sync == 1:
             return compiled(step, input_signature=_signature(features, tensors))
 
-        @tf.function(autograph=False, reduce_retracing=True)
+        @tf.function(autograph=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
         def distributed(*parts: Any) -> dict[str, tf.Tensor]:
             losses = self._strategy.run(compiled(step), args=parts)
             total = tf.distribute.ReduceOp.SUM
