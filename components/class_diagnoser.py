@@ -24,6 +24,7 @@ def ClassDiagnoser(
     recipe: OutputArtifact[standard_artifacts.HyperParameters],
     target: Parameter[str],
     precision: Parameter[float],
+    operating_points: Parameter[str],
     overrides: Parameter[str],
     relabel_page: Parameter[str],
     code_version: Parameter[str],
@@ -43,6 +44,7 @@ def ClassDiagnoser(
         precision,
         json.loads(overrides),
         Path(relabel_page),
+        operating_points,
     )
     result.write(Path(diagnosis.uri))
     Path(recipe.uri, RECIPE).write_text(json.dumps(result.recipe.to_dict()))

@@ -27,6 +27,7 @@ class RuntimeValues:
 
     target: str
     precision: float
+    operating_points: str
     overrides: str
     rebalancing: str
     gate: str
@@ -54,6 +55,7 @@ def bind(values: Values, fixed: Mapping[str, str]) -> RuntimeValues:
     return RuntimeValues(
         target=target,
         precision=float(gate.precision),
+        operating_points=gate.operating_points,
         overrides=_text(recipe),
         rebalancing=_text(vars(rebalancing)),
         gate=_text(vars(gate)),

@@ -108,6 +108,7 @@ def build_pipeline(
         champion_predictions=champion_detect.outputs["predictions"],
         target=values["target"],
         precision=values["precision"],
+        operating_points=values["operating_points"],
         overrides=values["overrides"],
         relabel_page=str(config.work / "relabel.html"),
         code_version=code(ClassDiagnoser),

@@ -7,7 +7,9 @@ from pathlib import Path
 from classlift.data.examples import example_files
 from classlift.data.formats.tfrecord import encoded_images
 from classlift.data.predictions import Predictions
+from classlift.data.units import read_units
 from classlift.diagnosis.diagnosis import Diagnosis
+from classlift.diagnosis.eval_size import EvalSize
 from classlift.diagnosis.recipes import choose_recipe
 from classlift.diagnosis.weakness import find_weakness, labels_to_look_at, read_objects, trained_on
 from classlift.diagnosis.weighting import with_class_weights
@@ -18,6 +20,7 @@ from classlift.quality.report import write_relabel_page
 from classlift.quality.suspicions import SHOWN, pictures
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.field import Values
+from classlift.settings.gate import MEASURED
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ def run(
     precision: float,
     overrides: Values,
     relabel_page: Path,
+    operating_points: str,
 ) -> Diagnosis:
     """Diagnoses the champion of a pipeline; says it, and writes the page of doubted labels.
 
@@ -41,6 +45,7 @@ def run(
         precision: 0 to 1, at which recalls are read.
         overrides: the parts of the recipe that the user sets, and those of `DiagnosisSettings`.
         relabel_page: the HTML file to write.
+        operating_points: one of `settings.gate.OPERATING_POINTS`, for which eval may be too small.
 
     Raises:
         ConfigError: a part of the recipe that there isn't, or a value out of its range.
@@ -58,6 +63,8 @@ def run(
         rebalanced.boxes_after,
         {name: value for name, value in overrides.items() if name != "train_anyway"},
         rebalanced,
+        operating_points,
+        read_units(examples),
     )
     doubts = diagnosis.doubts
     shown = {doubt.image_id for doubt in doubts[:SHOWN]}
@@ -84,6 +91,8 @@ def diagnose(
     boxes: Mapping[str, int],
     overrides: Values | None = None,
     rebalanced: Rebalanced | None = None,
+    operating_points: str = MEASURED,
+    units: Mapping[str, str] | None = None,
 ) -> Diagnosis:
     """Finds the causes of a model's weakness, and the recipe that follows.
 
@@ -97,11 +106,18 @@ def diagnose(
         overrides: the parts of the recipe that the user sets, with `class_weight` and
             `class_weighting`.
         rebalanced: what rebalancing did, in a pipeline.
+        operating_points: one of `settings.gate.OPERATING_POINTS`, for which eval may be too small.
+        units: the unit of an image of eval that is not its own, by image_id.
 
     """
     predictions = Predictions.read(answers / "eval")
+    of_image = units or {}
     matches = match(
-        predictions.boxes, predictions.detections, predictions.image_ids, model.label_map().names
+        predictions.boxes,
+        predictions.detections,
+        predictions.image_ids,
+        model.label_map().names,
+        [of_image.get(image_id, image_id) for image_id in predictions.image_ids],
     )
     weakness = find_weakness(
         matches,
@@ -121,11 +137,12 @@ def diagnose(
         str(policy) if policy else None,
         model.abilities().can_branch,
     )
+    size = EvalSize.of(matches, target, precision, operating_points)
     return Diagnosis(
         weakness,
         tuple(choice.reasons),
-        choice.advice,
-        choice.stop,
+        f"{choice.advice} {size.advice()}".strip(),
+        choice.stop or size.stop,
         choice.recipe.override(changes),
         tuple(sorted(changes)),
         rebalanced,

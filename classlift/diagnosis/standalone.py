@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from classlift.data.label_map import LabelMap, quoted
 from classlift.data.media import read_bytes
 from classlift.data.snapshot import Snapshot, with_names
+from classlift.data.units import find_units
 from classlift.detectors.backends import backend_of, label_map_of, load_detector
 from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.diagnosis.report import write_page
@@ -68,7 +69,15 @@ def diagnose_model(
         detect(bundle.saved_model, examples, ("eval",), answers, study=True)
         logger.info("looking for the cause")
         trained_on = _boxes(snapshot, "train")
-        diagnosis = diagnose(bundle, answers, target, precision, trained_on, trained_on)
+        diagnosis = diagnose(
+            bundle,
+            answers,
+            target,
+            precision,
+            trained_on,
+            trained_on,
+            units=find_units(snapshot.images).of_image,
+        )
     doubts = tuple(doubt for doubt in diagnosis.doubts if target in (doubt.label, doubt.detected))
     diagnosis = replace(diagnosis, doubts=doubts)
     uris = dict(zip(*(snapshot.images[c].to_pylist() for c in ("image_id", "uri")), strict=True))
