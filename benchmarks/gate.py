@@ -40,7 +40,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from classlift.gate.evidence import ModelMatches, weigh
+from classlift.gate.evidence import weigh
+from classlift.gate.reading import ModelMatches
 from classlift.gate.rules import judge
 from classlift.gate.uses import confidence_of_use
 from classlift.gate.verdict import NOT_LIFTED, PUSH, REFUSE

@@ -25,7 +25,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from classlift.data import schema
-from classlift.gate.evidence import ModelMatches, weigh
+from classlift.gate.evidence import weigh
+from classlift.gate.reading import ModelMatches
 from classlift.metrics.confusion import confusion_matrix
 from classlift.metrics.curves import precision_recall_curve
 from classlift.metrics.matching import match

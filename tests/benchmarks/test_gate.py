@@ -16,7 +16,7 @@ from benchmarks.gate import (
     results_of,
     trial,
 )
-from classlift.gate.evidence import ModelMatches
+from classlift.gate.reading import ModelMatches
 
 BEFORE = dict.fromkeys(LABELS, 0.5)
 JUST = 1e-9
