@@ -64,7 +64,8 @@ def validate(
     Args:
         data: what `snapshot` read.
         folder: for `report.html`, `findings.json` and Data Docs.
-        label_map: file of the model's classes; by default all labelled classes.
+        label_map: file of the model's classes, by whichever of its two names labels have them; by
+            default all labelled classes.
 
     Returns:
         The broken rules, each with its severity (`critical`, `warning`, `info`) and its places.
@@ -77,7 +78,8 @@ def validate(
     if label_map is None:
         labels = tuple(sorted(data.boxes["label"].unique().to_pylist()))
     else:
-        labels = LabelMap.read(Path(label_map)).names
+        known = LabelMap.read(Path(label_map))
+        data, labels = data.with_names(known.renamed), known.names
     return _validate(data, labels, None, 0, Path(folder))
 
 

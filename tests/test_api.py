@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import classlift
 from classlift import api
@@ -110,3 +111,23 @@ def test_a_score_beyond_one_is_a_sentence(tmp_path):
     (folder / "wrong.json").write_text(json.dumps([row]))
     with pytest.raises(EvaluationError, match=r"has the score 1\.5"):
         classlift.read_coco_results(folder / "labels.json", folder / "wrong.json")
+
+
+def test_labels_may_have_either_name_of_a_class(tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "1.png")
+    document = {
+        "images": [{"id": 1, "file_name": "1.png", "width": 64, "height": 48}],
+        "categories": [{"id": 1, "name": "/m/1"}, {"id": 2, "name": "tram"}],
+        "annotations": [
+            {"id": n, "image_id": 1, "category_id": n, "bbox": [20 * n, 10, 15, 20]} for n in (1, 2)
+        ],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+    label_map = tmp_path / "label_map.pbtxt"
+    item = "item {{ id: {} name: '{}' display_name: '{}' }}\n"
+    label_map.write_text(item.format(1, "/m/1", "scooter") + item.format(2, "/m/2", "bus"))
+    data = classlift.snapshot(tmp_path / "labels.json")
+    findings = classlift.validate(data, tmp_path / "report", label_map)
+    [unknown] = [f for f in findings if f.rule == "the class of a box is in the label map"]
+    assert unknown.count == 1  # the tram's
+    assert data.boxes["label"].to_pylist() == ["/m/1", "tram"]  # what was given stays as it is

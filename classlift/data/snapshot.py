@@ -135,6 +135,11 @@ class Snapshot:
         """What is wrong with image files."""
         return from_table(self.problems)
 
+    def with_names(self, renamed: Mapping[str, str]) -> "Snapshot":
+        """The snapshot with other labels, as `LabelMap.renamed` has them; others stay."""
+        boxes = with_names(self.boxes, renamed)
+        return replace(self, boxes=boxes, content_hash=content_hash(self.images, boxes))
+
     def facts(self) -> SnapshotFacts:
         """Its hash and size."""
         return SnapshotFacts(self.content_hash, self.images.num_rows, self.boxes.num_rows)
