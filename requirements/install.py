@@ -9,6 +9,7 @@ there. Says in one sentence what this machine is missing.
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -105,18 +106,29 @@ def install(uv: Path, name: str) -> None:
     if name == "ml":
         package = ["--no-deps", "--no-build-isolation", "--editable", ROOT]
         run([uv, "pip", "install", "--quiet", "--python", python, *package])
-    (folder / STAMP).write_text(digest(locks))
+    (folder / STAMP).write_text(digest(locks_of(name)))
 
 
 def is_current(name: str) -> bool:
-    """Whether an environment was made from its locks as they are now."""
+    """Whether an environment was made from its locks, and with its command, as they are now."""
     stamp = ROOT / ".venv" / name / STAMP
-    return stamp.exists() and stamp.read_text() == digest(locks_of(name))
+    if not stamp.exists() or stamp.read_text() != digest(locks_of(name)):
+        return False
+    return name != "ml" or has_command()
 
 
 def locks_of(name: str) -> List[Path]:
     """The locks of an environment."""
     return [ROOT / "requirements" / lock for lock in LOCKS[name]]
+
+
+def has_command() -> bool:
+    """Whether the installed `classlift` starts what `pyproject.toml` names."""
+    script = ROOT / ".venv" / "ml" / "bin" / "classlift"
+    project = (ROOT / "pyproject.toml").read_text()
+    module, function = re.search(r'^classlift = "([\w.]+):(\w+)"$', project, re.M).groups()
+    start = "from {} import {}\n".format(module, function)
+    return script.exists() and start in script.read_text()
 
 
 def digest(paths: List[Path]) -> str:

@@ -18,6 +18,9 @@ def install(monkeypatch, tmp_path):
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     (tmp_path / "requirements").mkdir()
+    (tmp_path / "pyproject.toml").write_text(
+        '[project.scripts]\nclasslift = "classlift.cli:start"\n'
+    )
     for lock in (*chain.from_iterable(module.LOCKS.values()), "uv.txt"):
         (tmp_path / "requirements" / lock).write_text("")
     monkeypatch.setattr(module, "ROOT", tmp_path)
@@ -71,14 +74,32 @@ def test_a_failing_uv_is_explained(
     assert not install.is_current("ml")
 
 
-@pytest.mark.parametrize("changed", ["ml.txt", "dev.txt"])
-def test_current_environments_are_left_alone(monkeypatch, install, tmp_path, changed):
+@pytest.fixture
+def current(install, tmp_path):
+    """The root with both environments, as if they had been installed."""
     for name in install.LOCKS:
-        (tmp_path / ".venv" / name).mkdir(parents=True)
+        (tmp_path / ".venv" / name / "bin").mkdir(parents=True)
         stamp = install.digest(install.locks_of(name))
         (tmp_path / ".venv" / name / install.STAMP).write_text(stamp)
+    command = tmp_path / ".venv" / "ml" / "bin" / "classlift"
+    command.write_text("import sys\nfrom classlift.cli import start\nsys.exit(start())\n")
+    return tmp_path
+
+
+def test_a_command_that_starts_something_else_is_installed_anew(install, current):
+    assert install.is_current("ml")
+    command = current / ".venv" / "ml" / "bin" / "classlift"
+    command.write_text("import sys\nfrom components.cli import start\nsys.exit(start())\n")
+    assert not install.is_current("ml")
+    assert install.is_current("airflow")
+    command.unlink()  # of an environment that was made before there was one
+    assert not install.is_current("ml")
+
+
+@pytest.mark.parametrize("changed", ["ml.txt", "dev.txt"])
+def test_current_environments_are_left_alone(monkeypatch, install, current, changed):
     monkeypatch.setattr(install, "find_uv", lambda: pytest.fail("nothing was to be installed"))
     assert install.main() == 0
-    (tmp_path / "requirements" / changed).write_text("changed")
+    (current / "requirements" / changed).write_text("changed")
     assert not install.is_current("ml")
     assert install.is_current("airflow")
