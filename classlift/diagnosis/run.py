@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from classlift import own_folders
 from classlift.data.examples import example_files
 from classlift.data.formats.tfrecord import encoded_images
 from classlift.data.predictions import Predictions
@@ -16,8 +17,10 @@ from classlift.diagnosis.weighting import with_class_weights
 from classlift.errors import DataError
 from classlift.examples.rebalanced import Rebalanced
 from classlift.metrics.matching import match
+from classlift.quality.relabel import FOLDER as TASKS
+from classlift.quality.relabel import write_tasks
 from classlift.quality.report import write_relabel_page
-from classlift.quality.suspicions import SHOWN, pictures
+from classlift.quality.suspicions import pictures
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.field import Values
 from classlift.settings.gate import MEASURED
@@ -44,7 +47,7 @@ def run(
         target: the weak class.
         precision: 0 to 1, at which recalls are read.
         overrides: the parts of the recipe that the user sets, and those of `DiagnosisSettings`.
-        relabel_page: the HTML file to write.
+        relabel_page: the HTML file to write; the folder `relabel` beside it gets the tasks.
         operating_points: one of `settings.gate.OPERATING_POINTS`, for which eval may be too small.
 
     Raises:
@@ -67,9 +70,12 @@ def run(
         read_units(examples),
     )
     doubts = diagnosis.doubts
-    shown = {doubt.image_id for doubt in doubts[:SHOWN]}
-    encoded = encoded_images(example_files(examples, "eval"), shown)
+    doubted = {doubt.image_id for doubt in doubts}
+    encoded = encoded_images(example_files(examples, "eval"), doubted)
     write_relabel_page(relabel_page, doubts, pictures(doubts, encoded.__getitem__))
+    tasks = own_folders.clear(relabel_page.with_name(TASKS), own_folders.RELABEL)
+    boxes = Predictions.read(answers / "eval").boxes
+    write_tasks(tasks, doubts, boxes, encoded, champion.label_map().names)
     logger.info(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
     if not champion.brings_operating_points():
         logger.warning(THRESHOLDS_UNKNOWN)

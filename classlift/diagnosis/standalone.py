@@ -19,6 +19,8 @@ from classlift.diagnosis.report import write_page
 from classlift.diagnosis.run import diagnose
 from classlift.errors import DataError, ModelError
 from classlift.examples.write import write_examples
+from classlift.quality.relabel import FOLDER as TASKS
+from classlift.quality.relabel import write_tasks
 from classlift.quality.suspicions import SHOWN, pictures
 from classlift.serving.bundle import ENTRY, LABEL_MAP, THRESHOLDS_UNKNOWN, Bundle
 from classlift.serving.detect import detect
@@ -38,7 +40,8 @@ def diagnose_model(
     folder: Path,
     label_map: Path | None = None,
 ) -> Diagnosis:
-    """Writes `diagnosis.json` and `diagnosis.html`; returns what they say.
+    """Writes `diagnosis.json`, `diagnosis.html`, and the labels that the model doubts as tasks of
+    labelling tools; returns what they say.
 
     model: a folder that a backend trains, a version that ClassLift served, or a SavedModel that
     the OD API exported, with its label map. snapshot: the model is judged on its `eval` images,
@@ -84,6 +87,8 @@ def diagnose_model(
     faces = pictures(doubts[:SHOWN], lambda image_id: read_bytes(uris[image_id]))
     folder.mkdir(parents=True, exist_ok=True)
     write_page(folder / PAGE, diagnosis, faces)
+    shutil.rmtree(folder / TASKS, ignore_errors=True)
+    write_tasks(folder / TASKS, doubts, snapshot.boxes, uris, labels.names)
     diagnosis.write(folder)
     return diagnosis
 

@@ -7,7 +7,6 @@ data", FiftyOne's FiftyOneImageDetectionDataset.
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,8 @@ from classlift.reading import open_regular
 from classlift.records import Json
 
 FOLDER = "relabel"
+"""Of the tasks, beside the page that lists the doubts (`suspicions.html.j2` names it)."""
+
 CVAT, CVAT_LABELS = "cvat.xml", "cvat_labels.json"
 LABEL_STUDIO, LABEL_STUDIO_CONFIG = "label_studio.json", "label_studio.xml"
 FIFTYONE = "fiftyone"
@@ -76,24 +77,23 @@ def write_tasks(
     folder: Path,
     suspicions: Sequence[Suspicion],
     boxes: pa.Table,
-    uris: Mapping[str, str],
+    images: Mapping[str, str | bytes],
     labels: Sequence[str],
 ) -> None:
-    """Writes the doubts as tasks for CVAT, Label Studio and FiftyOne, in place of earlier ones.
+    """Writes the doubts as tasks for CVAT, Label Studio and FiftyOne; nothing where there are none.
 
     Args:
-        folder: for them; all in it is replaced, and without doubts it is removed.
+        folder: for them, empty or not there.
         suspicions: the doubts.
         boxes: `schema.BOXES` of these images and others.
-        uris: of the images, by image_id; those in records are written out as files.
+        images: by image_id, their URIs, or what is encoded. What is no file is written out.
         labels: the names of the classes.
 
     """
-    shutil.rmtree(folder, ignore_errors=True)
     if not suspicions:
         return
     (folder / FIFTYONE).mkdir(parents=True)
-    tasks = list(_tasks(folder, suspicions, boxes, uris))
+    tasks = list(_tasks(folder, suspicions, boxes, images))
     names = list(dict.fromkeys([*labels, *(doubt.detected for doubt in suspicions)]))
     (folder / CVAT).write_bytes(_cvat(tasks, names))
     _write(folder / CVAT_LABELS, _cvat_labels(names))
@@ -110,7 +110,10 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _tasks(
-    folder: Path, suspicions: Sequence[Suspicion], boxes: pa.Table, uris: Mapping[str, str]
+    folder: Path,
+    suspicions: Sequence[Suspicion],
+    boxes: pa.Table,
+    images: Mapping[str, str | bytes],
 ) -> Iterator[Task]:
     """A task for each image, that with the most confident doubt first."""
     doubts: dict[str, list[Suspicion]] = {}
@@ -123,17 +126,17 @@ def _tasks(
         labelled = Labelled(row["label"], [round(row[side], 2) for side in SIDES])
         labels.setdefault(row["image_id"], []).append(labelled)
     for number, (image_id, found) in enumerate(doubts.items()):
-        file = _as_file(uris[image_id], folder / IMAGES / f"{number:04}")
+        file = _as_file(images[image_id], folder / IMAGES / f"{number:04}")
         with open_regular(file, "an image") as image:
             width, height = size_of_image(image)
         yield Task(file, width, height, labels.get(image_id, []), found)
 
 
-def _as_file(uri: str, place: Path) -> str:
-    """The file of an image; one inside a record is written out, named by what it is."""
-    if file_of(uri) == uri:
-        return os.path.abspath(uri)
-    data = read_bytes(uri)
+def _as_file(image: str | bytes, place: Path) -> str:
+    """The file of an image; one that has none is written out, named by what it is."""
+    if isinstance(image, str) and file_of(image) == image:
+        return os.path.abspath(image)
+    data = read_bytes(image) if isinstance(image, str) else image
     path = place.with_suffix(".png" if data.startswith(b"\x89PNG") else ".jpg")
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)

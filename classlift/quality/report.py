@@ -20,7 +20,6 @@ from classlift.data.schema import SPLITS
 from classlift.errors import DataError
 from classlift.pages import Picture, draw_box, new_figure, render, svg, thumbnail
 from classlift.quality.findings import CRITICAL, WARNING, Finding
-from classlift.quality.relabel import FOLDER as TASKS
 from classlift.quality.samples import samples
 from classlift.quality.suspicions import Suspicion, pictures
 
@@ -94,7 +93,6 @@ def write_report(
         places=PLACES,
         suspicions=suspicions,
         suspicious=pictures(suspicions, lambda image_id: read_bytes(uris[image_id])),
-        tasks=TASKS,
         docs=docs,
     )
     path.write_text(html, "utf-8")

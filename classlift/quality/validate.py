@@ -5,6 +5,7 @@ The tables are checked with Great Expectations.
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -73,6 +74,7 @@ def validate(
     write_findings(folder, findings)
     (folder / RELABEL).write_text(json.dumps([asdict(s) for s in suspicions], indent=1))
     uris = dict(zip(tables.images["image_id"], tables.images["uri"], strict=True))
+    shutil.rmtree(folder / TASKS, ignore_errors=True)
     write_tasks(folder / TASKS, suspicions, snapshot.boxes, uris, labels)
     docs = f"{DOCS}/index.html"
     frames = tables.boxes, tables.images

@@ -216,11 +216,16 @@ def test_yolo_labels_without_their_image_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("written", "name"),
-    [("no", "no"), ("2024-13-45", "2024-13-45"), ("1.50", "1.50"), ("~", "~"), ("'a b'", "a b")],
+    [
+        *((name, name) for name in ("no", "NO", "Yes", "010", "1e3", "null", "~", "0x1F", "1_000")),
+        *((name, name) for name in ("1.50", "2024-13-45", "12:30", "true", ".inf")),
+        ("'a b'", "a b"),
+    ],
 )
 def test_yolo_names_are_what_is_written(tmp_path, written, name):
-    labels = read_labels(yolo(tmp_path / "data", names=f"names: [car, {written}]"))
-    assert labels.boxes[0].label == name
+    for number, names in enumerate((f"[car, {written}]", f"\n  0: car\n  1: {written}")):
+        labels = read_labels(yolo(tmp_path / str(number), names=f"names: {names}"))
+        assert labels.boxes[0].label == name
 
 
 def test_many_classes_are_read_at_once(tmp_path):
