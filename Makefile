@@ -36,7 +36,7 @@ airflow: environments  ## the Airflow UI at http://localhost:8080 with the DAGs 
 secrets:  ## the secrets of docker-compose.yml, in .env; what is there stays
 	@python3 docker/make_secrets.py
 
-lint: environments  ## ruff and types
+lint: environments  ## ruff, docstrings and types
 	@$(ML) -m ruff check .
 	@$(ML) -m ruff format --check .
 	@$(ML) -m mypy

@@ -41,12 +41,21 @@ def evaluate(
 ) -> Evaluation:
     """Matches and accumulates as COCO does, by image and class.
 
-    boxes: `schema.BOXES` of the images to judge; detections: `schema.DETECTIONS` of the same.
-    areas: from and to, of boxes in pixels²; others count neither for nor against.
-    max_detections: of one class in one image; those with the highest scores stay.
+    Args:
+        boxes: `schema.BOXES` of the images to judge, in pixels.
+        detections: `schema.DETECTIONS` of the same.
+        image_ids: all images.
+        labels: all classes.
+        iou_thresholds: 0 to 1.
+        areas: from and to, of boxes in pixels², by name; others count neither for nor against.
+        max_detections: of one class in one image; those with the highest scores stay.
 
-    Raises EvaluationError as `require_scores`, and for labels or images that are not among those
-    given.
+    Returns:
+        The matches, and the precision and recall that they give.
+
+    Raises:
+        EvaluationError: as `require_scores`; or labels or images are not among those given.
+
     """
     truth, found = boxes.to_pandas(), detections.to_pandas()
     truth["label"] = truth["label"].astype(str)
@@ -95,9 +104,14 @@ def _require_judgeable(
 
 
 def require_scores(detections: pd.DataFrame) -> None:
-    """Raises EvaluationError for a score that is not from 0 to 1, and a side that is not finite.
+    """Checks what a model answered before anything is counted.
 
-    detections: with the columns of `schema.DETECTIONS`.
+    Args:
+        detections: with the columns of `schema.DETECTIONS`.
+
+    Raises:
+        EvaluationError: a score is not from 0 to 1, or a side is not finite.
+
     """
     scores = detections["score"].to_numpy()
     sides = detections[["xmin", "ymin", "xmax", "ymax"]].to_numpy()

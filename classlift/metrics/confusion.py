@@ -10,10 +10,19 @@ from classlift.metrics.overlaps import overlaps
 
 
 def confusion_matrix(matches: Matches, thresholds: Mapping[str, float]) -> npt.NDArray[np.int64]:
-    """[classes + 1, classes + 1]: rows are labels, columns detections, the last is background.
+    """How often objects of each class are detected as each class.
 
-    Detections at their class's threshold are matched to objects of any class, greedily by score,
-    at IoU 0.5. The last row counts detections of nothing, the last column missed objects.
+    Detections at their class's threshold are matched to objects of any class, greedily by score, at
+    IoU 0.5.
+
+    Args:
+        matches: of one split.
+        thresholds: the score threshold of each class.
+
+    Returns:
+        [classes + 1, classes + 1]: rows are labels, columns detections, the last is background. The
+        last row counts detections of nothing, the last column missed objects.
+
     """
     detections, background = matches.detections, len(matches.labels)
     scores = detections["score"].to_numpy(np.float64)

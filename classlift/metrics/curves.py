@@ -27,8 +27,16 @@ class Curve:
 def precision_recall_curve(matches: Matches, label: str) -> Curve:
     """The curve of one class, with one point a distinct score.
 
-    precision = matched detections / detections, recall = found objects / objects, both counting
-    the detections whose score is at least the point's.
+    precision = matched detections / detections, recall = found objects / objects, both counting the
+    detections whose score is at least the point's.
+
+    Args:
+        matches: of one split.
+        label: the class.
+
+    Returns:
+        Scores, precisions and recalls, each [points], from the highest score down.
+
     """
     rows = matches.ranked_detections[label]
     scores = matches.detections["score"].to_numpy(np.float64)[rows]
@@ -44,10 +52,16 @@ def precision_recall_curve(matches: Matches, label: str) -> Curve:
 def average_precision(is_match: npt.NDArray[np.bool_], objects: int) -> float:
     """COCO's: the mean, over 101 recalls from 0 to 1, of the best precision at that recall or more.
 
-    is_match: of the detections of one class, by falling score. NaN without objects.
+    Args:
+        is_match: [detections], of one class, by falling score.
+        objects: labelled objects of the class.
+
+    Returns:
+        The average precision, 0 to 1; NaN without objects.
 
     >>> round(average_precision(np.array([True, False, True]), 2), 3)
     0.835
+
     """
     if objects == 0:
         return float("nan")
@@ -63,9 +77,15 @@ def operating_points(
 ) -> dict[str, float]:
     """Per class, the lowest score threshold at which its precision is at least `precision`.
 
-    A class that reaches it nowhere gets `NEVER`, and with it a recall of 0.
+    Args:
+        matches: of the split on which they are chosen.
+        precision: 0 to 1.
+        score_threshold: a fixed one, which all classes get instead.
 
-    score_threshold: a fixed one, which all classes get instead.
+    Returns:
+        The thresholds by class. One that has the precision nowhere gets `NEVER`, and with it a
+        recall of 0.
+
     """
     if score_threshold is not None:
         return dict.fromkeys(matches.labels, score_threshold)

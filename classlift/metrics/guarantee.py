@@ -109,9 +109,16 @@ def guaranteed_point(matches: Matches, label: str, precision: float) -> float:
 def guaranteed_points(
     steps: Ladder, precision: float, weights: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
-    """The lowest threshold with the precision in each of some resamples; `NEVER` where none is.
+    """The lowest threshold with the precision in each of some resamples.
 
-    weights: [units, resamples], how often each unit was drawn.
+    Args:
+        steps: the detections of one class.
+        precision: above 0, below 1.
+        weights: [units, resamples], how often each unit was drawn.
+
+    Returns:
+        [resamples] score thresholds; `NEVER` where none is guaranteed.
+
     """
     resamples = weights.shape[1]
     points = np.full(resamples, NEVER)
@@ -146,8 +153,14 @@ def _is_possible(sums: Floats, precision: float) -> npt.NDArray[np.bool_]:
 def _chance(sums: Floats, precision: float) -> Floats:
     """The p-value of "the precision is less than asked" in each resample.
 
-    sums: [7, resamples], over the units of detections, right ones, images, units that have some,
-    and of the squares and the product of the first two.
+    Args:
+        sums: [7, resamples], over the units of detections, right ones, images, units that have
+            some, and of the squares and the product of the first two.
+        precision: above 0, below 1.
+
+    Returns:
+        [resamples], 0 to 1.
+
     """
     detections, right, images, units, squares, products, right_squares = sums
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -165,7 +178,14 @@ def _chance(sums: Floats, precision: float) -> Floats:
 def least_units(precision: float) -> int:
     """How many units a guarantee takes at the least: so many with one right detection each.
 
+    Args:
+        precision: above 0, below 1.
+
+    Returns:
+        The number of units.
+
     >>> least_units(0.80)
     11
+
     """
     return math.ceil(math.log(1 - CONFIDENCE) / math.log(precision))

@@ -5,10 +5,18 @@ import numpy.typing as npt
 
 
 def iou(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Intersection over union of boxes a and b, [..., 4], xmin, ymin, xmax, ymax, pair by pair.
+    """Intersection over union of boxes, pair by pair.
+
+    Args:
+        a: [..., 4], xmin, ymin, xmax, ymax, in any unit.
+        b: as `a`, of a shape that broadcasts with it, in the same unit.
+
+    Returns:
+        [...], 0 to 1; 0 where both have no area.
 
     >>> iou(np.array([0.0, 0, 2, 2]), np.array([[1.0, 0, 3, 2], [0, 0, 2, 2]])).round(3).tolist()
     [0.333, 1.0]
+
     """
     width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
     height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])

@@ -89,15 +89,23 @@ def match(
 ) -> Matches:
     """Matches greedily by score within each image and class at IoU 0.5, as COCO does.
 
-    boxes: `schema.BOXES` of the images to judge.
-    detections: `schema.DETECTIONS` of the same images.
-    units: of each image, as in `Matches`.
-
     By faster-coco-eval. Because the match is greedy by score, it holds at every score threshold at
     once.
 
-    Raises EvaluationError for scores that are not from 0 to 1, boxes that are not finite, and
-    labels or images that are not among those given.
+    Args:
+        boxes: `schema.BOXES` of the images to judge, in pixels.
+        detections: `schema.DETECTIONS` of the same images.
+        image_ids: all images, also those without objects or detections.
+        labels: all classes.
+        units: of each image, as in `Matches`.
+
+    Returns:
+        The matches at every score.
+
+    Raises:
+        EvaluationError: scores are not from 0 to 1, boxes are not finite, or labels or images are
+            not among those given.
+
     """
     found = evaluate(
         boxes, detections, image_ids, labels, [IOU_THRESHOLD], _ANY_SIZE, MAX_DETECTIONS

@@ -22,9 +22,16 @@ class Overlaps:
 
 
 def overlaps(matches: Matches, rows: npt.NDArray[np.int64], least: float) -> Overlaps:
-    """The pairs of one image with an IoU of at least `least`, in the order of `rows` and objects.
+    """The pairs of a detection and an object of one image that overlap enough.
 
-    rows: of `matches.detections`; the others are left out.
+    Args:
+        matches: of one split.
+        rows: [n], of `matches.detections`; the others are left out.
+        least: the IoU of a pair, at least.
+
+    Returns:
+        The pairs, in the order of `rows` and objects.
+
     """
     truth = matches.objects[_SIDES].to_numpy(np.float64)
     found = matches.detections[_SIDES].to_numpy(np.float64)

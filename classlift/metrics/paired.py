@@ -20,10 +20,19 @@ SAME_BOXES = 0.01
 def ap50_change(before: Matches, after: Matches, label: str) -> Change:
     """Change of a class's average precision at IoU 0.5, with a closed-form t bound over units.
 
-    Of the plain mean of the precision at each object that was found, without COCO's interpolation,
-    whose steps have no slope. The standard error is that of its linearisation in the weight of each
-    unit (the infinitesimal jackknife, Efron, "Nonparametric standard errors", 1981), of both
-    models on the same units, floored at 1/n objects. NaN where the class has no object.
+    What changes is the plain mean of the precision at each object that was found, without COCO's
+    interpolation, whose steps have no slope. The standard error is that of its linearisation in the
+    weight of each unit (the infinitesimal jackknife, Efron, "Nonparametric standard errors", 1981),
+    of both models on the same units, floored at 1/n objects.
+
+    Args:
+        before: the champion's matches.
+        after: the challenger's, of the same images.
+        label: the class.
+
+    Returns:
+        The change; NaN throughout where the class has no object.
+
     """
     objects = int((before.objects["label"] == label).sum())
     if objects == 0:
@@ -54,11 +63,15 @@ def ap50_change(before: Matches, after: Matches, label: str) -> Change:
 def _linearised_ap(
     matches: Matches, label: str, objects: int
 ) -> tuple[float, npt.NDArray[np.float64]]:
-    """A class's average precision, and what each unit adds to its error: [units].
+    """A class's average precision, and what each unit adds to its error.
 
     With detections ranked by score, `found` and `count` running sums of matches and of detections,
     it is sum(is_match * found / count) / objects. A detection's weight changes its own term and
     the precision of all that are ranked below it.
+
+    Returns:
+        The average precision, 0 to 1, and [units].
+
     """
     rows = matches.ranked_detections[label]
     is_match = matches.detections["is_match"].to_numpy(np.float64)[rows]
@@ -85,11 +98,20 @@ def mean_iou_change(
 ) -> Measure | None:
     """Mean IoU, before and after, of the objects of a class that both models find, and its change.
 
-    Of those that both find: what only the better model finds is harder, and may fit worse. Its
-    `p_worse` is that of "it did not fall by more than `SAME_BOXES`".
+    What only the better model finds is left out: it is harder, and may fit worse. The `p_worse` of
+    the change is that of "it did not fall by more than `SAME_BOXES`".
 
-    thresholds: at which each model is read. confidence: of the bounds, one-sided. None where
-    nothing is found by both, or the matches have no boxes, as simulated ones.
+    Args:
+        before: the champion's matches.
+        after: the challenger's, of the same images.
+        thresholds: the score thresholds at which each of the two is read, by class.
+        label: the class.
+        confidence: of the bounds, one-sided.
+
+    Returns:
+        The means and their change; None where nothing is found by both, or the matches have no
+        boxes, as simulated ones.
+
     """
     if "iou" not in before.objects or "iou" not in after.objects:
         return None

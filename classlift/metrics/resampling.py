@@ -29,17 +29,25 @@ def resampled_recalls(
     labels: Sequence[str] | None = None,
     guaranteed: bool = False,
 ) -> npt.NDArray[np.float64]:
-    """[models, RESAMPLES, classes]: each model's recall on test at its own operating points.
+    """Each model's recall on test at its own operating points, in resamples of the units.
 
-    models: each one's matches on eval and on test. In each resample the units of both splits (the
-    images, or the scenes that they are of) are drawn with replacement, the same ones for all
-    models; on those of eval the operating points are chosen anew (`curves.operating_points`), on
-    those of test the recalls are read. Where a model's matches are the same object twice, they are
-    one split, and drawn once. NaN where a resample has no object of a class.
+    In each resample the units of both splits (the images, or the scenes that they are of) are drawn
+    with replacement, the same ones for all models; on those of eval the operating points are chosen
+    anew (`curves.operating_points`), on those of test the recalls are read. Where a model's matches
+    are the same object twice, they are one split, and drawn once.
 
-    labels: the classes; all by default. guaranteed: the operating points are those of
-    `guarantee.guaranteed_points`; where a resample guarantees none, it is the measured one, so that
-    the chance of none is taken for no loss.
+    Args:
+        models: each one's matches on eval and on test.
+        precision: 0 to 1, of the operating points.
+        seed: of the draws.
+        labels: the classes; all by default.
+        guaranteed: the operating points are those of `guarantee.guaranteed_points`; where a
+            resample guarantees none, it is the measured one, so that the chance of none is taken
+            for no loss.
+
+    Returns:
+        [models, RESAMPLES, classes]; NaN where a resample has no object of a class.
+
     """
     on_eval, on_test = _draw([matches.unit_count for matches in models[0]], seed)
     if models[0][0] is models[0][1]:
@@ -68,13 +76,21 @@ def resampled_at_deployed_precision(
     deployed: Mapping[str, float],
     seed: int = 0,
 ) -> npt.NDArray[np.float64]:
-    """[2, RESAMPLES, classes]: recall on test of both models where the challenger is as precise as
-    the champion is in production.
+    """Recall on test of both models, the challenger as precise as the champion in production.
 
-    champion, challenger: each one's matches on eval and on test. deployed: the champion's
-    thresholds; the classes are those that it names, in its order. In each resample, drawn as in
-    `resampled_recalls`, the champion's precision on eval is counted anew and the challenger's
-    threshold chosen by it.
+    In each resample, drawn as in `resampled_recalls`, the champion's precision on eval is counted
+    anew and the challenger's threshold chosen by it.
+
+    Args:
+        champion: its matches on eval and on test.
+        challenger: as `champion`.
+        deployed: the champion's score thresholds; the classes are those that it names, in its
+            order.
+        seed: of the draws.
+
+    Returns:
+        [2, RESAMPLES, classes]; NaN where a resample has no object of a class.
+
     """
     on_eval, on_test = _draw([matches.unit_count for matches in champion], seed)
     both = []
@@ -137,13 +153,21 @@ def _thresholds(
     weights: Weights,
     precision: float | tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
 ) -> npt.NDArray[np.float64]:
-    """The lowest score of each resample with the precision; infinite where there is none.
+    """The lowest score of each resample with the precision.
 
-    precision: one for all resamples, or numerator and denominator of each one's own.
+    Goes through the detections once, for all resamples together, and keeps
+    `found - precision * count` in whole numbers, so that a precision that is met exactly is met.
 
-    scores, is_match, units: of the detections of one class, by falling score. Goes through them
-    once, for all resamples together, and keeps `found - precision * count` in whole numbers, so
-    that a precision that is met exactly is met.
+    Args:
+        scores: [detections], of one class, falling.
+        is_match: [detections], whether each matches an object.
+        units: [detections], the number of each one's unit.
+        weights: [units, resamples], how often each unit was drawn.
+        precision: one for all resamples, or numerator and denominator of each one's own.
+
+    Returns:
+        [resamples]; infinite where there is none.
+
     """
     if isinstance(precision, tuple):
         numerator, denominator = precision
@@ -175,8 +199,15 @@ def _recalls(
 ) -> npt.NDArray[np.float64]:
     """The recall of each resample at its threshold.
 
-    scores, units: of the objects of one class, by falling score; NaN, last, where nothing found
-    them.
+    Args:
+        scores: [objects], of one class, falling; NaN, last, where nothing found them.
+        units: [objects], the number of each one's unit.
+        weights: [units, resamples], how often each unit was drawn.
+        points: [resamples], the thresholds.
+
+    Returns:
+        [resamples]; NaN without objects.
+
     """
     above = np.searchsorted(-scores, -points, side="right")  # NaN is above all
     found, objects = np.zeros((2, weights.shape[1]), np.int64)

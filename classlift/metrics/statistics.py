@@ -73,22 +73,30 @@ def paired_change(
 ) -> list[Change]:
     """Change of sum(parts)/sum(wholes) from before to after, for each class.
 
-    The units are the same in both; the wholes are too where they are objects, and differ where
-    they are detections. The standard error is that of a linearised ratio, with the units as
-    clusters (Cochran, Sampling Techniques, 1977, section 6.4), floored at 1/n of the smaller whole,
-    where an object that several images of one unit show counts once. Each bound is the wider of
-    two: the percentile of a bootstrap over units, and the closed-form t bound, whose degrees of
-    freedom are the units that have some of the whole, less one. A class whose whole is empty in
-    either gives NaN throughout.
+    The units are the same in both; the wholes are too where they are objects, and differ where they
+    are detections. The standard error is that of a linearised ratio, with the units as clusters
+    (Cochran, Sampling Techniques, 1977, section 6.4), floored at 1/n of the smaller whole, where an
+    object that several images of one unit show counts once. Each bound is the wider of two: the
+    percentile of a bootstrap over units, and the closed-form t bound, whose degrees of freedom are
+    the units that have some of the whole, less one.
 
-    draws: [resamples, classes], the change in resamples that also vary what before and after rest
-    on, as `resampling.resampled_recalls`. Their spread then goes into the standard error, but not
-    into the t bound: the percentiles have that doubt already. Of models simulated as in
-    `benchmarks/gate.py`, with 6 to 1000 objects, the change is below its lower bound at most 4% of
-    the time; with the spread in both, bounds were a third too wide.
+    The spread of `draws` goes into the standard error, but not into the t bound: the percentiles
+    have that doubt already. Of models simulated as in `benchmarks/gate.py`, with 6 to 1000 objects,
+    the change is below its lower bound at most 4% of the time; with the spread in both, bounds were
+    a third too wide.
 
-    confidence: of the bounds, one-sided. Beyond `CONFIDENCE` they are as much further from the
-    change as the quantiles of t are from 0: resamples have too few so far out.
+    Args:
+        before: wholes and parts by unit and class.
+        after: as `before`, of the same units.
+        draws: [resamples, classes], the change in resamples that also vary what before and after
+            rest on, as `resampling.resampled_recalls`.
+        seed: of the bootstrap.
+        confidence: of the bounds, one-sided. Beyond `CONFIDENCE` they are as much further from the
+            change as the quantiles of t are from 0: resamples have too few so far out.
+
+    Returns:
+        A change a class; NaN throughout for one whose whole is empty in either.
+
     """
     before, after = Shares(*before), Shares(*after)
     totals = np.minimum(_distinct(before), _distinct(after))
@@ -148,11 +156,20 @@ def _linearised(shares: Shares) -> tuple[Counts, Counts]:
 
 
 def share_bounds(wholes: Counts, parts: Counts, seed: int = 0) -> list[tuple[float, float, float]]:
-    """(share, lower bound, upper bound) of sum(parts)/sum(wholes) for each class, by bootstrap.
+    """The share sum(parts)/sum(wholes) of each class with bounds, by bootstrap.
 
     Where the share is 0 or 1, every resample says the same; the bound there is the exact one of
     Clopper and Pearson (Biometrika 26, 1934) for as many units as have some, since what is in one
-    unit may all have one reason. NaN where there is nothing to count.
+    unit may all have one reason.
+
+    Args:
+        wholes: [units, classes] counts.
+        parts: [units, classes] counts, at most the wholes.
+        seed: of the bootstrap.
+
+    Returns:
+        (share, lower bound, upper bound) a class; NaN where there is nothing to count.
+
     """
     draws = bootstrap_shares(wholes, parts, seed)
     results = []
@@ -173,13 +190,21 @@ def share_bounds(wholes: Counts, parts: Counts, seed: int = 0) -> list[tuple[flo
 def clustered_share_bounds(
     wholes: Counts, parts: Counts, seed: int = 0
 ) -> list[tuple[float, float, float]]:
-    """(share, lower bound, upper bound) of sum(parts)/sum(wholes) for each class, also of few.
+    """The share sum(parts)/sum(wholes) of each class with bounds that also hold for few units.
 
     Each bound is the widest of three: those of `paired_change`, the bootstrap over units and the
-    closed form, and the exact one of a binomial of as many objects as the units are worth (Korn
-    and Graubard, Survey Methodology 24, 1998). Simulated at 2 to 100 units, a share is above its
-    upper bound at most 5 to 6% of the time; by the bootstrap and the closed form alone, up to 12%.
-    NaN where there is nothing to count.
+    closed form, and the exact one of a binomial of as many objects as the units are worth (Korn and
+    Graubard, Survey Methodology 24, 1998). Simulated at 2 to 100 units, a share is above its upper
+    bound at most 5 to 6% of the time; by the bootstrap and the closed form alone, up to 12%.
+
+    Args:
+        wholes: [units, classes] counts.
+        parts: [units, classes] counts, at most the wholes.
+        seed: of the bootstrap.
+
+    Returns:
+        (share, lower bound, upper bound) a class; NaN where there is nothing to count.
+
     """
     nothing = np.zeros_like(wholes)
     results = []
@@ -211,7 +236,15 @@ def _exact_bounds(wholes: Counts, parts: Counts, standard_error: float) -> tuple
 def _worth(wholes: Counts, parts: Counts, standard_error: float, objects: float) -> float:
     """As many independent objects as the units of one class are worth (Korn and Graubard).
 
-    objects: that there are, which is the most.
+    Args:
+        wholes: [units] counts.
+        parts: [units] counts, at most the wholes.
+        standard_error: of the share.
+        objects: how many there are, which is the most that they can be worth.
+
+    Returns:
+        The size, which need not be whole.
+
     """
     share = parts.sum() / wholes.sum()
     figures = (share, standard_error, (wholes > 0).sum(), objects)
@@ -249,11 +282,21 @@ def held_share(
 ) -> tuple[float, int | None]:
     """The exact lower bound of a class's share, and how many more wholes would take it to `least`.
 
-    column: of the class. The bound is that of Korn and Graubard (`clustered_share_bounds`); what
-    several images of one unit show counts once. The number assumes that the share stays as it is,
-    and that further ones are as much alike in a unit; None when none is needed, and when
-    `MOST_GROWTH` times as many would not do: the share is itself hardly above `least`, or below it.
-    NaN and None where there is nothing to count.
+    The bound is that of Korn and Graubard (`clustered_share_bounds`); what several images of one
+    unit show counts once. The number assumes that the share stays as it is, and that further ones
+    are as much alike in a unit.
+
+    Args:
+        shares: by unit and class.
+        column: of the class.
+        least: the share that is asked for, 0 to 1.
+        confidence: of the bound, one-sided.
+
+    Returns:
+        The bound, NaN where there is nothing to count; and the number, None when none is needed,
+        and when `MOST_GROWTH` times as many would not do: the share is hardly above `least`, or
+        below it.
+
     """
     wholes, parts = shares.wholes[:, column], shares.parts[:, column]
     total, distinct = float(wholes.sum()), float(_distinct(shares)[column])
@@ -292,8 +335,16 @@ def bootstrap_shares(wholes: Counts, parts: Counts, seed: int) -> Counts:
 def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
     """Which hypotheses fall, with the family-wise error at most `alpha` (Holm, 1979).
 
+    Args:
+        p_values: one a hypothesis, 0 to 1.
+        alpha: 0 to 1.
+
+    Returns:
+        For each hypothesis, whether it falls.
+
     >>> holm([0.01, 0.04, 0.5], alpha=0.05)
     [True, False, False]
+
     """
     order = np.argsort(p_values)
     rejected = [False] * len(p_values)
@@ -307,8 +358,17 @@ def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
 def objects_needed(change: Change, objects: int, max_drop: float) -> int | None:
     """How many more labelled objects would likely settle "not worse by `max_drop`".
 
-    Assumes that the measured change holds and that the standard error shrinks with the square
-    root of the objects. None when no number would: the measured drop is itself too large.
+    Assumes that the measured change holds and that the standard error shrinks with the square root
+    of the objects.
+
+    Args:
+        change: as measured.
+        objects: labelled ones that it was measured on.
+        max_drop: the drop to rule out, 0 to 1.
+
+    Returns:
+        The number; None when none would do: the measured drop is itself too large.
+
     """
     room = change.change + max_drop
     if room <= 0:

@@ -26,14 +26,24 @@ def summarize(
 ) -> pd.DataFrame:
     """Average precision and recall by class and by size of object.
 
-    boxes: `schema.BOXES` of the images to judge; detections: `schema.DETECTIONS` of the same.
+    The figures equal pycocotools' (Lin et al., "Microsoft COCO", ECCV 2014;
+    https://cocodataset.org).
 
-    A row a class, a column for each of `SIZES` and `FIGURES`: AP and AR (the largest recall) are
-    means over the IoU thresholds .50, .55, ... .95, with at most 100 detections of a class in an
-    image; AP50 and AP75 are those of one threshold. NaN where a class has no object of the size.
-    They equal pycocotools' (Lin et al., "Microsoft COCO", ECCV 2014; https://cocodataset.org).
+    Args:
+        boxes: `schema.BOXES` of the images to judge, in pixels.
+        detections: `schema.DETECTIONS` of the same.
+        image_ids: all images.
+        labels: all classes.
 
-    Raises EvaluationError as `matching.match` does.
+    Returns:
+        A row a class, a column for each of `SIZES` and `FIGURES`: AP and AR (the largest recall)
+        are means over the IoU thresholds .50, .55, ... .95, with at most 100 detections of a class
+        in an image; AP50 and AP75 are those of one threshold. NaN where a class has no object of
+        the size.
+
+    Raises:
+        EvaluationError: as `matching.match`.
+
     """
     found = evaluate(boxes, detections, image_ids, labels, IOU_THRESHOLDS, SIZES, MAX_DETECTIONS)
     precision = np.where(found.precision < 0, np.nan, found.precision).mean(axis=1)

@@ -50,6 +50,13 @@ def classify(matches: Matches) -> Taxonomy:
     - duplicate: IoU >= t with an object of its class, which a higher score has found
     - background: IoU < t_b with any object
     - both: what is left, t_b <= IoU < t with an object of another class
+
+    Args:
+        matches: of one split.
+
+    Returns:
+        The kind of error of each detection.
+
     """
     is_match = matches.detections["is_match"].to_numpy(bool)
     near = overlaps(matches, np.flatnonzero(~is_match), BACKGROUND_IOU)
@@ -85,7 +92,9 @@ def _best(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """For each of `count` detections, the largest IoU among some overlaps, and with which object.
 
-    0 and -1 where there is none; of equals, the first object.
+    Returns:
+        [count] IoU and [count] objects; 0 and -1 where there is none; of equals, the first object.
+
     """
     detections, objects, shares = (
         column[among] for column in (near.detections, near.objects, near.iou)
@@ -101,8 +110,15 @@ def costs(matches: Matches, taxonomy: Taxonomy | None = None) -> dict[str, dict[
 
     As in the paper, each kind is mended alone: a localisation or a classification error becomes a
     match of its object (or goes, where that has a better match already), the others go, and missed
-    objects are no longer counted. So the costs of a class do not add up to 1 - AP50. NaN for a
-    class without objects.
+    objects are no longer counted. So the costs of a class do not add up to 1 - AP50.
+
+    Args:
+        matches: of one split.
+        taxonomy: of these matches; made here by default.
+
+    Returns:
+        The gain in AP50, 0 to 1, by class and kind; NaN for a class without objects.
+
     """
     taxonomy = taxonomy or classify(matches)
     classes = matches.classes_of(matches.objects)
@@ -137,7 +153,15 @@ def _mended(
 ) -> pd.DataFrame:
     """The detections, by falling score, with one kind of error mended.
 
-    classes, found: of each object, its class and whether a detection matches it.
+    Args:
+        detections: with their `error`, by falling score.
+        kind: of the errors to mend.
+        classes: [objects], the class of each.
+        found: [objects], whether a detection matches it.
+
+    Returns:
+        The detections that are left, as `detections`.
+
     """
     wrong = (detections["error"] == kind).to_numpy()
     if kind not in (LOCALISATION, CLASSIFICATION):
@@ -168,7 +192,16 @@ def counts_at(
 ) -> dict[str, dict[str, int]]:
     """How many errors of each kind the detections at their thresholds make, by their own class.
 
-    Missed are the objects of the class that nothing finds at its threshold.
+    Args:
+        matches: of one split.
+        taxonomy: of these matches.
+        thresholds: the score threshold of each class.
+        labels: the classes to count.
+
+    Returns:
+        Counts by class and kind. Missed are the objects of the class that nothing finds at its
+        threshold.
+
     """
     kept = matches.detections["score"] >= matches.detections["label"].map(thresholds)
     errors = taxonomy.errors["error"].where(kept.to_numpy())

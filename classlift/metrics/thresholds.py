@@ -44,16 +44,26 @@ def choose(
 ) -> dict[str, Chosen]:
     """The threshold of each class, chosen on eval.
 
-    deployed: in production. challenger, champion: on eval; the champion's are read for the classes
-    whose threshold is to be as precise as its own, and None will do where all others are kept.
-    kept: classes other than the target that training left as they are.
-
     `settings.score_threshold` goes to all. Else the target's is the lowest with
     `settings.precision`, measured or guaranteed. With `matched` so is every other class's. With
     `keep` a class of `kept` keeps its own, and another gets the lowest that is as precise as the
     champion is in production.
 
-    Raises EvaluationError when the champion is needed and missing.
+    Args:
+        settings: of the gate.
+        target: the class to raise.
+        deployed: the champion's score thresholds in production, by class.
+        challenger: its matches on eval.
+        champion: its matches on eval, read for the classes whose threshold is to be as precise as
+            its own; None will do where all others are kept.
+        kept: classes other than the target that training left as they are.
+
+    Returns:
+        The thresholds by class.
+
+    Raises:
+        EvaluationError: the champion is needed and missing.
+
     """
     if settings.score_threshold is not None:
         return {label: Chosen(settings.score_threshold) for label in challenger.labels}
@@ -80,9 +90,16 @@ def choose(
 
 
 def lowest_point(matches: Matches, label: str, settings: GateSettings) -> float:
-    """The lowest threshold with the precision of the settings, as sure as they ask; or `NEVER`.
+    """The lowest threshold with the precision of the settings, as sure as they ask.
 
-    matches: on eval.
+    Args:
+        matches: on eval.
+        label: the class.
+        settings: of the gate.
+
+    Returns:
+        The score threshold, or `NEVER`.
+
     """
     if settings.operating_points == GUARANTEED:
         return guaranteed_point(matches, label, settings.precision)
@@ -90,10 +107,19 @@ def lowest_point(matches: Matches, label: str, settings: GateSettings) -> float:
 
 
 def champions_point(matches: Matches, label: str, settings: GateSettings) -> float:
-    """The threshold at which the champion is read where a precision is asked for; or `NEVER`.
+    """The threshold at which the champion is read where a precision is asked for.
 
-    matches: on eval. Where none is guaranteed, the lowest measured one is: that an eval split is
-    too small for the champion must not look like a lift.
+    Where none is guaranteed, the lowest measured one is: that an eval split is too small for the
+    champion must not look like a lift.
+
+    Args:
+        matches: on eval.
+        label: the class.
+        settings: of the gate.
+
+    Returns:
+        The score threshold, or `NEVER`.
+
     """
     point = lowest_point(matches, label, settings)
     return operating_point(matches, label, settings.precision) if point == NEVER else point
@@ -122,9 +148,17 @@ def _unreached(label: str, wanted: float, deployed: float) -> Chosen:
 
 
 def _as_precise(matches: Matches, label: str, wanted: float, deployed: float) -> Chosen:
-    """The lowest threshold as precise as the champion, or the one in production, with the reason.
+    """The lowest threshold as precise as the champion.
 
-    wanted: the champion's precision in production, on eval.
+    Args:
+        matches: the challenger's on eval.
+        label: the class.
+        wanted: the champion's precision in production, on eval.
+        deployed: the threshold in production.
+
+    Returns:
+        The threshold, or the one in production, with the reason.
+
     """
     if not wanted > 0:  # NaN where it detects nothing
         return Chosen(
