@@ -71,8 +71,15 @@ class ClassEvidence:
     measured_recall: Pair | None = None
 
     def measures(self, settings: GateSettings) -> dict[str, tuple[Measure, float | None]]:
-        """What must not fall, each with the drop that must be ruled out; None: a sure fall alone
-        counts.
+        """What must not fall, each with the drop that must be ruled out.
+
+        Args:
+            settings: of the gate.
+
+        Returns:
+            By name, the measure and its drop; None: a sure fall alone counts. What can't be
+            measured is left out.
+
         """
         fixed = settings.score_threshold is not None
         found: dict[str, tuple[Measure, float | None]] = {

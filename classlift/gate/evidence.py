@@ -69,6 +69,9 @@ class ModelPredictions:
     def read(cls, folder: Path) -> "ModelPredictions":
         """Reads a folder of predictions, with a folder for each split.
 
+        Returns:
+            The predictions.
+
         Raises:
             EvaluationError: predictions are missing or damaged.
 
@@ -91,17 +94,30 @@ def compare(
 ) -> Comparison:
     """Evidence for every class of the label map.
 
-    deployed_points: the champion's score thresholds in production; recalibrated: the challenger's,
-    where it is the champion itself with another threshold for the target. Then each is read at its
-    own in production. units: the name of each image's unit, as `find_units` gives them; an image
-    that is not there is its own. confidence: of the bounds of changes, one-sided.
-    served: the thresholds that the challenger carries; None for those that the settings ask for.
-    kept: classes that the recipe can't have changed; by default those whose detections on eval are
-    the same bits in both models.
+    Args:
+        champion: its predictions.
+        challenger: its predictions on the same images.
+        labels: all classes.
+        target: the class that was to be raised.
+        settings: what the gate asks.
+        deployed_points: the champion's score thresholds in production, by class.
+        recalibrated: the challenger's, where it is the champion itself with another threshold for
+            the target. Then each is read at its own in production.
+        units: the name of each image's unit, as `find_units` gives them; an image that is not there
+            is its own.
+        confidence: of the bounds of changes, one-sided.
+        served: the thresholds that the challenger carries; None for those that the settings ask
+            for.
+        kept: classes that the recipe can't have changed; by default those whose detections on eval
+            are the same bits in both models.
 
-    Raises EvaluationError when the two models were not shown the same images, when what is called
-    recalibrated is more than that, and when the challenger carries other thresholds than the
-    settings ask for.
+    Returns:
+        Both models on test, with the evidence on each class.
+
+    Raises:
+        EvaluationError: the two models were not shown the same images, what is called recalibrated
+            is more than that, or the challenger carries other thresholds than the settings ask for.
+
     """
     for split in ("eval", "test"):
         if getattr(champion, split).image_ids != getattr(challenger, split).image_ids:
@@ -171,9 +187,16 @@ def common_label_map(champion: LabelMap, challenger: LabelMap) -> LabelMap:
 
 
 def require_all(name: str, model: ModelPredictions, images: pa.Table) -> None:
-    """Raises EvaluationError when a model's predictions leave out images of a split, or have more.
+    """Checks that a model was shown all images of eval and test, and no other.
 
-    images: `schema.IMAGES` of the snapshot.
+    Args:
+        name: of the model, in words.
+        model: its predictions.
+        images: `schema.IMAGES` of the snapshot.
+
+    Raises:
+        EvaluationError: the predictions leave out images of a split, or have more.
+
     """
     for split in ("eval", "test"):
         of_split = images.filter(pc.equal(images["split"], split))["image_id"].to_pylist()
@@ -203,11 +226,26 @@ def weigh(
 ) -> Comparison:
     """Evidence from the matches of both models.
 
-    same: the classes whose detections on test are the same bits in both. served, kept: as for
-    `compare`; by default all of `same` are kept. confidence: of the bounds of changes, one-sided.
-    recalibrated: each model is read at its threshold in production, also the target.
+    Args:
+        champion: its matches.
+        challenger: its matches on the same images.
+        labels: all classes.
+        target: the class that was to be raised.
+        settings: what the gate asks.
+        deployed_points: the champion's score thresholds in production, by class.
+        same: the classes whose detections on test are the same bits in both.
+        served: the thresholds that the challenger carries; None for those that the settings ask
+            for.
+        confidence: of the bounds of changes, one-sided.
+        kept: classes that the recipe can't have changed; by default all of `same`.
+        recalibrated: each model is read at its threshold in production, also the target.
 
-    Raises EvaluationError when `served` are not the thresholds that the settings ask for.
+    Returns:
+        Both models on test, with the evidence on each class.
+
+    Raises:
+        EvaluationError: `served` are not the thresholds that the settings ask for.
+
     """
     kept = same if kept is None else kept
     reading = read_models(

@@ -96,6 +96,13 @@ def compared_by_precision(reading: Reading) -> set[str]:
     """The classes whose precision is compared with the champion's.
 
     All at one threshold, and those where the champion's own was asked for.
+
+    Args:
+        reading: both models.
+
+    Returns:
+        Their names.
+
     """
     compared = set(reading.labels) if reading.is_fixed else set()
     if reading.settings.thresholds != MATCHED:
@@ -120,6 +127,14 @@ def recalls(reading: Reading, confidence: float) -> Recalls:
 
     That eval is a sample too is part of the doubt of a threshold that was chosen there; a fixed one
     has no doubt of its own.
+
+    Args:
+        reading: both models.
+        confidence: of the bounds, one-sided.
+
+    Returns:
+        Counts by unit and class, and the changes by class.
+
     """
     before, after = (
         count_by_unit(matches, points)
@@ -145,7 +160,12 @@ def recalls(reading: Reading, confidence: float) -> Recalls:
 def _resampled(reading: Reading) -> Iterator[tuple[list[str], npt.NDArray[np.float64]]]:
     """Classes whose thresholds were chosen on eval, with both models' resampled recalls on test.
 
-    The recalls are [2, resamples, classes]; thresholds are chosen anew in each resample.
+    Args:
+        reading: both models.
+
+    Yields:
+        Classes, and [2, resamples, classes]; thresholds are chosen anew in each resample.
+
     """
     settings = reading.settings
     champion, challenger = ((m.eval, m.test) for m in (reading.champion, reading.challenger))
@@ -222,6 +242,17 @@ def on_test(
     """The target's recall where both models have the precision on test itself.
 
     Eval's thresholds miss the precision on test by a few points, each model's by others.
+
+    Args:
+        before: the champion's matches on test.
+        after: the challenger's.
+        target: the class.
+        precision: 0 to 1.
+        confidence: of the bounds of the change, one-sided.
+
+    Returns:
+        The recalls and their change.
+
     """
     points = [operating_point(matches, target, precision) for matches in (before, after)]
     column = [before.labels.index(target)]

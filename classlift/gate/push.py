@@ -31,6 +31,9 @@ def push(
         approval: who approved; None if nobody was asked.
         checked: the `digest` of the export that passed the serving check; None if not known.
 
+    Returns:
+        The folder of the version.
+
     Raises:
         EvaluationError: the verdict is not to push, another version is served than the challenger
             was compared with, or it has other bytes than when it was checked.
@@ -60,9 +63,17 @@ def push(
 
 
 def read_approval(text: str | None) -> Signature | None:
-    """Who approved of the push and why, from `APPROVAL_VARIABLE`; None if nobody was asked.
+    """Who approved of the push and why.
 
-    Raises ConfigError when it says no name and reason.
+    Args:
+        text: the value of `APPROVAL_VARIABLE`.
+
+    Returns:
+        The name and the reason; None if nobody was asked.
+
+    Raises:
+        ConfigError: it says no name and reason.
+
     """
     if not text:
         return None

@@ -87,6 +87,9 @@ def read_models(
 ) -> Reading:
     """Chooses the thresholds at which both models are read; the arguments are those of `weigh`.
 
+    Returns:
+        Both models with their thresholds.
+
     Raises:
         EvaluationError: `served` are not the thresholds that the settings ask for.
 
@@ -153,8 +156,21 @@ def _read_at(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """The thresholds at which the two models are read, the challenger's being those served.
 
-    The target, and with `matched` all classes, are read at the precision of the settings; `NEVER`
-    where the target does not reach it. champion: on eval.
+    The target, and with `matched` all classes, are read at the precision of the settings.
+
+    Args:
+        champion: its matches on eval.
+        chosen: the challenger's thresholds, by class.
+        target: the class that was to be raised.
+        settings: what the gate asks.
+        deployed: the champion's in production.
+        served: those that the challenger is served with.
+        recalibrated: each is read at its threshold in production.
+
+    Returns:
+        The champion's and the challenger's, by class; `NEVER` where the target does not reach the
+        precision.
+
     """
     before, after = dict(deployed), dict(served)
     if _is_fixed(settings, recalibrated):

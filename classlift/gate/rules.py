@@ -99,14 +99,23 @@ def judge(
 ) -> Judgement:
     """Judges a challenger.
 
-    place: where the target's recalls are read, in words; what the settings say by default. notes:
-    sentences that are to stand beside the verdict.
-
     `push`: the target is lifted and every other class unchanged or not worse, at the precision
     asked for and on its floor. `refuse`: the target is not lifted, or something regressed, lost its
     precision or missed its floor. `inconclusive`: only missing data stand in the way.
 
-    Raises EvaluationError when the target has no evidence.
+    Args:
+        evidence: on each class.
+        target: the class that was to be raised.
+        settings: what the gate asks.
+        place: where the target's recalls are read, in words; what the settings say by default.
+        notes: sentences that are to stand beside the verdict.
+
+    Returns:
+        The verdict with its findings.
+
+    Raises:
+        EvaluationError: the target has no evidence.
+
     """
     own = next((e for e in evidence if e.label == target), None)
     if own is None or own.objects == 0:
@@ -268,6 +277,10 @@ def precision_on_test(e: ClassEvidence, context: Context) -> Finding | None:
     """The challenger holds the precision asked for on test, where it was asked for.
 
     Another class whose precision is compared with the champion's answers for the change alone.
+
+    Returns:
+        What there is to say, if there is.
+
     """
     settings = context.settings
     if e.unchanged or (e.label != context.target and PRECISION in e.measures(settings)):
@@ -298,6 +311,10 @@ def recall_floor(e: ClassEvidence, context: Context) -> Finding | None:
 
     A class below it that training left unchanged is named and no more: no other challenger that
     leaves it alone would do better.
+
+    Returns:
+        What there is to say, if there is.
+
     """
     least = context.settings.recall_floors.get(e.label, 0.0)
     if not e.challenger_recall < least:  # without objects it is in doubt already

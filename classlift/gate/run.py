@@ -47,6 +47,9 @@ def run(
         examples: folder of the Examples, for the report's pictures.
         folder: to write to; made where it is not there.
 
+    Returns:
+        The verdict, as it was written.
+
     Raises:
         EvaluationError: the models, or what they were shown, can't be compared.
 

@@ -94,6 +94,9 @@ class TestSet:
         Args:
             earlier: the test set of each earlier look.
 
+        Returns:
+            The number, whole or not.
+
         """
         looks = (
             1.0 if look.id == self.id else self.images.share_seen_by(look.images)
@@ -110,7 +113,14 @@ def id_of_test_set(image_ids: Sequence[str]) -> str:
 def confidence_of_use(use: int) -> float:
     """Confidence of the bounds, one-sided, at the `use`-th look at a test set.
 
+    Args:
+        use: from 1.
+
+    Returns:
+        The confidence, above 0, below 1.
+
     >>> [round(confidence_of_use(use), 4) for use in (1, 5, 20)]
     [0.95, 0.99, 0.9975]
+
     """
     return 1 - (1 - CONFIDENCE) / use

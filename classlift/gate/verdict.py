@@ -301,6 +301,9 @@ class Verdict:
     def read(cls, folder: Path) -> "Verdict":
         """Reads the verdict in a folder.
 
+        Returns:
+            The verdict.
+
         Raises:
             EvaluationError: it is missing, damaged, or of another version than this code reads.
 
@@ -376,6 +379,9 @@ class Verdict:
 
 def read_evaluation(folder: Path) -> Verdict:
     """The verdict of an evaluation that is whole: its report lies beside it.
+
+    Returns:
+        The verdict.
 
     Raises:
         EvaluationError: as `Verdict.read`, and when the report is missing.
