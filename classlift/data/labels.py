@@ -126,13 +126,13 @@ def whole_number_of(text: str) -> int:
     return int(text)
 
 
-def flag_of(value: object, name: str, where: str) -> bool:
+def flag_of(value: object, name: str, *where: object) -> bool:
     """What a flag says, such as `difficult`: true or false, however it is written.
 
     Args:
         value: as it was read; None where it is missing, which says no.
         name: of the flag. A tool that writes it as its own value means yes.
-        where: file and record.
+        where: file and record, in parts.
 
     Raises:
         DataError: it is neither.
@@ -148,12 +148,13 @@ def flag_of(value: object, name: str, where: str) -> bool:
     else:
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         word = text.strip().casefold()
-        found = {**dict.fromkeys(_FALSE, False), **dict.fromkeys({*_TRUE, name}, True)}.get(word)
+        found = True if word in _TRUE or word == name else False if word in _FALSE else None
         if found is None:
             with suppress(ValueError):  # "1.0"
                 found = _NUMBERS.get(number_of(word))
     if found is None:
-        raise DataError(f"{where} has the {name} {shorten(repr(value), 80)}; write 0 or 1.")
+        place = ": ".join(map(str, where))
+        raise DataError(f"{place} has the {name} {shorten(repr(value), 80)}; write 0 or 1.")
     return found
 
 

@@ -120,7 +120,8 @@ def _clipped(
     as it is, for the validator to name.
     """
     corners = np.array([box.box for box in boxes], np.float64).reshape(-1, 4)
-    extents = np.array([sizes[box.file_name] * 2 for box in boxes], np.float64).reshape(-1, 4)
+    extents = np.array([sizes[box.file_name] for box in boxes], np.float64).reshape(-1, 2)
+    extents = np.concatenate([extents, extents], axis=1)
     inside = np.clip(corners, 0, extents)
     with np.errstate(invalid="ignore"):  # infinite sides
         beyond = np.abs(corners - inside)
@@ -129,11 +130,18 @@ def _clipped(
 
 
 def _boxes(boxes: Sequence[LabelledBox], corners: Sides) -> pa.Table:
-    rows = [
-        (b.file_name, b.label, *sides, b.is_crowd, b.difficult, b.source)
-        for b, sides in zip(boxes, corners.tolist(), strict=True)
-    ]
-    return _table(rows, PART_BOXES)
+    with np.errstate(over="ignore"):  # beyond float32 a side is infinite, which a rule names
+        sides = corners.T.astype(np.float32)
+    columns = (
+        [box.file_name for box in boxes],
+        [box.label for box in boxes],
+        *sides,
+        [box.is_crowd for box in boxes],
+        [box.difficult for box in boxes],
+        [box.source for box in boxes],
+    )
+    kinds = zip(columns, PART_BOXES.types, strict=True)
+    return pa.Table.from_arrays([pa.array(*column) for column in kinds], schema=PART_BOXES)
 
 
 def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:

@@ -87,8 +87,8 @@ def shards_of(
                 file_name=image.file_name,
                 label=category,
                 box=corners_of(record.get("bbox")) or NO_PLACE,
-                is_crowd=flag_of(record.get("iscrowd"), "iscrowd", f"{path}: {where}"),
-                difficult=_difficult(record, f"{path}: {where}"),
+                is_crowd=flag_of(record.get("iscrowd"), "iscrowd", path, where),
+                difficult=_difficult(record, path, where),
                 source=where,
             )
         )
@@ -163,11 +163,11 @@ def _class_name(record: Mapping[str, Any], path: Path) -> str:
     return str(name)
 
 
-def _difficult(record: Mapping[str, Any], where: str) -> bool:
+def _difficult(record: Mapping[str, Any], *where: object) -> bool:
     """COCO itself has no such flag; Datumaro and CVAT write it among `attributes`, as we do."""
     attributes = record.get("attributes")
     inner = attributes.get("difficult") if isinstance(attributes, dict) else None
-    return flag_of(record.get("difficult", inner), "difficult", where)
+    return flag_of(record.get("difficult", inner), "difficult", *where)
 
 
 def _refer(

@@ -157,7 +157,7 @@ def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:
         label=_text(parts.get("name")),
         box=_corners(_parts(parts.get("bndbox", ()), where, path)),
         source=where,
-        difficult=flag_of(_text(parts.get("difficult")), "difficult", f"{path}: {where}"),
+        difficult=flag_of(_text(parts.get("difficult")), "difficult", path, where),
     )
 
 
