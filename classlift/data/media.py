@@ -1,11 +1,14 @@
-"""Where an image's bytes are: a file, or an Example inside a TFRecord file."""
+"""Where an image's bytes are: a file, an Example inside a TFRecord file, or a LabelMe JSON."""
 
+import base64
+import binascii
 import os
 import re
 from pathlib import Path
 
 from classlift.data.schema import ExampleKeys
-from classlift.reading import MEGA, open_regular
+from classlift.errors import DataError
+from classlift.reading import MEGA, open_regular, read_json
 from classlift.reading import read_bytes as read_file
 
 MAX_BYTES = 500 * MEGA
@@ -13,6 +16,7 @@ MAX_BYTES = 500 * MEGA
 compression."""
 
 _RECORD = "#record@"
+_EMBEDDED = "#imageData"
 _RECORD_NAME = re.compile(r"[._](tf)?records?(-\d+-of-\d+)?$")
 
 
@@ -37,9 +41,14 @@ def record_uri(path: Path, offset: int) -> str:
     return f"{path}{_RECORD}{offset}"
 
 
+def embedded_uri(path: Path) -> str:
+    """The URI of the image in the `imageData` of a LabelMe JSON file."""
+    return f"{path}{_EMBEDDED}"
+
+
 def file_of(uri: str) -> str:
-    """The file that holds the image, itself or the record with it."""
-    return uri.partition(_RECORD)[0]
+    """The file that holds the image: itself, the record with it, or the JSON that it is in."""
+    return uri.removesuffix(_EMBEDDED).partition(_RECORD)[0]
 
 
 def read_bytes(uri: str) -> bytes:
@@ -48,6 +57,8 @@ def read_bytes(uri: str) -> bytes:
     Raises DataError when the file can't be read or is no regular one, when it is larger than
     `MAX_BYTES`, and when the record is damaged.
     """
+    if uri.endswith(_EMBEDDED):
+        return _embedded(file_of(uri))
     path, separator, offset = uri.partition(_RECORD)
     if not separator:
         return read_file(uri, "an image", MAX_BYTES)
@@ -58,3 +69,12 @@ def read_bytes(uri: str) -> bytes:
         record = read_record(file, path)
     encoded = decode_examples([record], path)[0].get(ExampleKeys.ENCODED) or [b""]
     return bytes(encoded[0])
+
+
+def _embedded(path: str) -> bytes:
+    document = read_json(path, "LabelMe JSON", 2 * MAX_BYTES)
+    encoded = document.get("imageData") if isinstance(document, dict) else None
+    try:
+        return base64.b64decode(encoded or b"", validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        raise DataError(f"{path}: its `imageData` is no image in base64.") from None

@@ -1,6 +1,7 @@
 """Where labels lie: what a format finds at a path, and the split that names of folders say."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,3 +46,10 @@ def split_of(name: str) -> str | None:
     """
     words = re.split("[^a-z]+", name.lower())
     return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)
+
+
+def folders_in(folder: Path) -> Iterator[Path]:
+    """The folders directly in a folder by name, without hidden ones and links."""
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith((".", "__")) and path.is_dir() and not path.is_symlink():
+            yield path

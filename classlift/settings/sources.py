@@ -5,7 +5,21 @@ from pathlib import Path
 
 from classlift.settings.field import REQUIRED, setting
 
-FORMATS = ("parquet", "voc", "yolo", "tfrecord", "coco")
+FORMATS = (
+    "parquet",
+    "kitti",
+    "cvat",
+    "labelme",
+    "voc",
+    "yolo",
+    "tfrecord",
+    "label_studio",
+    "via",
+    "createml",
+    "open_images",
+    "csv",
+    "coco",
+)
 """The formats of labels; `classlift.data.formats` has the code of each."""
 
 TRAIN, EVAL, TEST = SPLITS = ("train", "eval", "test")

@@ -8,7 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from classlift.data.formats import coco, parquet, voc, yolo
+from classlift.data.formats import (
+    coco,
+    createml,
+    csv_rows,
+    cvat,
+    kitti,
+    label_studio,
+    labelme,
+    open_images,
+    parquet,
+    via,
+    voc,
+    yolo,
+)
 from classlift.data.labels import FLOAT32, Labels, Rounding, Shard, read_packed_shard
 from classlift.data.media import is_record, record_files
 from classlift.data.places import Place
@@ -72,6 +85,37 @@ _ROWS = (
         images=True,
     ),
     Format(
+        "kitti",
+        "KITTI",
+        "KITTI, NVIDIA TAO",
+        "`image_2/` and `label_2/` (or `images/` and `labels/`), a text file an image with a class "
+        "and 14 numbers a line",
+        kitti.find,
+        kitti.kitti_shards,
+        kitti.read_kitti_shard,
+    ),
+    Format(
+        "cvat",
+        "CVAT XML 1.1",
+        "CVAT, for images and for video",
+        "`annotations.xml`, and the images below its folder",
+        cvat.find,
+        cvat.cvat_shards,
+        read_packed_shard,
+        images=True,
+        rounding=cvat.ROUNDING,
+    ),
+    Format(
+        "labelme",
+        "LabelMe JSON",
+        "LabelMe, X-AnyLabeling",
+        "a JSON file an image with `shapes`, beside the image or with its `imageData`",
+        labelme.find,
+        labelme.labelme_shards,
+        labelme.read_labelme_shard,
+        images=True,
+    ),
+    Format(
         "voc",
         "Pascal VOC XML",
         "labelImg, Roboflow, CVAT, the tutorials of the OD API",
@@ -98,6 +142,58 @@ _ROWS = (
         _find_records,
         _record_shards,
         _read_record_shard,
+    ),
+    Format(
+        "label_studio",
+        "Label Studio JSON",
+        "Label Studio: JSON and JSON_MIN",
+        "a JSON list of tasks, and the images below its folder",
+        label_studio.find,
+        label_studio.label_studio_shards,
+        read_packed_shard,
+        images=True,
+    ),
+    Format(
+        "via",
+        "VIA",
+        "the VGG Image Annotator, versions 1 to 3",
+        "a project or its annotations in JSON, or CSV, and the images below its folder",
+        via.find,
+        via.via_shards,
+        read_packed_shard,
+        images=True,
+    ),
+    Format(
+        "createml",
+        "CreateML JSON",
+        "Roboflow, MakeML, Apple's CreateML",
+        "a JSON list of images, each with `annotations`, and the images below its folder",
+        createml.find,
+        createml.createml_shards,
+        read_packed_shard,
+        images=True,
+    ),
+    Format(
+        "open_images",
+        "Open Images CSV",
+        "Open Images, FiftyOne",
+        "`*-annotations-bbox.csv`, `*class-descriptions*.csv`, and the images below their folder",
+        open_images.find,
+        open_images.open_images_shards,
+        read_packed_shard,
+        images=True,
+        rounding=open_images.ROUNDING,
+    ),
+    Format(
+        "csv",
+        "CSV, a row a box",
+        "the tutorials of the OD API, Roboflow, VoTT",
+        "a CSV file with the columns `filename,width,height,class,xmin,ymin,xmax,ymax`, and the "
+        "images below its folder",
+        csv_rows.find,
+        csv_rows.csv_shards,
+        read_packed_shard,
+        images=True,
     ),
     Format(
         "coco",

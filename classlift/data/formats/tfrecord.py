@@ -40,9 +40,12 @@ Features = dict[str, Any]
 def tfrecord_shards(path: Path) -> Iterator[Shard]:
     """The records of a TFRecord file, or of all such files of a folder, by their byte offsets.
 
-    Raises DataError when a file can't be read or its headers are damaged.
+    Raises DataError when a file can't be read, its headers are damaged, or no file has a record.
     """
-    for file in record_files(path):
+    files = record_files(path)
+    if not any(state(file)[0] for file in files):
+        raise DataError(f"{path}: there is no record in it; copy the file again.")
+    for file in files:
         names = file.with_name("label_map.pbtxt")
         states = (file.name, state(file), state(names))
         first = 0

@@ -1,0 +1,289 @@
+"""What the readers of annotation tools share: images found by name, shapes, remarks, and fields of
+JSON that are what they should be.
+"""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from classlift.data.image_files import Found, ImageFiles
+from classlift.data.images import IMAGE_SUFFIXES, size_of_image
+from classlift.data.labels import (
+    Corners,
+    LabelledBox,
+    LabelledImage,
+    Labels,
+    Shard,
+    number_of,
+    packed_shards,
+)
+from classlift.data.places import Place, folders_in, split_of
+from classlift.data.problems import INFO, WARNING, ImageProblem
+from classlift.data.shapes import ENCLOSED, LEFT_OUT
+from classlift.errors import DataError
+from classlift.reading import open_regular
+from classlift.text import shorten
+
+LABEL_FOLDERS = ("annotations", "annotation", "annots", "labels", "json", "csv", "xml", "data")
+"""What folders of labels are called, in small letters, that lie beside those of the images."""
+
+FEW = 50
+"""More label files than these in one folder are one for each image."""
+
+_LABELS = (".json", ".xml", ".csv")
+RENAMED = (
+    "images have the names that the labels give them; where one file can be meant, it is taken"
+)
+NOT_LABELLED = "an image is labelled; one that nobody finished is left out"
+"""What is said of images and shapes, of which a reader makes the best."""
+
+
+class CollectedImage:
+    """The labels of one image while they are read.
+
+    image: as labels say it. path: its file, which may not be there.
+    """
+
+    def __init__(self, image: LabelledImage, path: Path) -> None:
+        self.image, self.path = image, path
+        self.boxes: list[LabelledBox] = []
+        self.enclosed: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
+        self._said: list[ImageProblem] = []
+
+    def add(
+        self,
+        label: str,
+        corners: Corners,
+        where: str,
+        shape: str = "box",
+        is_crowd: bool = False,
+        difficult: bool = False,
+    ) -> None:
+        """Adds a box.
+
+        Args:
+            label: its class.
+            corners: in pixels; `NO_PLACE` of none.
+            where: file and record.
+            shape: what it encloses, in the plural where it is no box: "polygons".
+            is_crowd: it stands for many objects.
+            difficult: it is hard to see.
+
+        """
+        if shape != "box":
+            self.enclosed[shape] += 1
+        name = self.image.file_name
+        self.boxes.append(LabelledBox(name, label, corners, where, is_crowd, difficult))
+
+    def size(self) -> tuple[int, int]:
+        """Width and height: those that the labels claim, else the file's; 0, 0 of no image."""
+        if self.image.width is not None and self.image.height is not None:
+            return self.image.width, self.image.height
+        try:
+            with open_regular(self.path, "an image") as file:
+                return size_of_image(file)
+        except DataError:  # the snapshot says what is wrong with the file
+            return 0, 0
+
+    def say(self, problem: str, severity: str = INFO) -> None:
+        """Adds what is to be said of the image: a rule, a colon and a value."""
+        self._said.append(ImageProblem(self.image.file_name, self.image.source, problem, severity))
+
+    def remarks(self) -> Iterator[ImageProblem]:
+        """What is to be said of it and of its shapes."""
+        yield from self._said
+        for rule, counts, severity in (
+            (ENCLOSED, self.enclosed, INFO),
+            (LEFT_OUT, self.left_out, WARNING),
+        ):
+            if counts:
+                shown = ", ".join(f"{count} {shape}" for shape, count in sorted(counts.items()))
+                name, source = self.image.file_name, self.image.source
+                yield ImageProblem(name, source, f"{rule}: {shown}", severity)
+
+
+class Collected:
+    """The labels of a source while they are read, for formats that are read at once.
+
+    files: where its images are.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.files = ImageFiles(place.home, place.split)
+        self._images: dict[str, CollectedImage] = {}
+        self._named: dict[str, str] = {}
+        self._remarks: list[ImageProblem] = []
+
+    def get(self, name: str) -> CollectedImage | None:
+        """The image that was added by this name."""
+        return self._images.get(name)
+
+    def add(
+        self,
+        name: str,
+        source: str,
+        where: str,
+        width: int | None = None,
+        height: int | None = None,
+        found: Found | None = None,
+        near: Path | None = None,
+        inside_file: str = "",
+    ) -> CollectedImage:
+        """Adds an image.
+
+        Args:
+            name: as the labels give it.
+            source: record that names it.
+            where: its file and record, for errors.
+            width: in pixels, as the labels claim; None where they do not say.
+            height: as `width`.
+            found: its file, where it was found otherwise than by its name.
+            near: as `ImageFiles.find` takes it.
+            inside_file: URI of its bytes in another file, where its own is not there.
+
+        Raises:
+            DataError: the name stands twice, or two names are one file, or it can be many.
+
+        """
+        if name in self._images:
+            raise DataError(f"{where}: the image {name!r} stands twice; list each image once.")
+        found = found or self.files.find(name, where, near)
+        file_name = self.files.relative(found.path)
+        if file_name in self._named:
+            raise DataError(
+                f"{where}: the images {self._named[file_name]!r} and {name!r} are both {found.path}"
+                "; is the other file missing?"
+            )
+        self._named[file_name] = name
+        missing = inside_file and not os.path.isfile(found.path)
+        uri = inside_file if missing else str(found.path)
+        image = LabelledImage(file_name, uri, width, height, source)
+        if found.renamed:
+            problem = f"{RENAMED}: {shorten(name, 200)!r} is {file_name!r}"
+            self._remarks.append(ImageProblem(file_name, source, problem, INFO))
+        self._images[name] = CollectedImage(image, found.path)
+        return self._images[name]
+
+    def remark(self, name: str, source: str, problem: str, severity: str = INFO) -> None:
+        """Adds what is to be said of an image: a rule, a colon and a value."""
+        self._remarks.append(ImageProblem(name, source, problem, severity))
+
+    def labels(self) -> Labels:
+        """What was collected."""
+        images = self._images.values()
+        return Labels(
+            [image.image for image in images],
+            [box for image in images for box in image.boxes],
+            [*self._remarks, *(said for image in images for said in image.remarks())],
+        )
+
+    def shards(self) -> Iterator[Shard]:
+        """What was collected, in parts."""
+        labelled = [(image.image, image.boxes) for image in self._images.values()]
+        yield from packed_shards(
+            self._place.format, self._place.path, labelled, self.labels().remarks
+        )
+
+
+def find_files(format_name: str, path: Path, is_one: Callable[[Path], bool]) -> list[Place]:
+    """The files of a format that keeps all labels in one file, at a path: itself, or in a folder.
+
+    A folder holds them directly, or in one of `LABEL_FOLDERS`. Where the name of a file says a
+    split, its images are in it.
+    """
+    folder = path if os.path.isdir(path) else path.parent
+    found = list(filter(is_one, [path] if folder != path else _few(path)))
+    if not found and folder == path:
+        below = [sub for sub in folders_in(path) if sub.name.lower() in LABEL_FOLDERS]
+        found = [file for sub in below for file in filter(is_one, _few(sub))]
+    return [Place(format_name, file, home_of(file), split_of(file.stem)) for file in found]
+
+
+def _few(folder: Path) -> list[Path]:
+    """Files that may hold the labels of many images: of very many files, the first."""
+    files = [file for file in _files_in(folder) if file.suffix.lower() in _LABELS]
+    return files if len(files) <= FEW else files[:1]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.name[0] != "." and file.is_file())
+
+
+def home_of(file: Path) -> Path:
+    """The folder below which the images of a file are: its own, or the one above `annotations`."""
+    own = file.parent
+    if own.name.lower() not in LABEL_FOLDERS:
+        return own
+    here = [own, *(folder for folder in folders_in(own))]
+    has_images = any(
+        name.suffix.lower() in IMAGE_SUFFIXES for folder in here for name in _files_in(folder)
+    )
+    return own if has_images else own.parent
+
+
+def mapping(value: Any, what: str, where: str) -> Mapping[str, Any]:
+    """A JSON object. Raises DataError for what is none."""
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: {what} must be an object, not {_shown(value)}.")
+    return value
+
+
+def listing(value: Any, what: str, where: str) -> Sequence[Any]:
+    """A JSON list. Raises DataError for what is none."""
+    if not isinstance(value, list):
+        raise DataError(f"{where}: {what} must be a list, not {_shown(value)}.")
+    return value
+
+
+def text(value: Any, what: str, where: str) -> str:
+    """A JSON text that is not empty. Raises DataError for what is none."""
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"{where}: {what} must be a text, not {_shown(value)}.")
+    return value
+
+
+def class_of(value: Any, where: str) -> str:
+    """The name of a class; a number is its digits, and none at all a finding of the validator.
+
+    Raises DataError for what is neither.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f"{where}: its class must be a text, not {_shown(value)}.")
+    return str(value)
+
+
+def side(value: Any) -> float:
+    """A number, or a text that is one; NaN for everything else, for the validator to name.
+
+    >>> side(3), side("4.5"), side("wide"), side(None)
+    (3.0, 4.5, nan, nan)
+    """
+    try:
+        if isinstance(value, str):
+            return number_of(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    return math.nan
+
+
+def points_of(value: Any) -> list[tuple[float, float]]:
+    """Points as [[x, y], ...]; of none that can be read, one that is no place."""
+    nowhere = [(math.nan, math.nan)]
+    if not isinstance(value, list) or not value:
+        return nowhere
+    if not all(isinstance(point, list) and len(point) == 2 for point in value):
+        return nowhere
+    return [(side(x), side(y)) for x, y in value]
+
+
+def _shown(value: Any) -> str:
+    return shorten(repr(value), 80)

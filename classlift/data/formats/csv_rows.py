@@ -1,0 +1,180 @@
+"""CSV with a row a box: the OD API's tutorials, Roboflow, VoTT, Open Images."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from classlift.data.formats.collected import Collected, CollectedImage, find_files, side
+from classlift.data.labels import Corners, Shard, flag_of, size_of
+from classlift.data.places import Place
+from classlift.errors import DataError
+from classlift.reading import GIGA, open_regular, read_text
+from classlift.text import shorten
+
+MAX_BYTES = GIGA
+"""The most bytes of a CSV file, which is in memory at once."""
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "filename": (
+        "filename",
+        "file_name",
+        "image",
+        "image_name",
+        "image_path",
+        "path",
+        "img",
+        "file",
+    ),
+    "class": ("class", "label", "class_name", "category", "name", "labels"),
+    "xmin": ("xmin", "x_min", "x1", "left"),
+    "ymin": ("ymin", "y_min", "y1", "top"),
+    "xmax": ("xmax", "x_max", "x2", "right"),
+    "ymax": ("ymax", "y_max", "y2", "bottom"),
+    "width": ("width", "image_width", "img_width"),
+    "height": ("height", "image_height", "img_height"),
+    "difficult": ("difficult",),
+    "iscrowd": ("iscrowd", "is_crowd"),
+}
+"""What the columns are called, by what they say, in small letters."""
+
+NEEDED = ("filename", "class", "xmin", "ymin", "xmax", "ymax")
+SIDES = NEEDED[2:]
+_DELIMITERS = ",;\t"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a CSV file: the number of its last line, and its fields by column."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[int, Mapping[str, str]]]
+
+
+def header_of(path: Path) -> tuple[str, ...]:
+    """The columns that the first line of a CSV file names, as they stand; none of no CSV."""
+    if path.suffix.lower() != ".csv":
+        return ()
+    try:
+        with open_regular(path, "a CSV file") as file:
+            first = file.readline(100_000).decode("utf-8-sig")
+    except (DataError, UnicodeDecodeError):
+        return ()
+    delimiter = max(_DELIMITERS, key=first.count)
+    return tuple(name.strip().strip('"') for name in first.strip().split(delimiter))
+
+
+def read_table(path: Path) -> Table:
+    """Reads a CSV file, delimited by commas, semicolons or tabs, whose first line names columns.
+
+    Raises DataError, naming file and line, for what is no CSV: quotes that are not closed, a line
+    break in a field, rows of another length.
+    """
+    content = read_text(path, "the CSV file", MAX_BYTES)
+    delimiter = max(_DELIMITERS, key=content.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, Mapping[str, str]]] = []
+    columns: tuple[str, ...] = ()
+    try:
+        for fields in reader:
+            if not "".join(fields).strip() and len(fields) < 2:
+                continue  # an empty line
+            if not columns:
+                columns = tuple(name.strip() for name in fields)
+                continue
+            if len(fields) != len(columns) or any("\n" in f or "\r" in f for f in fields):
+                raise DataError(
+                    f"{path}: line {reader.line_num} has {len(fields)} fields, and the first line "
+                    f"names {len(columns)} columns."
+                )
+            rows.append((reader.line_num, dict(zip(columns, fields, strict=True))))
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num} is no CSV ({error}).") from None
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{path}: the first line names a column twice.")
+    return Table(columns, rows)
+
+
+def columns_of(columns: Sequence[str]) -> dict[str, str]:
+    """Which column says what, of `NAMES`; a column that is called like none says nothing.
+
+    >>> columns_of(["Filename", "x1", "notes"])
+    {'filename': 'Filename', 'xmin': 'x1'}
+    """
+    known = {name.lower(): name for name in reversed(columns)}
+    found = {}
+    for what, names in NAMES.items():
+        called = [known[name] for name in names if name in known]
+        if called:
+            found[what] = called[0]
+    return found
+
+
+def find(path: Path) -> list[Place]:
+    """CSV files with a row a box at a path."""
+    return find_files("csv", path, lambda file: set(NEEDED) <= set(columns_of(header_of(file))))
+
+
+def csv_shards(place: Place) -> Iterator[Shard]:
+    """Reads a CSV file with a row a box whole: `filename,width,height,class,xmin,ymin,xmax,ymax`.
+
+    Sides are pixels. Columns may be called otherwise, see `NAMES`, stand in any order, and those of
+    the size may be left out. A row without class and sides is an image without objects.
+
+    Raises DataError, naming file and line, for what is no such thing.
+    """
+    path, found = place.path, Collected(place)
+    table = read_table(path)
+    columns = columns_of(table.columns)
+    missing = [name for name in NEEDED if name not in columns]
+    if missing:
+        raise DataError(
+            f"{path}: the first line of a CSV of boxes names its columns, "
+            f"{','.join(['filename', 'width', 'height', *NEEDED[1:]])}; {missing[0]!r} is missing."
+        )
+    largest = 0.0
+    for line, fields in table.rows:
+        row = {what: fields[column] for what, column in columns.items()}
+        where = f"{path.parent.name}/{path.name} line {line}"
+        image = image_of(row, found, where, f"{path}: line {line}")
+        if not row["class"].strip() and not any(row[name].strip() for name in SIDES):
+            continue
+        corners = _corners(row)
+        if all(map(math.isfinite, corners)):
+            largest = max(largest, *map(abs, corners))
+        image.add(
+            row["class"],
+            corners,
+            where,
+            is_crowd=flag_of(row.get("iscrowd"), "iscrowd", f"{path}: line {line}"),
+            difficult=flag_of(row.get("difficult"), "difficult", f"{path}: line {line}"),
+        )
+    if 0 < largest <= 1:
+        raise DataError(
+            f"{path}: no side is more than 1, so they are shares of the image; write pixels."
+        )
+    yield from found.shards()
+
+
+def image_of(row: Mapping[str, str], found: Collected, where: str, place: str) -> CollectedImage:
+    """The image that a row is about. Raises DataError where rows give it different sizes."""
+    name = row["filename"]
+    if not name.strip():
+        raise DataError(f"{place} names no image file.")
+    width, height = (size_of(row.get(what), what, place) for what in ("width", "height"))
+    image = found.get(name)
+    if image is None:
+        return found.add(name, where, place, width, height)
+    if (width, height) != (image.image.width, image.image.height):
+        raise DataError(
+            f"{place}: {shorten(name, 200)!r} has another width or height than in "
+            f"{image.image.source}."
+        )
+    return image
+
+
+def _corners(row: Mapping[str, str]) -> Corners:
+    xmin, ymin, xmax, ymax = (side(row[name].strip()) for name in SIDES)
+    return xmin, ymin, xmax, ymax

@@ -1,0 +1,178 @@
+"""CVAT XML 1.1: "CVAT for images" with an element an image, "CVAT for video" with tracks."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from classlift.data.formats.collected import Collected, CollectedImage, find_files, side
+from classlift.data.image_files import Found
+from classlift.data.labels import NO_PLACE, Corners, Rounding, Shard, flag_of, size_of
+from classlift.data.places import Place
+from classlift.data.shapes import around, around_ellipse, around_turned
+from classlift.errors import DataError
+from classlift.reading import GIGA, open_regular, read_bytes
+
+MAX_BYTES = GIGA
+"""The most bytes of an XML file, which is in memory at once."""
+
+ROUNDING = Rounding(pixels=0.01)
+"""Two decimals of a side."""
+
+_ELEMENTS = {"version", "meta", "image", "track"}
+_NO_SHAPES = {"tag", "attribute"}
+_SIDES = ("xtl", "ytl", "xbr", "ybr")
+
+Element = Any  # lxml brings no types
+
+
+def find(path: Path) -> list[Place]:
+    """CVAT's XML files at a path."""
+    return find_files("cvat", path, _is_cvat)
+
+
+def _is_cvat(path: Path) -> bool:
+    if path.suffix.lower() != ".xml":
+        return False
+    try:
+        with open_regular(path, "CVAT's XML") as file:
+            for _, element in etree.iterparse(
+                file, events=("start",), resolve_entities=False, no_network=True, load_dtd=False
+            ):
+                return bool(element.tag == "annotations")
+    except (etree.XMLSyntaxError, DataError, OSError):
+        pass
+    return False
+
+
+def cvat_shards(place: Place) -> Iterator[Shard]:
+    """Reads CVAT's XML whole.
+
+    Around turned boxes, polygons, ellipses and masks the enclosing box is taken; points, lines,
+    skeletons and cuboids are left out, and so is what is `outside`. Frames of a video are the files
+    `frame_000000` and so on; those without a shape have no objects.
+
+    Raises DataError, naming file and image, for XML that is no such thing.
+    """
+    path, found = place.path, Collected(place)
+    root = _parse(path)
+    for element in root.iterchildren("*"):
+        if element.tag not in _ELEMENTS or (element.tail or "").strip():
+            raise DataError(f"{path}: <{element.tag}> is no element of CVAT's, or text follows it.")
+        if element.tag == "image":
+            _add_image(found, element, path)
+    tracks = list(root.iterchildren("track"))
+    if tracks or "interpolation" in {mode.text for mode in root.iter("mode")}:
+        _add_tracks(found, tracks, root, path)
+    yield from found.shards()
+
+
+def _parse(path: Path) -> Element:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        root = etree.fromstring(read_bytes(path, "CVAT's XML", MAX_BYTES), parser)
+    except etree.XMLSyntaxError as error:
+        raise DataError(f"{path}: not valid XML ({' '.join(str(error).split())}).") from error
+    if root.getroottree().docinfo.doctype:
+        raise DataError(f"{path}: the XML defines a document type or entities, which are not read.")
+    if root.tag != "annotations":
+        raise DataError(f"{path}: not CVAT's XML: the first element is {root.tag!r}.")
+    return root
+
+
+def _add_image(found: Collected, element: Element, path: Path) -> None:
+    number, name = element.get("id", "?"), element.get("name")
+    source = f"{path.parent.name}/{path.name} image {number}"
+    place = f"{path}: image {number}"
+    if not name:
+        raise DataError(f"{place} has no name.")
+    width, height = (size_of(element.get(what), what, place) for what in ("width", "height"))
+    subset = element.get("subset")
+    if subset:  # in a project, each subset has its own folder
+        name = f"{subset}/{name}"
+    image = found.add(name, source, place, width, height)
+    for count, shape in enumerate(_shapes(element, place), start=1):
+        _add_shape(image, shape, shape.get("label"), f"{source} shape {count}", place)
+
+
+def _shapes(element: Element, place: str) -> Iterator[Element]:
+    for child in element.iterchildren("*"):
+        if (child.tail or "").strip():
+            raise DataError(f"{place}: text stands after a <{child.tag}>; is the file damaged?")
+        if child.tag not in _NO_SHAPES:
+            yield child
+
+
+def _add_tracks(found: Collected, tracks: Sequence[Element], root: Element, path: Path) -> None:
+    size = next(root.iter("original_size"), None)
+    width, height = (
+        None if size is None else size_of(size.findtext(what), what, str(path))
+        for what in ("width", "height")
+    )
+    frames: dict[int, CollectedImage] = {}
+
+    def frame(number: int, file: Found) -> CollectedImage:
+        if number not in frames:
+            source = f"{path.parent.name}/{path.name} frame {number}"
+            name = f"frame_{number:06d}"
+            frames[number] = found.add(name, source, str(path), width, height, found=file)
+        return frames[number]
+
+    for name in found.files.paths:  # an exported frame without a shape has no objects
+        match = re.fullmatch(r"frame_(\d{6,})", Path(name).stem)
+        if match:
+            frame(int(match[1]), Found(found.files.find(name, str(path)).path))
+    for track in tracks:
+        number = track.get("id", "?")
+        place = f"{path}: track {number}"
+        for shape in _shapes(track, place):
+            try:
+                index = int(shape.get("frame", ""))
+            except ValueError:
+                raise DataError(
+                    f"{place} has a {shape.tag} without the number of its frame."
+                ) from None
+            if index not in frames:
+                raise DataError(
+                    f"{place}: there is no image frame_{index:06d} below {found.files.folder}; "
+                    "export with images."
+                )
+            source = f"{path.parent.name}/{path.name} track {number} frame {index}"
+            _add_shape(frames[index], shape, track.get("label"), source, place)
+
+
+def _add_shape(
+    image: CollectedImage, shape: Element, label: str | None, source: str, place: str
+) -> None:
+    if flag_of(shape.get("outside"), "outside", place):
+        return
+    degrees = side(shape.get("rotation", "0"))
+    if shape.tag == "box":
+        xmin, ymin, xmax, ymax = (side(shape.get(name)) for name in _SIDES)
+        corners: Corners = (xmin, ymin, xmax, ymax)
+        if degrees:
+            image.add(label or "", around_turned(corners, degrees), source, "turned boxes")
+        else:
+            image.add(label or "", corners, source)
+    elif shape.tag == "polygon":
+        image.add(label or "", _around(shape.get("points", "")), source, "polygons")
+    elif shape.tag == "ellipse":
+        x, y, rx, ry = (side(shape.get(name)) for name in ("cx", "cy", "rx", "ry"))
+        image.add(label or "", around_ellipse((x, y), (rx, ry), degrees), source, "ellipses")
+    elif shape.tag == "mask":
+        left, top, width, height = (
+            side(shape.get(name)) for name in ("left", "top", "width", "height")
+        )
+        image.add(label or "", (left, top, left + width, top + height), source, "masks")
+    else:
+        image.left_out[f"of kind {shape.tag!r}"] += 1
+
+
+def _around(points: str) -> Corners:
+    """The box around points as `x,y;x,y`."""
+    pairs = [point.split(",") for point in points.split(";")]
+    if any(len(pair) != 2 for pair in pairs):
+        return NO_PLACE
+    return around((side(x), side(y)) for x, y in pairs)

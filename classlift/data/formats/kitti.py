@@ -1,0 +1,135 @@
+"""KITTI: a text file for each image, with a line an object."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from classlift.data.formats.collected import Collected
+from classlift.data.image_files import ImageFiles
+from classlift.data.labels import Corners, Labels, Shard, chunks, number_of
+from classlift.data.places import Place
+from classlift.errors import DataError
+from classlift.paths import inside, state
+from classlift.reading import MEGA, read_text
+from classlift.text import shorten
+
+LABELS, IMAGES = ("label_2", "labels", "label"), ("image_2", "images", "image")
+"""The sub-folders of KITTI and of NVIDIA's TAO, the first that is there."""
+
+DONT_CARE = "a region is an object; those called DontCare are left out"
+UNLABELLED = "each image has a label file; one without counts as one without objects"
+MAX_BYTES = 100 * MEGA
+"""The most bytes of the labels of one image."""
+
+_NUMBERS = 14  # after the class: truncated, occluded, alpha, 4 sides, 3 sizes, 3 places, angle
+
+
+def find(path: Path) -> list[Place]:
+    """A folder with the layout of KITTI, and with lines as it has them."""
+    return [Place("kitti", path, path)] if _folders(path) else []
+
+
+def _folders(folder: Path) -> tuple[Path, Path] | None:
+    """The sub-folders with labels and images; None where there are none."""
+    for base in (folder, folder / "training"):
+        for labels, images in zip(LABELS, IMAGES, strict=True):
+            if (base / labels).is_dir() and (base / images).is_dir():
+                first = next(iter(sorted((base / labels).rglob("*.txt"))), None)
+                if first is not None and _is_kitti(first):
+                    return base / labels, base / images
+    return None
+
+
+def _is_kitti(path: Path) -> bool:
+    try:
+        lines = read_text(path, "labels", MAX_BYTES).split("\n")
+        first = next((line for line in lines if line.strip()), "")
+        return labels_of(first) is not None
+    except DataError:
+        return False
+
+
+def kitti_shards(place: Place) -> Iterator[Shard]:
+    """The images of a KITTI folder, by path, with their label files.
+
+    Raises DataError when there are none, and for labels of images that are not there.
+    """
+    folder = place.path
+    found = _folders(folder)
+    if found is None:
+        raise DataError(f"{folder}: there are no {LABELS[0]} and {IMAGES[0]} with KITTI's lines.")
+    labels, images = found
+    files = {str(Path(name).with_suffix("")): name for name in ImageFiles(images).paths}
+    texts = {str(p.relative_to(labels).with_suffix("")): p for p in sorted(labels.rglob("*.txt"))}
+    orphans = sorted(set(texts) - set(files))
+    if orphans:
+        raise DataError(f"{texts[orphans[0]]}: there is no image of this name below {images}.")
+    items = [(stem, name, state(labels / f"{stem}.txt")) for stem, name in files.items()]
+    for part in chunks(items):
+        parts = (str(labels.relative_to(folder)), str(images.relative_to(folder)))
+        yield Shard("kitti", folder, (parts, part))
+
+
+def read_kitti_shard(shard: Shard) -> Labels:
+    """Reads the label files of a shard. Sides are pixels from 0; `DontCare` is no object.
+
+    Raises DataError, naming file and line, for lines that are no such thing.
+    """
+    (labels, images), items = shard.items
+    found = Collected(Place("kitti", shard.path, shard.path))
+    for stem, name, (size, *_) in items:
+        relative = f"{labels}/{stem}.txt"
+        where = f"{shard.path.name}/{relative}"
+        image = found.add(f"{images}/{name}", where, where)
+        if size < 0:
+            image.say(f"{UNLABELLED}: {images}/{name}", "warning")
+            continue
+        path = inside(shard.path, relative, str(shard.path))
+        text = read_text(path, "the labels of an image", MAX_BYTES)
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        ignored = 0
+        for number, line in enumerate(lines, start=1):
+            if not line.strip(" \t"):
+                continue
+            parts = labels_of(line)
+            if parts is None:
+                raise DataError(
+                    f"{path}: line {number} must be a class and {_NUMBERS} numbers, as KITTI has "
+                    f"it, not {shorten(repr(line), 80)}."
+                )
+            if parts[0] == "DontCare":
+                ignored += 1
+            else:
+                image.add(*parts, f"{where} line {number}")
+        if ignored:
+            image.say(f"{DONT_CARE}: {ignored}")
+    return found.labels()
+
+
+def labels_of(line: str) -> tuple[str, Corners] | None:
+    """The class and the corners of a line; None for what is no line of KITTI.
+
+    A class may have blanks; a score may stand at the end.
+
+    >>> labels_of("Car 0.00 0 -1.58 587.0 173.3 614.1 200.1 1.65 1.67 3.64 -0.65 1.71 46.7 -1.59")
+    ('Car', (587.0, 173.3, 614.1, 200.1))
+    """
+    words = re.split("[ \t]+", line.strip(" \t\r"))
+    count = 0
+    for word in reversed(words):
+        if not _is_number(word) or count > _NUMBERS:
+            break
+        count += 1
+    if count not in (_NUMBERS, _NUMBERS + 1) or len(words) == count:
+        return None
+    numbers = words[-count:]
+    corners = tuple(number_of(word) for word in numbers[3:7])
+    return " ".join(words[:-count]), (corners[0], corners[1], corners[2], corners[3])
+
+
+def _is_number(word: str) -> bool:
+    try:
+        number_of(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,167 @@
+"""Image files found by the names that labels give them.
+
+Labels travel: from Windows, where names have backslashes and capitals are all one, from a Mac,
+whose file names are decomposed Unicode, from a server whose folders are elsewhere. A name that is
+no path from where it should be is looked for below the folder of the source, and taken where
+exactly one file can be meant.
+"""
+
+import os
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote
+
+from classlift.data.images import IMAGE_SUFFIXES
+from classlift.data.places import split_of
+from classlift.errors import DataError
+from classlift.paths import inside
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image file; `renamed` says whether it is called otherwise than in the labels."""
+
+    path: Path
+    renamed: bool = False
+
+
+class ImageFiles:
+    """The image files below a folder, by the names that labels give them.
+
+    split: that all labels are in, where it is known; folders of other splits have other images.
+    """
+
+    def __init__(self, folder: Path, split: str | None = None) -> None:
+        self.folder, self._split = folder, split
+
+    def find(self, name: str, where: str, near: Path | None = None) -> Found:
+        """The file that a name stands for; one that is not there is the path that it would have.
+
+        Args:
+            name: as the labels have it: a path from `near`, or from the folder; with whatever
+                folders, capitals, slashes or Unicode form another machine gave it.
+            where: file and record, for errors.
+            near: a folder below this one that paths start from; this one by default.
+
+        Raises:
+            DataError: more than one file can be meant, or the path leaves the folder by a link.
+
+        """
+        plain = self._plain(name, near)
+        if plain is not None:
+            path = inside(self.folder, plain, where)
+            if os.path.isfile(path):  # also for names that no disk could hold
+                return Found(path)
+        wanted = _parts(name)
+        if not wanted:
+            raise DataError(f"{where}: {name!r} names no image file.")
+        return self._one(self._by_name.get(wanted[-1], []), wanted, name, where) or Found(
+            inside(
+                self.folder, plain or name.replace("\\", "/").rstrip("/").rpartition("/")[2], where
+            )
+        )
+
+    def find_stem(self, stem: str, where: str) -> Found | None:
+        """As `find`, for a name without its suffix; None where no file has it."""
+        wanted = _parts(stem)
+        if not wanted:
+            return None
+        found = self._one(self._by_stem.get(wanted[-1], []), wanted, stem, where)
+        return found and Found(found.path, found.path.stem != stem.rpartition("/")[2])
+
+    def relative(self, path: Path) -> str:
+        """The path from the folder on, with slashes."""
+        return path.relative_to(self.folder.resolve()).as_posix()
+
+    def _plain(self, name: str, near: Path | None) -> str | None:
+        """The path below the folder that a name is as it stands; None if it leads out of it."""
+        base = os.path.relpath(near, self.folder) if near else "."
+        path = os.path.normpath(os.path.join(base, name))
+        leaves = os.path.isabs(path) or path.split(os.sep)[0] == ".." or "\0" in name
+        return None if leaves or path == "." else path
+
+    def _one(
+        self,
+        candidates: list[tuple[tuple[str, ...], str]],
+        wanted: tuple[str, ...],
+        name: str,
+        where: str,
+    ) -> Found | None:
+        """That of the candidates which shares most of its last folders with the name."""
+        splits = _splits(wanted) or {self._split} - {None}
+        candidates = [
+            (parts, path)
+            for parts, path in candidates
+            if not (splits and _splits(parts)) or splits & _splits(parts)
+        ]
+        if not candidates:
+            return None
+        shared = [_shared(parts[:-1], wanted[:-1]) for parts, _ in candidates]
+        best = [path for (_, path), n in zip(candidates, shared, strict=True) if n == max(shared)]
+        if len(best) > 1:
+            raise DataError(
+                f"{where}: its image {name!r} may be {best[0]!r} or {best[1]!r} below "
+                f"{self.folder}; give each image a name of its own, or its path in the labels."
+            )
+        as_written = f"/{best[0]}".endswith(f"/{name}")
+        return Found(inside(self.folder, best[0], where), renamed=not as_written)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[tuple[tuple[str, ...], str]]]:
+        found = defaultdict(list)
+        for path in self.paths:
+            parts = _parts(path)
+            found[parts[-1]].append((parts, path))
+        return found
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[tuple[tuple[str, ...], str]]]:
+        found = defaultdict(list)
+        for path in self.paths:
+            parts = _parts(path)
+            found[parts[-1].rpartition(".")[0]].append((parts, path))
+        return found
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """All image files below the folder, by their paths from there, in order."""
+        found = []
+        for folder, folders, files in os.walk(self.folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            base = os.path.relpath(folder, self.folder)
+            found += [
+                os.path.normpath(os.path.join(base, name))
+                for name in files
+                if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and name[0] != "."
+            ]
+        return sorted(found)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    r"""The folders and the name of a path, folded to what all machines agree on.
+
+    >>> _parts("C:\\Images\\Caf\u00e9.JPG") == _parts("images/Cafe\u0301.jpg")[-2:]
+    False
+    >>> _parts("C:\\Images\\Caf\u00e9.JPG")[-2:] == _parts("images/Cafe\u0301.jpg")
+    True
+    """
+    plain = unicodedata.normalize("NFC", unquote(name).replace("\\", "/")).casefold()
+    return tuple(part for part in plain.split("/") if part not in ("", ".", ".."))
+
+
+def _splits(parts: tuple[str, ...]) -> set[str | None]:
+    """The splits that folders say: files of one name are different images in them."""
+    return {split_of(part) for part in parts[:-1]} - {None}
+
+
+def _shared(parts: tuple[str, ...], others: tuple[str, ...]) -> int:
+    """How many folders, from the last on, two paths have in common."""
+    count = 0
+    for part, other in zip(reversed(parts), reversed(others), strict=False):
+        if part != other:
+            break
+        count += 1
+    return count
