@@ -47,6 +47,7 @@ def run_fn(fn_args: Any) -> None:
         board=Path(fn_args.model_run_dir),
         work=Path(config["work"]),
         code_version=config["code_version"],
+        thresholds={name: config[name] for name in asked if config[name] is not None},
     )
     eval_files = example_files(examples, "eval")
     units = read_units(examples)

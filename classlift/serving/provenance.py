@@ -68,6 +68,8 @@ class Provenance:
         trained_on: labelled boxes by class in the data that it was trained on.
         profile: of the snapshot, as `data.profile` describes it.
         training: what the trainer measured.
+        thresholds: what its score thresholds were chosen for: the settings of the gate that say it,
+            such as `precision` and `operating_points`.
         override: who pushed it against the verdict.
         approval: who approved of the push that the gate blessed.
         rollback_of: who had it served again, where it is a copy of an older version.
@@ -84,6 +86,7 @@ class Provenance:
     trained_on: Mapping[str, int] | None = None
     profile: JsonObject | None = None
     training: JsonObject | None = None
+    thresholds: JsonObject | None = None
     override: Override | None = None
     approval: Signature | None = None
     rollback_of: Rollback | None = None
@@ -130,6 +133,7 @@ class Provenance:
             trained_on=record.counts("trained_on") if "trained_on" in given else None,
             profile=content("profile"),
             training=content("training"),
+            thresholds=content("thresholds"),
             override=override_of(record.part("override")) if "override" in given else None,
             approval=signature_of(record.part("approval")) if "approval" in given else None,
             rollback_of=rollback_of(record.part("rollback_of")) if "rollback_of" in given else None,

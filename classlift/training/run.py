@@ -14,6 +14,7 @@ from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Detector
 from classlift.detectors.export import Serving
 from classlift.examples.rebalanced import Rebalanced
+from classlift.records import JsonObject
 from classlift.serving.bundle import Bundle
 from classlift.serving.provenance import Provenance
 from classlift.serving.write import write_bundle
@@ -44,7 +45,8 @@ class TrainingTask:
     also where the score threshold is fixed: at that, the checkpoint that shouts most would win.
     examples: the folder of the splits; challenger: the folder of its SavedModel; board: of
     TensorBoard's event files; work: of checkpoints until training has ended, and of features for
-    the next one; code_version: of the code that trains.
+    the next one; code_version: of the code that trains; thresholds: the settings by which score
+    thresholds are chosen.
     """
 
     recipe: Recipe
@@ -57,6 +59,7 @@ class TrainingTask:
     board: Path
     work: Path
     code_version: str
+    thresholds: JsonObject
 
 
 def run(task: TrainingTask, choose_thresholds: ChooseThresholds) -> Bundle:
@@ -71,6 +74,7 @@ def run(task: TrainingTask, choose_thresholds: ChooseThresholds) -> Bundle:
         target=task.target,
         code_version=task.code_version,
         champion=champion.provenance(),
+        thresholds=task.thresholds,
         **asdict(Rebalanced.read(task.examples).data),
     )
     if task.recipe.recalibrate:

@@ -51,6 +51,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     assert {label for label in before if before[label] != after[label]} == {"9"}
     assert challenger.is_recalibrated()
     assert challenger.provenance().snapshot == vars(SNAPSHOT)
+    assert challenger.provenance().thresholds == {"precision": 0.8, "operating_points": "measured"}
     assert not champion.is_recalibrated()
     weights = [path.relative_to(champion.saved_model) for path in champion.saved_model.rglob("*")]
     _, different, missing = filecmp.cmpfiles(
