@@ -7,7 +7,7 @@ DATA ?= ../shared/data/carla
 # Names in labels are Unicode, whatever the user's locale is.
 export PYTHONUTF8 := 1
 
-.PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-gate bench-causes bench-deployment pretrained clean environments help
+.PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-cards bench-lift bench-gate bench-points bench-causes bench-deployment pretrained clean environments help
 
 help:  ## this list
 	@echo "  To install: make environments; then: . .venv/ml/bin/activate"
@@ -56,8 +56,19 @@ bench-recipes: environments  ## recipes side by side on the demo, three seeds ea
 bench-gate: environments  ## how often the gate is wrong, on simulated models (an hour)
 	@OMP_NUM_THREADS=1 $(ML) -m benchmarks.gate
 
-bench-carla: environments  ## the default recipe on street scenes; DATA is the data set (an hour)
+bench-points: environments  ## how often operating points hold their precision, simulated (minutes)
+	@OMP_NUM_THREADS=1 $(ML) -m benchmarks.operating_points
+
+bench-carla: environments  ## recipes on street scenes; DATA is the data set (an hour)
 	@DATA="$(DATA)" $(ML) -m benchmarks.carla
+
+bench-cards: environments  ## recipes on photographs of cards; DATA is the data set (an hour)
+	@DATA="$(DATA)" $(ML) -m benchmarks.cards
+
+bench-lift: environments  ## all tables of recipes; DATA is a folder with carla and cards (half a day)
+	@$(ML) -m benchmarks.recipes
+	@for name in carla cards; do if [ -d "$(DATA)/$$name" ]; then \
+	  DATA="$(DATA)/$$name" $(ML) -m benchmarks.$$name || exit 1; fi; done
 
 bench-deployment: environments  ## what Airflow on one host takes, idle and in a run (ten minutes)
 	@$(ML) -m benchmarks.deployment

@@ -172,12 +172,13 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     raised = comparison.of(target)
     others = [e for e in comparison.evidence if e.label != target]
     worst = min(others, key=lambda e: e.recall.change)
-    equal = comparison.on_test.change
+    on_test = comparison.on_test
     found = {
         "lift": raised.recall.change,
         "lift_lower": raised.recall.lower_bound,
-        "equal_lift": equal.change,
-        "equal_lift_lower": equal.lower_bound,
+        "equal_recall": (on_test.before, on_test.after),
+        "equal_lift": on_test.change.change,
+        "equal_lift_lower": on_test.change.lower_bound,
         "recall": raised.challenger_recall,
         "precision": raised.precision,
         "ap50": raised.challenger_ap50,
@@ -274,9 +275,9 @@ def table(setting: Setting, entries: Sequence[Entry]) -> str:
     """Means over the seeds; the bounds are the worst over the seeds."""
     full = results(setting, next(e for e in setting.entries if e.name == setting.reference))
     lines = [
-        "| recipe | lift (each seed) | lower bound | at equal precision | AP50 | "
+        "| recipe | lift (each seed) | lower bound | at equal precision | recall there | AP50 | "
         "worst other class | unchanged | verdicts | training time | inference |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for entry in entries:
         found = results(setting, entry)
@@ -290,6 +291,8 @@ def table(setting: Setting, entries: Sequence[Entry]) -> str:
             f"| {min(r['lift_lower'] for r in found):+.3f} "
             f"| {mean(r['equal_lift'] for r in found):+.3f} "
             f"(≥ {min(r['equal_lift_lower'] for r in found):+.3f}) "
+            f"| {mean(r['equal_recall'][0] for r in found):.3f} → "
+            f"{mean(r['equal_recall'][1] for r in found):.3f} "
             f"| {mean(r['ap50_before'] for r in found):.3f} → {mean(r['ap50'] for r in found):.3f} "
             f"| {mean(r['worst'] for r in found):+.3f} "
             f"{_bound(found)} "
