@@ -62,6 +62,9 @@ PHASH_SIDE = 16  # 256 bits: the near-duplicate distance (31 bits) is for these
 _PHASH_IMAGE = 4 * PHASH_SIDE  # the side of the picture that imagehash's phash looks at
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 UPRIGHT = 1
+LYING = (5, 6, 7, 8)
+"""Exif's orientations in which width and height change places."""
+
 ENCODED_ANEW = "image is JPEG or PNG, as models read them; others are encoded anew for training"
 """What is said of an image that is neither."""
 
@@ -200,12 +203,23 @@ def _decode(data: bytes, sha256: str) -> tuple[ImageFacts, Pixels | None]:
 
 
 def size_of_image(file: BinaryIO) -> tuple[int, int]:
-    """Width and height in pixels from the header of an image; 0, 0 when there is none."""
+    """Width and height in pixels from the header of an image, as a viewer shows it, which turns it
+    as its Exif says; 0, 0 when there is none.
+    """
     try:
         with Image.open(file) as image:
-            return image.size
+            return turned_size(*image.size, _orientation(image))
     except UNREADABLE:
         return 0, 0
+
+
+def turned_size(width: int, height: int, orientation: int) -> tuple[int, int]:
+    """The width and height of stored pixels as a viewer shows them.
+
+    >>> turned_size(4, 3, 1), turned_size(4, 3, 6)
+    ((4, 3), (3, 4))
+    """
+    return (height, width) if orientation in LYING else (width, height)
 
 
 def _unidentified(data: bytes) -> str:
@@ -288,6 +302,7 @@ def _orientation(image: Image.Image) -> int:
     if "exif" not in image.info:
         return UPRIGHT
     try:
-        return int(image.getexif().get(_ORIENTATION, UPRIGHT))
+        found = int(image.getexif().get(_ORIENTATION, UPRIGHT))
+        return found if found in range(1, 9) else UPRIGHT  # cameras write 0 for none
     except (SyntaxError, ValueError, TypeError, OSError, struct.error):  # damaged Exif: no claim
         return UPRIGHT

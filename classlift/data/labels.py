@@ -26,7 +26,7 @@ Corners = tuple[float, float, float, float]
 NO_PLACE: Corners = (math.nan, math.nan, math.nan, math.nan)
 """The corners of an annotation that has no box that can be read: one finding, no refused file."""
 
-READING = 3
+READING = 4
 """Counted up when a reader gives something else for the same files: what an earlier one gave, and
 was kept, is read anew."""
 
@@ -56,7 +56,8 @@ class LabelledImage:
     """One image of a source.
 
     uri: where its bytes are, for `classlift.data.media`. width, height: in pixels, as the
-    labels claim; None where they do not say. source: file and record that name it.
+    labels claim; None where they do not say. source: file and record that name it. is_sized:
+    whether it is the labels that say the size, and not the file, which the reader looked at.
     """
 
     file_name: str
@@ -64,6 +65,7 @@ class LabelledImage:
     width: int | None
     height: int | None
     source: str
+    is_sized: bool = True
 
     def __post_init__(self) -> None:
         _require_text(self.file_name, self.source, "file name")

@@ -17,13 +17,15 @@ from classlift.data.formats import FORMATS
 from classlift.data.images import (
     ENCODED_ANEW,
     FOR_TENSORFLOW,
+    LYING,
     TURNED,
     UPRIGHT,
     ImageFacts,
     Known,
     probe_all,
+    turned_size,
 )
-from classlift.data.labels import LabelledBox, Rounding, Shard
+from classlift.data.labels import LabelledBox, LabelledImage, Rounding, Shard
 from classlift.data.media import file_of
 from classlift.data.problems import CRITICAL, INFO, WARNING, ImageProblem, from_table, to_table
 from classlift.data.schema import BOXES
@@ -78,7 +80,7 @@ def read_shard(shard: Shard, folder: Path) -> None:
     uris = [image.uri for image in labels.images]
     looks = probe_all(uris, _known(folder / KNOWN, uris))
     sizes = {
-        image.file_name: (image.width or facts.width, image.height or facts.height)
+        image.file_name: _size(image, facts)
         for image, (_, facts) in zip(labels.images, looks, strict=True)
     }
     corners, clipped = _clipped(labels.boxes, sizes, FORMATS[shard.format].rounding)
@@ -88,8 +90,8 @@ def read_shard(shard: Shard, folder: Path) -> None:
             i.file_name,
             i.uri,
             i.source,
-            i.width,
-            i.height,
+            i.width if i.is_sized else None,
+            i.height if i.is_sized else None,
             counts[i.file_name],
             *found,
             *astuple(facts),
@@ -101,6 +103,12 @@ def read_shard(shard: Shard, folder: Path) -> None:
     _write(folder / f"{shard.key}.remarks.parquet", to_table(labels.remarks))
     # Written last: a part with its checksums is whole.
     seal(folder, _files(shard.key), _sums(shard.key))
+
+
+def _size(image: LabelledImage, facts: ImageFacts) -> tuple[int, int]:
+    """The size of an image that its boxes are for."""
+    width, height = turned_size(facts.width, facts.height, facts.orientation)
+    return image.width or width, image.height or height
 
 
 def _files(key: str) -> list[str]:
@@ -222,11 +230,14 @@ def keep_only(folder: Path, keys: Sequence[str]) -> None:
 def judge(images: pa.Table) -> tuple[pa.Table, list[ImageProblem]]:
     """Compares the files with what the labels claim.
 
-    Returns the images with `width` and `height` as claimed, or as found where nothing is, and the
-    problems, in which an image has its `file_name` as its id.
+    Returns the images with `width` and `height` as claimed, or as found where nothing is, turned as
+    a viewer does, and the problems, in which an image has its `file_name` as its id.
     """
-    width = pc.coalesce(images["claimed_width"], images["width"])
-    height = pc.coalesce(images["claimed_height"], images["height"])
+    lying = pc.is_in(images["orientation"], value_set=pa.array(LYING, pa.int32()))
+    found = [images["width"], images["height"]]
+    turned = [pc.if_else(lying, *sides) for sides in (found[::-1], found)]
+    width = pc.coalesce(images["claimed_width"], turned[0])
+    height = pc.coalesce(images["claimed_height"], turned[1])
     differs = pc.or_(pc.not_equal(width, images["width"]), pc.not_equal(height, images["height"]))
     doubtful = pc.or_(
         pc.or_(differs, pc.not_equal(images["problem"], "")),
@@ -273,10 +284,18 @@ def _doubts(image: _Claim) -> Iterator[tuple[str, str]]:
     if image.format not in FOR_TENSORFLOW:
         yield f"{ENCODED_ANEW}: it is {image.format.upper()}", INFO
     found = image.width, image.height
+    view = turned_size(*found, image.orientation)
     claims = image.claimed_width, image.claimed_height
-    claimed = tuple(f if claim is None else claim for claim, f in zip(claims, found, strict=True))
+    claimed = tuple(v if claim is None else claim for claim, v in zip(claims, view, strict=True))
     turned = image.orientation
-    if claimed != found and turned != UPRIGHT and claimed == found[::-1]:
+    if None in claims and turned != UPRIGHT:
+        yield (
+            f"{TURNED}: Exif orientation {turned} turns it, and its labels state no size, so they "
+            f"are taken for the turned view ({view[0]}x{view[1]}), which labelling tools show; if "
+            "they are for the pixels as stored, remove the orientation from the file",
+            CRITICAL,
+        )
+    elif claimed != found and turned != UPRIGHT and claimed == found[::-1]:
         yield (
             f"{TURNED}: Exif orientation {turned} turns it, and "
             f"the labels are for the turned view ({claimed[0]}x{claimed[1]}); turn its pixels",

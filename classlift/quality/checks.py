@@ -43,8 +43,8 @@ _OF_FILES = {
         _LEFT_OUT,
     ),
     TURNED: _Words(
-        "image is turned by Exif against its labels",
-        "images are turned by Exif against their labels",
+        "image is turned by Exif, and its labels are for the turned view",
+        "images are turned by Exif, and their labels are for the turned view",
         "turns their pixels",
     ),
     "image is stored upright": _Words(

@@ -74,6 +74,8 @@ def _picture(row: Mapping[str, float], uri: str) -> Picture | None:
     try:
         with Image.open(io.BytesIO(read_bytes(uri))) as image:
             width, height = image.size
+            if (width, height) != (row["width"], row["height"]):
+                return None  # a finding of its own: the box is for another view of it
             needed = min(1.0, THUMBNAIL / max(view[2] - view[0], view[3] - view[1]))
             # A JPEG is decoded no larger than the thumbnail needs.
             image.draft("RGB", (int(np.ceil(width * needed)), int(np.ceil(height * needed))))

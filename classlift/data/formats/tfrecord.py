@@ -72,8 +72,9 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
     for number, (offset, example) in enumerate(_examples(path, offsets), start=first):
         where = f"{path.parent.name}/{path.name} record {number}"
         name = _name(example, where) or f"record {number}"
-        width, height = _size(example, where)
-        images.append(LabelledImage(name, record_uri(path, offset), width, height, where))
+        width, height, is_sized = _size(example, where)
+        uri = record_uri(path, offset)
+        images.append(LabelledImage(name, uri, width, height, where, is_sized))
         boxes += _boxes(example, name, width, height, label_map, where)
     return Labels(images, boxes)
 
@@ -141,8 +142,11 @@ def _text(value: Any, where: str) -> str:
         raise DataError(f"{where}: {value!r} is no text in UTF-8.") from None
 
 
-def _size(example: Features, where: str) -> tuple[int, int]:
-    """Width and height: the record's, or those of its image where it has none; 0, 0 of none."""
+def _size(example: Features, where: str) -> tuple[int, int, bool]:
+    """Width and height, 0 where nothing has them, and whether it is the record that has them.
+
+    Where it has none, they are those of its image.
+    """
     width, height = (
         size_of(next(iter(example.get(key) or []), None), key, where)
         for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)
@@ -153,8 +157,8 @@ def _size(example: Features, where: str) -> tuple[int, int]:
             raise DataError(
                 f"{where} has no {ExampleKeys.ENCODED} and no size; is this a record of the OD API?"
             )
-        return size_of_image(io.BytesIO(bytes(encoded[0])))
-    return width, height
+        return *size_of_image(io.BytesIO(bytes(encoded[0]))), False
+    return width, height, True
 
 
 def _offsets(path: Path) -> list[int]:

@@ -90,7 +90,8 @@ def read_yolo_shard(shard: Shard) -> Labels:
         name = f"images/{relative}"
         image = inside(folder, name, str(folder))
         width, height = _size(image)
-        images.append(LabelledImage(name, str(image), width, height, f"{folder.name}/{name}"))
+        source = f"{folder.name}/{name}"
+        images.append(LabelledImage(name, str(image), width, height, source, is_sized=False))
         if labels_state[0] >= 0:
             labels = str(Path("labels", relative).with_suffix(".txt"))
             path = inside(folder, labels, str(folder))

@@ -22,6 +22,7 @@ from classlift.data.schema import ExampleKeys
 from classlift.data.snapshot import Snapshot, Source, take_snapshot
 from classlift.data.writers import WRITERS
 from classlift.errors import DataError
+from classlift.quality.repair import repair
 
 pytestmark = pytest.mark.unit
 WIDTH, HEIGHT = 1920, 1080
@@ -58,6 +59,16 @@ def voc(
         f"{height}</height></size><object><name>cat</name>{flags}{box}</object></annotation>"
     )
     return folder
+
+
+def voc_without_size(folder: Path, _: Any) -> Path:
+    corners = zip(("xmin", "ymin", "xmax", "ymax"), (22.5, 80, 37.5, 120), strict=True)
+    sides = "".join(f"<{side}>{value}</{side}>" for side, value in corners)
+    return voc(folder, f"<bndbox>{sides}</bndbox>", size=(0, 0))
+
+
+def coco_without_size(folder: Path, _: Any) -> Path:
+    return coco(folder, [22.5, 80, 15, 40], size=(None, None))
 
 
 def yolo(folder: Path, line: str) -> Path:
@@ -303,3 +314,53 @@ def test_what_is_difficult_stays_so_in_coco(tmp_path, difficult):
     assert convert.COMMAND.run(converting(path, tmp_path / "new", "coco")) == 0
     (box,) = read_labels(tmp_path / "new" / "annotations.json").boxes
     assert box.difficult is difficult
+
+
+def turned(path: Path, orientation: int) -> None:
+    """Stores an image lying, 200 x 150, with an orientation."""
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    Image.new("RGB", (200, 150), "gray").save(path, exif=tags)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize(
+    ("write", "argument", "image_file"),
+    [
+        (yolo, "0 0.2 0.5 0.1 0.2", "images/a.jpg"),
+        (voc_without_size, None, "JPEGImages/a.jpg"),
+        (coco_without_size, None, "a.jpg"),
+        (parquet, (22.5, 80.0, 37.5, 120.0), "a.jpg"),
+    ],
+)
+def test_a_turned_image_whose_labels_state_no_size(
+    tmp_path, write, argument, image_file, orientation
+):
+    """It stops, and is taken for what labelling tools show; `--fix` turns its pixels."""
+    path = write(tmp_path / "data", argument)
+    turned(tmp_path / "data" / image_file, orientation)
+    found = snapshot(path)
+    (problem,) = found.problems.to_pylist()
+    assert problem["severity"] == "critical"
+    assert "labels state no size" in problem["problem"]
+    (image,) = found.images.to_pylist()
+    size = (150, 200) if orientation > 4 else (200, 150)
+    assert (image["width"], image["height"]) == size
+    if write is yolo:
+        shares = [side / (extent) for side, extent in zip(corners(found), size * 2, strict=True)]
+        assert shares == pytest.approx([0.15, 0.4, 0.25, 0.6])
+    before = corners(found)
+    repair(found, ("cat",), tmp_path / "new")
+    again = snapshot(tmp_path / "new" / "annotations.json")
+    assert again.problems.num_rows == 0
+    assert corners(again) == pytest.approx(before)
+    with Image.open(again.images["uri"][0].as_py()) as picture:
+        assert picture.size == size
+        assert not picture.getexif().get(0x0112)
+
+
+@pytest.mark.parametrize("orientation", [0, 1, 9, 90])
+def test_an_orientation_that_is_none(tmp_path, orientation):
+    path = yolo(tmp_path / "data", "0 0.5 0.5 0.1 0.2")
+    turned(tmp_path / "data" / "images" / "a.jpg", orientation)
+    assert snapshot(path).problems.num_rows == 0
