@@ -22,6 +22,21 @@ RECALL, PRECISION, AP50 = "recall", "precision", "AP50"
 
 
 @dataclass(frozen=True)
+class Guarantee:
+    """What it costs that operating points are guaranteed.
+
+    Attributes:
+        measured: recall of both models on test at their measured ones.
+        champion_has_one: whether eval guarantees one for the champion; else it is read at its
+            measured one.
+
+    """
+
+    measured: Pair
+    champion_has_one: bool
+
+
+@dataclass(frozen=True)
 class ClassEvidence:
     """One class on test, each model at its own operating point.
 
@@ -41,8 +56,7 @@ class ClassEvidence:
     read_at: the thresholds of champion and challenger here; infinite where there is none with the
     precision. served: as production sees it; served_recall: the change of that recall, None where
     it is `recall`. hole: why the class can't be read, in words; None where it can.
-    measured_recall: recall of both at the measured operating points; None where they are those, or
-    a threshold is fixed.
+    guarantee: of the target, where its operating points are to be guaranteed; else None.
     """
 
     label: str
@@ -68,7 +82,7 @@ class ClassEvidence:
     served: Served
     served_recall: Change | None = None
     hole: str | None = None
-    measured_recall: Pair | None = None
+    guarantee: Guarantee | None = None
 
     def measures(self, settings: GateSettings) -> dict[str, tuple[Measure, float | None]]:
         """What must not fall, each with the drop that must be ruled out.

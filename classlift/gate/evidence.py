@@ -280,6 +280,7 @@ def _evidence(reading: Reading, confidence: float) -> list[ClassEvidence]:
     of_served = measures.served(reading.on_test, (reading.deployed, reading.served))
     served_changes = measures.served_changes(reading, confidence)
     compared = measures.compared_by_precision(reading)
+    guarantee = measures.guarantee(reading)
     floor = reading.settings.precision - reading.settings.precision_tolerance
     evidence = []
     for k, label in enumerate(reading.labels):
@@ -314,9 +315,7 @@ def _evidence(reading: Reading, confidence: float) -> list[ClassEvidence]:
                 served=of_served[label],
                 served_recall=served_changes[label],
                 hole=reading.holes[label] if is_changed or label == reading.target else None,
-                measured_recall=measures.measured_recall(
-                    reading.champion, reading.challenger, label, reading.settings
-                ),
+                guarantee=guarantee if label == reading.target else None,
             )
         )
     return evidence

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from classlift.gate.reading import ModelMatches, Reading
+from classlift.gate.class_evidence import Guarantee
+from classlift.gate.reading import Reading
 from classlift.gate.verdict import Served
 from classlift.metrics.change import Change, Measure, Pair
-from classlift.metrics.curves import operating_point, recall_at
+from classlift.metrics.curves import NEVER, operating_point, recall_at
+from classlift.metrics.guarantee import guaranteed_point
 from classlift.metrics.matching import Matches
 from classlift.metrics.paired import fell_by
 from classlift.metrics.resampling import resampled_at_deployed_precision, resampled_recalls
@@ -22,7 +24,7 @@ from classlift.metrics.statistics import (
     share_bounds,
 )
 from classlift.metrics.thresholds import SLACK
-from classlift.settings.gate import GUARANTEED, MATCHED, GateSettings
+from classlift.settings.gate import GUARANTEED, MATCHED
 
 
 @dataclass(frozen=True)
@@ -199,17 +201,17 @@ def _columns(shares: Shares, columns: Sequence[int]) -> Shares:
     return Shares(of_some(shares.wholes), of_some(shares.parts), of_some(shares.images))
 
 
-def measured_recall(
-    champion: ModelMatches, challenger: ModelMatches, label: str, settings: GateSettings
-) -> Pair | None:
-    """Recall of a class on test at the measured operating points, where others are asked for."""
+def guarantee(reading: Reading) -> Guarantee | None:
+    """What guaranteed operating points of the target cost; None where none are asked for."""
+    settings, label = reading.settings, reading.target
     if settings.score_threshold is not None or settings.operating_points != GUARANTEED:
         return None
     before, after = (
         _recall_at(model.test, label, operating_point(model.eval, label, settings.precision))
-        for model in (champion, challenger)
+        for model in (reading.champion, reading.challenger)
     )
-    return Pair(before, after)
+    point = guaranteed_point(reading.champion.eval, label, settings.precision)
+    return Guarantee(Pair(before, after), point != NEVER)
 
 
 def _recall_at(matches: Matches, label: str, point: float) -> float:

@@ -62,15 +62,22 @@ def summaries(
 
 def _cost_of_guarantee(own: ClassEvidence, settings: GateSettings) -> list[str]:
     """What it means that the operating points are guaranteed, and the recall that it costs."""
-    if own.measured_recall is None:
+    if own.guarantee is None:
         return []
-    before, after = own.measured_recall
+    before, after = own.guarantee.measured
+    challenger = f"the challenger's recall of class {own.label} on test would be {after:.3f}"
+    if own.hole is None:
+        challenger += f" instead of {own.challenger_recall:.3f}"
+    if not own.guarantee.champion_has_one:
+        champion = "; for the champion none is guaranteed, so it is read at its measured one"
+    elif own.read_at.before == own.served.threshold.before:
+        champion = ""  # it is read as production has it
+    else:
+        champion = f", and the champion's {before:.3f} instead of {own.champion_recall:.3f}"
     return [
         f"The operating points are guaranteed: were the images of eval drawn anew, the precision "
-        f"would be {settings.precision:.2f} or more in {CONFIDENCE:.0%} of the cases. That costs "
-        f"recall: at measured ones, that of class {own.label} on test would be {before:.3f} before "
-        f"and {after:.3f} after, instead of {own.champion_recall:.3f} and "
-        f"{own.challenger_recall:.3f}."
+        f"would be {settings.precision:.2f} or more in at least {CONFIDENCE:.0%} of the cases. At "
+        f"measured ones {challenger}{champion}."
     ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from classlift.data.label_map import LabelMap
 from classlift.data.predictions import Predictions
 from classlift.errors import EvaluationError
+from classlift.gate.class_evidence import Guarantee
 from classlift.gate.evidence import (
     ModelPredictions,
     common_label_map,
@@ -15,6 +16,7 @@ from classlift.gate.evidence import (
     require_all,
 )
 from classlift.gate.rules import judge
+from classlift.metrics.change import Pair
 from classlift.metrics.thresholds import same_bits
 from classlift.settings.gate import GateSettings
 from tests.classlift.conftest import boxes_table, detections_table
@@ -229,13 +231,13 @@ def test_guaranteed_points_are_for_both_models_and_say_what_they_cost():
         points = (getattr(c, f"{side}_points")["scooter"] for c in (comparison, measured))
         assert next(points) > next(points)
         assert getattr(own, f"{side}_recall") < getattr(plain, f"{side}_recall")
-    assert own.measured_recall == (plain.champion_recall, plain.challenger_recall)
-    assert plain.measured_recall is None
+    assert own.guarantee == Guarantee(Pair(plain.champion_recall, plain.challenger_recall), True)
+    assert plain.guarantee is None
     assert comparison.served["scooter"] == comparison.challenger_points["scooter"]
     assert "at guaranteed precision 0.80" in judgement.reasons[0]
     [cost] = [reason for reason in judgement.reasons if "are guaranteed" in reason]
-    assert f"would be {plain.champion_recall:.3f} before and" in cost
-    assert f"instead of {own.champion_recall:.3f} and {own.challenger_recall:.3f}." in cost
+    assert f"would be {plain.challenger_recall:.3f} instead of {own.challenger_recall:.3f}" in cost
+    assert f"champion's {plain.champion_recall:.3f} instead of {own.champion_recall:.3f}." in cost
 
 
 def few(found: ModelPredictions, count: int) -> ModelPredictions:
@@ -254,3 +256,16 @@ def test_an_eval_too_small_for_a_guarantee_is_no_lift():
     assert "the images of eval guarantee the challenger a precision of 0.80" in judgement.reasons[0]
     assert comparison.served["scooter"] == 0.5  # what production has
     assert comparison.of("scooter").champion_recall > 0
+    [cost] = [reason for reason in judgement.reasons if "are guaranteed" in reason]
+    assert cost.endswith("for the champion none is guaranteed, so it is read at its measured one.")
+
+
+def test_a_recalibration_to_a_guaranteed_threshold_says_what_it_costs():
+    """The champion is read as production has it, and that has cost nothing."""
+    both, gate = model(3.0), GateSettings(operating_points="guaranteed")
+    deployed, moved = dict.fromkeys(LABELS, 0.9), {"car": 0.9, "scooter": 0.8}
+    comparison = compare(both, both, LABELS, "scooter", gate, deployed, moved)
+    judgement = judge(comparison.evidence, "scooter", gate)
+    [cost] = [reason for reason in judgement.reasons if "are guaranteed" in reason]
+    assert cost.endswith(f"instead of {comparison.of('scooter').challenger_recall:.3f}.")
+    assert "champion" not in cost
