@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from classlift.data import kept_splits
 from classlift.data.examples import example_files
+from classlift.data.units import read_units
 from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Detector
 from classlift.detectors.export import Serving
@@ -19,6 +19,7 @@ from classlift.serving.bundle import Bundle
 from classlift.serving.provenance import Provenance
 from classlift.serving.write import write_bundle
 from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
 from classlift.training.checkpoints import Checkpoints
 from classlift.training.devices import compute_in_half, make_reproducible, strategy_for
@@ -30,19 +31,18 @@ from classlift.training.hooks.resume import Resume
 from classlift.training.input import training_batches
 from classlift.training.loop import TrainingResult
 from classlift.training.step import Teacher
+from classlift.training.thresholds import thresholds_to_serve
 
 logger = logging.getLogger(__name__)
-
-ChooseThresholds = Callable[[Bundle, Bundle], Mapping[str, float]]
-"""The score thresholds to serve, by class: of the champion and the challenger."""
 
 
 @dataclass(frozen=True)
 class TrainingTask:
     """What is trained, of what, and where to.
 
-    backend: the detector's; precision: at which recall is read on eval when weights are chosen,
-    also where the score threshold is fixed: at that, the checkpoint that shouts most would win.
+    backend: the detector's; settings: of the gate. Recall is read at their precision on eval when
+    weights are chosen, also where the score threshold is fixed: at that, the checkpoint that shouts
+    most would win.
     examples: the folder of the splits; challenger: the folder of its SavedModel; board: of
     TensorBoard's event files; work: of checkpoints until training has ended, and of features for
     the next one; code_version: of the code that trains; thresholds: the settings by which score
@@ -52,7 +52,7 @@ class TrainingTask:
     recipe: Recipe
     backend: str
     target: str
-    precision: float
+    settings: GateSettings
     champion: Path
     examples: Path
     challenger: Path
@@ -62,7 +62,7 @@ class TrainingTask:
     thresholds: JsonObject
 
 
-def run(task: TrainingTask, choose_thresholds: ChooseThresholds) -> Bundle:
+def run(task: TrainingTask) -> Bundle:
     """Trains the challenger and writes its bundle; with `recalibrate`, only another threshold.
 
     The same seed gives the same weights on CPUs of the same kind (`make_reproducible`). Killed and
@@ -79,7 +79,7 @@ def run(task: TrainingTask, choose_thresholds: ChooseThresholds) -> Bundle:
     )
     if task.recipe.recalibrate:
         logger.info(f"nothing is trained: choosing the threshold of class {task.target} on eval")
-        points = choose_thresholds(champion, champion)
+        points = _thresholds(task, champion, champion)
         shutil.copytree(champion.saved_model, task.challenger)
         bundle = Bundle(task.challenger)
         bundle.write_notes(points, provenance)
@@ -87,11 +87,23 @@ def run(task: TrainingTask, choose_thresholds: ChooseThresholds) -> Bundle:
         return bundle
     checkpoints = _checkpoints(task)
     bundle, result = _train(task, champion, checkpoints)
-    points = choose_thresholds(champion, bundle)
+    points = _thresholds(task, champion, bundle)
     bundle.write_notes(points, replace(provenance, training=vars(result)))
     kept_splits.hand_on(task.examples, bundle.entry)
     checkpoints.clear()
     return bundle
+
+
+def _thresholds(task: TrainingTask, champion: Bundle, challenger: Bundle) -> dict[str, float]:
+    return thresholds_to_serve(
+        example_files(task.examples, "eval"),
+        read_units(task.examples),
+        task.recipe,
+        task.settings,
+        task.target,
+        champion,
+        challenger,
+    )
 
 
 def _checkpoints(task: TrainingTask) -> Checkpoints:
@@ -100,7 +112,7 @@ def _checkpoints(task: TrainingTask) -> Checkpoints:
         "recipe": task.recipe.to_dict(),
         "backend": task.backend,
         "target": task.target,
-        "precision": task.precision,
+        "precision": task.settings.precision,
         "champion": str(task.champion),
         "examples": str(task.examples),
         "code_version": task.code_version,
@@ -123,7 +135,7 @@ def _train(
         detector, teacher = prepare(task.backend, champion.entry, task.target, recipe)
         serving = Serving(detector)
         evaluate = Evaluator(
-            serving.encoded, eval_files, labels, task.target, task.precision, board
+            serving.encoded, eval_files, labels, task.target, task.settings.precision, board
         )
         result = fit(
             detector,

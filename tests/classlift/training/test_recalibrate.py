@@ -14,7 +14,8 @@ from classlift.serving.write import import_entry
 from classlift.settings.gate import GateSettings
 from classlift.settings.rebalancing import Rebalancing
 from classlift.settings.recipe import Recipe
-from components.trainer import run_fn, thresholds_to_serve
+from classlift.training.thresholds import thresholds_to_serve
+from components.trainer import run_fn
 from tests.classlift.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
@@ -37,6 +38,8 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
                 "target": "9",
                 "precision": 0.8,
                 "operating_points": "measured",
+                "thresholds": "matched",  # it moves no other class's all the same
+                "score_threshold": None,
                 "code_version": "c",
                 "work": str(tmp_path / "work"),
             },
