@@ -31,6 +31,9 @@ EXAMPLES_AT_ONCE = 64
 _MASK_DELTA = 0xA282EAD8  # the masked CRC of the TFRecord format: rotate right by 15, add this
 _HEADER, _FOOTER = 12, 4  # bytes: the length with its CRC; the CRC of the data
 _MAX_LENGTH = 2**31 - 1  # of a protobuf message
+SHOWN = 10
+"""Features that a sentence lists."""
+
 _LISTS = (ExampleKeys.XMIN, ExampleKeys.YMIN, ExampleKeys.XMAX, ExampleKeys.YMAX)
 
 Features = dict[str, Any]
@@ -72,6 +75,8 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
     for number, (offset, example) in enumerate(_examples(path, offsets), start=first):
         where = f"{path.parent.name}/{path.name} record {number}"
         name = _name(example, where) or f"record {number}"
+        if not any(example.get(ExampleKeys.ENCODED) or ()):
+            raise _without_image(example, path, offset, where)
         width, height, is_sized = _size(example, where)
         uri = record_uri(path, offset)
         images.append(LabelledImage(name, uri, width, height, where, is_sized))
@@ -152,13 +157,52 @@ def _size(example: Features, where: str) -> tuple[int, int, bool]:
         for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT)
     )
     if width is None or height is None:
-        encoded = example.get(ExampleKeys.ENCODED)
-        if not encoded:
-            raise DataError(
-                f"{where} has no {ExampleKeys.ENCODED} and no size; is this a record of the OD API?"
-            )
-        return *size_of_image(io.BytesIO(bytes(encoded[0]))), False
+        image = io.BytesIO(bytes(example[ExampleKeys.ENCODED][0]))
+        return *size_of_image(image), False
     return width, height, True
+
+
+def _without_image(example: Features, path: Path, offset: int, where: str) -> DataError:
+    """What is said of a record that has no image: some tools export boxes alone."""
+    with open_regular(path, "a file of records") as file:
+        file.seek(offset)
+        record = read_record(file, str(path))
+    if _is_sequence(record):
+        return DataError(f"{where} is a tf.SequenceExample, which is not read; write tf.Examples.")
+    if ExampleKeys.HEIGHT in example or any(key in example for key in _LISTS):
+        return DataError(f"{where} has no {ExampleKeys.ENCODED}: export the records with images.")
+    names = ", ".join(sorted(key for key, value in example.items() if value)[:SHOWN]) or "nothing"
+    return DataError(
+        f"{where} has no {ExampleKeys.ENCODED}, and is none of the OD API's: it has {names}."
+    )
+
+
+def _is_sequence(record: bytes) -> bool:
+    """Whether a message has the field 2, which an Example has not: a SequenceExample's lists."""
+    return any(field == 2 for field in _fields(record))
+
+
+def _fields(message: bytes) -> Iterator[int]:
+    """The numbers of the length-delimited fields of a message; it ends at any other."""
+    place = 0
+    while place < len(message):
+        tag, place = _varint(message, place)
+        length, place = _varint(message, place)
+        if tag & 7 != 2:
+            return
+        yield tag >> 3
+        place += length
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    """A number of the wire format, and the place behind it."""
+    number = shift = 0
+    while place < len(message):
+        byte = message[place]
+        number, shift, place = number | (byte & 127) << shift, shift + 7, place + 1
+        if byte < 128:
+            break
+    return number, place
 
 
 def _offsets(path: Path) -> list[int]:

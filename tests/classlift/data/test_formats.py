@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from classlift.data.examples import _Example
 from classlift.data.formats import detect_format, read_labels
 from classlift.data.formats.tfrecord import _masked_crc
 from classlift.data.images import probe_all
@@ -277,6 +278,48 @@ def test_records_that_lie_about_their_length(tmp_path, length):
     path = record(tmp_path / "a.record", b"x" * 100, length)
     with pytest.raises(DataError, match=r"damaged or truncated|is no tf.Example|has no image/"):
         read_labels(path)
+
+
+def features(**lists: Any) -> Any:
+    """tf.train.Features, without TensorFlow; `__` stands for a slash."""
+    message = _Example().features
+    for name, value in lists.items():
+        kind = message.feature[name.replace("__", "/")]
+        if isinstance(value, bytes):
+            kind.bytes_list.value.append(value)
+        else:
+            kind.int64_list.value.append(value)
+    return message
+
+
+def example(**lists: Any) -> bytes:
+    return bytes(_Example(features=features(**lists)).SerializeToString())
+
+
+SIZED = {"image__height": 30, "image__width": 40, "image__filename": b"a.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (example(**SIZED), "record 0 has no image/encoded: export the records with images"),
+        (example(**SIZED, image__encoded=b""), "record 0 has no image/encoded: export"),
+        (example(image_raw=b"x", label=3), "and is none of the OD API's: it has image_raw, label"),
+        (b"", "and is none of the OD API's: it has nothing"),
+        # A SequenceExample: its context is an Example's features, then come lists.
+        (example(**SIZED) + b"\x12\x02\x0a\x00", "record 0 is a tf.SequenceExample"),
+        (b"\x12\x02\x0a\x00", "record 0 is a tf.SequenceExample"),
+    ],
+)
+def test_records_without_images(tmp_path, data, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read_labels(record(tmp_path / "a.record", data))
+
+
+def test_files_without_records(tmp_path):
+    (tmp_path / "a.record").touch()
+    with pytest.raises(DataError, match="there is no record in it"):
+        read_labels(tmp_path / "a.record")
 
 
 def tables(folder: Path, **columns: Any) -> Path:
