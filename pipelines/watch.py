@@ -16,7 +16,7 @@ from classlift.serving.bundle import Bundle
 from classlift.serving.folder import served_versions, whole_folder
 from classlift.watch import series
 from classlift.watch.report import write_report
-from classlift.watch.score import Figures, judged, score
+from classlift.watch.score import Figures, Promise, judged, score
 from pipelines.config import Config
 
 logger = logging.getLogger(__name__)
@@ -32,12 +32,14 @@ class Look:
         scoring: by the floors of today.
         is_new: whether it is new to the series.
         page: the page of the series.
+        promise: what a threshold of the version was chosen for; None where it does not say.
 
     """
 
     scoring: series.Scoring
     is_new: bool
     page: Path
+    promise: Promise | None
 
 
 def watch(config: Config) -> Look:
@@ -91,8 +93,9 @@ def watch(config: Config) -> Look:
             )
             scorings = series.append(folder / SERIES, scoring)
         page = folder / PAGE
-        write_report(page, config.name, scorings, scoring, folder / VALIDATION / REPORT)
-    return Look(scoring, not known, page)
+        promise = Promise.of(bundle.provenance())
+        write_report(page, config.name, scorings, scoring, folder / VALIDATION / REPORT, promise)
+    return Look(scoring, not known, page, promise)
 
 
 def _require_sound(snapshot: Snapshot, labels: list[str], folder: Path) -> None:

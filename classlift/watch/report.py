@@ -9,7 +9,7 @@ from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
 from classlift.pages import axis_name, new_figure, render, svg
-from classlift.watch.score import Figures, fallen, sentences
+from classlift.watch.score import Figures, Promise, fallen, sentences
 from classlift.watch.series import Scoring
 
 SHOWN = 100
@@ -25,12 +25,18 @@ _RECALL, _FELL, _FLOOR, _SOFT = "#1668dc", "#d6336c", "#e08700", "#5d6570"
 
 
 def write_report(
-    path: Path, name: str, scorings: Sequence[Scoring], latest: Scoring, validation: Path
+    path: Path,
+    name: str,
+    scorings: Sequence[Scoring],
+    latest: Scoring,
+    validation: Path,
+    promise: Promise | None,
 ) -> None:
     """Writes the page.
 
     name: of the config. scorings: the series; latest: the one to show in full, judged by today's
-    floors. validation: the report of the labels.
+    floors. validation: the report of the labels. promise: what a threshold of the version was
+    chosen for; None where it does not say.
     """
     classes = latest.classes
     shown = scorings[-SHOWN:]
@@ -40,7 +46,7 @@ def write_report(
         name=name,
         latest=latest,
         fell=fallen(classes),
-        sentences=sentences(classes),
+        sentences=[*sentences(classes), *([promise.sentence(classes)] if promise else [])],
         charts=[(label, svg(_chart(label, classes[label].floor, shown))) for label in labels],
         classes=len(classes),
         scorings=len(scorings),

@@ -13,6 +13,8 @@ from classlift.metrics.statistics import (
     count_detections_by_unit,
 )
 from classlift.records import Record
+from classlift.serving.provenance import Provenance
+from classlift.settings.gate import GUARANTEED
 from classlift.text import shown
 
 
@@ -28,6 +30,8 @@ class Figures:
         precision: 0 to 1; None where nothing was detected.
         floor: the recall that is asked for; None where none is.
         fell: whether the recall is below its floor for sure.
+        precision_upper: the one-sided 95% upper bound of the precision; None where nothing was
+            detected, and in a scoring by an earlier version of this code.
 
     """
 
@@ -38,6 +42,7 @@ class Figures:
     precision: float | None
     floor: float | None = None
     fell: bool = False
+    precision_upper: float | None = None
 
     @classmethod
     def read(cls, record: Record) -> "Figures":
@@ -54,7 +59,51 @@ class Figures:
             precision=figure("precision"),
             floor=figure("floor"),
             fell=record.flag("fell"),
+            precision_upper=record.figure("precision_upper")
+            if record.has("precision_upper")
+            else None,
         )
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What the score threshold of one class was chosen for.
+
+    Attributes:
+        label: the class that the version was trained for.
+        precision: 0 to 1, that the threshold has on eval.
+        is_guaranteed: whether eval guaranteed it, and did not merely show it.
+
+    """
+
+    label: str
+    precision: float
+    is_guaranteed: bool
+
+    @classmethod
+    def of(cls, provenance: Provenance) -> "Promise | None":
+        """What a version says; None where it says nothing, or a threshold was fixed."""
+        chosen_for, label = provenance.thresholds or {}, provenance.target
+        precision = chosen_for.get("precision")
+        if label is None or not isinstance(precision, float) or "score_threshold" in chosen_for:
+            return None
+        return cls(label, precision, chosen_for.get("operating_points") == GUARANTEED)
+
+    def sentence(self, classes: Mapping[str, Figures]) -> str:
+        """What became of it on the images that were scored."""
+        figures = classes[self.label]
+        sure = "guaranteed" if self.is_guaranteed else "showed"
+        said = (
+            f"At the score threshold of class {shown(self.label)}, eval {sure} a precision of "
+            f"{self.precision:.2f}; "
+        )
+        if figures.precision is None:
+            return f"{said}nothing of it was detected here."
+        here = f"{said}here it is {figures.precision:.3f}"
+        upper = figures.precision_upper
+        if upper is not None and upper < self.precision:
+            return f"{here}, at most {upper:.3f}: it is lost."
+        return f"{here}."
 
 
 def score(
@@ -76,12 +125,14 @@ def score(
     objects, found, _ = count_by_unit(matches, points)
     recalls = clustered_share_bounds(objects, found)
     detections_kept, detections_right, _ = count_detections_by_unit(matches, points)
-    kept, right = detections_kept.sum(axis=0), detections_right.sum(axis=0)
+    precisions = clustered_share_bounds(detections_kept, detections_right)
     classes = {}
     for k, label in enumerate(labels):
         recall, lower, upper = (None if math.isnan(value) else value for value in recalls[k])
-        precision = float(right[k] / kept[k]) if kept[k] else None
-        classes[label] = Figures(int(objects[:, k].sum()), recall, lower, upper, precision)
+        precision, _, at_most = (None if math.isnan(value) else value for value in precisions[k])
+        classes[label] = Figures(
+            int(objects[:, k].sum()), recall, lower, upper, precision, precision_upper=at_most
+        )
     return judged(classes, floors)
 
 

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from classlift.watch.score import Figures, fallen, judged, score, sentences
+from classlift.serving.provenance import Provenance
+from classlift.watch.score import Figures, Promise, fallen, judged, score, sentences
 from tests.classlift.conftest import boxes_table, detections_table
 
 pytestmark = pytest.mark.unit
@@ -97,3 +98,36 @@ def test_other_floors_judge_anew():
     again = judged(CLASSES, {"f": 0.5})
     assert fallen(again) == ["f"]
     assert again["a"].floor is None
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "expected"),
+    [
+        ({"precision": 0.8, "operating_points": "guaranteed"}, Promise("car", 0.8, True)),
+        ({"precision": 0.8, "operating_points": "measured"}, Promise("car", 0.8, False)),
+        ({"precision": 0.8, "score_threshold": 0.4}, None),  # fixed: for no precision
+        (None, None),  # of a version by an earlier ClassLift
+    ],
+)
+def test_what_a_version_promises(thresholds, expected):
+    assert Promise.of(Provenance(target="car", thresholds=thresholds)) == expected
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        (90, 10, "eval guaranteed a precision of 0.80; here it is 0.900."),
+        (3, 1, "here it is 0.750."),  # of few, that is no loss for sure
+        (50, 50, "it is lost."),
+        (0, 0, "nothing of it was detected here."),
+    ],
+)
+def test_what_became_of_a_promise(right, wrong, words):
+    boxes = boxes_table([(f"{n}", "car", *BOX) for n in range(right)])
+    far = (60.0, 60.0, 90.0, 90.0)
+    seen = [(f"{n}", "car", 0.9, *(BOX if n < right else far)) for n in range(right + wrong)]
+    images = [f"{n}" for n in range(101)]
+    classes = score(boxes, detections_table(seen), images, {"car": 0.5}, {})
+    car = classes["car"]
+    assert (car.precision is None) == (car.precision_upper is None) == (right == 0)
+    assert Promise("car", 0.8, True).sentence(classes).endswith(words)
