@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from classlift.errors import ConfigError
 from classlift.settings.field import require_in_range, setting
 
 SECTION = "Gate"
@@ -26,7 +27,8 @@ class GateSettings:
     operating points. Then the other classes' precision is compared as their recall is, and the
     target's alone must be `precision`, with the tolerance.
 
-    Raises ConfigError for a value out of its range.
+    Raises ConfigError for a value out of its range, and for a fixed score threshold where
+    guaranteed operating points are asked for.
     """
 
     precision: float = setting(
@@ -100,3 +102,8 @@ class GateSettings:
 
     def __post_init__(self) -> None:
         require_in_range(self, "gate")
+        if self.score_threshold is not None and self.operating_points == GUARANTEED:
+            raise ConfigError(
+                "gate.operating_points is guaranteed, which chooses score thresholds, and "
+                "gate.score_threshold fixes them: leave one out."
+            )

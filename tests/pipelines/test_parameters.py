@@ -112,6 +112,16 @@ def test_what_becomes_of_thresholds_reaches_trainer_and_gate():
         check({"thresholds": "best"}, SCHEMAS)
 
 
+def test_which_operating_points_are_asked_for_reaches_diagnosis_trainer_and_gate():
+    for given, expected in ((None, "measured"), ("guaranteed", "guaranteed")):
+        bound = bind({"target": "8", "operating_points": given}, FIXED)
+        assert bound.operating_points == expected
+        assert json.loads(bound.trainer_config)["operating_points"] == expected
+        assert json.loads(bound.gate)["operating_points"] == expected
+    with pytest.raises(ConfigError, match=r"score_threshold fixes them: leave one out\."):
+        bind({"target": "8", "operating_points": "guaranteed", "score_threshold": 0.4}, FIXED)
+
+
 def test_seed_reaches_data_and_recipe():
     bound = bind({"target": "8", "seed": 7}, FIXED)
     assert json.loads(bound.overrides) == {"seed": 7}
