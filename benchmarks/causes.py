@@ -144,6 +144,7 @@ def train_champion(examples: Path, seed: int, folder: Path) -> None:
 
     from classlift.data.label_map import LabelMap
     from classlift.detectors.examples import example_files
+    from classlift.detectors.od_api.branching import Branched
     from classlift.detectors.od_api.ssd import SsdDetector
     from classlift.detectors.od_api.zoo_entry import read_config
     from classlift.settings.recipe import Recipe
@@ -154,8 +155,8 @@ def train_champion(examples: Path, seed: int, folder: Path) -> None:
     labels = LabelMap(tuple(CLASSES[d] for d in DIGITS))
     config = read_config(ROOT / "demo" / "model")
     config.model.ssd.num_classes = len(DIGITS)
-    detector = SsdDetector(config, labels)
-    known = SsdDetector.load(ROOT / "demo" / "model").variables()
+    detector = Branched(SsdDetector(config, labels))
+    known = Branched.load(SsdDetector, ROOT / "demo" / "model").variables()
     for name, variable in detector.variables().items():
         if name.startswith(("backbone", "neck")):
             variable.assign(known[name])

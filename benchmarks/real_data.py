@@ -114,6 +114,7 @@ class RealData:
         from classlift.data.label_map import LabelMap
         from classlift.data.snapshot import take_snapshot
         from classlift.detectors.examples import example_files
+        from classlift.detectors.od_api.branching import Branched
         from classlift.detectors.od_api.ssd import SsdDetector
         from classlift.detectors.od_api.zoo_entry import read_config
         from classlift.examples.write import write_examples
@@ -146,8 +147,8 @@ class RealData:
             mosaic=0.2,
             evaluations=0,
         )
-        detector = SsdDetector(config, labels)
-        started = SsdDetector.load(ROOT / "demo" / "model").variables()
+        detector = Branched(SsdDetector(config, labels))
+        started = Branched.load(SsdDetector, ROOT / "demo" / "model").variables()
         for name, variable in detector.variables().items():
             if name in started and started[name].shape == variable.shape:
                 variable.assign(started[name])

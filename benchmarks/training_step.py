@@ -27,7 +27,9 @@ import tensorflow as tf
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import frozen_names
+from classlift.detectors.od_api.branching import Branched
 from classlift.detectors.od_api.ssd import SsdDetector
+from classlift.detectors.od_api.ssd_branch import SsdBranch
 from classlift.detectors.od_api.zoo_entry import read_config
 from classlift.settings.freeze import BRANCH_PARTS, POLICIES
 from classlift.settings.recipe import Recipe
@@ -87,12 +89,13 @@ def compare_tracing() -> None:
     print(f"(medians {median(stock):.1f} s and {median(ours):.1f} s).")
 
 
-def demo_model(side: int) -> SsdDetector:
+def demo_model(side: int) -> Branched[SsdBranch]:
     """The demo's model for square images of another size, with random weights."""
     config = read_config(ROOT / "demo" / "model")
     resizer = config.model.ssd.image_resizer.fixed_shape_resizer
     resizer.height = resizer.width = side
-    return SsdDetector(config, LabelMap.read(ROOT / "demo" / "model" / "label_map.pbtxt"))
+    labels = LabelMap.read(ROOT / "demo" / "model" / "label_map.pbtxt")
+    return Branched(SsdDetector(config, labels))
 
 
 def peak_memory(side: int, name: str) -> float:
@@ -110,7 +113,7 @@ def train_alone(side: int, name: str) -> None:
     print(int(status.split("VmHWM:")[1].split()[0]) / 1e3)  # Linux counts in KB
 
 
-def random_batch(detector: SsdDetector) -> tuple[tf.Tensor, ...]:
+def random_batch(detector: Branched[SsdBranch]) -> tuple[tf.Tensor, ...]:
     """Images and boxes in random places."""
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 0.6, (BATCH, BOXES, 2))
@@ -122,7 +125,7 @@ def random_batch(detector: SsdDetector) -> tuple[tf.Tensor, ...]:
     )
 
 
-def training_step(detector: SsdDetector, name: str) -> tuple[Callable[..., object], int]:
+def training_step(detector: Branched[SsdBranch], name: str) -> tuple[Callable[..., object], int]:
     """The step of training by a policy, and the bytes of one view's features, 0 without."""
     policy = name.removesuffix(CACHED)
     detector.drop_branches()
@@ -144,9 +147,9 @@ def trace(loss: object, batch: tuple[tf.Tensor, ...]) -> float:
     return time.perf_counter() - started
 
 
-def stock_loss(detector: SsdDetector, batch: Batch) -> tf.Tensor:
+def stock_loss(detector: Branched[SsdBranch], batch: Batch) -> tf.Tensor:
     """The OD API's own loss, image by image."""
-    model = detector._model
+    model = detector.common.model
     model.provide_groundtruth(
         groundtruth_boxes_list=tf.unstack(batch.boxes),
         groundtruth_classes_list=tf.unstack(
@@ -154,7 +157,7 @@ def stock_loss(detector: SsdDetector, batch: Batch) -> tf.Tensor:
         ),
         groundtruth_weights_list=tf.unstack(batch.weights),
     )
-    shapes = detector._shapes(BATCH)
+    shapes = detector.common.shapes(BATCH)
     images = model._feature_extractor.preprocess(batch.images)
     return sum(model.loss(model.predict(images, shapes), shapes).values())
 

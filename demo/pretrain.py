@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detector import Batch
+from classlift.detectors.od_api.branching import Branched
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import CHECKPOINT, read_config
 from classlift.errors import EXIT_OK, ConfigError
@@ -99,7 +100,7 @@ def main(folder: Path) -> int:
         raise ConfigError(f"{folder / CHECKPOINT}: it would be overwritten; name another folder.")
     tf.random.set_seed(0)
     config_text = (folder / "pipeline.config").read_text()
-    detector = SsdDetector(read_config(folder), LabelMap(CLASSES))
+    detector = Branched(SsdDetector(read_config(folder), LabelMap(CLASSES)))
     data = load_scenes()
     for draws, recipe in PHASES:
         fit(detector, partial(batches, *data, draws, recipe), recipe)

@@ -77,6 +77,7 @@ def write_entry(folder: Path, side: int | None) -> None:
     """A checkpoint of random weights, with the statistics of noise in its batch norms."""
     import tensorflow as tf
 
+    from classlift.detectors.od_api.branching import Branched
     from classlift.detectors.od_api.faster_rcnn import FasterRcnnDetector
     from classlift.detectors.od_api.outline import read_label_map
     from classlift.detectors.od_api.ssd import SsdDetector
@@ -91,9 +92,9 @@ def write_entry(folder: Path, side: int | None) -> None:
         for field in ("height", "width") if fixed else ("min_dimension", "max_dimension"):
             setattr(own, field, side)
     tf.keras.utils.set_random_seed(0)
-    detector = kind(config, read_label_map(folder))
+    detector = Branched(kind(config, read_label_map(folder)))
     if kind is SsdDetector:
-        model = detector._model
+        model = detector.common.model
         for layer in (x for x in model.submodules if hasattr(x, "moving_mean")):
             layer.momentum = 0.5
         images = tf.random.uniform([4, *detector.frame.size, 3], 0, 255)

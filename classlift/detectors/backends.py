@@ -76,12 +76,14 @@ def load_detector(backend: str, folder: Path) -> "Detector":
     """
     if backend == "od_api":
         require_model(backend, folder)
+        from classlift.detectors.od_api.branching import Branched
         from classlift.detectors.od_api.faster_rcnn import FasterRcnnDetector
         from classlift.detectors.od_api.outline import read_outline
         from classlift.detectors.od_api.ssd import SsdDetector
 
-        kinds = {kind.meta_architecture: kind for kind in (SsdDetector, FasterRcnnDetector)}
-        return kinds[read_outline(folder).meta_architecture].load(folder)
+        if read_outline(folder).meta_architecture == SsdDetector.meta_architecture:
+            return Branched.load(SsdDetector, folder)
+        return Branched.load(FasterRcnnDetector, folder)
     if backend == "keras_hub":
         from classlift.detectors.keras_hub.detectors import load
 

@@ -155,33 +155,16 @@ class Detector(Protocol):
         """Writes the weights and what is needed to load them again."""
 
 
-class WithoutBranches:
-    """What detectors share in which no class can have a head of its own, no features are kept, and
-    nobody is held to the champion's answers.
+class WithoutFeatures:
+    """What detectors share of which no features are kept, and in which nobody is held to the
+    champion's answers.
     """
 
     described: str
     """The kind of model, for sentences."""
-    can_branch = False
     can_describe = False
     smallest_object = None
-    branch = None
-    rivalry = None
     prefix = None
-
-    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
-        """Raises ModelError: there are none."""
-        raise ModelError(
-            f"In {self.described}, class {label!r} can't have a head of its own; choose another "
-            "freeze policy, as all-but-heads."
-        )
-
-    def drop_branches(self) -> None:
-        """Does nothing: there are no branches."""
-
-    def branches(self) -> tuple[str, ...]:
-        """No classes: none has a branch."""
-        return ()
 
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Raises ModelError: `prefix` is None."""
@@ -199,6 +182,33 @@ class WithoutBranches:
             f"Distillation does not work for {self.described}; leave distillation out, "
             "l2_to_start and interpolation are there."
         )
+
+
+class WithoutBranches(WithoutFeatures):
+    """What those of them share in which no class can have a head of its own either."""
+
+    can_branch = False
+    branch = None
+    rivalry = None
+
+    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
+        """Raises ModelError: there are none."""
+        raise without_branches(self.described)
+
+    def drop_branches(self) -> None:
+        """Does nothing: there are no branches."""
+
+    def branches(self) -> tuple[str, ...]:
+        """No classes: none has a branch."""
+        return ()
+
+
+def without_branches(described: str) -> ModelError:
+    """The error of a branch in a kind of model that can't have any."""
+    return ModelError(
+        f"In {described}, no class can have a head of its own; choose another freeze policy, as "
+        "all-but-heads."
+    )
 
 
 def over_replicas(value: tf.Tensor) -> tf.Tensor:

@@ -79,9 +79,9 @@ def detections_table(rows: list[tuple[str, str, float, float, float, float, floa
 @pytest.fixture(scope="session")
 def detector():
     """The pre-trained demo model, fresh from disk; tests that train it restore it."""
-    from classlift.detectors.od_api.ssd import SsdDetector
+    from classlift.detectors.backends import load_detector
 
-    return SsdDetector.load(DEMO_MODEL)
+    return load_detector("od_api", DEMO_MODEL)
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,26 @@
 """The cut through a feature extractor of the OD API: its backbone, and its neck alone.
 
-Every Keras extractor of the SSD family holds its backbone as `classification_backbone` and calls
-it once. So whatever stands there instead is what the neck is fed with, whichever family it is of.
+Every Keras extractor of the SSD family calls its backbone once. So whatever stands there instead is
+what the neck is fed with, whichever family it is of.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
+
+from classlift.detectors.frame import Frame
+from classlift.detectors.od_api.private import backbone_of, in_place_of_backbone
+from classlift.detectors.od_api.zoo_entry import learning_phase
+from classlift.errors import ModelError
 
 Maps = tuple[tf.Tensor, ...]
 
 
 def backbone_variables(extractor: Any) -> list[tf.Variable]:
     """In the order of the layers."""
-    return list(extractor.classification_backbone.variables)
+    return list(backbone_of(extractor).variables)
 
 
 def neck_variables(extractor: Any) -> list[tf.Variable]:
@@ -27,22 +32,20 @@ def neck_variables(extractor: Any) -> list[tf.Variable]:
 def neck_regularization(extractor: Any) -> tf.Tensor:
     """The config's regularization of the neck alone."""
     zero = [tf.constant(0.0)]
-    return tf.add_n(zero + extractor.losses) - tf.add_n(
-        zero + extractor.classification_backbone.losses
-    )
+    return tf.add_n(zero + extractor.losses) - tf.add_n(zero + backbone_of(extractor).losses)
 
 
 @contextmanager
 def recorded(extractor: Any) -> Iterator[list[Maps]]:
     """Within the block, what the backbone answers each time is added to the list."""
     seen: list[Maps] = []
-    backbone = extractor.classification_backbone
+    backbone = backbone_of(extractor)
 
     def record(images: tf.Tensor) -> Maps:
         seen.append(_maps(backbone(images)))
         return seen[-1]
 
-    with _in_place_of_backbone(extractor, record):
+    with in_place_of_backbone(extractor, record):
         yield seen
 
 
@@ -58,7 +61,7 @@ def run_neck(extractor: Any, images: tf.Tensor, maps: Sequence[tf.Tensor]) -> Ma
 
     images: of the batch; only their shape is read.
     """
-    with _in_place_of_backbone(extractor, lambda _: list(maps)):
+    with in_place_of_backbone(extractor, lambda _: list(maps)):
         return _maps(extractor(images))
 
 
@@ -73,16 +76,65 @@ def used_by_neck(extractor: Any, images: tf.Tensor, maps: Sequence[tf.Tensor]) -
     return [bool(given.consumers()) for given in traced.inputs[: len(maps)]]
 
 
+class Trunk:
+    """What comes before a head: a model's backbone, and a neck, the model's own or a branch's.
+
+    extractor: whose backbone it is; neck: the extractor whose neck it is, where it is another one.
+    prefix: the last of `backbone` and `neck` up to which all is frozen, so that features can be
+    kept; None while the backbone is trained.
+    """
+
+    def __init__(self, extractor: Any, frame: Frame, neck: Any = None) -> None:
+        self._extractor, self._size = extractor, frame.size
+        self._neck = neck
+        self._used: list[bool] = []
+        self.prefix: str | None = None
+
+    def cut(self, prefix: str | None) -> None:
+        """Prepares for features of the parts up to this one."""
+        self.prefix = prefix
+        if prefix == "backbone":
+            image = tf.zeros([1, *self._size, 3])
+            maps = run_backbone(self._extractor, image)
+            self._used = used_by_neck(self._extractor, image, maps)
+
+    def features(self, images: tf.Tensor) -> Maps:
+        """The frozen prefix's feature maps, finest first, those that the rest of the model reads.
+
+        Raises ModelError when no part from the image on is frozen.
+        """
+        if self.prefix is None:
+            raise ModelError("The backbone is to be trained: it has no features to keep.")
+        with learning_phase(False):
+            preprocessed = self._extractor.preprocess(images)
+            maps = run_backbone(self._extractor, preprocessed)
+            if self.prefix == "backbone":
+                return tuple(m for m, used in zip(maps, self._used, strict=True) if used)
+            return self._run_neck(preprocessed, maps)
+
+    def maps(self, images: tf.Tensor, features: Maps | None = None) -> Maps:
+        """What the head is fed with, from features where there are some."""
+        if features is not None and self.prefix == "neck":
+            return features
+        if features is None:
+            preprocessed = self._extractor.preprocess(images)
+            maps = run_backbone(self._extractor, preprocessed)
+        else:
+            given = iter(features)
+            maps = tuple(next(given) if used else tf.zeros([]) for used in self._used)
+            preprocessed = tf.zeros([tf.shape(features[0])[0], *self._size, 3])
+        return self._run_neck(preprocessed, maps)
+
+    def own_maps(self, images: tf.Tensor, backbone_maps: Maps, common_maps: Maps) -> Maps:
+        """What the head is fed with, where the backbone and the model's own neck were run.
+
+        images: preprocessed.
+        """
+        return common_maps if self._neck is None else self._run_neck(images, backbone_maps)
+
+    def _run_neck(self, images: tf.Tensor, maps: Maps) -> Maps:
+        return run_neck(self._extractor if self._neck is None else self._neck, images, maps)
+
+
 def _maps(answer: Any) -> Maps:
     return tuple(answer) if isinstance(answer, list | tuple) else (answer,)
-
-
-@contextmanager
-def _in_place_of_backbone(extractor: Any, function: Callable[[tf.Tensor], Any]) -> Iterator[None]:
-    # Through __dict__, past Keras: it would track the change, and reorder the variables.
-    backbone = extractor.classification_backbone
-    vars(extractor)["classification_backbone"] = function
-    try:
-        yield
-    finally:
-        vars(extractor)["classification_backbone"] = backbone

@@ -1,15 +1,27 @@
-"""A Faster R-CNN of the OD API's model zoo as a `Detector`."""
+"""A Faster R-CNN of the OD API's model zoo."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from classlift.detectors.detector import Batch, ChampionOutputs, WithoutBranches, share_of_replica
-from classlift.detectors.od_api.api import bfloat16_to_float32_nested, model_builder
+from classlift.data.label_map import LabelMap
+from classlift.detectors.detector import (
+    Batch,
+    ChampionOutputs,
+    WithoutFeatures,
+    share_of_replica,
+    without_branches,
+)
+from classlift.detectors.od_api.api import (
+    bfloat16_to_float32_nested,
+    model_builder,
+    pipeline_pb2,
+)
+from classlift.detectors.od_api.detections import Detections
 from classlift.detectors.od_api.outline import CONFIG
-from classlift.detectors.od_api.zoo_entry import ZooEntry, freeze_batch_norm, learning_phase, named
+from classlift.detectors.od_api.private import FasterRcnnParts, fix_batch_norms, mask_scores
+from classlift.detectors.od_api.zoo_entry import ZooEntry, learning_phase, named
 from classlift.errors import ModelError
 
 LOSSES = {
@@ -20,7 +32,7 @@ LOSSES = {
 }
 
 
-class FasterRcnnDetector(WithoutBranches, ZooEntry):
+class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     """Parts: the extractor of the first stage is the backbone, what proposes regions the neck, the
     extractor and the predictor of the second stage the head.
 
@@ -30,54 +42,44 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
 
     meta_architecture = "faster_rcnn"
     described = "a Faster R-CNN"
+    can_branch = False
 
-    def _build(self) -> Any:
-        model = model_builder.build(self._config.model, is_training=True)
+    def __init__(self, config: pipeline_pb2.TrainEvalPipelineConfig, label_map: LabelMap) -> None:
+        super().__init__(config, label_map)
+        self.parts = FasterRcnnParts(self.model)
         if not all(self.named_columns):
-            convert = model._second_stage_score_conversion_fn
-            model._second_stage_score_conversion_fn = lambda scores: self._of_named(convert(scores))
-        with learning_phase(False), _inference(model):  # an eager pass makes the variables
-            images = model._feature_extractor.preprocess(tf.zeros([1, *self.frame.size, 3]))
-            model.predict(images, self._shapes(1))
+            convert = mask_scores(self.named_columns, self.parts.convert_scores)
+            self.parts.set_score_conversion(convert)
+
+    def build(self) -> Any:
+        """The model of the config, with random weights."""
+        model = model_builder.build(self.config.model, is_training=True)
+        parts = FasterRcnnParts(model)
+        with learning_phase(False), parts.inference():  # an eager pass makes the variables
+            images = parts.extractor.preprocess(tf.zeros([1, *self.frame.size, 3]))
+            model.predict(images, self.shapes(1))
         return model
-
-    def _checkpoint(self) -> tf.train.Checkpoint:
-        return tf.train.Checkpoint(model=self._model)
-
-    def _note(self) -> dict[str, Any]:
-        return {}
-
-    def _owners(self) -> dict[str, tuple[Any, ...]]:
-        """The layers by part, in the order of the image."""
-        model = self._model
-        predictor = model._mask_rcnn_box_predictor
-        return {
-            "backbone": (model._feature_extractor_for_proposal_features,),
-            "neck": (
-                model._first_stage_box_predictor_first_conv,
-                model._first_stage_box_predictor,
-            ),
-            "head": (
-                model._feature_extractor_for_box_classifier_features,
-                predictor._box_prediction_head,
-                predictor._class_prediction_head,
-            ),
-        }
 
     def variables(self) -> dict[str, tf.Variable]:
         """All variables by name, in the order in which an image passes them."""
         found: dict[str, tf.Variable] = {}
-        for part, owners in self._owners().items():
+        for part, owners in self.parts.owners().items():
             for owner in owners:
                 found |= named(part, owner.variables, owner)
         return found
 
-    def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
-        """Freezes variables by name; returns what is left to train."""
+    def freeze(self, names: frozenset[str]) -> None:
+        """Fixes the statistics of the batch norms whose variables are among these."""
         variables = self.variables()
-        frozen = {variables[name].ref() for name in names}
-        freeze_batch_norm((o for owners in self._owners().values() for o in owners), frozen)
-        return {n: v for n, v in variables.items() if v.trainable and n not in names}
+        owners = (owner for owners in self.parts.owners().values() for owner in owners)
+        fix_batch_norms(owners, {variables[name].ref() for name in names})
+
+    def cut(self, prefix: str | None) -> None:
+        """Does nothing: no features are kept."""
+
+    def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> Any:
+        """Raises ModelError: there are no branches."""
+        raise without_branches(self.described)
 
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
         """Raises ModelError for anything but None: the class loss is a cross-entropy."""
@@ -94,7 +96,7 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
         champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
         """The training losses of the proposals, of class and box, and the regularization."""
-        model, count = self._model, batch.images.shape[0]
+        model, count = self.model, batch.images.shape[0]
         known = [batch.labels[i] > 0 for i in range(count)]
 
         def by_image(values: tf.Tensor) -> list[tf.Tensor]:
@@ -107,9 +109,9 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
             ),
             groundtruth_weights_list=by_image(batch.weights),
         )
-        shapes = self._shapes(count)
+        shapes = self.shapes(count)
         with learning_phase(True):
-            images = model._feature_extractor.preprocess(batch.images)
+            images = self.parts.extractor.preprocess(batch.images)
             answers = bfloat16_to_float32_nested(model.predict(images, shapes))
         found = model.loss(answers, shapes)
         regularization = tf.add_n([tf.constant(0.0), *model.regularization_losses()])
@@ -118,26 +120,13 @@ class FasterRcnnDetector(WithoutBranches, ZooEntry):
             "regularization": share_of_replica(regularization),
         }
 
-    def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """The detections in images [batch, height, width, 3] of the frame."""
-        model = self._model
-        shapes = self._shapes(tf.shape(images)[0])
-        with learning_phase(False), _inference(model):
-            answers = model.predict(model._feature_extractor.preprocess(images), shapes)
+    def detect_with(
+        self, images: tf.Tensor, branches: Sequence[Any]
+    ) -> tuple[Detections, list[Detections]]:
+        """The detections in images [batch, height, width, 3] of the frame; none of branches."""
+        model = self.model
+        shapes = self.shapes(tf.shape(images)[0])
+        with learning_phase(False), self.parts.inference():
+            answers = model.predict(self.parts.extractor.preprocess(images), shapes)
             found = model.postprocess(bfloat16_to_float32_nested(answers), shapes)
-        return {
-            "detection_boxes": found["detection_boxes"],
-            "detection_classes": found["detection_classes"] + 1,  # the OD API's label offset
-            "detection_scores": found["detection_scores"],
-            "num_detections": found["num_detections"],
-        }
-
-
-@contextmanager
-def _inference(model: Any) -> Iterator[None]:
-    """Within the block, proposals are not sampled by the labels, as a model in training does."""
-    model._is_training = False
-    try:
-        yield
-    finally:
-        model._is_training = True
+        return Detections.of_od_api(found), []

@@ -1,12 +1,11 @@
-"""An entry of the OD API's model zoo on disk: config, checkpoint, label map, note of branches."""
+"""An entry of the OD API's model zoo on disk: config, checkpoint, label map."""
 
-import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import tensorflow as tf
 from google.protobuf import text_format
@@ -14,8 +13,7 @@ from google.protobuf.message import DecodeError
 
 from classlift.data.label_map import LabelMap
 from classlift.detectors.frame import Frame
-from classlift.detectors.freeze import PARTS
-from classlift.detectors.od_api.api import FreezableBatchNorm, pipeline_pb2
+from classlift.detectors.od_api.api import pipeline_pb2
 from classlift.detectors.od_api.outline import (
     CHECKPOINT,
     CONFIG,
@@ -50,15 +48,14 @@ BUILD_ERRORS = (
 )
 """What the OD API's builders raise for a config whose values contradict each other."""
 
-BRANCHES = "branches.json"
-"""The note beside the config of a model in which classes have heads of their own."""
-
 
 class ZooEntry(ABC):
-    """What the meta-architectures share: a config, a label map that fits it, a checkpoint.
+    """What the architectures share: a config, a label map that fits it, the OD API's model.
 
-    Raises ModelError for a label map that does not fit the config, for an image resizer that makes
-    images of different sizes, and for a checkpoint that does not fit the model.
+    config: of the model, as the entry has it; model: as the OD API builds it, with its variables.
+
+    Raises ModelError for a label map that does not fit the config, and for an image resizer that
+    makes images of different sizes.
     """
 
     meta_architecture: str
@@ -67,7 +64,7 @@ class ZooEntry(ABC):
     def __init__(self, config: pipeline_pb2.TrainEvalPipelineConfig, label_map: LabelMap) -> None:
         settings = getattr(config.model, self.meta_architecture)
         require_fit(label_map, settings.num_classes, Path(CONFIG))
-        self._config = config
+        self.config = config
         self._settings = settings
         self.label_map = label_map
         self.named_columns = (
@@ -76,7 +73,7 @@ class ZooEntry(ABC):
         )
         self.frame = read_frame(settings.image_resizer)
         try:
-            self._model = self._build()
+            self.model = self.build()
         except BUILD_ERRORS as error:
             raise ModelError(
                 f"{CONFIG}: the OD API can't build the model that it describes "
@@ -85,63 +82,58 @@ class ZooEntry(ABC):
             ) from error
 
     @abstractmethod
-    def _build(self) -> Any:
+    def build(self) -> Any:
         """The OD API's model, with its variables made."""
 
-    @abstractmethod
-    def _checkpoint(self) -> tf.train.Checkpoint:
-        """All that is saved."""
-
-    @abstractmethod
-    def _note(self) -> dict[str, Any]:
-        """What `BRANCHES` says; empty for none."""
-
-    def _read_note(self, folder: Path) -> None:  # noqa: B027
-        """Prepares what the note promises the checkpoint to hold."""
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Loads a zoo entry with its weights; says what was chosen where there was a choice."""
-        label_map = read_label_map(folder)
-        checkpoint = find_checkpoint(folder)
-        _require_readable(checkpoint)  # before the model is built, which takes longer
-        detector = cls(read_config(folder), label_map)
-        detector._read_note(folder)
-        try:
-            status = detector._checkpoint().restore(str(checkpoint))
-            status.expect_partial().assert_existing_objects_matched()
-        except (AssertionError, ValueError) as error:  # objects missing, shapes that differ
-            raise ModelError(
-                f"{checkpoint}: the checkpoint does not fit {folder / CONFIG}; "
-                "take both from the same export."
-            ) from error
-        except UNREADABLE as error:
-            raise _damaged(checkpoint, error) from error
-        return detector
-
-    def _of_named(self, scores: tf.Tensor) -> tf.Tensor:
-        """Scores [..., background and classes], 0 where the label map names no class: NMS keeps
-        what is above its threshold, which is 0 or more.
-        """
-        return scores * tf.constant(self.named_columns, scores.dtype)
-
-    def save(self, folder: Path) -> None:
-        """Writes the zoo entry, without an exported SavedModel."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).write_text(text_format.MessageToString(self._config))
-        self.label_map.write(folder / LABEL_MAP)
-        (folder / BRANCHES).unlink(missing_ok=True)
-        note = self._note()
-        if note:
-            (folder / BRANCHES).write_text(json.dumps(note))
-        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-        checkpoint = self._checkpoint()
-        manager = tf.train.CheckpointManager(checkpoint, str(folder / CHECKPOINT), max_to_keep=1)
-        manager.save(checkpoint_number=0)
-
-    def _shapes(self, batch: int | tf.Tensor) -> tf.Tensor:
+    def shapes(self, batch: int | tf.Tensor) -> tf.Tensor:
         """int32[batch, 3]: the true shapes of images, as the OD API wants them."""
         return tf.tile([[*self.frame.size, 3]], [batch, 1])
+
+
+def open_entry(
+    folder: Path,
+) -> tuple[pipeline_pb2.TrainEvalPipelineConfig, LabelMap, Path]:
+    """Reads the config and the label map of a zoo entry, and finds its checkpoint, which is read
+    once; says what was chosen where there was a choice.
+
+    Raises ModelError for an entry that can't be fine-tuned or is damaged, DataError for its label
+    map.
+    """
+    label_map = read_label_map(folder)
+    checkpoint = find_checkpoint(folder)
+    _require_readable(checkpoint)  # before the model is built, which takes longer
+    return read_config(folder), label_map, checkpoint
+
+
+def restore(saved: tf.train.Checkpoint, checkpoint: Path, folder: Path) -> None:
+    """Puts the values of an entry's checkpoint into what was saved.
+
+    Raises ModelError for a checkpoint that does not fit it.
+    """
+    try:
+        saved.restore(str(checkpoint)).expect_partial().assert_existing_objects_matched()
+    except (AssertionError, ValueError) as error:  # objects missing, shapes that differ
+        raise ModelError(
+            f"{checkpoint}: the checkpoint does not fit {folder / CONFIG}; "
+            "take both from the same export."
+        ) from error
+    except UNREADABLE as error:
+        raise _damaged(checkpoint, error) from error
+
+
+def write_entry(
+    folder: Path,
+    config: pipeline_pb2.TrainEvalPipelineConfig,
+    label_map: LabelMap,
+    saved: tf.train.Checkpoint,
+) -> None:
+    """Writes a zoo entry: config, label map and checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).write_text(text_format.MessageToString(config))
+    label_map.write(folder / LABEL_MAP)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    manager = tf.train.CheckpointManager(saved, str(folder / CHECKPOINT), max_to_keep=1)
+    manager.save(checkpoint_number=0)
 
 
 def named(part: str, variables: Iterable[tf.Variable], owner: Any = None) -> dict[str, tf.Variable]:
@@ -156,33 +148,6 @@ def named(part: str, variables: Iterable[tf.Variable], owner: Any = None) -> dic
             name = name.partition(f"{owner.name}/")[2] or name
         is_class_head = part.endswith("head") and "ClassPredictor" in name
         found[f"{part[:-4]}class-head/{name}" if is_class_head else f"{part}/{name}"] = variable
-    return found
-
-
-def freeze_batch_norm(owners: Iterable[Any], frozen: set[Any]) -> None:
-    """Fixes the statistics of the batch norms whose variables (`ref()`) are frozen."""
-    for layer in (layer for owner in owners for layer in owner.submodules):
-        if isinstance(layer, FreezableBatchNorm) and layer.built:  # of a shared tower, some are not
-            layer._training = False if layer.moving_mean.ref() in frozen else None
-
-
-def read_branches(folder: Path, label_map: LabelMap) -> dict[str, list[str]]:
-    """The classes with a branch and its parts, by its note. Raises ModelError for a damaged one."""
-    path = folder / BRANCHES
-    if not path.exists():
-        return {}
-    try:
-        note = json.loads(path.read_text())["branches"]
-        found = {label: list(parts) for label, parts in note.items()}
-        if not all(
-            label in label_map and set(parts) <= set(PARTS) for label, parts in found.items()
-        ):
-            raise KeyError
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(
-            f'{path}: must be {{"branches": {{class of the label map: [its parts]}}}}; take it '
-            "from the same folder as the checkpoint."
-        ) from None
     return found
 
 

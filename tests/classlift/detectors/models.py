@@ -64,11 +64,12 @@ def write_faster_rcnn(folder: Path, label_map: LabelMap) -> Path:
     from google.protobuf import text_format
 
     from classlift.detectors.od_api.api import pipeline_pb2
+    from classlift.detectors.od_api.branching import Branched
     from classlift.detectors.od_api.faster_rcnn import FasterRcnnDetector
 
     text = FASTER_RCNN % len(label_map)
     config = text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
-    detector = FasterRcnnDetector(config, label_map)
+    detector = Branched(FasterRcnnDetector(config, label_map))
     for name, variable in detector.variables().items():
         if "gamma" in name:  # statistics that nobody trained let the answers grow to hundreds
             variable.assign(0.3 * variable)

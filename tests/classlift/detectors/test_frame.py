@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from classlift.detectors.export import Serving
 from classlift.detectors.frame import Frame
+from classlift.detectors.od_api.branching import Branched
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import read_config
 from tests.classlift.conftest import DEMO_MODEL
@@ -51,7 +52,7 @@ def keeps_aspect(detector):
     resizer.keep_aspect_ratio_resizer.min_dimension = 128
     resizer.keep_aspect_ratio_resizer.max_dimension = 128
     resizer.keep_aspect_ratio_resizer.pad_to_max_dimension = True
-    kept = SsdDetector(config, detector.label_map)
+    kept = Branched(SsdDetector(config, detector.label_map))
     for name, variable in kept.variables().items():
         variable.assign(detector.variables()[name])
     return kept

@@ -28,7 +28,7 @@ TRAIN = textwrap.dedent(
     from classlift.training.devices import make_reproducible
     from classlift.settings.freeze import BRANCH_PARTS
     from classlift.training.input import training_batches
-    from classlift.detectors.od_api.ssd import SsdDetector
+    from classlift.detectors.backends import load_detector
     from classlift.settings.recipe import Recipe
 
     model, records, folder, policy, out = sys.argv[1:]
@@ -36,7 +36,7 @@ TRAIN = textwrap.dedent(
     cached = 4 if policy == "target-branch" else 0
     recipe = Recipe(policy, steps=24, batch_size=4, cached_batches=cached)
     make_reproducible(0)
-    detector = SsdDetector.load(Path(model))
+    detector = load_detector("od_api", Path(model))
     if policy in BRANCH_PARTS:
         detector.grow_branch("8", BRANCH_PARTS[policy])
     batches = partial(

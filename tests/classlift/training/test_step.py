@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import ChampionOutputs
 from classlift.detectors.freeze import frozen_names
-from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.errors import ConfigError, ModelError
 from classlift.settings.recipe import Recipe
 from classlift.training.devices import strategy_for
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.pipeline
 
 @pytest.fixture(scope="module")
 def teacher():
-    return SsdDetector.load(DEMO_MODEL)
+    return load_detector("od_api", DEMO_MODEL)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ TWO_DEVICES = textwrap.dedent(
     from pathlib import Path
     from classlift.detectors.freeze import frozen_names
     from classlift.settings.freeze import BRANCH_PARTS
-    from classlift.detectors.od_api.ssd import SsdDetector
+    from classlift.detectors.backends import load_detector
     from classlift.settings.recipe import Recipe
     from classlift.training.step import TrainingStep
     from tests.classlift.training.test_training import batches_for_every_level
@@ -119,7 +119,7 @@ TWO_DEVICES = textwrap.dedent(
     one, both = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     for strategy in (one, both):
         with strategy.scope():
-            detector = SsdDetector.load(Path(sys.argv[1]))
+            detector = load_detector("od_api", Path(sys.argv[1]))
             detector.grow_branch("8", BRANCH_PARTS["target-branch"])
             names = list(detector.variables())
             trained = detector.freeze(frozen_names("target-branch", names, detector.branch))

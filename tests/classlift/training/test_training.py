@@ -78,7 +78,7 @@ def test_frozen_is_frozen_and_the_rest_moves(detector, policy):
 
 def test_every_variable_has_one_name_in_the_order_of_the_image(detector):
     found = detector.variables()
-    model = detector._model
+    model = detector.common.model
     everything = [*model._feature_extractor.variables, *model._box_predictor.variables]
     assert {v.ref() for v in found.values()} == {v.ref() for v in everything}
     assert len(found) == len(everything)

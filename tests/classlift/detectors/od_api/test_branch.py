@@ -15,9 +15,10 @@ from classlift.detectors.detector import Batch
 from classlift.detectors.examples import example_files, read_examples
 from classlift.detectors.export import Serving
 from classlift.detectors.freeze import frozen_names
-from classlift.detectors.od_api.branch import Detections, merge
+from classlift.detectors.od_api.branching import BRANCHES, Branched
+from classlift.detectors.od_api.detections import Detections, merge
 from classlift.detectors.od_api.ssd import SsdDetector
-from classlift.detectors.od_api.zoo_entry import BRANCHES, LABEL_MAP, read_config
+from classlift.detectors.od_api.zoo_entry import LABEL_MAP, read_config
 from classlift.errors import ModelError
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
 from classlift.settings.recipe import Recipe
@@ -70,7 +71,7 @@ def detections(detector, examples):
 def trained(examples, tmp_path_factory):
     """Detections before, with a branch for 8, with one for 3 too; and the last one as saved."""
     entry = tmp_path_factory.mktemp("branches") / "entry"
-    detector = SsdDetector.load(DEMO_MODEL)
+    detector = load_detector("od_api", DEMO_MODEL)
     before = detections(detector, examples)
     train(detector, "8", examples)
     first = detections(detector, examples)
@@ -157,11 +158,11 @@ def test_a_branch_is_the_part_of_any_head_that_scores(change, train_files):
     """It starts with the head's scores, and all of it learns."""
     config = read_config(DEMO_MODEL)
     change(config.model.ssd)
-    detector = SsdDetector(config, LabelMap.read(DEMO_MODEL / LABEL_MAP))
+    detector = Branched(SsdDetector(config, LabelMap.read(DEMO_MODEL / LABEL_MAP)))
     detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
     images = tf.random.stateless_uniform([2, 128, 128, 3], [5, 6], 0, 255)
     _, scores = detector.outputs(images)
-    boxes, branch_scores = detector._branches["8"](detector._maps(images, None))
+    boxes, branch_scores = detector._branches["8"](detector.common._trunk.maps(images))
     assert boxes is None
     np.testing.assert_allclose(branch_scores, tf.gather(scores, [0, 9], axis=-1), atol=1e-5)
     frozen = frozen_names(TARGET_BRANCH, list(detector.variables()), detector.branch)
@@ -177,9 +178,11 @@ def test_a_branch_is_the_part_of_any_head_that_scores(change, train_files):
     assert all(gradient is not None for gradient in gradients)
     # It starts with what the head itself says of the classes, at the anchors of objects.
     _, scores = detector.outputs(batch.images)
-    targets = detector._assign(batch.boxes, batch.labels, batch.weights)
+    targets = detector.common.assign(batch.boxes, batch.labels, batch.weights)
     weights = tf.repeat(targets.box_weights[..., None], scores.shape[-1], axis=-1)
-    at_objects = detector._model._classification_loss(scores, targets.classes, weights=weights)
+    at_objects = detector.common.model._classification_loss(
+        scores, targets.classes, weights=weights
+    )
     mean = tf.reduce_sum(at_objects) / tf.reduce_sum(targets.box_weights)
     np.testing.assert_allclose(losses["auxiliary"], mean, rtol=1e-4)
 
@@ -262,7 +265,7 @@ def test_merging():
     """The common head's detections of a class with a branch go, the branch's come, by score."""
     common = boxes([0.9, 0.8, 0.7, 0.0], [1, 2, 1, 1], 3)
     branch = boxes([0.85, 0.1, 0.0], [2, 2, 2], 2)
-    found = merge(common, {2: branch})
+    found = merge(common, [branch], [2])
     np.testing.assert_allclose(found.scores[0], [0.9, 0.85, 0.7, 0.1, 0, 0, 0])
     assert found.classes[0].numpy().tolist() == [1, 2, 1, 2, 1, 1, 1]
     np.testing.assert_allclose(found.boxes[0, :, 0], found.scores[0])
@@ -285,9 +288,9 @@ def test_a_rival_on_the_same_object_discounts_the_score():
         tf.constant([[0.64, 0.36, 0.9, 0.95, 0.99]]),
         tf.constant([4.0]),  # the last one is padding
     )
-    found = branch.discounted(rivals, 2, tf.constant(0.5))
+    found = branch.discounted(rivals, tf.constant(0.5))
     np.testing.assert_allclose(found.scores[0], [0.8 * 0.6, 0.4, 0], rtol=1e-6)
-    untouched = branch.discounted(rivals, 2, tf.constant(0.0))
+    untouched = branch.discounted(rivals, tf.constant(0.0))
     assert np.array_equal(untouched.scores, branch.scores)
 
 

@@ -11,6 +11,7 @@ from classlift.detectors.detector import Batch
 from classlift.detectors.export import OUTPUTS, export
 from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.api import pipeline_pb2
+from classlift.detectors.od_api.branching import Branched
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import read_config
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
@@ -30,7 +31,7 @@ GAPS = [
 ]
 
 
-def small(ids, softmax=False) -> SsdDetector:
+def small(ids, softmax=False) -> Branched:
     """The demo's architecture with random weights that score everything alike."""
     config = pipeline_pb2.TrainEvalPipelineConfig()
     config.CopyFrom(read_config(DEMO_MODEL))
@@ -45,7 +46,8 @@ def small(ids, softmax=False) -> SsdDetector:
     if softmax:
         text_format.Merge("weighted_softmax {}", ssd.loss.classification_loss)
         ssd.post_processing.score_converter = ssd.post_processing.SOFTMAX
-    detector = SsdDetector(config, LabelMap(tuple(f"class {i}" for i in ids), tuple(ids)))
+    label_map = LabelMap(tuple(f"class {i}" for i in ids), tuple(ids))
+    detector = Branched(SsdDetector(config, label_map))
     rng = np.random.default_rng(0)
     for name, variable in detector.variables().items():
         if name.startswith("class-head/") and name.endswith("bias"):

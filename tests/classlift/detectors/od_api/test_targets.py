@@ -31,7 +31,7 @@ def test_equals_the_stock_loss(detector, seed):
     batch = random_batch(np.random.default_rng(seed), detector.frame.size)
     ours = detector.losses(batch)
 
-    model = detector._model
+    model = detector.common.model
     counts = tf.reduce_sum(tf.cast(batch.labels > 0, tf.int32), axis=1).numpy()
     model.provide_groundtruth(
         groundtruth_boxes_list=[batch.boxes[i, :n] for i, n in enumerate(counts)],
@@ -42,7 +42,7 @@ def test_equals_the_stock_loss(detector, seed):
     )
     tf.keras.backend.set_learning_phase(True)
     try:
-        shapes = detector._shapes(len(counts))
+        shapes = detector.common.shapes(len(counts))
         predictions = model.predict(model._feature_extractor.preprocess(batch.images), shapes)
         stock = model.loss(predictions, shapes)
     finally:
@@ -53,7 +53,7 @@ def test_equals_the_stock_loss(detector, seed):
 
 def test_an_image_without_boxes_is_all_background(detector):
     none = tf.zeros([1, 1, 4]), tf.zeros([1, 1], tf.int32), tf.zeros([1, 1])
-    targets = detector._assign(*none)
+    targets = detector.common.assign(*none)
     assert float(tf.reduce_sum(targets.classes)) == 0
     assert float(tf.reduce_sum(targets.box_weights)) == 0
     assert float(tf.reduce_min(targets.class_weights)) == 1

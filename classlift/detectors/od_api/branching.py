@@ -1,0 +1,339 @@
+"""Heads of their own for some of a detector's classes, whatever its architecture.
+
+An architecture offers what `Branching` asks for, and knows of no branch beside; `Branched` makes a
+`Detector` of it.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
+from urllib.parse import quote
+
+import tensorflow as tf
+
+from classlift.data.label_map import LabelMap
+from classlift.detectors.detector import Batch, ChampionOutputs
+from classlift.detectors.frame import Frame
+from classlift.detectors.freeze import PARTS, frozen_prefix
+from classlift.detectors.od_api.api import pipeline_pb2
+from classlift.detectors.od_api.detections import Detections, merge
+from classlift.detectors.od_api.zoo_entry import open_entry, restore, write_entry
+from classlift.errors import ModelError
+
+Features = tuple[tf.Tensor, ...]
+
+BRANCHES = "branches.json"
+"""The note beside the config of a model in which classes have heads of their own."""
+
+
+class Learner(Protocol):
+    """What can be trained: the common detector, or a branch of it."""
+
+    @property
+    def prefix(self) -> str | None:
+        """As `Detector.prefix`; None until `cut`."""
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Its own variables by name, in the order in which an image passes them."""
+
+    def freeze(self, names: frozenset[str]) -> None:
+        """Fixes the statistics of its batch norms whose variables are among these."""
+
+    def cut(self, prefix: str | None) -> None:
+        """Prepares for features of the parts up to this one, which are frozen."""
+
+    def features(self, images: tf.Tensor) -> Features:
+        """As `Detector.features`."""
+
+
+class Branch(Learner, Protocol):
+    """Private layers for some classes of a detector.
+
+    It has a column for each of its classes, in the order of their ids in `numbers`; whoever asks
+    for a branch says how many. `Branched` asks for one column each time: one class, one branch.
+
+    rivalry: as `Detector.rivalry`; 0 until training has chosen.
+    """
+
+    numbers: tuple[int, ...]
+    rivalry: tf.Variable
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """What it has of its own (`freeze.BRANCH_PARTS`)."""
+
+    @property
+    def neck_variables(self) -> list[tf.Variable]:
+        """The variables of its neck that are saved."""
+
+    @property
+    def head_variables(self) -> list[tf.Variable]:
+        """The variables of its head that are saved."""
+
+    def go_on_from(self, known: Self) -> None:
+        """Takes over what a branch with fewer parts of its own has learned."""
+
+    def add_auxiliary(self) -> None:
+        """Adds what the loss `auxiliary` needs (`Detector.grow_branch`)."""
+
+    def losses(self, batch: Batch, features: Features | None = None) -> Mapping[str, tf.Tensor]:
+        """The training losses of its classes; objects of others are background."""
+
+
+B = TypeVar("B", bound=Branch)
+
+
+class Branching(Learner, Protocol[B]):
+    """A detector of which classes can have branches, as an architecture implements it.
+
+    model: the OD API's own, which is saved as it is; config: of it.
+    """
+
+    label_map: LabelMap
+    named_columns: tuple[bool, ...]
+    frame: Frame
+    config: pipeline_pb2.TrainEvalPipelineConfig
+    model: Any
+
+    @property
+    def can_branch(self) -> bool:
+        """As `Detector.can_branch`."""
+
+    @property
+    def can_describe(self) -> bool:
+        """As `Detector.can_describe`."""
+
+    @property
+    def smallest_object(self) -> float | None:
+        """As `Detector.smallest_object`."""
+
+    def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> B:
+        """A branch for the classes of these ids, started from the detector's own weights.
+
+        Raises ModelError where no class can have one.
+        """
+
+    def detect_with(
+        self, images: tf.Tensor, branches: Sequence[B]
+    ) -> tuple[Detections, list[Detections]]:
+        """The detections of all classes by the detector itself, as if there were no branches; and
+        those of each branch. What both need is computed once.
+        """
+
+    def set_focal(self, gamma: float | None, alpha: float | None) -> None:
+        """As `Detector.set_focal`."""
+
+    def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """As `Detector.describe`."""
+
+    def outputs(self, images: tf.Tensor, features: Features | None = None) -> Features:
+        """As `Detector.outputs`."""
+
+    def losses(
+        self,
+        batch: Batch,
+        features: Features | None = None,
+        champion_outputs: ChampionOutputs | None = None,
+    ) -> Mapping[str, tf.Tensor]:
+        """As `Detector.losses`, of the common head."""
+
+
+class Branched(Generic[B]):
+    """A detector of the OD API, some of whose classes have branches; a `Detector`.
+
+    common: what answers for all other classes.
+    """
+
+    def __init__(self, common: Branching[B]) -> None:
+        self.common = common
+        self.label_map = common.label_map
+        self.named_columns = common.named_columns
+        self.frame = common.frame
+        self._branches: dict[str, B] = {}
+        self._trained: str | None = None
+
+    @classmethod
+    def load(
+        cls,
+        kind: Callable[[pipeline_pb2.TrainEvalPipelineConfig, LabelMap], Branching[B]],
+        folder: Path,
+    ) -> Self:
+        """Loads a zoo entry with its weights; says what was chosen where there was a choice.
+
+        kind: the class of its architecture. Raises ModelError for an entry that can't be loaded.
+        """
+        config, label_map, checkpoint = open_entry(folder)
+        detector = cls(kind(config, label_map))
+        for label, parts in _read_note(folder, label_map).items():
+            number = label_map.id_of(label)
+            detector._branches[label] = detector.common.branch_of([number], parts)
+        restore(detector._checkpoint(), checkpoint, folder)
+        return detector
+
+    def save(self, folder: Path) -> None:
+        """Writes the zoo entry, without an exported SavedModel."""
+        write_entry(folder, self.common.config, self.label_map, self._checkpoint())
+        (folder / BRANCHES).unlink(missing_ok=True)
+        if self._branches:
+            note = {label: sorted(branch.parts) for label, branch in self._branches.items()}
+            (folder / BRANCHES).write_text(json.dumps({"branches": note}))
+
+    def _checkpoint(self) -> tf.train.Checkpoint:
+        """The model, and its branches in the order of their note."""
+        branches = list(self._branches.values())
+        return tf.train.Checkpoint(
+            model=self.common.model,
+            branches=[branch.head_variables for branch in branches],
+            branch_necks=[branch.neck_variables for branch in branches],
+            branch_rivalries=[branch.rivalry for branch in branches],
+        )
+
+    @property
+    def can_branch(self) -> bool:
+        """Whether a class can have a head of its own."""
+        return self.common.can_branch
+
+    @property
+    def can_describe(self) -> bool:
+        """Whether `describe` works."""
+        return self.common.can_describe
+
+    @property
+    def smallest_object(self) -> float | None:
+        """The side, in pixels of the frame, of the smallest object that anchors find."""
+        return self.common.smallest_object
+
+    @property
+    def branch(self) -> str | None:
+        """The prefix of the names of the branch that training means."""
+        return None if self._trained is None else _prefix(self._trained).removesuffix("/")
+
+    @property
+    def rivalry(self) -> tf.Variable | None:
+        """How much a detection of another class speaks against the branch's."""
+        return None if self._trained is None else self._branches[self._trained].rivalry
+
+    @property
+    def prefix(self) -> str | None:
+        """The last part up to which all is frozen, on the way to what is trained."""
+        return self._learner.prefix
+
+    @property
+    def _learner(self) -> Learner:
+        """What training means."""
+        return self.common if self._trained is None else self._branches[self._trained]
+
+    def _learners(self) -> dict[str, Learner]:
+        """All that has variables, by what their names begin with."""
+        return {"": self.common, **{_prefix(k): branch for k, branch in self._branches.items()}}
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """All variables by name; those of branches last."""
+        return {
+            prefix + name: variable
+            for prefix, learner in self._learners().items()
+            for name, variable in learner.variables().items()
+        }
+
+    def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
+        """Freezes variables, by name. Raises ModelError for a name that there isn't."""
+        variables = self.variables()
+        unknown = names - set(variables)
+        if unknown:
+            raise ModelError(f"There is no variable {min(unknown)!r} to freeze.")
+        for prefix, learner in self._learners().items():
+            own = learner.variables()
+            learner.freeze(frozenset(name for name in own if prefix + name in names))
+        self._learner.cut(frozen_prefix(list(variables), names, self.branch))
+        return {
+            name: variable
+            for name, variable in variables.items()
+            if variable.trainable and name not in names
+        }
+
+    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
+        """Gives a class a branch. Raises ModelError where no class can have one."""
+        known = self._branches.get(label)
+        if known is None or not parts <= known.parts:
+            branch = self.common.branch_of([self.label_map.id_of(label)], parts)
+            if known is not None:
+                branch.go_on_from(known)
+            self._branches[label] = branch
+        if auxiliary:
+            self._branches[label].add_auxiliary()
+        self._trained = label
+
+    def drop_branches(self) -> None:
+        """Takes all branches away."""
+        self._branches.clear()
+        self._trained = None
+
+    def branches(self) -> tuple[str, ...]:
+        """The classes with a branch."""
+        return tuple(self._branches)
+
+    def set_focal(self, gamma: float | None, alpha: float | None) -> None:
+        """Replaces the parameters of the focal loss; None for the model's own."""
+        self.common.set_focal(gamma, alpha)
+
+    def features(self, images: tf.Tensor) -> Features:
+        """What the frozen prefix makes of images, on the way to what is trained."""
+        return self._learner.features(images)
+
+    def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Features of boxes, as the common head is fed with."""
+        return self.common.describe(images, boxes)
+
+    def outputs(self, images: tf.Tensor, features: Features | None = None) -> Features:
+        """What the common head says before post-processing."""
+        return self.common.outputs(images, features)
+
+    def losses(
+        self,
+        batch: Batch,
+        features: Features | None = None,
+        champion_outputs: ChampionOutputs | None = None,
+    ) -> Mapping[str, tf.Tensor]:
+        """The training losses of the branch that training means, or of the common head."""
+        if self._trained is not None:
+            return self._branches[self._trained].losses(batch, features)
+        return self.common.losses(batch, features, champion_outputs)
+
+    def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """The detections in images of the frame; their number is the config's, and that of a class
+        more for each that has a branch.
+        """
+        branches = list(self._branches.values())
+        common, found = self.common.detect_with(images, branches)
+        if branches:
+            # Rivals are the common head's, so that no branch has a say in another.
+            found = [
+                own.discounted(common, branch.rivalry)
+                for own, branch in zip(found, branches, strict=True)
+            ]
+            common = merge(common, found, [n for branch in branches for n in branch.numbers])
+        return common.as_od_api()
+
+
+def _prefix(label: str) -> str:
+    """What the names of the variables of a class's branch begin with."""
+    return f"branch/{quote(label, safe=' ')}/"
+
+
+def _read_note(folder: Path, label_map: LabelMap) -> dict[str, frozenset[str]]:
+    """The classes with a branch and its parts, by its note. Raises ModelError for a damaged one."""
+    path = folder / BRANCHES
+    if not path.exists():
+        return {}
+    try:
+        note = json.loads(path.read_text())["branches"]
+        found = {label: frozenset(parts) for label, parts in note.items()}
+        if not all(label in label_map and parts <= set(PARTS) for label, parts in found.items()):
+            raise KeyError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(
+            f'{path}: must be {{"branches": {{class of the label map: [its parts]}}}}; take it '
+            "from the same folder as the checkpoint."
+        ) from None
+    return found

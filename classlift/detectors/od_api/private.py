@@ -1,0 +1,168 @@
+"""The OD API's private members, under names of ours.
+
+The one module that touches them: what another version of the API renames is renamed here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from classlift.detectors.od_api.api import (
+    FreezableBatchNorm,
+    WeightSharedConvolutionalBoxPredictor,
+    losses,
+)
+
+CLASS_SCORES = "class_predictions_with_background"
+"""The key of a box predictor's scores before the sigmoid."""
+
+ScoreConversion = Callable[[tf.Tensor], tf.Tensor]
+
+
+class SsdParts:
+    """The parts of an `SSDMetaArch`.
+
+    model: as the API builds it; extractor: its feature extractor; predictor: its box predictor;
+    convert_scores: what makes scores of the predictor's answers.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.extractor = model._feature_extractor
+        self.predictor = model._box_predictor
+        self.convert_scores: ScoreConversion = model._score_conversion_fn
+        self._class_loss = model._classification_loss
+
+    def set_score_conversion(self, convert: ScoreConversion) -> None:
+        """Replaces what the model's own post-processing makes scores with."""
+        self.model._score_conversion_fn = convert
+
+    def set_focal_loss(self, gamma: float, alpha: float) -> None:
+        """Takes a focal loss of the classes with these parameters."""
+        self.model._classification_loss = losses.SigmoidFocalClassificationLoss(
+            gamma=gamma, alpha=alpha
+        )
+
+    def reset_class_loss(self) -> None:
+        """Takes the config's own loss of the classes again."""
+        self.model._classification_loss = self._class_loss
+
+    def class_loss(self, scores: tf.Tensor, classes: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """The weighted sum of the loss of the classes, before it is normalised."""
+        found = self.model._classification_loss(scores, classes, weights=weights)
+        return tf.reduce_sum(found) * self.model._classification_loss_weight
+
+    def box_loss(self, boxes: tf.Tensor, wanted: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """The weighted sum of the loss of the boxes, before it is normalised."""
+        model = self.model
+        found = model._localization_loss(boxes, wanted, weights=weights, ignore_nan_targets=True)
+        return tf.reduce_sum(found) * model._localization_loss_weight
+
+    @property
+    def normalizes_by_matches(self) -> bool:
+        """Whether losses are divided by the number of matched anchors."""
+        return bool(self.model._normalize_loss_by_num_matches)
+
+    @property
+    def box_normalizer(self) -> float:
+        """What the loss of the boxes is divided by, beside the number of matches."""
+        by_code_size = self.model._normalize_loc_loss_by_codesize
+        return float(self.model._box_coder.code_size) if by_code_size else 1.0
+
+    def decode(self, encodings: tf.Tensor) -> tf.Tensor:
+        """Boxes [batch, anchors, 4] in 0..1 of their encodings of that shape."""
+        boxes, _ = self.model._batch_decode(encodings, self.model.anchors.get())
+        return boxes
+
+
+class FasterRcnnParts:
+    """The parts of a `FasterRCNNMetaArch`.
+
+    model: as the API builds it; extractor: its feature extractor.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.extractor = model._feature_extractor
+        self.convert_scores: ScoreConversion = model._second_stage_score_conversion_fn
+
+    def set_score_conversion(self, convert: ScoreConversion) -> None:
+        """Replaces what the model's own post-processing makes scores with."""
+        self.model._second_stage_score_conversion_fn = convert
+
+    def owners(self) -> dict[str, tuple[Any, ...]]:
+        """The layers by part, in the order in which an image passes them."""
+        model, predictor = self.model, self.model._mask_rcnn_box_predictor
+        return {
+            "backbone": (model._feature_extractor_for_proposal_features,),
+            "neck": (
+                model._first_stage_box_predictor_first_conv,
+                model._first_stage_box_predictor,
+            ),
+            "head": (
+                model._feature_extractor_for_box_classifier_features,
+                predictor._box_prediction_head,
+                predictor._class_prediction_head,
+            ),
+        }
+
+    @contextmanager
+    def inference(self) -> Iterator[None]:
+        """Within the block, proposals are not sampled by the labels, as in training."""
+        self.model._is_training = False
+        try:
+            yield
+        finally:
+            self.model._is_training = True
+
+
+def scoring_layers(predictor: Any) -> list[list[Any]]:
+    """The layers of a box predictor that score the classes, in their order, for each map."""
+    head = predictor._prediction_heads[CLASS_SCORES]
+    if not isinstance(predictor, WeightSharedConvolutionalBoxPredictor):
+        nets = zip(predictor._shared_nets, head, strict=True)
+        return [[*net, last] for net, last in nets]
+    tower = "box_encodings" if predictor._share_prediction_tower else CLASS_SCORES
+    towers = predictor._base_tower_layers_for_heads[tower]
+    projections = predictor._additional_projection_layers
+    return [[*first, *then, head] for first, then in zip(projections, towers, strict=True)]
+
+
+@contextmanager
+def in_place_of_backbone(extractor: Any, function: Callable[[tf.Tensor], Any]) -> Iterator[None]:
+    """Within the block, an SSD's extractor calls a function instead of its backbone."""
+    # Through __dict__, past Keras: it would track the change, and reorder the variables.
+    backbone = backbone_of(extractor)
+    vars(extractor)["classification_backbone"] = function
+    try:
+        yield
+    finally:
+        vars(extractor)["classification_backbone"] = backbone
+
+
+def backbone_of(extractor: Any) -> Any:
+    """The backbone of an SSD's extractor, which every one of them holds and calls once."""
+    return extractor.classification_backbone
+
+
+def fix_batch_norms(owners: Iterable[Any], frozen: set[Any]) -> None:
+    """Fixes the statistics of the batch norms whose variables (`ref()`) are frozen, and lets those
+    of the others learn.
+    """
+    for layer in (layer for owner in owners for layer in owner.submodules):
+        if isinstance(layer, FreezableBatchNorm) and layer.built:  # of a shared tower, some are not
+            layer._training = False if layer.moving_mean.ref() in frozen else None
+
+
+def mask_scores(named: Sequence[bool], convert: ScoreConversion) -> ScoreConversion:
+    """The conversion with 0 for the columns that have no name: NMS keeps what is above its
+    threshold, which is 0 or more.
+    """
+
+    def converted(scores: tf.Tensor) -> tf.Tensor:
+        found = convert(scores)
+        return found * tf.constant(named, found.dtype)
+
+    return converted

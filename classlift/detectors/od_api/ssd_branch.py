@@ -1,0 +1,224 @@
+"""A branch of an SSD: private layers for some of its classes."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from classlift.detectors.detector import Batch
+from classlift.detectors.freeze import AUXILIARY
+from classlift.detectors.od_api.detections import Detections, suppressed
+from classlift.detectors.od_api.extractor import Maps, Trunk, neck_regularization, neck_variables
+from classlift.detectors.od_api.private import (
+    CLASS_SCORES,
+    SsdParts,
+    fix_batch_norms,
+    scoring_layers,
+)
+from classlift.detectors.od_api.targets import Targets
+from classlift.detectors.od_api.zoo_entry import learning_phase, named
+
+if TYPE_CHECKING:
+    from classlift.detectors.od_api.ssd import SsdDetector
+
+
+class SsdBranch:
+    """Cut out of a model of the branch's classes alone: the layers of its head that score them; or
+    its neck and its whole head. It starts from the weights of the common detector.
+
+    numbers: the ids of its classes; column k + 1 of its scores, after that of the background, is of
+    class `numbers[k]`. Training gives a branch one class today; nothing in here counts on that.
+    parts: what it has of its own (`freeze.BRANCH_PARTS`); without a neck, its boxes are the common
+    head's, which are of no class.
+    """
+
+    def __init__(
+        self, common: "SsdDetector", numbers: Sequence[int], parts: frozenset[str]
+    ) -> None:
+        own = SsdParts(common.build(len(numbers)))
+        self.numbers = tuple(numbers)
+        self.rivalry = tf.Variable(0.0, trainable=False, name="rivalry")
+        self._common = common
+        self._head = own.predictor
+        self._neck: Any = own.extractor if "neck" in parts else None
+        self._auxiliary: Any = None
+        self._scoring = scoring_layers(self._head)
+        self._layers = _distinct(itertools.chain.from_iterable(self._scoring))
+        self._trunk = Trunk(common.parts.extractor, common.frame, self._neck)
+        self._assign = replace(common.assign, classes=len(self.numbers))
+        self._start()
+
+    def _start(self) -> None:
+        """Takes over the weights of the common detector."""
+        parts, columns = self._common.parts, [0, *self.numbers]
+        for theirs, ours in zip(parts.predictor.variables, self._head.variables, strict=True):
+            if theirs.shape != ours.shape:  # the last axis is anchors x (background and classes)
+                by_class = tf.reshape(theirs, [*theirs.shape[:-1], -1, self._common.columns])
+                ours.assign(tf.reshape(tf.gather(by_class, columns, axis=-1), ours.shape))
+            else:
+                ours.assign(theirs)
+        if self._neck is not None:
+            _copy(parts.extractor.variables, self._neck.variables)
+
+    def go_on_from(self, known: "SsdBranch") -> None:
+        """Takes over what a branch with fewer parts of its own has learned."""
+        _copy(known._scoring_variables(), self._scoring_variables())
+        self.rivalry.assign(known.rivalry)
+
+    def add_auxiliary(self) -> None:
+        """Adds layers that score all classes, started from the common head's; while the branch is
+        trained, they stand beside its own last ones, so that what comes before learns to tell all
+        classes apart.
+        """
+        self._auxiliary = SsdParts(self._common.build()).predictor
+        _copy(self._common.parts.predictor.variables, self._auxiliary.variables)
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """What it has of its own."""
+        return frozenset({"head", "class-head"} | ({"neck"} if self._neck is not None else set()))
+
+    @property
+    def neck_variables(self) -> list[tf.Variable]:
+        """The variables of its own neck, if it has one."""
+        return [] if self._neck is None else neck_variables(self._neck)
+
+    @property
+    def head_variables(self) -> list[tf.Variable]:
+        """The variables of its own part of the head, in the order of the layers."""
+        return list(self._head.variables) if self._neck is not None else self._scoring_variables()
+
+    def _scoring_variables(self) -> list[tf.Variable]:
+        return [variable for layer in self._layers for variable in layer.variables]
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """All variables by name, in the order in which an image passes them."""
+        found = named("neck", self.neck_variables, self._neck)
+        found |= named("head", self.head_variables, self._head)
+        found |= named("head", [self.rivalry])
+        if self._auxiliary is not None:
+            last = _distinct(layers[-1] for layers in scoring_layers(self._auxiliary))
+            variables = [variable for layer in last for variable in layer.variables]
+            found |= named(AUXILIARY, variables, self._auxiliary)
+        return found
+
+    def freeze(self, names: frozenset[str]) -> None:
+        """Fixes the statistics of its batch norms whose variables are among these."""
+        variables = self.variables()
+        owners = [self._head, *([] if self._neck is None else [self._neck])]
+        fix_batch_norms(owners, {variables[name].ref() for name in names})
+
+    @property
+    def prefix(self) -> str | None:
+        """The last part up to which all is frozen, as `cut` was told."""
+        return self._trunk.prefix
+
+    def cut(self, prefix: str | None) -> None:
+        """Prepares for features of the parts up to this one, which are frozen."""
+        self._trunk.cut(prefix)
+
+    def features(self, images: tf.Tensor) -> Maps:
+        """The frozen prefix's feature maps, finest first, those that the rest reads."""
+        return self._trunk.features(images)
+
+    def __call__(self, maps: Sequence[tf.Tensor]) -> tuple[tf.Tensor | None, tf.Tensor]:
+        """Box encodings [batch, anchors, 4], or None for the common ones, and scores before the
+        sigmoid [batch, anchors, 1 + classes], of the neck's maps.
+        """
+        if self._neck is not None:
+            return concatenated(self._head(list(maps)))
+        return None, _scores(self._towers(maps), self._scoring)
+
+    def _with_auxiliary(
+        self, maps: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor | None, tf.Tensor, tf.Tensor | None]:
+        """The same, and scores of the common head's columns by the auxiliary layers, if any."""
+        if self._auxiliary is None:
+            return *self(maps), None
+        towers = self._towers(maps)
+        boxes = None if self._neck is None else concatenated(self._head(list(maps)))[0]
+        others = scoring_layers(self._auxiliary)
+        return boxes, _scores(towers, self._scoring), _scores(towers, others)
+
+    def _towers(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """What the last layers score, of each map."""
+        towers = []
+        for found, layers in zip(maps, self._scoring, strict=True):
+            for layer in layers[:-1]:
+                found = layer(found)
+            towers.append(found)
+        return towers
+
+    def losses(self, batch: Batch, features: Maps | None = None) -> Mapping[str, tf.Tensor]:
+        """The losses `class` and `regularization`, `box` where it has boxes of its own, and
+        `auxiliary` where that was asked for; all but its classes is background.
+
+        `auxiliary` is the class loss of all classes, with the branch's layers up to the last, where
+        objects are: there it costs little, and the background is left to the branch's own loss.
+
+        Batch norm keeps the champion's statistics, in the branch too: batches rich in one class
+        would shift them.
+        """
+        common = self._common
+        with learning_phase(False):
+            boxes, scores, others = self._with_auxiliary(self._trunk.maps(batch.images, features))
+        is_own = batch.labels[..., None] == self.numbers
+        labels = tf.reduce_sum(tf.where(is_own, range(1, len(self.numbers) + 1), 0), axis=-1)
+        targets = self._assign(batch.boxes, labels, tf.where(labels > 0, batch.weights, 0.0))
+        wanted = targets.classes[..., 1:]
+        found = common.loss(boxes, scores[..., 1:], targets, wanted, self._regularization())
+        if others is None:
+            return found
+        every = common.assign(batch.boxes, batch.labels, batch.weights)
+        at = tf.where(every.box_weights > 0)
+        objects = Targets(**{n: tf.gather_nd(v, at)[None] for n, v in vars(every).items()})
+        others = tf.gather_nd(others, at)[None]
+        found["auxiliary"] = common.loss(None, others, objects, objects.classes)["class"]
+        return found
+
+    def _regularization(self) -> list[tf.Tensor]:
+        """The losses of the weights alone, as the config has them."""
+        if self._neck is not None:
+            return [*self._head.losses, neck_regularization(self._neck)]
+        return [loss for layer in self._layers for loss in layer.losses]
+
+    def detections(
+        self, images: tf.Tensor, backbone_maps: Maps, common_maps: Maps, common_boxes: tf.Tensor
+    ) -> Detections:
+        """What it finds of its classes, by the config's NMS for each.
+
+        images: preprocessed; backbone_maps: of them; common_maps: of the common neck; common_boxes:
+        encodings of the common head [batch, anchors, 4].
+        """
+        with learning_phase(False):
+            boxes, scores = self(self._trunk.own_maps(images, backbone_maps, common_maps))
+        decoded = self._common.parts.decode(common_boxes if boxes is None else boxes)
+        scores = self._common.parts.convert_scores(scores)[..., 1:]
+        return suppressed(decoded, scores, self.numbers, self._common.nms)
+
+
+def _copy(source: Sequence[tf.Variable], target: Sequence[tf.Variable]) -> None:
+    for theirs, ours in zip(source, target, strict=True):
+        ours.assign(theirs)
+
+
+def _distinct(layers: Iterable[Any]) -> list[Any]:
+    """Each layer once, in their order: maps share some."""
+    return list({id(layer): layer for layer in layers}.values())
+
+
+def _scores(towers: Sequence[tf.Tensor], scoring: Sequence[Sequence[Any]]) -> tf.Tensor:
+    """By the last of the layers that score each map."""
+    found = [layers[-1](tower) for tower, layers in zip(towers, scoring, strict=True)]
+    return tf.cast(tf.concat(found, axis=1), tf.float32)
+
+
+def concatenated(outputs: Mapping[str, list[tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Box encodings [batch, anchors, 4] and scores [batch, anchors, classes + 1] of a head."""
+    boxes = tf.cast(tf.concat(outputs["box_encodings"], axis=1), tf.float32)
+    if boxes.shape.ndims == 4:  # one box for all classes
+        boxes = tf.squeeze(boxes, axis=2)
+    scores = tf.concat(outputs[CLASS_SCORES], axis=1)
+    return boxes, tf.cast(scores, tf.float32)
