@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from classlift import api, environment
+from classlift.data.formats import reference as formats
 from classlift.settings import reference as settings
 
 
@@ -38,6 +39,7 @@ def python_api() -> str:
 
 PAGES = {
     "environment.md": environment.reference,
+    formats.PAGE: formats.page,
     "python-api.md": python_api,
     settings.PAGE: settings.page,
     settings.SCHEMA_FILE: settings.schema_text,

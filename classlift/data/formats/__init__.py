@@ -22,6 +22,7 @@ from classlift.data.formats import (
     voc,
     yolo,
 )
+from classlift.data.formats.unread import named
 from classlift.data.labels import FLOAT32, Labels, Rounding, Shard, read_packed_shard
 from classlift.data.media import is_record, record_files
 from classlift.data.places import Place
@@ -68,6 +69,11 @@ def _record_shards(place: Place) -> Iterable[Shard]:
 
 
 def _read_record_shard(shard: Shard) -> Labels:
+    """Reads tf.Examples in the OD API's layout, each with its image.
+
+    The sides of boxes are shares of the image. Class names come from `image/object/class/text`, or
+    by `image/object/class/label` from the `label_map.pbtxt` beside the file.
+    """
     from classlift.data.formats.tfrecord import read_tfrecord_shard
 
     return read_tfrecord_shard(shard)
@@ -234,11 +240,7 @@ def places(
     if not found and format_name:
         found = [Place(format_name, path, path)]  # its reader says what is missing
     if not found:
-        raise DataError(
-            f"{path}: no labels that can be read: name a COCO .json, a Pascal VOC folder "
-            "(Annotations/), a YOLO folder (images/, labels/), .record files of the OD API, or a "
-            "folder with images.parquet and boxes.parquet."
-        )
+        raise DataError(f"{path}: no labels that can be read: {_instead(path)}.")
     if images_folder:
         for place in found:
             if not FORMATS[place.format].images:
@@ -252,6 +254,15 @@ def places(
             )
         found = [replace(place, home=images_folder) for place in found]
     return found
+
+
+def _instead(path: Path) -> str:
+    """What lies at a path that holds no labels which are read, or what would be."""
+    titles = [row.title for row in FORMATS.values()]
+    return (
+        named(path)
+        or f"they are {', '.join(titles[:-1])} or {titles[-1]}; name their file or folder"
+    )
 
 
 def label_shards(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from classlift.data.formats.unread import named
 from classlift.data.labels import (
     NO_PLACE,
     Corners,
@@ -40,13 +41,17 @@ Id = int | str
 
 
 def find(path: Path) -> list[Place]:
-    """A COCO JSON file; no other JSON is told from it."""
-    is_file = path.suffix.lower() == ".json" and not os.path.isdir(path)
+    """A COCO JSON file: each that is not told to be another one."""
+    is_file = path.suffix.lower() == ".json" and not os.path.isdir(path) and not named(path)
     return [Place("coco", path, path.parent)] if is_file else []
 
 
 def coco_shards(place: Place) -> Iterator[Shard]:
     """Reads a COCO JSON file whole, and hands out its images with their boxes in shards.
+
+    A box is `bbox`: x, y, width and height in pixels; segmentations are not looked at. `iscrowd`
+    marks crowds; `difficult` is read where tools write it, also among `attributes`. Classes keep
+    their spelling; ids need not be in order.
 
     Raises DataError, naming file and record, when the file is not COCO JSON, an id repeats, a
     reference leads nowhere, or a path leaves the folder. What the boxes hold is not judged here.

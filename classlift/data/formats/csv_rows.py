@@ -120,8 +120,9 @@ def find(path: Path) -> list[Place]:
 def csv_shards(place: Place) -> Iterator[Shard]:
     """Reads a CSV file with a row a box whole: `filename,width,height,class,xmin,ymin,xmax,ymax`.
 
-    Sides are pixels. Columns may be called otherwise, see `NAMES`, stand in any order, and those of
-    the size may be left out. A row without class and sides is an image without objects.
+    Sides are pixels. Columns may stand in any order and be called otherwise (`image` or `path`;
+    `label` or `name`; `x1` or `left`), and those of the size may be left out. A row without class
+    and sides is an image without objects. Fields may be delimited by semicolons or tabs.
 
     Raises DataError, naming file and line, for what is no such thing.
     """

@@ -71,7 +71,11 @@ def kitti_shards(place: Place) -> Iterator[Shard]:
 
 
 def read_kitti_shard(shard: Shard) -> Labels:
-    """Reads the label files of a shard. Sides are pixels from 0; `DontCare` is no object.
+    """Reads the label files of a shard.
+
+    A line is a class, which may have blanks, and 14 numbers, of which the fourth to seventh are the
+    sides in pixels; a score may follow. `DontCare` is no object. An image without a label file
+    counts as one without objects.
 
     Raises DataError, naming file and line, for lines that are no such thing.
     """

@@ -26,9 +26,10 @@ def find(path: Path) -> list[Place]:
 
 
 def open_images_shards(place: Place) -> Iterator[Shard]:
-    """Reads the boxes of Open Images whole. `IsGroupOf` is a crowd; an image is called as its id.
+    """Reads the boxes of Open Images whole.
 
-    Class codes get the names that a `*class-descriptions*.csv` in the same folder gives them.
+    Sides are shares of the image, whose file is called as its id. `IsGroupOf` is a crowd. Class
+    codes get the names that a `*class-descriptions*.csv` in the same folder gives them.
 
     Raises DataError, naming file and line, for what is no such thing, and for images that are not
     there, whose size turns the shares into pixels.

@@ -53,8 +53,9 @@ def find(path: Path) -> list[Place]:
 def parquet_shards(place: Place) -> Iterator[Shard]:
     """The rows of both tables, whose columns are those of `classlift.data.schema`.
 
-    `width`, `height`, `is_crowd` and `difficult` may be left out, further columns are ignored.
-    `uri`s are relative to the home of the place.
+    `images.parquet` has `image_id` and `uri`, a path from the folder on; `boxes.parquet` has
+    `image_id`, `label`, and `xmin`, `ymin`, `xmax`, `ymax` in pixels. `width`, `height`, `is_crowd`
+    and `difficult` may be left out; further columns are ignored.
 
     Raises DataError, naming file and row, for a table that can't be read, columns that are
     missing or of another kind, values that are, and boxes of images that are not listed.

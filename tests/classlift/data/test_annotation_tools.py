@@ -710,3 +710,49 @@ def test_names_never_lead_out_of_the_folder(tmp_path, name):
     (image,) = read_labels(path).images
     assert Path(image.uri).parent == path.parent
     assert "there is no such file" in probe(image.uri).problem
+
+
+# What is not read
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        (
+            {"name": "x", "tags": [], "version": "2.2.0", "assets": {}},
+            "this is a VoTT JSON; export",
+        ),
+        ({"asset": {}, "regions": [], "version": "2.2.0"}, "this is a VoTT JSON; export CSV"),
+        ({"description": "", "size": {}, "tags": [], "objects": []}, "this is a Supervisely JSON"),
+        ({"info": {}, "categories": {}, "items": []}, "this is a Datumaro JSON; convert it"),
+        ({"metadata": {}, "instances": [], "tags": []}, "this is a SuperAnnotate JSON"),
+        ({"version": "2.0", "item": {}, "annotations": []}, "this is a Darwin JSON of V7"),
+        ([{"data_row": {}, "projects": {}}], "this is a Labelbox JSON"),
+        ([{"task_id": "1", "response": {}}], "this is a Scale JSON"),
+        ([{"name": "a.jpg", "labels": []}], "this is a Scalabel JSON of BDD100K"),
+        ({"samples": []}, "this is a FiftyOne JSON; export COCO from it"),
+        (
+            [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}],
+            "this is a file of COCO results, what a model found and no labels",
+        ),
+    ],
+)
+def test_what_is_not_read_is_named(tmp_path, document, sentence):
+    path = write_json(tmp_path / "labels.json", document)
+    for place in (path, tmp_path):
+        with pytest.raises(DataError, match=f"no labels that can be read: .*{sentence}"):
+            read_labels(place)
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar.gz", "set.7z"])
+def test_archives_are_to_be_unpacked(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    for place in (tmp_path / name, tmp_path):
+        with pytest.raises(DataError, match="this is an archive; unpack it"):
+            read_labels(place)
+
+
+def test_what_is_not_known_is_told_what_is(tmp_path):
+    (tmp_path / "labels.csv").write_text("a,b,c\n1,2,3\n")
+    with pytest.raises(DataError, match=r"they are Parquet tables, .* or COCO JSON; name their"):
+        read_labels(tmp_path)

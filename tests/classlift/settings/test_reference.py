@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "docs" / "reference"
 
 
-@pytest.mark.parametrize("name", ["config.schema.json", "settings.md"])
+@pytest.mark.parametrize("name", ["config.schema.json", "settings.md", "formats.md"])
 def test_the_reference_is_current(name):
     assert (REFERENCE / name).read_text("utf-8") == PAGES[name](), "make reference"
 

@@ -1,0 +1,73 @@
+"""The page of docs/reference on formats, made from the table of formats and from its readers."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from classlift.data.formats import FORMATS, Format
+from classlift.data.formats.unread import UNREAD
+from classlift.data.images import FOR_TENSORFLOW, MAX_PIXELS, SUFFIXES
+from classlift.data.labels import read_packed_shard
+
+PAGE = "formats.md"
+
+_NOT_FOR_USERS = ("Raises", "Args", "Returns", ">>>")
+
+
+def page() -> str:
+    """The page in Markdown."""
+    lines = [
+        "# Which labels can I bring?",
+        "",
+        "This page is made from `classlift/data/formats` by `make reference`. The path of a file",
+        "or a folder is enough: its format is told by looking, in this order; `--format` (in a",
+        "config, the source's `format`) names another. Images are found by the names that labels",
+        "give them; where they lie elsewhere, `--images` (in a config, `images`) names it.",
+        "",
+        "| format | `--format` | made by | what lies where | `--images` |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.title} | `{row.name}` | {row.made_by} | {row.layout} | "
+        f"{'yes' if row.images else 'no'} |"
+        for row in FORMATS.values()
+    ]
+    lines += ["", "## What is read of each"]
+    for row in FORMATS.values():
+        lines += ["", f"### {row.title}", "", *_rules(row)]
+    others = {row.title: row.todo for row in UNREAD}
+    lines += [
+        "",
+        "## What is not read",
+        "",
+        "These are told from the others, and the sentence says what to do.",
+        "",
+        "| format | what to do |",
+        "|---|---|",
+        *(f"| {title} | {todo} |" for title, todo in others.items()),
+        "",
+        "## Which image files?",
+        "",
+        f"{_listed(SUFFIXES)}, of up to {MAX_PIXELS:,} pixels. What is neither",
+        f"{' nor '.join(name.upper() for name in FOR_TENSORFLOW)} is encoded anew for models, as",
+        "PNG where it has no loss itself, else as JPEG. Of several pictures in one file, as of an",
+        "animation, the first counts; of 16 bits, the upper 8.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = [name.upper().replace("WEBP", "WebP") for name in names]
+    return f"{', '.join(first)} and {last}"
+
+
+def _rules(row: Format) -> list[str]:
+    """What the docstring of a format's reader says to those who bring labels: all but its first
+    sentence, which is for those who call it, and its errors.
+    """
+    reader: Callable[..., Any] = row.shards if row.read is read_packed_shard else row.read
+    words = re.split(r"(?<=\.)\s+", inspect.getdoc(reader) or "", maxsplit=1)
+    paragraphs = words[-1].split("\n\n")
+    kept = [paragraph for paragraph in paragraphs if not paragraph.startswith(_NOT_FOR_USERS)]
+    return "\n\n".join(kept).split("\n")
