@@ -74,7 +74,7 @@ TURNED = "image is stored as its labels see it"
 _AT_ONCE = 16  # images that a thread takes: a hand-over costs as much as a tenth of an image
 _THREADS = min(8, os.cpu_count() or 1)  # reading, hashing and decoding release the GIL
 
-_READABLE = "format is JPEG, PNG, BMP, GIF, WebP, TIFF or AVIF"
+READABLE = "format is JPEG, PNG, BMP, GIF, WebP, TIFF or AVIF"
 
 UNREADABLE = (
     OSError,
@@ -182,7 +182,7 @@ def _decode(data: bytes, sha256: str) -> tuple[ImageFacts, Pixels | None]:
             width, height = image.size
             image_format = FORMATS.get(image.format or "", "")
             if not image_format:
-                problem = f"{_READABLE}: it is {image.format}"
+                problem = f"{READABLE}: it is {image.format}"
             elif not (image.mode in _MODES or image.mode.startswith("I;16")):
                 problem = f"image has whole numbers of 8 or 16 bits: its mode is {image.mode}"
             elif width * height > MAX_PIXELS:

@@ -1,57 +1,18 @@
 """What no column of a table can show: a function a rule, in a tuple."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from classlift.data.copies import MAX_DIFFERENCE
-from classlift.data.images import TURNED
 from classlift.data.parts import ROUNDED
 from classlift.data.snapshot import DROPPED, Snapshot
 from classlift.quality.findings import CRITICAL, EXAMPLES_SHOWN, INFO, WARNING, Finding
+from classlift.quality.image_words import words_of
 from classlift.quality.measures import train_copies
 from classlift.quality.rules import Asked
 from classlift.quality.spelling import groups
 from classlift.quality.tables import Tables
 
 Check = Callable[[Snapshot, Tables, Asked], list[Finding]]
-
-
-@dataclass(frozen=True)
-class _Words:
-    """What is said of images that break a rule: of one, of several, and what `--fix` does."""
-
-    one: str
-    many: str
-    fix: str = ""
-
-    def fault(self, count: int) -> str:
-        """What is wrong with so many images."""
-        return f"{count:,} {self.one if count == 1 else self.many}"
-
-
-_LEFT_OUT = "leaves them out with their boxes"
-_OF_FILES = {
-    "file can be read": _Words("image file can't be read", "image files can't be read", _LEFT_OUT),
-    "record can be read": _Words("record can't be read", "records can't be read", _LEFT_OUT),
-    "image can be decoded": _Words("image can't be decoded", "images can't be decoded", _LEFT_OUT),
-    "image can be decoded whole": _Words(
-        "image can't be decoded whole", "images can't be decoded whole", _LEFT_OUT
-    ),
-    "image has the size that its labels claim": _Words(
-        "image has another size than its labels claim",
-        "images have other sizes than their labels claim",
-        _LEFT_OUT,
-    ),
-    TURNED: _Words(
-        "image is turned by Exif, and its labels are for the turned view",
-        "images are turned by Exif, and their labels are for the turned view",
-        "turns their pixels",
-    ),
-    "image is stored upright": _Words(
-        "image is turned by Exif, which its labels do not follow",
-        "images are turned by Exif, which their labels do not follow",
-    ),
-}
 
 
 def broken_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
@@ -62,10 +23,8 @@ def broken_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
             places.setdefault((problem.rule, problem.severity), []).append(problem.where)
     findings = []
     for (rule, severity), found in places.items():
-        fix = _LEFT_OUT if severity == CRITICAL else ""
-        unknown = _Words(f"image breaks a rule: {rule}", f"images break a rule: {rule}", fix)
-        words = _OF_FILES.get(rule, unknown)
-        shown, count = found[:EXAMPLES_SHOWN], len(found)
+        words, count = words_of(rule, severity), len(found)
+        shown = found[:EXAMPLES_SHOWN]
         findings.append(Finding(rule, words.fault(count), severity, count, shown, words.fix))
     return findings
 

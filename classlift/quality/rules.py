@@ -138,7 +138,7 @@ def box_rules(asked: Asked) -> list[Rule]:
             _boxes("is less than a pixel wide or high", "are less than a pixel wide or high"),
             WARNING,
             minimum=1,
-            fix="leaves them out",
+            fix="leaves out such boxes",
             shows=SIDES,
         ),
         _between(

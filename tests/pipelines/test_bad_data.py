@@ -560,9 +560,10 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ("image: truncated PNG", "voc", pixels(encoded(picture(), "PNG")[:-60]), "can't be decoded"),
     ("image: empty file", "voc", pixels(b""), "no image that Pillow knows"),
     ("image: text", "voc", pixels(b"<svg/>"), "no image that Pillow knows"),
-    ("image: GIF", "voc", pixels(encoded(picture(), "GIF")), "format is JPEG or PNG: it is GIF"),
-    ("image: BMP", "voc", pixels(encoded(picture(), "BMP")), "format is JPEG or PNG: it is BMP"),
-    ("image: WebP", "voc", pixels(encoded(picture(), "WEBP")), "format is JPEG or PNG: it is WEBP"),
+    ("image: GIF is legal", "voc", pixels(encoded(picture(), "GIF")), None),
+    ("image: BMP is legal", "voc", pixels(encoded(picture(), "BMP")), None),
+    ("image: WebP is legal", "voc", pixels(encoded(picture(), "WEBP")), None),
+    ("image: JPEG 2000", "voc", pixels(encoded(picture(), "JPEG2000")), "in a format that is not"),
     ("image: 100 megapixels", "voc", pixels(png_bomb(10_000, 10_000)), "50,000,000 pixels"),
     ("image: 10 gigapixels", "voc", pixels(png_bomb(100_000, 100_000)), "50,000,000 pixels"),
     (
@@ -587,6 +588,10 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
 # What legal data that deserve a word get.
 WARNINGS = {
     "image: turned, labels as stored": "warning: 1 image is turned by Exif, which its labels do not follow: Exif orientation 3",
+    **{
+        f"image: {name} is legal": "info: 1 image is neither JPEG nor PNG, and is encoded anew"
+        for name in ("GIF", "BMP", "WebP")
+    },
     "image: the same file twice": "warning: 2 image files are there more than once",
     "box: labelled twice": "warning: 1 object is labelled twice",
     "box: half a pixel": "warning: 1 box is less than a pixel wide or high: xmin 10, ymin 8, xmax 10.5",

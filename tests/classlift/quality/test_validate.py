@@ -75,7 +75,7 @@ def test_image_problems_are_critical(snapshot, tmp_path):
     findings = validate(broken, LABELS, "scooter", 1, tmp_path)
     with pytest.raises(
         DataError,
-        match=r"breaks a rule: rule: value in train/a.json image 1 \(train/images/1.jpg\)",
+        match=r"1 image: rule: value in train/a.json image 1 \(train/images/1.jpg\)",
     ):
         require_no_critical(findings, tmp_path)
 
