@@ -9,7 +9,7 @@ from PIL import Image
 
 from classlift.cli import convert
 from classlift.data.snapshot import Source, take_snapshot
-from classlift.quality.relabel import DOUBT, FOLDER
+from classlift.quality.relabel import DOUBT, FOLDER, write_tasks
 from classlift.quality.suspicions import Suspicion
 from classlift.quality.validate import validate
 from tests.classlift.data.test_tolerance import converting
@@ -115,3 +115,19 @@ def test_names_that_xml_has_no_signs_for(coco, tmp_path):
     validate(snapshot, names, None, 0, tmp_path / "report", suspicions=given)
     root = etree.parse(tmp_path / "report" / FOLDER / "cvat.xml").getroot()
     assert root.xpath("image/box/@label")[0] == "a b"
+
+
+def test_images_that_are_encoded_become_files(coco, tmp_path):
+    """As a run has them, whose Examples hold the images."""
+    snapshot = take_snapshot([Source(coco())])
+    encoded = {
+        image["image_id"]: Path(image["uri"]).read_bytes() for image in snapshot.images.to_pylist()
+    }
+    given = doubts("data/images")
+    write_tasks(tmp_path / "tasks", given, snapshot.boxes, encoded, LABELS)
+    (task,) = json.loads((tmp_path / "tasks" / "label_studio.json").read_text())
+    file = tmp_path / "tasks" / "images" / "0000.jpg"
+    assert task["data"]["image"].endswith(str(file)[1:])
+    assert file.read_bytes() == encoded["data/images/1.jpg"]
+    write_tasks(tmp_path / "nothing", [], snapshot.boxes, encoded, LABELS)
+    assert not (tmp_path / "nothing").exists()
