@@ -460,7 +460,7 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ("record: truncated in a header", "record", cut(0, 7), "damaged or truncated"),
     ("record: a byte of a header", "record", flip(3), "damaged or truncated"),
     ("record: a byte of the data", "record", flip(500), "damaged or truncated"),
-    ("record: empty file", "record", raw(b""), "no images"),
+    ("record: empty file", "record", raw(b""), "there is no record in it"),
     (
         "record: no Example",
         "record",
@@ -558,7 +558,7 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ("image: truncated JPEG", "voc", pixels(encoded(picture())[:-200]), "can't be decoded whole"),
     ("image: truncated header", "voc", pixels(encoded(picture())[:30]), "can't be decoded"),
     ("image: truncated PNG", "voc", pixels(encoded(picture(), "PNG")[:-60]), "can't be decoded"),
-    ("image: empty file", "voc", pixels(b""), "no image that Pillow knows"),
+    ("image: empty file", "voc", pixels(b""), "can't be decoded: it is empty"),
     ("image: text", "voc", pixels(b"<svg/>"), "no image that Pillow knows"),
     ("image: GIF is legal", "voc", pixels(encoded(picture(), "GIF")), None),
     ("image: BMP is legal", "voc", pixels(encoded(picture(), "BMP")), None),
