@@ -18,17 +18,26 @@ BACKEND_VARIABLE = "CLASSLIFT_TEST_BACKEND"
 BACKEND = os.environ.get(BACKEND_VARIABLE, "od_api")
 """The backend that this process can load: each needs a Keras of its own."""
 
+LONGEST_FIRST = ("e2e", "pipeline", "unit")
+"""The marks of tests."""
+
 # Before anything imports TensorFlow or protobuf; the nodes that tests start get their own.
 os.environ.update(ENVIRONMENTS[BACKEND])
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Doctests are unit tests; the longest come first, where pytest runs in several processes."""
+    """Doctests are unit tests; the longest come first, where pytest runs in several processes.
+
+    A file stays whole. Those of seconds end the run, so that no process waits long for another.
+    """
+    first: dict[Path, int] = {}
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker(pytest.mark.unit)
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+        marks = [n for n, name in enumerate(LONGEST_FIRST) if item.get_closest_marker(name)]
+        first[item.path] = min([*marks, first.get(item.path, len(LONGEST_FIRST))])
+    items.sort(key=lambda item: first[item.path])
 
 
 @pytest.fixture(autouse=True)
