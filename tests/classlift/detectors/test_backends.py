@@ -1,15 +1,10 @@
 """One harness that every backend passes: load, freeze, weigh, fit, predict, export, reload.
 
-A process has one Keras, so this one tests the models of its own backend, and the last test runs
-the harness again for KerasHub. To run that alone:
-CLASSLIFT_TEST_BACKEND=keras_hub .venv/ml/bin/python -m pytest tests/classlift/detectors/keras_hub
-tests/classlift/detectors/test_backends.py
+A process has one Keras, so this one tests the models of its own backend; test_keras_hub.py runs the
+harness again for KerasHub.
 """
 
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,8 +27,7 @@ from classlift.training.input import training_batches
 from classlift.training.step import TrainingStep
 from tests.classlift.conftest import DEMO_MODEL
 from tests.classlift.detectors.models import write_d_fine, write_faster_rcnn, write_retinanet
-from tests.conftest import BACKEND, BACKEND_VARIABLE
-from tests.project import ROOT, clean_environment
+from tests.conftest import BACKEND
 
 pytestmark = pytest.mark.pipeline
 
@@ -151,21 +145,3 @@ def test_what_a_faster_rcnn_can_not_do_is_said(tmp_path):
         model.set_focal(2.0, None)
     with pytest.raises(ModelError, match="leave distillation out"):
         model.outputs(tf.zeros([1, 64, 64, 3]))
-
-
-@needs_od_api
-def test_keras_hub_passes_the_same_harness():
-    """In a process with Keras 3; its own tests, in the folder keras_hub, run there too."""
-    files = [__file__, str(Path(__file__).with_name("keras_hub"))]
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *files],
-        cwd=ROOT,
-        # With the options of this run it would empty the same folder.
-        env={**clean_environment(), BACKEND_VARIABLE: "keras_hub", "PYTEST_ADDOPTS": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout
-    assert " passed" in result.stdout, result.stdout
