@@ -41,9 +41,10 @@ Id = int | str
 
 
 def find(path: Path) -> list[Place]:
-    """A COCO JSON file: each that is not told to be another one."""
-    is_file = path.suffix.lower() == ".json" and not os.path.isdir(path) and not named(path)
-    return [Place("coco", path, path.parent)] if is_file else []
+    """A COCO JSON file, each that is not told to be another one, or a folder as we write it."""
+    file = path / ANNOTATIONS if os.path.isdir(path) else path
+    is_file = file.suffix.lower() == ".json" and os.path.isfile(file) and not named(file)
+    return [Place("coco", file, file.parent)] if is_file else []
 
 
 def coco_shards(place: Place) -> Iterator[Shard]:

@@ -172,3 +172,14 @@ def test_nothing_left_is_an_error_and_leaves_nothing(coco, tmp_path):
     with pytest.raises(DataError, match="can't be repaired"):
         repair(take_snapshot([Source(path)]), LABELS, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_the_copy_is_a_source_as_it_stands(coco, tmp_path):
+    """Its folder and its file are, with the same images and boxes."""
+    repair(take_snapshot([Source(coco())]), LABELS, tmp_path / "new")
+    folder, file = (
+        take_snapshot([Source(path)])
+        for path in (tmp_path / "new", tmp_path / "new" / "annotations.json")
+    )
+    assert folder.content_hash == file.content_hash
+    assert folder.boxes.num_rows == 2
