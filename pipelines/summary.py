@@ -1,12 +1,12 @@
 """What a run says at its end: the table, the reasons, and where model and report lie."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ml_metadata.metadata_store import MetadataStore
 
+from classlift.gate.outcome import copy_report
 from classlift.gate.verdict import REPORT, VERDICT, Outcome, Row, Verdict, read_evaluation
 from classlift.serving.folder import describe_served
 from classlift.text import shown
@@ -48,7 +48,7 @@ def summarise(config: Place, run_id: str) -> Summary:
     store = open_store(connection_to(work))
     verdict, folder = read_result(store, config.name, run_id, describe_served(config.serving))
     verdict.write(work)
-    shutil.copy(folder / REPORT, work / REPORT)
+    copy_report(folder / REPORT, work / REPORT, verdict.became(run_id))
     run = work / RUNS / run_id
     note_result(store, config.name, run_id, run / EVALUATION)
     return Summary(run_id, verdict, work / REPORT, read_all(run))
@@ -82,10 +82,11 @@ def read_result(
 
 
 def note_result(store: MetadataStore, pipeline: str, run_id: str, folder: Path) -> None:
-    """Adds what became of a run to its own copy of the verdict, in `folder`, where there is one."""
+    """Adds what became of a run to its own verdict and report, in `folder`, where it has them."""
     if (folder / VERDICT).exists():
-        verdict, _ = read_result(store, pipeline, run_id)
+        verdict, evaluation = read_result(store, pipeline, run_id)
         verdict.write(folder)
+        copy_report(evaluation / REPORT, folder / REPORT, verdict.became(run_id))
 
 
 def render(summary: Summary) -> str:
@@ -101,10 +102,10 @@ def render(summary: Summary) -> str:
         f"{recall.recalibrated:.3f} recalibrated, "
         + ("not trained." if recall.trained is None else f"{recall.trained:.3f} trained."),
         "",
-        f"Verdict: {verdict.verdict}",
-        *(f"  {reason}" for reason in verdict.reasons),
+        verdict.sentence,
+        *(f"  {finding.sentence}" for finding in verdict.further),
         "",
-        f"Pushed:  {_pushed(outcome, summary.run)}",
+        f"Pushed:  {verdict.became(summary.run)}",
         f"Served:  {outcome.served}",
         f"Report:  {summary.report}",
     ]
@@ -152,22 +153,6 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-
-
-def _pushed(outcome: Outcome, run: str) -> str:
-    """Where the model was pushed to, by which run and by whom, in words."""
-    if outcome.pushed is None:
-        return "nothing; the version served stays"
-    override, approval = outcome.override, outcome.approval
-    words = outcome.pushed
-    if outcome.pushed_by_run != run:
-        version = Path(words).name
-        words = f"nothing; run {outcome.pushed_by_run} pushed this model, as version {version}"
-    if override:
-        words += f", by {override.by} against the verdict: {override.reason}"
-    if approval:
-        words += f", approved by {approval.by}: {approval.reason}"
-    return words
 
 
 def render_times(summary: Summary) -> str:

@@ -1,11 +1,13 @@
 """The report: one self-contained HTML file with the verdict, the figures and the pictures."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -15,7 +17,20 @@ from classlift.data.images import decode_rgb
 from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.diagnosis.report import causes_chart
 from classlift.gate.evidence import Comparison
-from classlift.gate.verdict import Row, Verdict
+from classlift.gate.verdict import (
+    ABOUT,
+    CANT_TELL,
+    DOUBT,
+    NOT_READ,
+    NOT_WORSE,
+    NOTE,
+    REFUSAL,
+    REGRESSED,
+    UNCHANGED,
+    Finding,
+    Row,
+    Verdict,
+)
 from classlift.metrics.confusion import confusion_matrix
 from classlift.metrics.curves import precision_recall_curve
 from classlift.metrics.iou import iou_matrix
@@ -26,6 +41,15 @@ from classlift.pages import Picture, axis_name, draw_box, new_figure, render, sv
 
 BEFORE, AFTER, LABEL = "#8a8f98", "#1668dc", "#2f9e44"
 PICTURES = 12  # in each gallery
+SHOWN_ROWS = 12  # classes of a table before the rest is folded
+CHARTED = 30  # classes in the chart of recalls, whose names are to stay readable
+CONFUSED = 10  # rivals of the target in the confusion
+
+LEVELS = {REFUSAL: "refuses", DOUBT: "in doubt", NOTE: "noted"}
+"""The levels of findings, in the report's words."""
+
+SEVERITY = (REGRESSED, NOT_READ, CANT_TELL, NOT_WORSE, UNCHANGED)
+"""The status of other classes, in the order in which a reader wants to see them."""
 
 mpl.rcParams.update(
     {
@@ -57,27 +81,84 @@ def write_report(
     """
     target = verdict.target
     changed = changed_objects(comparison, target)
-    html = render(
+    path.write_text(
+        page(
+            verdict,
+            diagnosis,
+            summary=by_size(summaries, target),
+            charts={
+                "recall": svg(_recall_chart(by_change(verdict)[:CHARTED])),
+                "causes": svg(causes_chart(diagnosis.causes)),
+                "curves": svg(_curves_chart(comparison, target)),
+                "confusion": svg(_confusion_chart(comparison, target)),
+                "errors": svg(_errors_chart(comparison, target)),
+            },
+            galleries={
+                name: _gallery(rows.head(PICTURES), comparison, examples)
+                for name, rows in changed.items()
+            },
+            counts={name: len(rows) for name, rows in changed.items()},
+        ),
+        "utf-8",
+    )
+
+
+def page(
+    verdict: Verdict,
+    diagnosis: Diagnosis,
+    summary: Mapping[str, Mapping[str, Sequence[tuple[float | None, float | None]]]],
+    charts: Mapping[str, str],
+    galleries: Mapping[str, Sequence[Picture]],
+    counts: Mapping[str, int],
+) -> str:
+    """The page as HTML.
+
+    Args:
+        verdict: what the gate found.
+        diagnosis: of the run's champion.
+        summary: of `by_size`.
+        charts: SVG by name.
+        galleries: pictures of test objects, by what became of them.
+        counts: how many such objects there are.
+
+    Returns:
+        The HTML; it runs where no script may, and searches and sorts where one may.
+
+    """
+    return render(
         Path(__file__).with_name("report.html.j2"),
         verdict=verdict,
-        rows=verdict.rows(),
+        judged=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        rows=by_change(verdict),
+        shown_rows=SHOWN_ROWS,
+        kinds=by_kind(verdict.further),
+        words=ABOUT,
         diagnosis=diagnosis,
         sizes=list(SIZES),
-        summary=by_size(summaries, target),
-        charts={
-            "recall": svg(_recall_chart(verdict.rows())),
-            "causes": svg(causes_chart(diagnosis.causes)),
-            "curves": svg(_curves_chart(comparison, target)),
-            "confusion": svg(_confusion_chart(comparison)),
-            "errors": svg(_errors_chart(comparison, target)),
-        },
-        galleries={
-            name: _gallery(rows.head(PICTURES), comparison, examples)
-            for name, rows in changed.items()
-        },
-        counts={name: len(rows) for name, rows in changed.items()},
+        summary=summary,
+        charts=charts,
+        galleries=galleries,
+        counts=counts,
     )
-    path.write_text(html, "utf-8")
+
+
+def by_change(verdict: Verdict) -> list[Row]:
+    """The rows: the target, classes that decided, then by status, the largest change first."""
+    decided = {finding.label for finding in verdict.deciding}
+
+    def place(row: Row) -> tuple[bool, bool, int, float]:
+        severity = SEVERITY.index(row.status) if row.status in SEVERITY else 0
+        return not row.is_target, row.label not in decided, severity, -abs(row.change or 0.0)
+
+    return sorted(verdict.rows(), key=place)
+
+
+def by_kind(findings: Sequence[Finding]) -> dict[tuple[str, str], list[Finding]]:
+    """Findings by level and kind in words, in the order in which each is first met."""
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault((LEVELS[finding.level], ABOUT[finding.rule]), []).append(finding)
+    return kinds
 
 
 def by_size(
@@ -163,26 +244,50 @@ def _curves_chart(comparison: Comparison, target: str) -> Figure:
     return figure
 
 
-def _confusion_chart(comparison: Comparison) -> Figure:
-    names = [*map(axis_name, comparison.champion.labels), "background"]
+def rivals(tables: Sequence[npt.NDArray[np.int64]], target: int) -> list[int]:
+    """The classes most often confused with the target by either model, in the label map's order.
+
+    Args:
+        tables: of `confusion_matrix`, one for each model.
+        target: the target's place in the label map.
+
+    Returns:
+        Places in the label map, with the target's: `CONFUSED` others at most.
+
+    """
+    both = np.sum(tables, axis=0)
+    mixed = (both[target] + both[:, target])[:-1].astype(float)
+    mixed[target] = np.inf
+    return sorted(np.argsort(-mixed, kind="stable")[: CONFUSED + 1].tolist())
+
+
+def folded(table: npt.NDArray[np.int64], kept: Sequence[int]) -> npt.NDArray[np.int64]:
+    """A confusion matrix of which all other classes are one, before the background."""
+    classes = len(table) - 1
+    others = [place for place in range(classes) if place not in kept]
+    groups = [[place] for place in kept] + ([others] if others else []) + [[classes]]
+    return np.array([[table[np.ix_(row, column)].sum() for column in groups] for row in groups])
+
+
+def _confusion_chart(comparison: Comparison, target: str) -> Figure:
+    models = (
+        ("champion", comparison.champion, comparison.champion_points),
+        ("challenger", comparison.challenger, comparison.challenger_points),
+    )
+    labels = comparison.champion.labels
+    tables = [confusion_matrix(matches, points) for _, matches, points in models]
+    kept = rivals(tables, list(labels).index(target))
+    others = ["the others"] if len(kept) < len(labels) else []
+    names = [*(axis_name(labels[place]) for place in kept), *others, "background"]
     figure = new_figure(9.5, 4.4)
-    for axes, title, matches, points in zip(
-        figure.subplots(1, 2),
-        ("champion", "challenger"),
-        (comparison.champion, comparison.challenger),
-        (comparison.champion_points, comparison.challenger_points),
-        strict=True,
-    ):
-        table = confusion_matrix(matches, points)
+    for axes, (title, *_), whole in zip(figure.subplots(1, 2), models, tables, strict=True):
+        table = folded(whole, kept)
         shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        if len(names) <= 16:  # beyond that, figures are too small to read
-            for (row, column), count in np.ndenumerate(table):
-                if count:
-                    colour = "white" if shares[row, column] > 0.5 else "black"
-                    axes.text(
-                        column, row, count, ha="center", va="center", fontsize=6, color=colour
-                    )
+        for (row, column), count in np.ndenumerate(table):
+            if count:
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, count, ha="center", va="center", fontsize=6, color=colour)
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel="detected as", ylabel="labelled")

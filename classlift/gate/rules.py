@@ -1,12 +1,13 @@
 """The gate's rules: from evidence on each class to a verdict with its reasons in words.
 
-A new rule is a function `(evidence, context) -> Finding | None` in `RULES`, with its test in
-tests/classlift/gate. The verdict is the worst level that a rule finds.
+A new rule is a function `(evidence, context) -> Finding | None` in `RULES`, with its kind in words
+in `verdict.ABOUT` and its test in tests/classlift/gate. The verdict is the worst level that a rule
+finds.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy import stats
 
@@ -124,8 +125,10 @@ def judge(
         )
     others = [e for e in evidence if e.label != target]
     context = Context(target, settings, place or _place(settings), _fallen(others, settings))
-    found = [rule(e, context) for rule in RULES for e in (own, *others)]
-    findings = [finding for finding in found if finding is not None]
+    found = [(rule(e, context), rule) for rule in RULES for e in (own, *others)]
+    findings = [
+        replace(finding, rule=rule.__name__) for finding, rule in found if finding is not None
+    ]
     levels = {finding.level for finding in findings}
     statuses = {e.label: _status(e, context) for e in others}
     statuses[target] = _status_of_target(findings, target)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -29,6 +30,26 @@ NOT_READ = "not read"
 NOTE, DOUBT, REFUSAL = "note", "doubt", "refuse"
 """Levels of a finding, the worst last."""
 
+ABOUT = {
+    "lift": "the target's lift",
+    "boxes_of_target": "the target's boxes",
+    "regressed": "classes that regressed",
+    "not_read": "classes that can't be read",
+    "in_doubt": "classes of which a drop can't be ruled out",
+    "precision_on_test": "precision on test",
+    "recall_floor": "floors of recall",
+    "": "notes",
+}
+"""What the findings of each rule are about, in words; `""` for what no rule says."""
+
+DECIDING = {PUSH: NOTE, REFUSE: REFUSAL, INCONCLUSIVE: DOUBT}
+"""Level of the findings that decide, by verdict."""
+
+STEPS = 3
+"""Needs that the next steps name; the reasons have all."""
+
+DECIDED = {PUSH: "Push", REFUSE: "Refused", INCONCLUSIVE: "Inconclusive"}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -39,6 +60,7 @@ class Finding:
         label: the class; None for what concerns several.
         sentence: what was found, in words.
         settles: what would settle it, in words; None where nothing has to be.
+        rule: name of the rule, of `ABOUT`.
 
     """
 
@@ -46,6 +68,7 @@ class Finding:
     label: str | None
     sentence: str
     settles: str | None = None
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,6 +215,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Step:
+    """What somebody may do next: why, in words, and the command; None where there is none."""
+
+    words: str
+    command: str | None = None
+
+
+@dataclass(frozen=True)
 class Row:
     """One class as every rendering shows it; None where nothing is to be shown.
 
@@ -289,6 +320,88 @@ class Verdict:
         """The sentences of the findings."""
         return tuple(finding.sentence for finding in self.findings)
 
+    @property
+    def deciding(self) -> tuple[Finding, ...]:
+        """The findings that made the verdict; of a push, what was found of the target."""
+        level = DECIDING[self.verdict]
+        return tuple(
+            finding
+            for finding in self.findings
+            if finding.level == level and (level != NOTE or finding.label == self.target)
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The verdict and the first finding that made it, in one sentence."""
+        decided, deciding = DECIDED[self.verdict], self.deciding
+        if not deciding:
+            return f"{decided}: class {self.target}."
+        first = deciding[0].sentence
+        words = f"{decided}: {first[:1].lower()}{first[1:]}"
+        if self.verdict == PUSH or len(deciding) == 1:
+            return words
+        return f"{words.removesuffix('.')} (the first of {len(deciding)} reasons)."
+
+    @property
+    def further(self) -> tuple[Finding, ...]:
+        """The findings that `sentence` does not say: those that decide first."""
+        first = self.deciding[:1]
+        rest = tuple(finding for finding in self.findings if finding not in first)
+        return tuple(sorted(rest, key=lambda finding: finding not in self.deciding))
+
+    def next_steps(self) -> tuple[Step, ...]:
+        """What to do next; `CONFIG`, `NAME` and `TEXT` of a command are for the reader to fill."""
+        needs = dict.fromkeys(f.settles for f in self.deciding if f.settles is not None)
+        steps = [Step(f"{need[:1].upper()}{need[1:]}.") for need in list(needs)[:STEPS]]
+        if len(needs) > STEPS:
+            steps.append(Step(f"{len(needs) - STEPS} more such needs stand with the reasons."))
+        if self.run is None:
+            return tuple(steps)
+        gain = self.recall.recalibrated - self.recall.as_deployed
+        if (
+            self.verdict != PUSH
+            and not self.recalibrated
+            and self.settings.score_threshold is None
+            and gain >= self.settings.min_lift
+        ):
+            steps.append(
+                Step(
+                    "Recalibrate alone, without training: recall of class "
+                    f"{self.target} on test goes from {self.recall.as_deployed:.3f} to "
+                    f"{self.recall.recalibrated:.3f}.",
+                    "classlift run --config CONFIG --set recalibrate=true",
+                )
+            )
+        sign = "--by NAME --reason TEXT"
+        if self.verdict == PUSH:
+            undo = f"classlift rollback --config CONFIG {sign}"
+            steps.append(Step("Serve the version before again, should this one disappoint.", undo))
+        else:
+            run = shlex.quote(self.run)
+            steps.append(
+                Step(
+                    "Push it all the same; who did and why is recorded for good.",
+                    f"classlift push --config CONFIG --run {run} {sign}",
+                )
+            )
+        return tuple(steps)
+
+    def became(self, run: str | None) -> str:
+        """Whether and where the model of a run was pushed, by which run and by whom, in words."""
+        outcome = self.outcome or Outcome()
+        if outcome.pushed is None:
+            return "nothing; the version served stays"
+        words = outcome.pushed
+        if outcome.pushed_by_run != run:
+            version = Path(words).name
+            words = f"nothing; run {outcome.pushed_by_run} pushed this model, as version {version}"
+        if outcome.override:
+            by = outcome.override
+            words += f", by {by.by} against the verdict: {by.reason}"
+        if outcome.approval:
+            words += f", approved by {outcome.approval.by}: {outcome.approval.reason}"
+        return words
+
     def rows(self) -> tuple[Row, ...]:
         """The classes as terminal, report and approval show them, in the label map's order."""
         return tuple(_row(self, label) for label in self.classes)
@@ -348,6 +461,7 @@ class Verdict:
             "version": VERSION,
             "verdict": self.verdict,
             "target": self.target,
+            "sentence": self.sentence,
             "reasons": self.reasons,
             "findings": [
                 {
@@ -355,6 +469,7 @@ class Verdict:
                     "class": finding.label,
                     "sentence": finding.sentence,
                     "settles": finding.settles,
+                    "rule": finding.rule,
                 }
                 for finding in self.findings
             ],
@@ -536,6 +651,7 @@ def _finding(record: Record) -> Finding:
         _text_or_none(record, "class"),
         record.text("sentence"),
         _text_or_none(record, "settles"),
+        _text_or_none(record, "rule") or "",  # files of version 0.2 don't say
     )
 
 

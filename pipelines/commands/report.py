@@ -28,8 +28,9 @@ def _run(arguments: argparse.Namespace) -> int:
         print(json.dumps(verdict.to_json()))
     else:
         say(f"Verdict on class {shown(verdict.target)}: {verdict.verdict}")
-        for reason in verdict.reasons:
-            say(f"  {reason}")
+        say(verdict.sentence)
+        for finding in verdict.further:
+            say(f"  {finding.sentence}")
         print(f"Report: {config.work / REPORT}")
     return EXIT_OK
 

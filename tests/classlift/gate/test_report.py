@@ -1,19 +1,17 @@
 """The page of the report, without its pictures; the demo's tests look at a whole one."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import classlift.gate
 from classlift.diagnosis.causes import Cause, ImbalanceFigures
 from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.diagnosis.weakness import Weakness
 from classlift.gate import report
+from classlift.gate.outcome import copy_report
 from classlift.metrics.summary import FIGURES, SIZES, summarize
-from classlift.pages import render
 from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
 from tests.classlift.examples.test_rebalanced import REBALANCED
@@ -40,7 +38,6 @@ DIAGNOSIS = Diagnosis(
     rebalanced=replace(REBALANCED, boxes_before={"car": 1}, boxes_after={"car": 2}),
     doubts=(),
 )
-TEMPLATE = Path(classlift.gate.__file__).with_name("report.html.j2")
 
 
 def test_by_size():
@@ -82,12 +79,9 @@ def test_what_is_shown_depends_on_how_scores_are_cut(score_threshold, other, wor
     settings = GateSettings(score_threshold=score_threshold)
     classes = [LIFTED if score_threshold is None else compared(label="target"), other]
     verdict = verdict_on(classes, settings=settings, test_uses=2)
-    html = render(
-        TEMPLATE,
-        verdict=verdict,
-        rows=verdict.rows(),
-        diagnosis=DIAGNOSIS,
-        sizes=[],
+    html = report.page(
+        verdict,
+        DIAGNOSIS,
         summary={},
         charts=dict.fromkeys(("recall", "causes", "curves", "errors", "confusion"), ""),
         galleries={},
@@ -99,3 +93,61 @@ def test_what_is_shown_depends_on_how_scores_are_cut(score_threshold, other, wor
     assert "has been used 2 times by the gate. Each use is charged" in html
     assert unsaid not in html
     assert ("<td>-0.012</td>" in html) == (score_threshold is not None)
+
+
+def many(number):
+    """The target, `number` other classes, and one more, late, that alone refuses."""
+    lost = {"precision": 0.41, "precision_lower": 0.3, "precision_upper": 0.5}
+    others = [evidence(f"class {i}", unchanged=i % 2 == 0) for i in range(number)]
+    return verdict_on([LIFTED, *others, evidence("teddy bear", **lost)], run="run 7")
+
+
+def page_of(verdict):
+    charts = dict.fromkeys(("recall", "causes", "curves", "errors", "confusion"), "")
+    return report.page(verdict, DIAGNOSIS, summary={}, charts=charts, galleries={}, counts={})
+
+
+def test_what_decides_stands_first_among_many_classes():
+    verdict = many(363)
+    html = page_of(verdict)
+    first = html[: html.index("<h2>")]
+    assert "Refused: class teddy bear lost its precision on test: 0.410" in first
+    assert "<code>precision_on_test</code>" in first
+    assert "classlift push --config CONFIG --run &#39;run 7&#39; --by NAME" in html
+    rows = report.by_change(verdict)
+    assert [row.label for row in rows[:2]] == ["target", "teddy bear"]
+    assert {row.status for row in rows[2:183]} == {"not worse"}
+    assert html.count("The other 353 classes") == 2  # folded, in either table
+    assert len(html) < 500_000
+
+
+def test_few_classes_are_not_folded():
+    assert 'class="more"' not in page_of(many(3))
+
+
+def test_confusion_is_folded_to_the_target_and_its_rivals():
+    table = np.zeros((41, 41), int)
+    table[30, [2, 7]] = [5, 1]  # objects of class 30 detected as 2 and 7
+    table[9, 30] = 3
+    table[11, 12] = 100  # does not concern it
+    table[30, 40] = 50
+    kept = report.rivals([table, table], 30)
+    assert len(kept) == report.CONFUSED + 1
+    assert {2, 7, 9, 30} <= set(kept)
+    small = report.folded(table, kept)
+    assert small.shape == (len(kept) + 2, len(kept) + 2)
+    assert small.sum() == table.sum()
+    assert small[kept.index(30), kept.index(2)] == 5
+    assert small[kept.index(30), -1] == 50
+
+
+def test_the_report_says_what_became_of_it(tmp_path):
+    written, copy = tmp_path / "report.html", tmp_path / "copy.html"
+    written.write_text(page_of(many(1)))
+    assert "Not pushed when this page was written" in written.read_text()
+    copy_report(written, copy, "served/7, by <Ada> against the verdict: seen.")
+    assert "Pushed: served/7, by &lt;Ada&gt; against the verdict: seen.<!--" in copy.read_text()
+    again = tmp_path / "again.html"
+    copy_report(copy, again, "nothing")
+    assert "Pushed: nothing.<!--" in again.read_text()
+    assert "Ada" not in again.read_text()

@@ -5,8 +5,8 @@ import pytest
 
 from classlift.errors import EvaluationError
 from classlift.gate.class_evidence import ClassEvidence
-from classlift.gate.rules import judge
-from classlift.gate.verdict import EqualPrecision, Served
+from classlift.gate.rules import RULES, judge
+from classlift.gate.verdict import ABOUT, EqualPrecision, Served
 from classlift.metrics.change import Change, Measure, Pair
 from classlift.settings.gate import GateSettings
 from tests.classlift.gate.verdicts import verdict_on
@@ -258,3 +258,29 @@ def test_json_has_no_nan():
     assert document["at_equal_precision"]["change"] is None
     assert document["version"] == 2
     assert document["pushed"] is None
+
+
+def test_every_rule_is_named_in_words():
+    assert set(ABOUT) == {*(rule.__name__ for rule in RULES), ""}
+
+
+@pytest.mark.parametrize(
+    ("others", "begins", "ends"),
+    [
+        # one reason
+        ([evidence(change=-0.1, lower=-0.13, p_worse=1e-4)], "Refused: class other regressed", "."),
+        # several
+        (
+            [evidence(hole=HOLE), evidence("more", **UNCERTAIN)],
+            "Inconclusive: class other is not read",
+            "(the first of 2 reasons).",
+        ),
+        # of a push, what was found of the target
+        ([evidence()], "Push: class target is lifted", "bound above 0)."),
+    ],
+)
+def test_one_sentence_decides(others, begins, ends):
+    verdict = verdict_on([LIFTED, *others])
+    assert verdict.sentence.startswith(begins)
+    assert verdict.sentence.endswith(ends)
+    assert {*verdict.further, verdict.deciding[0]} == set(verdict.findings)

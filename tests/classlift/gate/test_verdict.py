@@ -9,12 +9,12 @@ import pytest
 
 import classlift.gate
 from classlift.errors import EvaluationError
+from classlift.gate.report import page as page_of
 from classlift.gate.verdict import Outcome, Verdict, read_evaluation
 from classlift.metrics.change import Pair
-from classlift.pages import render as render_page
 from classlift.serving.provenance import Override, Signature
 from pipelines.summary import Summary, render
-from tests.classlift.gate.test_report import DIAGNOSIS, TEMPLATE
+from tests.classlift.gate.test_report import DIAGNOSIS
 from tests.classlift.gate.test_rules import HOLE, LIFTED, compared, evidence
 from tests.classlift.gate.verdicts import verdict_on
 
@@ -75,12 +75,9 @@ def test_every_rendering_shows_the_same_rows(tmp_path, monkeypatch):
     assert terminal["same"] == ["same", "300", "0.600", "0.600", "+0.000", "-", "unchanged"]
     assert terminal["target"][-2:] == ["lifted", "<"]
 
-    page = render_page(
-        TEMPLATE,
-        verdict=verdict,
-        rows=verdict.rows(),
-        diagnosis=DIAGNOSIS,
-        sizes=[],
+    page = page_of(
+        verdict,
+        DIAGNOSIS,
         summary={},
         charts=dict.fromkeys(("recall", "causes", "curves", "errors", "confusion"), ""),
         galleries={},
