@@ -359,12 +359,18 @@ def _without_bad_boxes(
         ImageProblem(
             row["image_id"],
             row["source"],
-            f"{DROPPED}: " + ", ".join(f"{side} {row[side]:.7g}" for side in SIDES),
+            f"{DROPPED}: {_sides_said(row)}",
             WARNING,
         )
         for row in lost
     ]
     return boxes.filter(pa.array(~bad)), problems
+
+
+def _sides_said(row: Mapping[str, Any]) -> str:
+    """The sides of a box that are numbers."""
+    given = [f"{side} {row[side]:.7g}" for side in SIDES if row[side] == row[side]]  # NaN is not
+    return ", ".join(given) or "no side is a number"
 
 
 class _BoxWriter:
