@@ -21,8 +21,9 @@ from classlift.training.input import training_batches
 pytestmark = pytest.mark.pipeline
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def batches(detector, train_files):
+    """Three batches, which no test changes."""
     recipe = Recipe(batch_size=4)
     found = training_batches(train_files, detector.frame, detector.label_map, recipe)
     return list(itertools.islice(found, 3))
