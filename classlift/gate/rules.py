@@ -258,18 +258,27 @@ def in_doubt(e: ClassEvidence, context: Context) -> Finding | None:
     sentences = []
     for name, needed in _doubts(e, context.settings).items():
         (_, _, change), allowed = e.measures(context.settings)[name]
-        advice = f"about {needed} more labelled objects of it would settle it"
-        if needed is None:
+        if allowed is not None and change.change <= -allowed:
             advice = "the measured drop is itself that large"
+        elif needed is None:
+            advice = "label more test objects of it; how many, so few can't tell"
+        else:
+            advice = f"about {needed} more labelled objects of it would settle it"
         sentences.append(
             f"Class {e.label}: can't tell; the change of its {name} is {change.change:+.3f} with "
             f"lower bound {change.lower_bound:+.3f}, which does not rule out a drop of "
             f"{allowed:.2f}; {advice}."
         )
     needed = _needed(e, context.settings)
-    settles = (
-        None if needed is None else f"about {needed} more labelled test objects of class {e.label}"
-    )
+    settles = None
+    if needed is not None:
+        settles = f"about {needed} more labelled test objects of class {e.label}"
+    elif all(
+        measure.change.change > -allowed
+        for measure, allowed in e.measures(context.settings).values()
+        if allowed is not None
+    ):
+        settles = f"label more test objects of class {e.label}"
     return Finding(DOUBT, e.label, " ".join(sentences), settles)
 
 

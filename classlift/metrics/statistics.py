@@ -19,6 +19,9 @@ CONFIDENCE = 0.95
 
 POWER = 0.80
 MOST_GROWTH = 100.0  # of data that somebody may be asked to label
+FEW = 30
+"""Objects below which a share is too far from normal: the rule of thumb of the textbooks."""
+
 RESAMPLES = 2000
 _RESAMPLES_AT_ONCE = 250  # bounds the memory: this many rows of one weight a unit
 
@@ -358,8 +361,8 @@ def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
 def objects_needed(change: Change, objects: int, max_drop: float) -> int | None:
     """How many more labelled objects would likely settle "not worse by `max_drop`".
 
-    Assumes that the measured change holds and that the standard error shrinks with the square root
-    of the objects.
+    Assumes that the measured change holds and that the distance of its lower bound shrinks with the
+    square root of the objects, which fewer than `FEW` objects say too little about.
 
     Args:
         change: as measured.
@@ -367,11 +370,12 @@ def objects_needed(change: Change, objects: int, max_drop: float) -> int | None:
         max_drop: the drop to rule out, 0 to 1.
 
     Returns:
-        The number; None when none would do: the measured drop is itself too large.
+        The number; None when none would do, for the measured drop is itself too large, and where
+        the model does not hold.
 
     """
     room = change.change + max_drop
-    if room <= 0:
+    distance = change.change - change.lower_bound
+    if room <= 0 or objects < FEW or not np.isfinite(distance):
         return None
-    wanted = stats.norm.ppf(CONFIDENCE) * change.standard_error / room
-    return max(int(np.ceil(objects * (wanted**2 - 1))), 1)
+    return max(int(np.ceil(objects * ((distance / room) ** 2 - 1))), 1)

@@ -72,7 +72,14 @@ HOLE = "eval has no object of class other"
         # another class fell by less than max_drop, provably: a fall is a fall
         (LIFTED, [evidence(change=-0.03, lower=-0.04, p_worse=1e-4)], "refuse", "regressed"),
         # another class can't be judged
-        (LIFTED, [evidence(**UNCERTAIN)], "inconclusive", "more labelled objects"),
+        (LIFTED, [evidence(**UNCERTAIN)], "inconclusive", "about 3375 more labelled objects"),
+        # of so few objects no number is said
+        (
+            LIFTED,
+            [evidence(change=0.6, lower=-0.2, objects=5)],
+            "inconclusive",
+            "so few can't tell",
+        ),
         # its drop is already too large, though not proven: more labels won't settle it
         (LIFTED, [evidence(change=-0.06, lower=-0.2)], "inconclusive", "itself that large"),
         # no object of a class in a split: a hole, which is named

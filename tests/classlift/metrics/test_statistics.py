@@ -161,14 +161,16 @@ def change(value: float, error: float) -> Change:
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "needed"),
+    ("value", "error", "objects", "needed"),
     [
-        (0.0, 0.05, 171),  # 1.645 * 0.05 / 0.05 = 1.645; 100 * (1.645^2 - 1)
-        (-0.06, 0.05, None),  # the measured drop is itself too large
+        (0.0, 0.05, 100, 171),  # 1.645 * 0.05 / 0.05 = 1.645; 100 * (1.645^2 - 1)
+        (-0.06, 0.05, 100, None),  # the measured drop is itself too large
+        (0.6, 0.5, 5, None),  # so few objects say nothing of how many it takes
+        (0.0, float("nan"), 100, None),  # no bound
     ],
 )
-def test_objects_needed(value, error, needed):
-    assert objects_needed(change(value, error), 100, max_drop=0.05) == needed
+def test_objects_needed(value, error, objects, needed):
+    assert objects_needed(change(value, error), objects, max_drop=0.05) == needed
 
 
 def test_an_object_in_many_images_of_a_scene_counts_once():
