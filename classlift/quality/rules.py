@@ -79,8 +79,8 @@ class Rule:
     floor: int | None = None
 
 
-def box_rules(asked: Asked) -> list[Rule]:
-    """What is asked of the boxes."""
+def box_rules(asked: Asked, misspelt: bool = False) -> list[Rule]:
+    """What is asked of the boxes. misspelt: some class is one of the label map, spelt otherwise."""
     return [
         _rows("the data have boxes", "the data have no boxes"),
         _given(
@@ -104,7 +104,9 @@ def box_rules(asked: Asked) -> list[Rule]:
             {"column": "label", "value_set": ["", *asked.labels]},
             shows=("label", "meant"),
             fix="renames those that differ from a class of the map only in case or blanks, and "
-            "leaves the others as they are",
+            "leaves the others as they are"
+            if misspelt
+            else "",
         ),
         _given(
             "side",
@@ -169,6 +171,7 @@ def image_rules(asked: Asked) -> list[Rule]:
             "an image file is in one split alone",
             _counted("image file is in another split too", "image files are in several splits"),
             maximum=1,
+            fix="keeps the first of each",
         ),
         _unique(
             "sha256",

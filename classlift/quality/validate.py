@@ -61,10 +61,13 @@ def validate(
     asked = Asked(labels, target, min_target_boxes, baseline)
     logger.info("looking for images of train among those of eval and test")
     findings = [finding for find in CHECKS for finding in find(snapshot, tables, asked)]
+    misspelt = bool((tables.boxes["meant"] != "").any())
     logger.info("loading Great Expectations")
     findings += check(
         [
-            Checked("boxes", tables.boxes, box_rules(asked), ("source", "image_id", "box_id")),
+            Checked(
+                "boxes", tables.boxes, box_rules(asked, misspelt), ("source", "image_id", "box_id")
+            ),
             Checked("images", tables.images, image_rules(asked), ("uri", "image_id", "twin")),
         ],
         folder / DOCS,

@@ -225,3 +225,11 @@ def test_a_class_without_an_object_to_judge_by_is_a_warning(snapshot, tmp_path, 
         assert {f.severity for f in found} == {"warning"}
     judged_alone = validate(bare, LABELS, None, 1, tmp_path)  # data that are no training set
     assert not [f for f in judged_alone if "gate" in f.fault]
+
+
+@pytest.mark.parametrize(("label", "mends"), [("Car", True), ("car ", True), ("zebra", False)])
+def test_fix_is_named_where_it_can_mend(snapshot, tmp_path, label, mends):
+    findings = validate(damaged(snapshot, 0, label=label), LABELS, None, 0, tmp_path)
+    (found,) = [f for f in findings if "label map" in f.fault]
+    assert ("`classlift validate --fix` renames" in found.sentence()) == mends
+    assert repr(label) in found.sentence()
