@@ -22,15 +22,14 @@ than the fullest of eval.
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy import stats
 
 from benchmarks.gate import share
@@ -246,12 +245,13 @@ def on_predictions(folder: Path, draws: int) -> None:
         "| eval images | measured: holds | recall | guaranteed: holds | recall | none |\n"
         "|---|---|---|---|---|---|"
     )
+    whole = match(boxes, detections, image_ids, labels)
     for images in IMAGES:
         found: dict[str, list[Result]] = {"measured": [], "guaranteed": []}
         for seed in range(draws):
             order = np.random.default_rng(seed).permutation(len(image_ids))
             chosen_on, read_on = (
-                _matched(boxes, detections, [image_ids[place] for place in places], labels)
+                _of_images(whole, {image_ids[place] for place in places})
                 for places in (order[:images], order[images:])
             )
             for way, choose in (("measured", operating_point), ("guaranteed", guaranteed_point)):
@@ -268,12 +268,18 @@ def on_predictions(folder: Path, draws: int) -> None:
         print(f"| {' | '.join([*columns, f'{none:.0%}'])} |", flush=True)
 
 
-def _matched(
-    boxes: pa.Table, detections: pa.Table, image_ids: Sequence[str], labels: Sequence[str]
-) -> Matches:
-    kept = pa.array(image_ids)
-    tables = (table.filter(pc.is_in(table["image_id"], kept)) for table in (boxes, detections))
-    return match(*tables, image_ids, labels)
+def _of_images(matches: Matches, image_ids: set[str]) -> Matches:
+    """The same matches of some images."""
+    objects, detections = (
+        table[table["image_id"].isin(image_ids)].reset_index(drop=True)
+        for table in (matches.objects, matches.detections)
+    )
+    return replace(
+        matches,
+        image_ids=tuple(sorted(image_ids)),
+        objects=objects,
+        detections=detections,
+    )
 
 
 def main() -> int:

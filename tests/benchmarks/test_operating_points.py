@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks import operating_points
 from benchmarks.operating_points import (
     CONFIDENCE,
     DETECTORS,
@@ -11,10 +12,13 @@ from benchmarks.operating_points import (
     by_betting,
     by_binomial,
     in_sequence,
+    on_predictions,
     results,
 )
+from classlift.data.predictions import Predictions
 from classlift.metrics.curves import NEVER, operating_point, precision_at
 from classlift.metrics.guarantee import ladder
+from tests.classlift.conftest import boxes_table, detections_table
 
 pytestmark = pytest.mark.unit
 TYPICAL = DETECTORS[0]
@@ -46,6 +50,22 @@ def test_a_sequence_ends_at_the_first_threshold_that_does_not_pass():
         assert precision_at(found, LABEL, point) >= least
         assert point > operating_point(found, LABEL, PRECISION)
     assert in_sequence(steps, lambda right, wrong: 1.0) == NEVER
+
+
+def test_real_detections_are_read_on_the_images_that_were_not_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(operating_points, "IMAGES", (30,))
+    box, far = (0.0, 0.0, 10.0, 10.0), (50.0, 50.0, 60.0, 60.0)
+    for split in ("eval", "test"):
+        images = tuple(f"{split} {n}" for n in range(40))
+        right = [(image, "car", 0.9 - n / 1000, *box) for n, image in enumerate(images)]
+        wrong = [(image, "car", 0.1, *far) for image in images]
+        boxes = boxes_table([(image, "car", *box) for image in images])
+        Predictions(images, boxes, detections_table(right + wrong)).write(tmp_path / split)
+    on_predictions(tmp_path, draws=3)
+    title, *_, row = capsys.readouterr().out.splitlines()
+    assert title == "80 images, 1 classes"
+    # The threshold is the lowest score of a right one that was drawn; some others' are lower.
+    assert row == "| 30 | 100.0% | 0.97 | 100.0% | 0.97 | 0% |"
 
 
 def test_each_way_is_read_on_other_images():
