@@ -9,6 +9,7 @@ exactly one file can be meant.
 import os
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +17,15 @@ from urllib.parse import unquote
 
 from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.places import split_of
+from classlift.data.problems import INFO, ImageProblem
 from classlift.errors import DataError
 from classlift.paths import inside
+from classlift.text import shorten
+
+RENAMED = (
+    "images have the names that the labels give them; where one file can be meant, it is taken"
+)
+"""What is said of an image that is found under another name."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,15 @@ class Found:
 
     path: Path
     renamed: bool = False
+
+    def remark(self, name: str, file_name: str, source: str) -> Iterator[ImageProblem]:
+        """What is said where the file is called otherwise.
+
+        name: as the labels have it. file_name: as the snapshot calls the image. source: the record.
+        """
+        if self.renamed:
+            problem = f"{RENAMED}: {shorten(name, 200)!r} is {self.path.name!r}"
+            yield ImageProblem(file_name, source, problem, INFO)
 
 
 class ImageFiles:
@@ -63,6 +80,14 @@ class ImageFiles:
                 self.folder, plain or name.replace("\\", "/").rstrip("/").rpartition("/")[2], where
             )
         )
+
+    def below(self, name: str, where: str) -> Found:
+        """As `find`, for names that are paths: one that leads out of the folder is refused.
+
+        Raises DataError as `find`, and for such a name.
+        """
+        path = inside(self.folder, name, where)
+        return Found(path) if os.path.isfile(path) else self.find(name, where)
 
     def find_stem(self, stem: str, where: str) -> Found | None:
         """As `find`, for a name without its suffix; None where no file has it."""

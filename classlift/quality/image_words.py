@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from classlift.data.formats.collected import NOT_LABELLED, RENAMED
+from classlift.data.formats.collected import NOT_LABELLED
 from classlift.data.formats.kitti import DONT_CARE, UNLABELLED
 from classlift.data.formats.label_studio import MANY_CLASSES, SEVERAL, TURNED_VIEW
 from classlift.data.formats.open_images import NAMELESS
 from classlift.data.formats.via import CHOSEN
+from classlift.data.image_files import RENAMED
 from classlift.data.images import ENCODED_ANEW, MAX_PIXELS, READABLE, TURNED
 from classlift.data.shapes import ENCLOSED, LEFT_OUT
 from classlift.quality.findings import CRITICAL

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from classlift.data.formats.unread import named
+from classlift.data.image_files import Found, ImageFiles
 from classlift.data.labels import (
     NO_PLACE,
     Corners,
@@ -22,6 +23,7 @@ from classlift.data.labels import (
     size_of,
 )
 from classlift.data.places import Place
+from classlift.data.problems import ImageProblem
 from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.reading import GIGA, read_json
@@ -57,24 +59,31 @@ def coco_shards(place: Place) -> Iterator[Shard]:
     Raises DataError, naming file and record, when the file is not COCO JSON, an id repeats, a
     reference leads nowhere, or a path leaves the folder. What the boxes hold is not judged here.
     """
-    yield from shards_of(load(place.path), place.path, place.home)
+    yield from shards_of(load(place.path), place.path, ImageFiles(place.home, place.split))
 
 
 def shards_of(
-    coco: Mapping[str, Any], path: Path, images_folder: Path | None = None
+    coco: Mapping[str, Any], path: Path, files: ImageFiles | None = None
 ) -> Iterator[Shard]:
-    """Hands out the images of a COCO document, which `load` read from `path`; as `coco_shards`."""
+    """Hands out the images of a COCO document, which `load` read from `path`; as `coco_shards`.
+
+    files: where its images are looked for; None leaves them as they are named, below its folder.
+    """
     faults: list[str] = []
+    remarks: list[ImageProblem] = []
     categories = {
         category_id: _class_name(record, path)
         for category_id, record in _by_id(coco, "categories", path, faults).items()
     }
     records = _by_id(coco, "images", path, faults)
     annotations = _by_id(coco, "annotations", path, faults)
-    folder = images_folder or path.parent
-    images = {image_id: _image(record, path, folder) for image_id, record in records.items()}
+    images = {
+        image_id: _image(record, path, files, remarks) for image_id, record in records.items()
+    }
     names = Counter(record.get("file_name") for record in coco["images"])
-    faults += _repeated("file name", "images", names)
+    faults += _repeated("file name", "images", names) or _repeated(
+        "image file", "images", Counter(image.uri for image in images.values())
+    )
     if faults:  # a broken export: say all that is wrong with it at once
         missing = [image.uri for image in images.values() if not os.path.isfile(image.uri)]
         if missing:
@@ -99,7 +108,7 @@ def shards_of(
             )
         )
     labelled = ((image, boxes[image.file_name]) for image in images.values())
-    yield from packed_shards("coco", path, labelled)
+    yield from packed_shards("coco", path, labelled, remarks)
 
 
 def names_by_id(coco: Mapping[str, Any], path: Path) -> tuple[dict[Id, str], dict[Id, str]]:
@@ -147,17 +156,22 @@ def _repeated(what: str, key: str, counts: Counter[Any]) -> list[str]:
     return [f"the {what} {shown}{more} stands more than once in {key}"]
 
 
-def _image(record: Mapping[str, Any], path: Path, folder: Path) -> LabelledImage:
+def _image(
+    record: Mapping[str, Any], path: Path, files: ImageFiles | None, remarks: list[ImageProblem]
+) -> LabelledImage:
     where = f"{path}: image {record['id']}"
     name, width, height = (record.get(key) for key in ("file_name", "width", "height"))
     if not isinstance(name, str) or not name:
         raise DataError(f"{where} has no file_name.")
+    source = f"{path.parent.name}/{path.name} image {record['id']}"
+    found = files.below(name, where) if files else Found(inside(path.parent, name, where))
+    remarks += found.remark(name, name, source)
     return LabelledImage(
         file_name=name,
-        uri=str(inside(folder, name, where)),
+        uri=str(found.path),
         width=size_of(width, "width", f"{where} ({name})"),
         height=size_of(height, "height", f"{where} ({name})"),
-        source=f"{path.parent.name}/{path.name} image {record['id']}",
+        source=source,
     )
 
 

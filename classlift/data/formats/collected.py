@@ -34,9 +34,6 @@ FEW = 50
 """More label files than these in one folder are one for each image."""
 
 _LABELS = (".json", ".xml", ".csv")
-RENAMED = (
-    "images have the names that the labels give them; where one file can be meant, it is taken"
-)
 NOT_LABELLED = "an image is labelled; one that nobody finished is left out"
 """What is said of images and shapes, of which a reader makes the best."""
 
@@ -163,9 +160,7 @@ class Collected:
         missing = inside_file and not os.path.isfile(found.path)
         uri = inside_file if missing else str(found.path)
         image = LabelledImage(file_name, uri, width, height, source)
-        if found.renamed:
-            problem = f"{RENAMED}: {shorten(name, 200)!r} is {file_name!r}"
-            self._remarks.append(ImageProblem(file_name, source, problem, INFO))
+        self._remarks += found.remark(name, file_name, source)
         self._images[name] = CollectedImage(image, found.path)
         return self._images[name]
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from classlift.data.image_files import ImageFiles
 from classlift.data.labels import (
     LabelledBox,
     LabelledImage,
@@ -19,8 +20,8 @@ from classlift.data.labels import (
     size_of,
 )
 from classlift.data.places import Place
+from classlift.data.problems import ImageProblem
 from classlift.errors import DataError
-from classlift.paths import inside
 from classlift.reading import open_regular
 
 IMAGES, BOXES = "images.parquet", "boxes.parquet"
@@ -84,17 +85,23 @@ def parquet_shards(place: Place) -> Iterator[Shard]:
     for name, found in by_image.items():
         if name not in listed:
             raise DataError(f"{found[0].source} has the image_id {name!r}, which {IMAGES} lacks.")
-    labelled = (_item(row, place.home, by_image) for row in images)
-    yield from packed_shards("parquet", folder, labelled)
+    files = ImageFiles(place.home, place.split)
+    remarks: list[ImageProblem] = []
+    labelled = [_item(row, files, by_image, remarks) for row in images]
+    yield from packed_shards("parquet", folder, labelled, remarks)
 
 
 def _item(
-    row: dict[str, Any], home: Path, boxes: dict[str, list[LabelledBox]]
+    row: dict[str, Any],
+    files: ImageFiles,
+    boxes: dict[str, list[LabelledBox]],
+    remarks: list[ImageProblem],
 ) -> tuple[LabelledImage, tuple[LabelledBox, ...]]:
     name = row["image_id"]
-    uri = inside(home, row["uri"], row["where"])
+    found = files.below(row["uri"], row["where"])
+    remarks += found.remark(row["uri"], name, row["where"])
     width, height = (size_of(row[side], side, row["where"]) for side in _SIZE)
-    image = LabelledImage(name, str(uri), width, height, row["where"])
+    image = LabelledImage(name, str(found.path), width, height, row["where"])
     return image, tuple(boxes.get(name, ()))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lxml import etree
 
+from classlift.data.image_files import Found, ImageFiles
 from classlift.data.labels import (
     NO_PLACE,
     Corners,
@@ -21,6 +22,7 @@ from classlift.data.labels import (
     size_of,
 )
 from classlift.data.places import Place
+from classlift.data.problems import ImageProblem
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, read_bytes
@@ -78,6 +80,8 @@ def read_voc_shard(shard: Shard) -> Labels:
     places = [folder / place for place in IMAGES if (folder / place).is_dir()]
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
+    remarks: list[ImageProblem] = []
+    files = ImageFiles(folder)
     names, _ = shard.items
     # Entities are not expanded, nothing is fetched; libxml2 bounds depth and size by itself.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
@@ -91,11 +95,12 @@ def read_voc_shard(shard: Shard) -> Labels:
         where = f"{folder.name}/{file_name}"
         size = _children(parts.get("size", ()))
         width, height = (size_of(_text(size.get(s)), s, path) for s in ("width", "height"))
-        image = _find_image(places, name, path)
-        images.append(LabelledImage(name, image, width, height, where))
+        image = _find_image(places, files, name, path)
+        remarks += image.remark(name, name, where)
+        images.append(LabelledImage(name, str(image.path), width, height, where))
         for number, found in enumerate(filter(_is_object, root.iter()), start=1):
             boxes.append(_box(found, name, f"{where} object {number}", path))
-    return Labels(images, boxes)
+    return Labels(images, boxes, remarks)
 
 
 def _parse(path: str, parser: Any) -> Element:
@@ -141,11 +146,17 @@ def _text(element: Element | None) -> str:
     return "" if element is None else (element.text or "").strip()
 
 
-def _find_image(places: list[Path], name: str, path: str) -> str:
+def _find_image(places: list[Path], files: ImageFiles, name: str, path: str) -> Found:
+    """The image in one of the places, or the one that can be meant; a name may lack its suffix."""
     for place in places:
-        image = str(inside(place, name, path))
+        image = inside(place, name, path)
         if os.path.isfile(image):
-            return image
+            return Found(image)
+    found = files.find(name, path)
+    if not os.path.isfile(found.path) and not Path(name).suffix:
+        found = files.find_stem(name, path) or found
+    if os.path.isfile(found.path):
+        return found
     shown = ", ".join(map(str, places))
     raise DataError(f"{path}: its image {name!r} is in none of {shown}.")
 

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from classlift.data.formats import detect_format, read_labels
-from classlift.data.formats.collected import NOT_LABELLED, RENAMED
+from classlift.data.formats.collected import NOT_LABELLED
 from classlift.data.formats.kitti import DONT_CARE
 from classlift.data.formats.label_studio import MANY_CLASSES, SEVERAL, TURNED_VIEW
 from classlift.data.formats.open_images import NAMELESS
 from classlift.data.formats.via import CHOSEN
+from classlift.data.image_files import RENAMED
 from classlift.data.images import probe
 from classlift.data.media import read_bytes
 from classlift.data.shapes import ENCLOSED, LEFT_OUT

@@ -1,6 +1,7 @@
 """All formats in: the real data sets when they are there, and small ones with every fault."""
 
 import io
+import json
 import os
 import re
 import struct
@@ -18,6 +19,7 @@ from PIL import Image
 from classlift.data.examples import _Example
 from classlift.data.formats import detect_format, read_labels
 from classlift.data.formats.tfrecord import _masked_crc
+from classlift.data.image_files import RENAMED
 from classlift.data.images import probe_all
 from classlift.data.media import read_bytes
 from classlift.data.shapes import ENCLOSED
@@ -128,6 +130,47 @@ def test_voc_refuses_with_a_sentence(tmp_path, parts, sentence):
     with pytest.raises(DataError, match=sentence) as error:
         read_labels(folder)
     assert "a.xml" in str(error.value)
+
+
+NAMES_OF_ANOTHER_MACHINE = [
+    ("images/A.JPG", "images/a.jpg"),
+    ("images\\a.jpg", "images/a.jpg"),
+    ("images/caf\u00e9.jpg", "images/cafe\u0301.jpg"),
+    ("pictures/a.jpg", "images/a.jpg"),
+]
+
+
+@pytest.mark.parametrize(("name", "file"), NAMES_OF_ANOTHER_MACHINE)
+@pytest.mark.parametrize("format_name", ["voc", "coco", "parquet"])
+def test_images_are_found_under_the_names_of_another_machine(tmp_path, format_name, name, file):
+    folder = tmp_path / "data"
+    if format_name == "voc":
+        voc(folder, name=name)
+        (folder / "images" / "a.jpg").unlink()
+    elif format_name == "coco":
+        folder.mkdir()
+        document = {
+            "images": [{"id": 1, "file_name": name, "width": 40, "height": 30}],
+            "categories": [{"id": 1, "name": "car"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+        }
+        (folder / "annotations.json").write_text(json.dumps(document))
+    else:
+        tables(folder, uri=[name, "1.jpg"])
+    picture(folder, file)
+    path = folder / "annotations.json" if format_name == "coco" else folder
+    labels = read_labels(path)
+    assert Path(labels.images[0].uri) == folder / file
+    (remark,) = labels.remarks
+    assert remark.problem == f"{RENAMED}: {name!r} is {Path(file).name!r}"
+    assert labels.boxes[0].file_name == labels.images[0].file_name
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "PNG"])
+def test_voc_names_may_lack_the_suffix(tmp_path, suffix):
+    folder = voc(tmp_path / "data", name="b")
+    picture(folder / "images", f"b.{suffix}")
+    assert Path(read_labels(folder).images[0].uri) == folder / "images" / f"b.{suffix}"
 
 
 def yolo(folder: Path, line: str = "1 0.5 0.5 0.25 0.2", names: str = "names: [car, bike]") -> Path:

@@ -29,10 +29,20 @@ SAID_OTHERWISE = {"ROUNDED", "DROPPED"}  # by checks of their own, which count b
 
 
 def test_every_rule_has_words():
-    from classlift.data import images, shapes
+    from classlift.data import image_files, images, shapes
     from classlift.data.formats import collected, kitti, label_studio, labelme, open_images, via
 
-    modules = (images, shapes, collected, kitti, label_studio, labelme, open_images, via)
+    modules = (
+        image_files,
+        images,
+        shapes,
+        collected,
+        kitti,
+        label_studio,
+        labelme,
+        open_images,
+        via,
+    )
     names = rules() - SAID_OTHERWISE
     assert {"ENCLOSED", "TURNED", "RENAMED"} <= names
     for name in names:
