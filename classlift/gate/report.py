@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import matplotlib as mpl
 import numpy as np
@@ -37,7 +37,7 @@ from classlift.metrics.iou import iou_matrix
 from classlift.metrics.matching import Matches
 from classlift.metrics.summary import FIGURES, SIZES
 from classlift.metrics.taxonomy import KINDS, classify, costs, counts_at
-from classlift.pages import Picture, axis_name, draw_box, new_figure, render, svg, thumbnail
+from classlift.pages import Picture, axis_name, beside, draw_box, new_figure, render, svg
 
 BEFORE, AFTER, LABEL = "#8a8f98", "#1668dc", "#2f9e44"
 PICTURES = 12  # in each gallery
@@ -326,27 +326,59 @@ def _gallery(rows: pd.DataFrame, comparison: Comparison, examples: Path) -> list
     images = encoded_images(example_files(examples, "test"), set(rows["image_id"]))
     pictures = []
     boxes = rows[["xmin", "ymin", "xmax", "ymax"]].to_numpy()
-    for image_id, box in zip(rows["image_id"], boxes, strict=True):
+    for row, image_id, box in zip(rows.index, rows["image_id"], boxes, strict=True):
         image = decode_rgb(images[image_id])
-        words = []
-        for name, matches, colour in (
-            ("champion", comparison.champion, BEFORE),
-            ("challenger", comparison.challenger, AFTER),
+        views, words = [], []
+        for name, matches, points, colour in (
+            ("champion", comparison.champion, comparison.champion_points, BEFORE),
+            ("challenger", comparison.challenger, comparison.challenger_points, AFTER),
         ):
-            seen = _best_detection(matches, image_id, box[None])
-            if seen is None:
-                words.append(f"{name}: nothing here")
-            else:
-                draw_box(image, seen[["xmin", "ymin", "xmax", "ymax"]].tolist(), colour)
-                words.append(f"{name}: {seen['label']} at {seen['score']:.2f}")
-        draw_box(image, box.tolist(), LABEL)
-        pictures.append(Picture(thumbnail(image), "; ".join(words)))
+            view, seen = image.copy(), detection_of(matches, row)
+            draw_box(view, box.tolist(), LABEL)
+            if seen is not None:
+                draw_box(view, seen[["xmin", "ymin", "xmax", "ymax"]].tolist(), colour)
+            views.append(view)
+            words.append(f"{name}: {in_words(matches, row, seen, points)}")
+        place = ", ".join(f"{side:.0f}" for side in box)
+        caption = f"{image_id}, box {place}. {'; '.join(words)}"
+        pictures.append(Picture(beside(*views), caption))
     return pictures
 
 
-def _best_detection(matches: Matches, image_id: str, box: Any) -> pd.Series | None:
-    """The highest-scored detection of any class that overlaps the box by half."""
-    of_image = matches.detections[matches.detections["image_id"] == image_id]
+def detection_of(matches: Matches, row: int) -> pd.Series | None:
+    """What a model detects at an object.
+
+    Args:
+        matches: of the model.
+        row: of `matches.objects`.
+
+    Returns:
+        The detection that found the object, whatever its score; where none did, the highest-scored
+        of any class that overlaps its box by half; None where there is none either.
+
+    """
+    found = matches.objects.loc[row]
+    of_image = matches.detections[matches.detections["image_id"] == found["image_id"]]
+    box = found[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64)[None]
     overlap = iou_matrix(of_image[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64), box)
     near = of_image[overlap[:, 0] >= 0.5]
+    own = near[(near["label"] == found["label"]) & (near["score"] == found["score"])]
+    near = near if own.empty else own
     return None if near.empty else near.iloc[int(near["score"].to_numpy().argmax())]
+
+
+def in_words(
+    matches: Matches, row: int, seen: pd.Series | None, points: Mapping[str, float]
+) -> str:
+    """Whether a model finds an object at its thresholds, and what it detects there."""
+    found = matches.objects.loc[row]
+    if seen is None:
+        return "nothing here"
+    threshold = points[str(seen["label"])]
+    words = f"{seen['label']} at {seen['score']:.2f}"
+    if np.isinf(threshold):
+        return f"missed ({words}; no threshold has the precision asked for)"
+    is_above = seen["score"] >= threshold
+    is_found = is_above and seen["label"] == found["label"] and not np.isnan(found["score"])
+    side = "at or above" if is_above else "below"
+    return f"{'found' if is_found else 'missed'} ({words}, {side} its threshold {threshold:.2f})"

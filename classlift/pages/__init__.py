@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 THUMBNAIL = 160
 """The longer side, in pixels."""
 
+GAP = 4
+"""Between two pictures side by side, in pixels."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -76,10 +79,25 @@ def thumbnail(image: Image.Image, photograph: bool = False) -> str:
     """A small picture of an image, as a data URI: PNG; of a photograph JPEG, which is shorter."""
     small = image.copy()
     small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return _data_uri(small, "JPEG" if photograph else "PNG")
+
+
+def _data_uri(image: Image.Image, kind: str) -> str:
     buffer = io.BytesIO()
-    kind = "JPEG" if photograph else "PNG"
-    small.save(buffer, kind)
+    image.save(buffer, kind)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def beside(left: Image.Image, right: Image.Image) -> str:
+    """Two pictures of one size side by side, each a thumbnail at most, as a data URI of a JPEG."""
+    views = [left.copy(), right.copy()]
+    for view in views:
+        view.thumbnail((THUMBNAIL, THUMBNAIL))
+    width, height = views[0].size
+    both = Image.new("RGB", (2 * width + GAP, height), "white")
+    both.paste(views[0], (0, 0))
+    both.paste(views[1], (width + GAP, 0))
+    return _data_uri(both, "JPEG")
 
 
 def draw_box(image: Image.Image, box: Sequence[float], colour: str) -> None:

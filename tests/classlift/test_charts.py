@@ -69,7 +69,7 @@ def test_names_in_the_curves_and_the_series(comparison, target):
 
 
 def test_names_on_an_axis(comparison):
-    html(gate_report._confusion_chart(comparison))
+    html(gate_report._confusion_chart(comparison, NAMES[0]))
     html(gate_report._errors_chart(comparison, NAMES[0]))
     html(gate_report._recall_chart([row_of(name) for name in NAMES]))
     overlaps = OverlapFigures("", 0.0)

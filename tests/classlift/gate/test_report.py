@@ -151,3 +151,40 @@ def test_the_report_says_what_became_of_it(tmp_path):
     copy_report(copy, again, "nothing")
     assert "Pushed: nothing.<!--" in again.read_text()
     assert "Ada" not in again.read_text()
+
+
+def test_captions_say_what_the_headings_say():
+    """What found the object is shown, also beside a rival with a higher score."""
+    _, comparison = verdict(model(1.0), model(2.5))
+    changed = report.changed_objects(comparison, "scooter")
+    assert len(changed["found now"])
+    said = {"found now": ("missed", "found"), "lost now": ("found", "missed")}
+    for name, rows in changed.items():
+        for row in rows.index:
+            words = [
+                report.in_words(matches, row, report.detection_of(matches, row), points)
+                for matches, points in (
+                    (comparison.champion, comparison.champion_points),
+                    (comparison.challenger, comparison.challenger_points),
+                )
+            ]
+            for text, start in zip(words, said.get(name, ("missed", "missed")), strict=True):
+                assert text.startswith(start) or (text, start) == ("nothing here", "missed")
+
+
+def test_what_found_an_object_is_shown_beside_a_higher_scored_rival():
+    _, comparison = verdict(model(1.0), model(2.5))
+    matches = comparison.challenger
+    row = report.changed_objects(comparison, "scooter")["found now"].index[0]
+    own = report.detection_of(matches, row)
+    rival = own.copy()
+    rival["label"], rival["score"] = "car", 0.99
+    crowded = replace(matches, detections=pd.DataFrame([*matches.detections.iloc, rival]))
+    assert report.detection_of(crowded, row)["label"] == "scooter"
+    lost = matches.objects.copy()
+    lost.loc[row, "score"] = np.nan
+    unfound = replace(crowded, objects=lost)
+    seen = report.detection_of(unfound, row)
+    assert (seen["label"], seen["score"]) == ("car", 0.99)
+    words = report.in_words(unfound, row, seen, comparison.challenger_points)
+    assert words.startswith("missed (car at 0.99, at or above its threshold")
