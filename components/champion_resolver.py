@@ -1,5 +1,6 @@
 """The TFX shell of champion resolution."""
 
+import json
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -21,11 +22,13 @@ def ChampionResolver(
     pretrained: Parameter[str],
     pretrained_hash: Parameter[str],
     backend: Parameter[str],
+    new_classes: Parameter[str],
     served: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
     """Resolves the champion of a snapshot.
 
+    new_classes: JSON of the ids of classes that the pre-trained model lacks, by name.
     served: `champion_key` of what is served as the node starts; the cache is keyed by it.
 
     Raises UnavailableError when another version came to be served since.
@@ -39,6 +42,7 @@ def ChampionResolver(
         Path(serving_dir),
         Path(pretrained),
         backend,
+        json.loads(new_classes),
         Path(path_utils.serving_model_dir(champion.uri)),
     )
     champion.set_string_custom_property("champion", name)

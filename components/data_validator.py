@@ -1,5 +1,6 @@
 """The TFX shell of `classlift.quality`."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def DataValidator(
     snapshot: InputArtifact[artifacts.Snapshot],
     validation: OutputArtifact[artifacts.ValidationReport],
     label_map: Parameter[str],
+    new_classes: Parameter[str],
     target: Parameter[str],
     min_target_boxes: Parameter[int],
     serving_dir: Parameter[str],
@@ -29,12 +31,13 @@ def DataValidator(
     """Stops the run with a DataError when the snapshot breaks a critical rule.
 
     The class mix is compared with that of the snapshot that the newest version in `serving_dir`
-    was made from. The outputs of a failed node are removed, so the report is kept in `report_dir`.
+    was made from. new_classes: JSON of the ids of classes that the label map lacks, by name. The
+    outputs of a failed node are removed, so the report is kept in `report_dir`.
     """
     profile = served_provenance(Path(serving_dir)).profile
     run(
         Snapshot.read(Path(snapshot.uri)),
-        LabelMap.read(Path(label_map)),
+        LabelMap.read(Path(label_map)).with_classes(json.loads(new_classes)),
         target,
         min_target_boxes,
         Profile.from_dict(profile) if profile else None,

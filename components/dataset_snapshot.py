@@ -8,7 +8,7 @@ from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 
 from classlift.data import kept_splits
-from classlift.data.snapshot import Source, take_snapshot
+from classlift.data.snapshot import Labelling, Source, take_snapshot
 from classlift.serving.folder import served_entries
 from components import artifacts
 
@@ -25,6 +25,8 @@ def DatasetSnapshot(
     beam_options: Parameter[str],
     renamed: Parameter[str],
     droppable: Parameter[float],
+    classes: Parameter[str],
+    new_classes: Parameter[str],
     fingerprint: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
@@ -35,6 +37,8 @@ def DatasetSnapshot(
     carry the splits, for a memory that was lost. beam_options: JSON list. renamed: JSON object of
     labels and what the boxes are called instead. droppable: the share of boxes that may be left out
     because they are bad.
+    classes: JSON list of all classes; new_classes:
+    JSON of the ids of those that the pre-trained model lacks, by name.
     fingerprint, code_version: not read; the cache is keyed by them.
     """
     taken = take_snapshot(
@@ -44,6 +48,7 @@ def DatasetSnapshot(
         served_entries(Path(serving_dir)),
         json.loads(renamed),
         droppable,
+        Labelling(tuple(json.loads(classes)), frozenset(json.loads(new_classes))),
     )
     taken.write(Path(snapshot.uri))
     kept_splits.hand_on(Path(memory), Path(snapshot.uri))

@@ -20,18 +20,20 @@ def RebalancedExampleGen(
     validation: InputArtifact[artifacts.ValidationReport],
     examples: OutputArtifact[standard_artifacts.Examples],
     label_map: Parameter[str],
+    new_classes: Parameter[str],
     rebalancing: Parameter[str],
     beam_options: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
     """Writes tf.Examples from a snapshot that passed validation.
 
+    new_classes: JSON of the ids of classes that the label map lacks, by name.
     rebalancing: JSON of `Rebalancing`; beam_options: JSON list.
     """
     del validation  # an input so that nothing is written before the data are judged
     run(
         Path(snapshot.uri),
-        LabelMap.read(Path(label_map)),
+        LabelMap.read(Path(label_map)).with_classes(json.loads(new_classes)),
         Rebalancing(**json.loads(rebalancing)),
         Path(examples.uri),
         json.loads(beam_options),

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import jsonschema
 
 from classlift.data.label_map import LabelMap, quoted
 from classlift.data.snapshot import Source
-from classlift.detectors.backends import label_map_of, require_model
+from classlift.detectors.backends import columns_of, label_map_of, require_model
 from classlift.errors import ClassLiftError, ConfigError
 from classlift.patterns import require_pattern
 from classlift.reading import MEGA, read_yaml
@@ -60,8 +60,9 @@ class Config:
         source_records: JSON of the sources as the YAML has them, by which the snapshot is cached.
         min_target_boxes: Boxes of the target class that each split must have.
         droppable: The share of boxes that a run may leave out because they are bad.
-        label_map: The classes of the model.
-        label_map_path: The file that they were read from.
+        label_map: The classes of the model, and then the new ones.
+        label_map_path: The file that the model's were read from.
+        new_classes: The ids of those that the pre-trained model does not have, by name.
         beam: Options of Apache Beam.
         airflow: When runs start and who hears of them.
         defaults: The run parameters by name; None for what the config does not set.
@@ -83,6 +84,7 @@ class Config:
     droppable: float
     label_map: LabelMap
     label_map_path: Path
+    new_classes: Mapping[str, int]
     beam: tuple[str, ...]
     airflow: AirflowSettings
     defaults: dict[str, Value]
@@ -125,11 +127,20 @@ def load_config(path: Path) -> Config:
         label_map = LabelMap.read(label_map_path)
     except ClassLiftError as error:
         raise ConfigError(f"{path}: model.path: {error}") from None
+    new_classes: Mapping[str, int] = {}
+    try:
+        if file.new_classes:
+            columns = columns_of(backend, model, label_map)
+            new_classes = _new_classes(file.new_classes, label_map, columns)
+            label_map = label_map.with_classes(new_classes)
+    except ClassLiftError as error:
+        raise ConfigError(f"{path}: new_classes: {error}") from None
     target = label_map.renamed.get(file.target, file.target)
     if target not in label_map:
         raise ConfigError(
             f"{path}: target: {quoted(file.target)} is no class of the model, which has: "
-            f"{label_map.instead_of(file.target)}."
+            f"{label_map.instead_of(file.target)}. To teach it a class that it does not have, name "
+            "the class in new_classes."
         )
     for number, source in enumerate(file.data.sources):
         _require_pattern(source, f"{path}: data.sources.{number}")
@@ -150,6 +161,7 @@ def load_config(path: Path) -> Config:
         droppable=file.data.droppable(),
         label_map=label_map,
         label_map_path=label_map_path,
+        new_classes=new_classes,
         beam=file.beam,
         airflow=file.airflow,
         defaults={TARGET: target, **{name: given.get(name) for name in PARAMETERS}},
@@ -162,6 +174,23 @@ def load_config(path: Path) -> Config:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return config
+
+
+def _new_classes(names: Sequence[str], label_map: LabelMap, columns: int) -> dict[str, int]:
+    """The ids of new classes: those after the model's columns, in their order.
+
+    Raises ConfigError for a class that the model has, also under another spelling, and for one that
+    is named twice.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{quoted(name)} is named more than once; name it once.")
+        if name in label_map or name in label_map.renamed or label_map.near(name):
+            raise ConfigError(
+                f"{quoted(name)} is a class of the model already, which has: "
+                f"{label_map.instead_of(name)}; leave it out."
+            )
+    return {name: columns + number for number, name in enumerate(names, start=1)}
 
 
 def _place(path: Path, where: str) -> Path:

@@ -43,6 +43,7 @@ def build_pipeline(
         for name, value in vars(defaults).items()
     }
     label_map = str(config.label_map_path)
+    new_classes = json.dumps(dict(config.new_classes))
 
     def code(component: type[base_component.BaseComponent]) -> str:
         """The hash of what a component can read, for its module is that of its class."""
@@ -56,12 +57,15 @@ def build_pipeline(
         beam_options=json.dumps(config.beam),
         renamed=json.dumps(dict(config.label_map.renamed)),
         droppable=config.droppable,
+        classes=json.dumps(list(config.label_map)),
+        new_classes=new_classes,
         fingerprint=values["fingerprint"],
         code_version=code(DatasetSnapshot),
     )
     validator = DataValidator(
         snapshot=snapshot.outputs["snapshot"],
         label_map=label_map,
+        new_classes=new_classes,
         target=values["target"],
         min_target_boxes=config.min_target_boxes,
         serving_dir=str(config.serving),
@@ -72,6 +76,7 @@ def build_pipeline(
         snapshot=snapshot.outputs["snapshot"],
         validation=validator.outputs["validation"],
         label_map=label_map,
+        new_classes=new_classes,
         rebalancing=values["rebalancing"],
         beam_options=json.dumps(config.beam),
         code_version=code(RebalancedExampleGen),
@@ -88,6 +93,7 @@ def build_pipeline(
         pretrained=str(config.model),
         pretrained_hash=topology.model_hash,
         backend=config.backend,
+        new_classes=new_classes,
         served=values["served"],
         code_version=code(ChampionResolver),
     )

@@ -102,4 +102,6 @@ def to_example(image: Row, boxes: Sequence[Row], encoded: bytes, label_map: Labe
     strings(ExampleKeys.LABEL_TEXT, (box["label"] for box in boxes))
     ints(ExampleKeys.DIFFICULT, (int(box["difficult"]) for box in boxes))
     ints(ExampleKeys.IS_CROWD, (int(box["is_crowd"]) for box in boxes))
+    if image.get("unlabelled"):
+        ints(ExampleKeys.UNLABELLED, (label_map.id_of(label) for label in image["unlabelled"]))
     return bytes(example.SerializeToString(deterministic=True))

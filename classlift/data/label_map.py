@@ -6,7 +6,7 @@ whichever implementation of protobuf a process has.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,30 @@ class LabelMap:
         """The highest id."""
         return self.ids[-1]
 
+    def with_classes(self, new: Mapping[str, int]) -> "LabelMap":
+        """The label map with more classes at its end.
+
+        new: the ids of the classes by name, each above the highest so far.
+
+        >>> LabelMap(("car", "bus")).with_classes({"scooter": 4}).ids
+        (1, 2, 4)
+        """
+        more = sorted(new, key=new.__getitem__)
+        return LabelMap(
+            (*self.names, *more),
+            (*self.ids, *(new[name] for name in more)),
+            (*self.other_names, *more),
+        )
+
+    def without(self, names: Set[str]) -> "LabelMap":
+        """The label map without some of its classes; raises DataError when none is left."""
+        kept = [k for k, name in enumerate(self.names) if name not in names]
+        return LabelMap(
+            tuple(self.names[k] for k in kept),
+            tuple(self.ids[k] for k in kept),
+            tuple(self.other_names[k] for k in kept),
+        )
+
     def require_fit(self, classes: int, where: object) -> None:
         """Raises ModelError unless all ids are among those of a model with so many classes.
 
@@ -160,10 +184,14 @@ class LabelMap:
         >>> LabelMap(("car", "Scooter")).instead_of("scooter ")
         "car, Scooter; 'Scooter' differs in blanks or capitals alone"
         """
-        near = [n for n in self.names if _folded(n) == _folded(name)]
+        near = self.near(name)
         return self.listed() + (
-            f"; {quoted(near[0])} differs in blanks or capitals alone" if near else ""
+            f"; {quoted(near)} differs in blanks or capitals alone" if near else ""
         )
+
+    def near(self, name: str) -> str | None:
+        """The name that differs from another one in blanks or capitals alone; None for none."""
+        return next((n for n in self.names if _folded(n) == _folded(name)), None)
 
     def listed(self) -> str:
         """The names; of many, the first.

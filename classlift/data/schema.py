@@ -22,6 +22,7 @@ IMAGES = pa.schema(
         ("group", pa.string()),  # images of one group never straddle splits
         ("phash", pa.string()),  # 256-bit perceptual hash, hexadecimal
         ("tag", pa.string()),  # the source's tag: `old` data are replayed
+        ("unlabelled", pa.list_(pa.string())),  # classes whose objects may be there without a box
     ]
 )
 """One row an image."""
@@ -76,3 +77,5 @@ class ExampleKeys:
     LABEL_TEXT = "image/object/class/text"
     DIFFICULT = "image/object/difficult"
     IS_CROWD = "image/object/is_crowd"
+    UNLABELLED = "image/unlabelled"
+    """Beside those of the OD API: ids of classes whose objects may be there without a box."""

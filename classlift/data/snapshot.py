@@ -61,6 +61,7 @@ class Source:
     images: the folder that COCO's and Parquet's paths start from, where it is not their own.
     group: a regular expression on the file name; images in which it finds the same text (its
         first group, if it has one) are of one group. None: each image is its own.
+    labelled_for: the classes whose every object has a box; None for all, see `Labelling`.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Source:
     format: str | None = None
     images: Path | None = None
     group: str | None = None
+    labelled_for: tuple[str, ...] | None = None
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], root: Path) -> "Source":
@@ -85,6 +87,7 @@ class Source:
             settings.format,
             root / settings.images if settings.images else None,
             settings.group,
+            settings.labelled_for,
         )
 
     def prefix(self) -> str:
@@ -107,6 +110,46 @@ class Source:
                 name if found is None else found
                 for name, found in zip(names, search.find(names), strict=True)
             ]
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """The classes that a data set may be labelled for.
+
+    Attributes:
+        classes: all of them.
+        new: those that the model does not have yet. A source that does not say what it is labelled
+            for is labelled for those of which it has a box, and for all others.
+
+    """
+
+    classes: tuple[str, ...] = ()
+    new: frozenset[str] = frozenset()
+
+    def unlabelled(self, source: Source, seen: frozenset[str]) -> list[str]:
+        """The classes whose objects may be in a source's images without a box.
+
+        seen: the classes of its boxes.
+
+        Raises:
+            DataError: it has a box of a class that it says it is not labelled for, or says it is
+                labelled for one that there isn't.
+
+        """
+        if source.labelled_for is None:
+            return [label for label in self.classes if label in self.new - seen]
+        for label in source.labelled_for:
+            if label not in self.classes:
+                raise DataError(
+                    f"{source.path}: labelled_for names {label!r:.80}, which is no class of the "
+                    f"model, nor a new one; there are: {', '.join(self.classes)}."
+                )
+        for label in sorted(seen.intersection(self.classes) - set(source.labelled_for)):
+            raise DataError(
+                f"{source.path}: it has boxes of class {label!r:.80}, which its labelled_for "
+                "leaves out; name the class there, or remove the boxes."
+            )
+        return [label for label in self.classes if label not in source.labelled_for]
 
 
 @dataclass(frozen=True)
@@ -168,6 +211,8 @@ class Snapshot:
                     for name in ("images", "boxes", "image_problems")
                 )
                 facts = json.loads((folder / "snapshot.json").read_text())
+                if "unlabelled" not in images.column_names:  # of an earlier version
+                    images = _with_unlabelled(images, [])
                 return cls(images, boxes, problems, facts["content_hash"])
             except (OSError, ValueError, KeyError, pa.ArrowException) as error:
                 damaged = " ".join(str(error).split())
@@ -184,6 +229,7 @@ def take_snapshot(
     served: Sequence[Path] = (),
     renamed: Mapping[str, str] | None = None,
     droppable: float = 0.0,
+    labelling: Labelling = Labelling(),
 ) -> Snapshot:
     """Reads all sources, looks at every image, places each in a split, and hashes the content.
 
@@ -192,7 +238,8 @@ def take_snapshot(
     served versions that carry the splits, the newest first, for a memory that was lost. renamed:
     labels, and what the boxes are called instead (`LabelMap.renamed`). droppable: the share of
     boxes that may be left out because they are bad (`geometry.is_bad`); each is among the problems.
-    With 0 they stay, for the validator to name.
+    With 0 they stay, for the validator to name. labelling: the classes that sources may be labelled
+    for, where not all of them are labelled for all.
 
     Raises DataError when labels can't be read, two images have one id, there are none, or more
     boxes are bad than may be left out.
@@ -200,7 +247,8 @@ def take_snapshot(
     sources = list(sources)
     held = nullcontext(str(memory)) if memory else tempfile.TemporaryDirectory()
     with held as folder:
-        return _take(sources, Path(folder), beam_options, served, _Boxes(renamed or {}, droppable))
+        asked = _Boxes(renamed or {}, droppable, labelling)
+        return _take(sources, Path(folder), beam_options, served, asked)
 
 
 @dataclass(frozen=True)
@@ -209,6 +257,7 @@ class _Boxes:
 
     renamed: Mapping[str, str]
     droppable: float
+    labelling: Labelling
 
 
 def _take(
@@ -226,6 +275,7 @@ def _take(
     kept_splits.remembered(memory / kept_splits.FILE)  # before any work
     keys, changed = _read(sources, folder, options)
     inputs = [*zip(sources, keys, strict=True), *sorted(asked.renamed.items()), asked.droppable]
+    inputs += [(asked.labelling.classes, tuple(sorted(asked.labelling.new)))]
     name = hashlib.sha256(repr(inputs).encode()).hexdigest()
     last = memory / "last"
     splits = memory / kept_splits.FILE
@@ -301,7 +351,8 @@ def _assemble(
     problems: list[ImageProblem] = []
     with _BoxWriter(draft / _BOXES_FILE) as out, ExitStack() as stack:
         for source, found in zip(sources, keys, strict=True):
-            image_count, before = 0, out.rows
+            image_count, before, start = 0, out.rows, len(images)
+            seen: set[str] = set()
             groups = stack.enter_context(source.grouping())
             for key in found:
                 part_images, part_boxes, remarks = parts.read_part(key, folder)
@@ -312,9 +363,16 @@ def _assemble(
                 ]
                 images.append(_with_source(part_images, source, groups))
                 part_boxes = _with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS)
-                out.write(with_names(part_boxes, asked.renamed))
+                part_boxes = with_names(part_boxes, asked.renamed)
+                seen.update(part_boxes["label"].cast(pa.string()).unique().to_pylist())
+                out.write(part_boxes)
                 image_count += part_images.num_rows
-            logger.info(f"{source.path}: {image_count} images, {out.rows - before} boxes")
+            unlabelled = asked.labelling.unlabelled(source, frozenset(seen))
+            images[start:] = [_with_unlabelled(table, unlabelled) for table in images[start:]]
+            logger.info(
+                f"{source.path}: {image_count} images, {out.rows - before} boxes"
+                + (f", not labelled for {', '.join(unlabelled)}" if unlabelled else "")
+            )
     image_table = pa.concat_tables(images)
     if not image_table.num_rows:
         raise DataError("The data have no images: name at least one source that has some.")
@@ -431,7 +489,15 @@ def _with_source(
     table = table.append_column("group", pa.array(groups, pa.string()))
     table = table.append_column("split", pa.array([source.split] * rows, pa.string()))
     table = table.append_column("tag", pa.array([source.tag] * rows, pa.string()))
-    return table.select(schema.IMAGES.names).cast(schema.IMAGES)
+    return _with_unlabelled(table, []).select(schema.IMAGES.names).cast(schema.IMAGES)
+
+
+def _with_unlabelled(images: pa.Table, classes: Sequence[str]) -> pa.Table:
+    """Images with the classes that their source is not labelled for."""
+    if "unlabelled" in images.column_names:
+        images = images.drop_columns("unlabelled")
+    column = pa.array([list(classes)] * images.num_rows, pa.list_(pa.string()))
+    return images.append_column("unlabelled", column)
 
 
 def _require_single_ids(images: pa.Table) -> None:
@@ -516,6 +582,10 @@ def _counts(images: pa.Table, boxes: pa.Table) -> Any:
 def content_hash(images: pa.Table, boxes: pa.Table) -> str:
     """SHA-256 of what the tables say, whatever the order of rows or the place of the files."""
     digest = hashlib.sha256()
+    if "unlabelled" in images.column_names:
+        partly = images.filter(pc.greater(pc.list_value_length(images["unlabelled"]), 0))
+        for row in partly.select(["image_id", "unlabelled"]).sort_by("image_id").to_pylist():
+            digest.update(json.dumps(row).encode())
     for table, names in (
         (images, ["image_id", "sha256", "split", "group", "tag"]),
         (boxes, ["image_id", "label", "xmin", "ymin", "xmax", "ymax", "is_crowd", "difficult"]),
@@ -547,7 +617,11 @@ def fingerprint(sources: Iterable[Source]) -> str:
     for source in sources:
         if not os.path.exists(source.path):
             raise DataError(f"{source.path}: there is no such file; check `data.sources`.")
-        digest.update(repr((source.split, source.tag, source.format, source.group)).encode())
+        digest.update(
+            repr(
+                (source.split, source.tag, source.format, source.group, source.labelled_for)
+            ).encode()
+        )
         for path in files_of(source.path, source.images):
             digest.update(repr((str(path), state(path))).encode())
     return digest.hexdigest()

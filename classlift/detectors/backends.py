@@ -15,6 +15,7 @@ from classlift.errors import ConfigError, ModelError
 from classlift.settings.model import BACKENDS
 
 if TYPE_CHECKING:
+    from classlift.data.label_map import LabelMap
     from classlift.detectors.detector import Detector
 
 ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
@@ -53,6 +54,15 @@ def label_map_of(backend: str, folder: Path) -> Path:
     return outline.label_map_file(folder) if backend == "od_api" else folder / outline.LABEL_MAP
 
 
+def columns_of(backend: str, folder: Path, label_map: "LabelMap") -> int:
+    """The highest class id that a model on disk can have: the label map need not name it."""
+    if backend == "od_api" and (folder / "pipeline.config").exists():
+        from classlift.detectors.od_api.outline import read_outline
+
+        return read_outline(folder).classes
+    return label_map.last_id
+
+
 def require_model(backend: str, folder: Path) -> None:
     """Looks at a model on disk without loading it: whether it is one that can be fine-tuned, and
     whether its parts are there.
@@ -64,8 +74,9 @@ def require_model(backend: str, folder: Path) -> None:
         from classlift.detectors.od_api import outline
 
         found = outline.read_outline(folder)
-        path = outline.label_map_file(folder)
-        outline.require_fit(LabelMap.read(path), found.classes, folder)
+        label_map = LabelMap.read(outline.label_map_file(folder))
+        new = outline.Note.read(folder, label_map).new
+        outline.require_fit(label_map.without(set(new)), found.classes, folder)
         outline.checkpoints(folder)
 
 

@@ -18,7 +18,8 @@ class Batch:
 
     images: float32[batch, height, width, 3], RGB, 0 to 255, already in the detector's frame.
     boxes: float32[batch, boxes, 4], ymin, xmin, ymax, xmax in 0..1.
-    labels: int32[batch, boxes], class ids from 1; 0 where a box is padding.
+    labels: int32[batch, boxes], class ids from 1; 0 where a box is padding; -n where it is a region
+        in which objects of class n may stand without a box.
     weights: float32[batch, boxes], the weight of each box in the loss; 0 where it is padding.
     """
 
@@ -106,8 +107,24 @@ class Detector(Protocol):
         classes; they are not saved.
         """
 
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The classes that the label map names and that nothing answers for: those of `add_class`
+        that have no branch yet.
+        """
+
+    def add_class(self, label: str, number: int) -> None:
+        """Gives a class that the model does not have a place at the end of the label map; a branch
+        can be grown for it, and until then it is never detected.
+
+        number: its id, above those of the model's columns. Raises ModelError where no class can
+        have a branch.
+        """
+
     def drop_branches(self) -> None:
-        """Takes all branches away: every class is answered by the common head again."""
+        """Takes all branches away: every class is answered by the common head again, but for new
+        ones, of which it knows nothing.
+        """
 
     def branches(self) -> tuple[str, ...]:
         """The classes with a branch."""
@@ -195,6 +212,15 @@ class WithoutBranches(WithoutFeatures):
         """Raises ModelError: there are none."""
         raise without_branches(self.described)
 
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """No classes: none can be added."""
+        return ()
+
+    def add_class(self, label: str, number: int) -> None:
+        """Raises ModelError: a new class needs a branch."""
+        raise no_new_class(self.described, label)
+
     def drop_branches(self) -> None:
         """Does nothing: there are no branches."""
 
@@ -208,6 +234,14 @@ def without_branches(described: str) -> ModelError:
     return ModelError(
         f"In {described}, no class can have a head of its own; choose another freeze policy, as "
         "all-but-heads."
+    )
+
+
+def no_new_class(described: str, label: str) -> ModelError:
+    """The error of a new class in a kind of model in which no class can have a branch."""
+    return ModelError(
+        f"In {described}, class {label!r} can't be added: it would need a head of its own, and "
+        "there can be none; take an SSD of the OD API with sigmoid scores."
     )
 
 

@@ -28,6 +28,7 @@ FEATURES = {
     ExampleKeys.LABEL_TEXT: _STRINGS,
     ExampleKeys.DIFFICULT: _INTS,
     ExampleKeys.IS_CROWD: _INTS,
+    ExampleKeys.UNLABELLED: _INTS,
 }
 
 

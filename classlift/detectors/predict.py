@@ -152,7 +152,24 @@ def _answer(serve: Serve, parsed: dict[str, tf.Tensor], label_map: LabelMap) -> 
     found = {k: v.numpy() for k, v in serve(parsed[ExampleKeys.ENCODED]).items()}
     widths, heights = parsed[ExampleKeys.WIDTH].numpy(), parsed[ExampleKeys.HEIGHT].numpy()
     detections = _detections(found, ids, widths, heights, label_map)
-    return Predictions(tuple(ids), labelled_boxes(parsed), detections)
+    return Predictions(
+        tuple(ids), labelled_boxes(parsed), _of_labelled(detections, ids, parsed, label_map)
+    )
+
+
+def _of_labelled(
+    detections: pa.Table, ids: list[str], parsed: dict[str, tf.Tensor], label_map: LabelMap
+) -> pa.Table:
+    """Detections without those of classes that their image is not labelled for: nobody knows
+    whether they are right.
+    """
+    unlabelled = parsed[ExampleKeys.UNLABELLED]
+    pairs = zip(unlabelled.indices.numpy()[:, 0], unlabelled.values.numpy(), strict=True)
+    unknown = {(ids[row], label_map.name_of(int(number))) for row, number in pairs}
+    if not unknown:
+        return detections
+    found = zip(detections["image_id"].to_pylist(), detections["label"].to_pylist(), strict=True)
+    return detections.filter(pa.array([pair not in unknown for pair in found], pa.bool_()))
 
 
 def predict_images(

@@ -52,8 +52,11 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Json]:
         """The document that `read` reads."""
+        figures = asdict(self.weakness)
+        if not self.weakness.is_new:
+            del figures["is_new"]
         document: dict[str, Json] = {
-            **asdict(self.weakness),
+            **figures,
             "causes": [cause.to_json() for cause in self.causes],
             "sentences": self.weakness.sentences(),
             "reasons": self.reasons,
@@ -110,6 +113,7 @@ class Diagnosis:
                 others=record.figure("others"),
                 ap50=record.figure("ap50"),
                 causes=tuple(read_cause(cause) for cause in record.items("causes")),
+                is_new=record.has("is_new") and record.flag("is_new"),
             ),
             reasons=record.texts("reasons"),
             advice=record.text("advice"),

@@ -69,6 +69,14 @@ RULES: Mapping[str, Rule] = {
 """By the cause that is ranked first."""
 
 
+NEW = Rule(
+    TARGET_BRANCH_NECK,
+    "New class: the champion's features never had to tell it from others, so it gets a neck of its "
+    "own, which learns to.",
+    "Label more of the class: all that is known of it are these objects.",
+)
+"""For a class that the champion does not know, whatever its causes."""
+
 UNKNOWN = Rule(
     TARGET_BRANCH,
     "No cause stands out: the class is hardly weaker than the others, or for another reason.",
@@ -95,14 +103,18 @@ def choose_recipe(
     boxes: Mapping[str, int],
     freeze_policy: str | None = None,
     can_branch: bool = True,
+    is_new: bool = False,
 ) -> Choice:
     """What follows from the causes.
 
     causes: the likeliest first; boxes: of the rebalanced train split by class; freeze_policy: what
-    the user asks for; can_branch: whether a class of the model can have a head of its own.
+    the user asks for; can_branch: whether a class of the model can have a head of its own;
+    is_new: whether the model does not know the target.
     """
     first = causes[0]
     rule = RULES[first.name] if first.score >= SOMETHING else UNKNOWN
+    if is_new:
+        rule = NEW
     stop = None
     if rule.hopeless and first.score >= HOPELESS:
         stop = (
@@ -120,8 +132,9 @@ def choose_recipe(
     if policy in BRANCH_PARTS:
         own = "a neck and a head" if "neck" in BRANCH_PARTS[policy] else "a head"
         reasons.append(
-            f"Class {target} gets {own} of its own, started from the champion's: it can learn "
-            "freely, for no other class can change by a bit."
+            f"Class {target} gets {own} of its own, started from the champion's"
+            + (", but for the scores, which start at zero" if is_new else "")
+            + ": it can learn freely, for no other class can change by a bit."
         )
         reasons.append("No class weight: in a head of its own, no other class drowns it.")
     else:

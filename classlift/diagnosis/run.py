@@ -133,6 +133,7 @@ def diagnose(
         trained_on,
         read_objects(answers),
         model.abilities().smallest_object,
+        target in model.abilities().unanswered,
     )
     changes = with_class_weights(overrides or {}, target, boxes)
     policy = changes.get("freeze_policy")
@@ -142,6 +143,7 @@ def diagnose(
         boxes,
         str(policy) if policy else None,
         model.abilities().can_branch,
+        weakness.is_new,
     )
     size = EvalSize.of(matches, target, precision, operating_points)
     return Diagnosis(

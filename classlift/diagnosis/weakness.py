@@ -29,6 +29,7 @@ class Weakness:
         others: mean recall of the other classes, each at its lowest threshold with it.
         ap50: average precision of the target at an IoU of 0.5.
         causes: the likeliest first.
+        is_new: whether the champion does not know the class at all.
 
     """
 
@@ -39,9 +40,19 @@ class Weakness:
     others: float
     ap50: float
     causes: tuple[Cause, ...]
+    is_new: bool = False
 
     def sentences(self) -> list[str]:
         """In words, first things first."""
+        if self.is_new:
+            return [
+                f"Class {self.target} is new: the champion does not know it. The other classes are "
+                f"at {self.others:.0%} on average at precision {self.precision:.2f}.",
+                *(
+                    f"{number}. {cause.name}: {cause.sentence}"
+                    for number, cause in enumerate(self.causes, start=1)
+                ),
+            ]
         return [
             f"On eval the champion finds {self.deployed:.0%} of class {self.target} at its "
             f"threshold in production, and {self.recalibrated:.0%} at the lowest threshold with "
@@ -64,12 +75,13 @@ def find_weakness(
     trained_on: Mapping[str, int],
     objects: Mapping[str, pa.Table] | None = None,
     smallest: float | None = None,
+    is_new: bool = False,
 ) -> Weakness:
     """Looks for the causes.
 
     matches: of the champion on eval; trained_on: boxes by class in what it was trained on; objects:
     `schema.OBJECTS` of `train` and `eval`, where the model can describe them; smallest:
-    `Detector.smallest_object`.
+    `Detector.smallest_object`; is_new: whether the champion does not know the target.
     """
     study = Study(target, precision, matches, trained_on, smallest=smallest)
     if objects is not None:
@@ -84,6 +96,7 @@ def find_weakness(
         others=sum(others) / max(len(others), 1),
         ap50=matches.ap50[target],
         causes=tuple(find_causes(study)),
+        is_new=is_new,
     )
 
 

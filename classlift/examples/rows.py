@@ -12,6 +12,7 @@ class ImageRow(TypedDict):
     width: int
     height: int
     format: str
+    unlabelled: list[str]
 
 
 class BoxRow(TypedDict):

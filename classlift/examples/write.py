@@ -36,7 +36,7 @@ RECORDS_PER_FILE = 1000
 TRAIN = SPLITS[0]
 """The split that is rebalanced."""
 
-_IMAGE_COLUMNS = ["image_id", "uri", "sha256", "width", "height", "format"]
+_IMAGE_COLUMNS = ["image_id", "uri", "sha256", "width", "height", "format", "unlabelled"]
 _BOX_COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax", "is_crowd", "difficult"]
 
 Indices = npt.NDArray[np.int64]

@@ -63,6 +63,7 @@ def gate_predictions(
     use: int = 1,
     origin: Origin | None = None,
     notes: Sequence[str] = (),
+    new: Set[str] = frozenset(),
 ) -> Gated:
     """Compares two models class by class, and gives the verdict.
 
@@ -89,6 +90,7 @@ def gate_predictions(
         use: which look at this test set it is, from 1: each one is charged.
         origin: what the verdict says of where it comes from.
         notes: sentences that are to stand beside the verdict.
+        new: classes that the champion does not know, of which a recall is asked.
 
     Returns:
         The verdict, with nothing written yet, and the comparison with all its figures.
@@ -127,7 +129,7 @@ def gate_predictions(
         left_alone,
     )
     place = _place(comparison, target) if recalibrated else None
-    judgement = judge(comparison.evidence, target, asked, place, notes)
+    judgement = judge(comparison.evidence, target, asked, place, notes, target in new)
     source = origin or Origin()
     own, on_test = comparison.of(target), comparison.on_test
     verdict = Verdict(

@@ -65,12 +65,14 @@ class Context:
     """What the rules judge by.
 
     place: where the target's recalls are read, in words. fallen: by class, what surely fell.
+    is_new: whether the champion did not know the target.
     """
 
     target: str
     settings: GateSettings
     place: str
     fallen: Mapping[str, Sequence[str]]
+    is_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def judge(
     settings: GateSettings,
     place: str | None = None,
     notes: Sequence[str] = (),
+    is_new: bool = False,
 ) -> Judgement:
     """Judges a challenger.
 
@@ -110,6 +113,7 @@ def judge(
         settings: what the gate asks.
         place: where the target's recalls are read, in words; what the settings say by default.
         notes: sentences that are to stand beside the verdict.
+        is_new: whether the champion did not know the target.
 
     Returns:
         The verdict with its findings.
@@ -124,7 +128,9 @@ def judge(
             f"The test split has no object of class {target}: label some, nothing can be proven."
         )
     others = [e for e in evidence if e.label != target]
-    context = Context(target, settings, place or _place(settings), _fallen(others, settings))
+    context = Context(
+        target, settings, place or _place(settings), _fallen(others, settings), is_new
+    )
     found = [(rule(e, context), rule) for rule in RULES for e in (own, *others)]
     findings = [
         replace(finding, rule=rule.__name__) for finding, rule in found if finding is not None
@@ -206,6 +212,26 @@ def boxes_of_target(e: ClassEvidence, context: Context) -> Finding | None:
             "label more test objects of it",
         )
     return None
+
+
+def recall_of_new_class(e: ClassEvidence, context: Context) -> Finding | None:
+    """A class that the champion did not know is found as often as asked for, for sure."""
+    least = context.settings.min_recall
+    if e.label != context.target or not context.is_new or e.hole is not None:
+        return None
+    # The champion's recall is nothing, so that the lift's bound is the recall's.
+    figures = (
+        f"the champion did not know it, and its recall is {e.challenger_recall:.3f} with lower "
+        f"bound {e.recall.lower_bound:.3f}, where at least {least:.2f} is asked"
+    )
+    if e.challenger_recall < least:
+        return Finding(REFUSAL, e.label, f"Class {e.label} is found too seldom: {figures}.")
+    if e.recall.lower_bound < least:
+        more = "label more test objects of it"
+        return Finding(
+            DOUBT, e.label, f"Class {e.label} may be found too seldom: {figures}; {more}.", more
+        )
+    return Finding(NOTE, e.label, f"Class {e.label} is new: {figures}.")
 
 
 # Rules of the other classes.
@@ -351,6 +377,7 @@ def recall_floor(e: ClassEvidence, context: Context) -> Finding | None:
 RULES: tuple[Rule, ...] = (
     lift,
     boxes_of_target,
+    recall_of_new_class,
     regressed,
     not_read,
     in_doubt,

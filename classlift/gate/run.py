@@ -73,6 +73,7 @@ def run(
         use=use,
         origin=origin,
         notes=notes_on_thresholds(champion, settings),
+        new=frozenset(champion.abilities().unanswered),
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_report(

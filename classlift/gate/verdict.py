@@ -33,6 +33,7 @@ NOTE, DOUBT, REFUSAL = "note", "doubt", "refuse"
 ABOUT = {
     "lift": "the target's lift",
     "boxes_of_target": "the target's boxes",
+    "recall_of_new_class": "the recall of a new class",
     "regressed": "classes that regressed",
     "not_read": "classes that can't be read",
     "in_doubt": "classes of which a drop can't be ruled out",

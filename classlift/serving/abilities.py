@@ -17,11 +17,14 @@ class Abilities:
     Attributes:
         can_branch: whether a class can have a head of its own.
         smallest_object: as `Detector.smallest_object`; None also for a model that does not say.
+        unanswered: the classes of its label map that it never answers with: new ones, not trained
+            yet.
 
     """
 
     can_branch: bool = True
     smallest_object: float | None = None
+    unanswered: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Writes `abilities.json` into the folder of the model."""
@@ -51,4 +54,5 @@ class Abilities:
         return cls(
             record.flag("can_branch") if record.has("can_branch") else True,
             record.figure("smallest_object") if record.has("smallest_object") else None,
+            record.texts("unanswered") if record.has("unanswered") else (),
         )

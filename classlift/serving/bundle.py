@@ -134,5 +134,9 @@ class Bundle:
                     f"{self.saved_model}: the score threshold of class {label!r} would be "
                     f"{point}, which is none; nothing is written."
                 )
-        (self.entry / OPERATING_POINTS).write_text(json.dumps(dict(points), indent=1))
+        self.write_operating_points(points)
         self.write_provenance(provenance)
+
+    def write_operating_points(self, points: Mapping[str, float]) -> None:
+        """Writes the score threshold of each class in production, each from 0 to 1."""
+        (self.entry / OPERATING_POINTS).write_text(json.dumps(dict(points), indent=1))

@@ -2,12 +2,14 @@
 
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from classlift.data.label_map import LabelMap
 from classlift.detectors.backends import label_map_of, load_detector
 from classlift.errors import ModelError
 from classlift.serving.bundle import (
+    DEFAULT_THRESHOLD,
     ENTRY,
     LABEL_MAP,
     OPERATING_POINTS,
@@ -16,7 +18,7 @@ from classlift.serving.bundle import (
     read_operating_points,
 )
 from classlift.serving.folder import champion_name, served_versions, whole_folder
-from classlift.serving.write import import_entry
+from classlift.serving.write import import_entry, write_entry
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ def resolve_champion(
     serving_dir: Path,
     pretrained: Path,
     backend: str,
+    new_classes: Mapping[str, int],
     saved_model: Path,
 ) -> str:
     """Writes the champion's bundle to `saved_model`; returns its name for the report.
@@ -34,6 +37,9 @@ def resolve_champion(
     the same export. Its score thresholds in production are read here, before any work rests on
     them, and where it brings none that is reported.
 
+    new_classes: the ids of classes that the pre-trained model lacks, by name. Those that the
+    champion lacks too get a place in its label map, and it never answers with them.
+
     Raises ModelError when the pre-trained model is missing, when the version is damaged, with the
     way out, when its classes are not those of the pre-trained model, and when its thresholds are
     wrong.
@@ -42,9 +48,11 @@ def resolve_champion(
     if versions:
         logger.info(f"the champion is version {versions[-1]}, which is served now")
         folder = whole_folder(serving_dir, versions[-1])
-        _require_same_classes(folder, pretrained, backend)
+        missing = _require_same_classes(folder, pretrained, backend, new_classes)
         _require_thresholds(Bundle(folder))
         shutil.copytree(folder, saved_model)
+        if missing:
+            _give_a_place(Bundle(saved_model), backend, missing)
         return champion_name(versions, pretrained)
     if not pretrained.is_dir():
         raise ModelError(f"{pretrained}: there is no such folder; check `model.path`.")
@@ -52,8 +60,22 @@ def resolve_champion(
         labels = LabelMap.read(label_map_of(backend, pretrained))
         read_operating_points(pretrained / OPERATING_POINTS, labels)
     logger.info("nothing is served yet: the champion is the pre-trained model; exporting it")
-    _require_thresholds(import_entry(load_detector(backend, pretrained), pretrained, saved_model))
+    detector = load_detector(backend, pretrained)
+    for label, number in new_classes.items():
+        detector.add_class(label, number)
+    _require_thresholds(import_entry(detector, pretrained, saved_model))
     return champion_name(versions, pretrained)
+
+
+def _give_a_place(champion: Bundle, backend: str, new_classes: Mapping[str, int]) -> None:
+    """Adds classes to the label map of a bundle, which goes on to answer as it did."""
+    points = champion.operating_points() if champion.brings_operating_points() else None
+    detector = load_detector(backend, champion.entry)
+    for label, number in new_classes.items():
+        detector.add_class(label, number)
+    write_entry(detector, champion)
+    if points is not None:
+        champion.write_operating_points({**dict.fromkeys(new_classes, DEFAULT_THRESHOLD), **points})
 
 
 def _require_thresholds(champion: Bundle) -> None:
@@ -64,14 +86,27 @@ def _require_thresholds(champion: Bundle) -> None:
         logger.warning(THRESHOLDS_UNKNOWN)
 
 
-def _require_same_classes(served: Path, pretrained: Path, backend: str) -> None:
-    """Raises ModelError when the served version has other classes than the model of the config, or
+def _require_same_classes(
+    served: Path, pretrained: Path, backend: str, new_classes: Mapping[str, int]
+) -> dict[str, int]:
+    """The new classes that the served version does not have yet.
+
+    Raises ModelError when it has other classes than the model of the config with the new ones, or
     other ids for them: examples are written with the ids of the latter.
     """
     if not (served / ENTRY / LABEL_MAP).is_file() or not pretrained.is_dir():
-        return  # a version that somebody else exported brings none
+        if new_classes:
+            raise ModelError(
+                f"{served}: this version brings no model to train, so no class can be added to it; "
+                "let model.path be the model that it was exported from, and serve from a folder of "
+                "its own."
+            )
+        return {}  # a version that somebody else exported brings none
     path = label_map_of(backend, pretrained)
-    ours, theirs = LabelMap.read(path), Bundle(served).label_map()
+    theirs = Bundle(served).label_map()
+    missing = {label: number for label, number in new_classes.items() if label not in theirs}
+    known = {label: number for label, number in new_classes.items() if label in theirs}
+    ours = LabelMap.read(path).with_classes(known)
     if (ours.names, ours.ids) != (theirs.names, theirs.ids):
         found = ours.difference(theirs, "model.path", f"version {served.name}")
         raise ModelError(
@@ -79,3 +114,4 @@ def _require_same_classes(served: Path, pretrained: Path, backend: str) -> None:
             "Give model.path the label map that is served, or let another model be served from a "
             "folder of its own."
         )
+    return missing

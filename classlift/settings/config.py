@@ -81,6 +81,13 @@ class ConfigFile:
     model: ModelSettings = setting(REQUIRED, "Model", "The pre-trained model.")
     data: DataSettings = setting(REQUIRED, "Data", "The labelled data.")
     target: str = setting(REQUIRED, "Target class", "The class to raise.", min_length=1)
+    new_classes: tuple[str, ...] = setting(
+        (),
+        "New classes",
+        "Classes that the pre-trained model does not have, later ones at the end. Any of them "
+        "can be the target: it gets a head of its own, and the others stay as they are.",
+        min_length=1,
+    )
     beam: tuple[str, ...] = setting(
         LOCAL_OPTIONS,
         "Beam",

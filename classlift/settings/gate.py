@@ -91,6 +91,14 @@ class GateSettings:
         minimum=0,
         maximum=1,
     )
+    min_recall: float = setting(
+        0.50,
+        "Least recall of a new class",
+        "The recall, by its lower bound, of a target that the champion did not know.",
+        section=SECTION,
+        minimum=0,
+        maximum=1,
+    )
     recall_floors: Mapping[str, float] = setting(
         {},
         "Recall floors",

@@ -74,6 +74,13 @@ class SourceSettings(WatchedSource):
         "old: what the champion was trained on, of which a share is replayed; new: all else.",
         choices=(OLD, NEW),
     )
+    labelled_for: tuple[str, ...] | None = setting(
+        None,
+        "Labelled for",
+        "The classes whose every object is labelled there; what is found of others is no mistake.",
+        unset="all classes of the model, and a new class where the source has a box of it",
+        min_length=1,
+    )
 
 
 STOP, DROP = "stop", "drop"

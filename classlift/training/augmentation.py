@@ -34,7 +34,7 @@ def zoom(batch: Batch, seed: tf.Tensor) -> Batch:
     moved = (batch.boxes - corner) / side[..., None]
     boxes = tf.clip_by_value(moved, 0.0, 1.0)
     visible = tf.math.divide_no_nan(_area(boxes), _area(moved))
-    keep = visible >= MIN_VISIBLE
+    keep = (visible >= MIN_VISIBLE) | ((batch.labels < 0) & (visible > 0))
     return Batch(
         images=images,
         boxes=tf.where(keep[..., None], boxes, 0.0),
@@ -91,7 +91,7 @@ def mosaic(batch: Batch, seed: tf.Tensor, share: float) -> Batch:
 
     return Batch(
         images=tf.where(chosen[:, None, None, None], images, batch.images),
-        boxes=either(tf.where(labels[..., None] > 0, moved, 0.0), batch.boxes),
+        boxes=either(tf.where(labels[..., None] != 0, moved, 0.0), batch.boxes),
         labels=either(labels, batch.labels),
         weights=either(weights, batch.weights),
     )

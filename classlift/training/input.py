@@ -27,13 +27,18 @@ def training_batches(
     label_map: LabelMap,
     recipe: Recipe,
     start: int = 0,
+    target: str | None = None,
 ) -> Iterator[Batch]:
     """Endless batches of the size that the recipe says, from the record files of one split.
 
     start: the number of the first batch; those before it are left out, and not decoded.
 
     Crowd boxes are left out of training, as the OD API does.
+
+    target: a class that its branch learns. Images that are not labelled for it are regions of it,
+    see `Batch`.
     """
+    number = 0 if target is None else label_map.id_of(target)
     by_id = np.zeros(label_map.last_id + 1, np.float32)
     by_id[list(label_map.ids)] = [recipe.class_weights.get(name, 1.0) for name in label_map]
     weights = tf.constant(by_id)
@@ -48,12 +53,17 @@ def training_batches(
             boxes = tf.clip_by_value(boxes, 0.0, 1.0)
             is_seen = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=-1)
             labels = tf.where(is_seen, labels, 0)
+        if number:
+            is_region = tf.reduce_any(parsed[ExampleKeys.UNLABELLED].values == number)
+            whole = tf.constant([[0.0, 0.0, 1.0, 1.0]])
+            boxes = tf.concat([boxes, tf.where(is_region, whole, 0.0)], axis=0)
+            labels = tf.concat([labels, [tf.where(is_region, -number, 0)]], axis=0)
         return fitted, boxes, labels
 
     def augment(
         index: tf.Tensor, images: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        batch = Batch(images, boxes, labels, tf.gather(weights, labels))
+        batch = Batch(images, boxes, labels, tf.gather(weights, tf.maximum(labels, 0)))
         seeds = tf.random.split(tf.stack([tf.cast(recipe.seed, tf.int64), index]), 4)
         if recipe.mosaic:
             batch = augmentation.mosaic(batch, seeds[2], recipe.mosaic)

@@ -13,6 +13,7 @@ from classlift.data.units import read_units
 from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Detector
 from classlift.detectors.export import Serving
+from classlift.errors import ConfigError
 from classlift.examples.rebalanced import Rebalanced
 from classlift.records import JsonObject
 from classlift.serving.bundle import Bundle
@@ -21,6 +22,7 @@ from classlift.serving.write import write_bundle
 from classlift.settings.freeze import BRANCH_PARTS
 from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
+from classlift.text import shown
 from classlift.training.checkpoints import Checkpoints
 from classlift.training.devices import compute_in_half, make_reproducible, strategy_for
 from classlift.training.evaluation import Evaluator
@@ -69,6 +71,7 @@ def run(task: TrainingTask) -> Bundle:
     started again, it goes on from the last checkpoint.
     """
     champion = Bundle(task.champion)
+    _require_branch_for_new(task, champion)
     provenance = Provenance(
         recipe=task.recipe.to_dict(),
         target=task.target,
@@ -106,6 +109,19 @@ def _thresholds(task: TrainingTask, champion: Bundle, challenger: Bundle) -> dic
     )
 
 
+def _require_branch_for_new(task: TrainingTask, champion: Bundle) -> None:
+    """Raises ConfigError for a recipe by which a new class can't be learned."""
+    recipe = task.recipe
+    if task.target not in champion.abilities().unanswered:
+        return
+    if recipe.recalibrate or recipe.freeze_policy not in BRANCH_PARTS:
+        chosen = "recalibrate" if recipe.recalibrate else f"freeze_policy {recipe.freeze_policy}"
+        raise ConfigError(
+            f"Class {shown(task.target)} is new to the model, and {chosen} gives it nothing that "
+            f"could detect it; choose the freeze policy {' or '.join(BRANCH_PARTS)}."
+        )
+
+
 def _checkpoints(task: TrainingTask) -> Checkpoints:
     """The checkpoints of this task alone: none of another recipe, champion, data or code."""
     depends_on = {
@@ -139,7 +155,14 @@ def _train(
         )
         result = fit(
             detector,
-            partial(training_batches, train_files, detector.frame, labels, recipe),
+            partial(
+                training_batches,
+                train_files,
+                detector.frame,
+                labels,
+                recipe,
+                target=task.target if recipe.freeze_policy in BRANCH_PARTS else None,
+            ),
             recipe,
             hooks=[Resume(checkpoints), board, KeepBest(evaluate)],
             teacher=teacher,

@@ -73,6 +73,28 @@ def test_wrong_configs_are_refused_with_a_sentence(write, document, sentence):
     assert str(path) in str(error.value)
 
 
+def test_new_classes_come_after_the_columns_of_the_model(write):
+    config = load_config(write({**DIGITS, "new_classes": ["ten", "eleven"], "target": "ten"}))
+    assert config.new_classes == {"ten": 11, "eleven": 12}
+    assert config.label_map.id_of("eleven") == 12
+    assert config.parameter_schemas()["target"]["enum"][-2:] == ["ten", "eleven"]
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["8"], "new_classes: '8' is a class of the model already"),
+        ([" 8"], "'8' differs in blanks or capitals alone; leave it out"),
+        (["ten", "ten"], "new_classes: 'ten' is named more than once"),
+        ([""], "new_classes"),
+    ],
+)
+def test_what_is_no_new_class(write, names, sentence):
+    with pytest.raises(ConfigError) as error:
+        load_config(write({**DIGITS, "new_classes": names}))
+    assert sentence in str(error.value)
+
+
 WATCH = {"source": {"path": "fresh"}, "floors": {"8": 0.6}}
 
 

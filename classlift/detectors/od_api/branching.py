@@ -4,7 +4,6 @@ An architecture offers what `Branching` asks for, and knows of no branch beside;
 `Detector` of it.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -13,18 +12,16 @@ from urllib.parse import quote
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.detector import Batch, ChampionOutputs
+from classlift.detectors.detector import Batch, ChampionOutputs, no_new_class
 from classlift.detectors.frame import Frame
-from classlift.detectors.freeze import PARTS, frozen_prefix
+from classlift.detectors.freeze import frozen_prefix
 from classlift.detectors.od_api.api import pipeline_pb2
 from classlift.detectors.od_api.detections import Detections, merge
+from classlift.detectors.od_api.outline import Note
 from classlift.detectors.od_api.zoo_entry import open_entry, restore, write_entry
 from classlift.errors import ModelError
 
 Features = tuple[tf.Tensor, ...]
-
-BRANCHES = "branches.json"
-"""The note beside the config of a model in which classes have heads of their own."""
 
 
 class Learner(Protocol):
@@ -109,7 +106,8 @@ class Branching(Learner, Protocol[B]):
         """As `Detector.smallest_object`."""
 
     def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> B:
-        """A branch for the classes of these ids, started from the detector's own weights.
+        """A branch for the classes of these ids, started from the detector's own weights; for ids
+        that are not the detector's, from a score of nearly nothing.
 
         Raises ModelError where no class can have one.
         """
@@ -151,6 +149,7 @@ class Branched(Generic[B]):
         self.named_columns = common.named_columns
         self.frame = common.frame
         self._branches: dict[str, B] = {}
+        self._new: list[str] = []
         self._trained: str | None = None
 
     @classmethod
@@ -164,8 +163,11 @@ class Branched(Generic[B]):
         kind: the class of its architecture. Raises ModelError for an entry that can't be loaded.
         """
         config, label_map, checkpoint = open_entry(folder)
-        detector = cls(kind(config, label_map))
-        for label, parts in _read_note(folder, label_map).items():
+        note = Note.read(folder, label_map)
+        detector = cls(kind(config, label_map.without(frozenset(note.new))))
+        for label in note.new:
+            detector.add_class(label, label_map.id_of(label))
+        for label, parts in note.branches.items():
             number = label_map.id_of(label)
             detector._branches[label] = detector.common.branch_of([number], parts)
         restore(detector._checkpoint(), checkpoint, folder)
@@ -174,10 +176,7 @@ class Branched(Generic[B]):
     def save(self, folder: Path) -> None:
         """Writes the zoo entry, without an exported SavedModel."""
         write_entry(folder, self.common.config, self.label_map, self._checkpoint())
-        (folder / BRANCHES).unlink(missing_ok=True)
-        if self._branches:
-            note = {label: sorted(branch.parts) for label, branch in self._branches.items()}
-            (folder / BRANCHES).write_text(json.dumps({"branches": note}))
+        Note({k: branch.parts for k, branch in self._branches.items()}, self._new).write(folder)
 
     def _checkpoint(self) -> tf.train.Checkpoint:
         """The model, and its branches in the order of their note."""
@@ -264,9 +263,23 @@ class Branched(Generic[B]):
             self._branches[label].add_auxiliary()
         self._trained = label
 
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The new classes without a branch."""
+        return tuple(label for label in self._new if label not in self._branches)
+
+    def add_class(self, label: str, number: int) -> None:
+        """Gives a class a place after those of the model. Raises ModelError where no class can have
+        a branch.
+        """
+        if not self.can_branch:
+            raise no_new_class("this model", label)
+        self.label_map = self.label_map.with_classes({label: number})
+        self._new.append(label)
+
     def drop_branches(self) -> None:
-        """Takes all branches away."""
-        self._branches.clear()
+        """Takes all branches away but those of new classes, of which the model knows nothing."""
+        self._branches = {k: branch for k, branch in self._branches.items() if k in self._new}
         self._trained = None
 
     def branches(self) -> tuple[str, ...]:
@@ -319,21 +332,3 @@ class Branched(Generic[B]):
 def _prefix(label: str) -> str:
     """What the names of the variables of a class's branch begin with."""
     return f"branch/{quote(label, safe=' ')}/"
-
-
-def _read_note(folder: Path, label_map: LabelMap) -> dict[str, frozenset[str]]:
-    """The classes with a branch and its parts, by its note. Raises ModelError for a damaged one."""
-    path = folder / BRANCHES
-    if not path.exists():
-        return {}
-    try:
-        note = json.loads(path.read_text())["branches"]
-        found = {label: frozenset(parts) for label, parts in note.items()}
-        if not all(label in label_map and parts <= set(PARTS) for label, parts in found.items()):
-            raise KeyError
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(
-            f'{path}: must be {{"branches": {{class of the label map: [its parts]}}}}; take it '
-            "from the same folder as the checkpoint."
-        ) from None
-    return found

@@ -1,6 +1,7 @@
 """A branch of an SSD: private layers for some of its classes."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,12 +25,21 @@ if TYPE_CHECKING:
     from classlift.detectors.od_api.ssd import SsdDetector
 
 
+NEW_SCORE = 0.01
+"""What a branch says everywhere of a class that its model does not have, before it is trained: the
+prior of Lin et al., "Focal Loss for Dense Object Detection" (2017), section 4.1."""
+
+DOUBTED = 0.3
+"""The score from which a branch's detection may be an object that nobody labelled."""
+
+
 class SsdBranch:
     """Cut out of a model of the branch's classes alone: the layers of its head that score them; or
     its neck and its whole head. It starts from the weights of the common detector.
 
-    numbers: the ids of its classes; column k + 1 of its scores, after that of the background, is of
-    class `numbers[k]`. Training gives a branch one class today; nothing in here counts on that.
+    numbers: the ids of its classes, which may be above those of the detector; column k + 1 of its
+    scores, after that of the background, is of class `numbers[k]`. Training gives a branch one
+    class today; nothing in here counts on that.
     parts: what it has of its own (`freeze.BRANCH_PARTS`); without a neck, its boxes are the common
     head's, which are of no class.
     """
@@ -51,8 +61,12 @@ class SsdBranch:
         self._start()
 
     def _start(self) -> None:
-        """Takes over the weights of the common detector."""
-        parts, columns = self._common.parts, [0, *self.numbers]
+        """Takes over the weights of the common detector; of classes that it does not have, the last
+        layers start at zero, with the score `NEW_SCORE` everywhere.
+        """
+        parts = self._common.parts
+        is_known = [number < self._common.columns for number in self.numbers]
+        columns = [0, *(n if known else 0 for n, known in zip(self.numbers, is_known, strict=True))]
         for theirs, ours in zip(parts.predictor.variables, self._head.variables, strict=True):
             if theirs.shape != ours.shape:  # the last axis is anchors x (background and classes)
                 by_class = tf.reshape(theirs, [*theirs.shape[:-1], -1, self._common.columns])
@@ -61,6 +75,19 @@ class SsdBranch:
                 ours.assign(theirs)
         if self._neck is not None:
             _copy(parts.extractor.variables, self._neck.variables)
+        if not all(is_known):
+            self._start_at_zero([False, *(not known for known in is_known)])
+
+    def _start_at_zero(self, columns: Sequence[bool]) -> None:
+        """Starts columns of the scores at zero, which is in logits the prior of a bias."""
+        last = _distinct(layers[-1] for layers in self._scoring)
+        for variable in (variable for layer in last for variable in layer.variables):
+            if "depthwise" in variable.name:
+                continue  # it has no columns
+            by_class = tf.reshape(variable, [*variable.shape[:-1], -1, len(columns)])
+            is_bias = variable.shape.rank == 1
+            start = math.log(NEW_SCORE / (1 - NEW_SCORE)) if is_bias else 0.0
+            variable.assign(tf.reshape(tf.where(columns, start, by_class), variable.shape))
 
     def go_on_from(self, known: "SsdBranch") -> None:
         """Takes over what a branch with fewer parts of its own has learned."""
@@ -167,16 +194,37 @@ class SsdBranch:
         is_own = batch.labels[..., None] == self.numbers
         labels = tf.reduce_sum(tf.where(is_own, range(1, len(self.numbers) + 1), 0), axis=-1)
         targets = self._assign(batch.boxes, labels, tf.where(labels > 0, batch.weights, 0.0))
+        targets = self._without_regions(targets, batch, scores[..., 1:])
         wanted = targets.classes[..., 1:]
         found = common.loss(boxes, scores[..., 1:], targets, wanted, self._regularization())
         if others is None:
             return found
-        every = common.assign(batch.boxes, batch.labels, batch.weights)
+        every = common.assign(batch.boxes, tf.maximum(batch.labels, 0), batch.weights)
         at = tf.where(every.box_weights > 0)
         objects = Targets(**{n: tf.gather_nd(v, at)[None] for n, v in vars(every).items()})
         others = tf.gather_nd(others, at)[None]
         found["auxiliary"] = common.loss(None, others, objects, objects.classes)["class"]
         return found
+
+    def _without_regions(self, targets: Targets, batch: Batch, scores: tf.Tensor) -> Targets:
+        """Targets that don't take for background what it sees in regions where one of its classes
+        is not labelled: it may be right.
+
+        scores: of its classes, before the sigmoid, [batch, anchors, classes].
+        """
+        anchors, weights = self._assign.anchors, targets.class_weights
+        is_region = tf.reduce_any(-batch.labels[..., None] == self.numbers, axis=-1)
+
+        def without() -> tf.Tensor:
+            centres = (anchors[:, :2] + anchors[:, 2:])[None, None] / 2
+            low, high = batch.boxes[:, :, None, :2], batch.boxes[:, :, None, 2:]
+            is_inside = tf.reduce_all((centres >= low) & (centres <= high), axis=-1)
+            is_inside = tf.reduce_any(is_inside & is_region[..., None], axis=1)
+            is_seen = tf.sigmoid(tf.reduce_max(scores, axis=-1)) > DOUBTED
+            return tf.where(is_inside & is_seen & (targets.box_weights == 0), 0.0, weights)
+
+        found = tf.cond(tf.reduce_any(is_region), without, lambda: weights)
+        return replace(targets, class_weights=found)
 
     def _regularization(self) -> list[tf.Tensor]:
         """The losses of the weights alone, as the config has them."""

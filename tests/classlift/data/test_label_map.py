@@ -232,3 +232,13 @@ def written(folder: Path, text: str) -> Path:
     path = folder / "label_map.pbtxt"
     path.write_bytes(text.encode("utf-8"))
     return path
+
+
+def test_new_classes_come_last():
+    label_map = LabelMap(("car", "bus"), (1, 5), ("c", "b"))
+    more = label_map.with_classes({"tram": 7, "scooter": 6})
+    assert (more.names, more.ids) == (("car", "bus", "scooter", "tram"), (1, 5, 6, 7))
+    assert more.renamed == {"c": "car", "b": "bus"}
+    assert more.without({"scooter", "tram"}) == label_map
+    with pytest.raises(DataError, match="more than once"):
+        label_map.with_classes({"tram": 5})

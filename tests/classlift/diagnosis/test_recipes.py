@@ -8,6 +8,7 @@ from classlift.diagnosis.causes import (
     LABELS,
     OVERLAP,
     Cause,
+    LabelFigures,
     SizeFigures,
 )
 from classlift.diagnosis.recipes import HOPELESS, MAX_CLASS_WEIGHT, RULES, choose_recipe
@@ -76,3 +77,11 @@ def test_where_no_class_can_have_a_branch():
     choice = choose_recipe(causes(OVERLAP), "scooter", EVEN, can_branch=False)
     assert choice.recipe.freeze_policy == "all-but-heads"
     assert "no class can have a head of its own" in choice.reasons[0]
+
+
+def test_a_new_class_gets_a_neck_of_its_own():
+    causes = [Cause(LABELS, 0.9, "Doubted.", LabelFigures(3, 1, 0.5, 0.7))]
+    choice = choose_recipe(causes, "8", {"8": 10, "1": 90}, is_new=True)
+    assert choice.recipe.freeze_policy == "target-branch+neck"
+    assert choice.stop is None  # nothing is known yet that could be wrong
+    assert "start at zero" in " ".join(choice.reasons)

@@ -291,3 +291,21 @@ def test_one_sentence_decides(others, begins, ends):
     assert verdict.sentence.startswith(begins)
     assert verdict.sentence.endswith(ends)
     assert {*verdict.further, verdict.deciding[0]} == set(verdict.findings)
+
+
+@pytest.mark.parametrize(
+    ("recall", "lower", "verdict", "words"),
+    [
+        (0.80, 0.70, "push", "Class 8 is new: the champion did not know it, and its recall is 0.8"),
+        (0.60, 0.45, "inconclusive", "Class 8 may be found too seldom: the champion did not know"),
+        (0.40, 0.35, "refuse", "Class 8 is found too seldom: the champion did not know it"),
+    ],
+)
+def test_a_new_class_is_asked_for_a_recall(recall, lower, verdict, words):
+    own = evidence("8", recall, lower, champion_recall=0.0, challenger_recall=recall)
+    found = judge([own, evidence()], "8", GateSettings(), is_new=True)
+    assert found.verdict == verdict
+    assert any(reason.startswith(words) for reason in found.reasons), found.reasons
+    known = judge([own, evidence()], "8", GateSettings())
+    assert known.verdict == "push"  # of a class that was known, a lift is asked
+    assert not any("did not know" in reason for reason in known.reasons)

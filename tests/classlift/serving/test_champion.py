@@ -19,7 +19,7 @@ LABELS = "item { id: 1 name: 'car' }"
 def resolve(folder: Path, labels: str = LABELS) -> str:
     (folder / "model").mkdir(exist_ok=True)
     (folder / "model" / "label_map.pbtxt").write_text(labels)
-    return resolve_champion(folder / "served", folder / "model", "od_api", folder / "out")
+    return resolve_champion(folder / "served", folder / "model", "od_api", {}, folder / "out")
 
 
 def test_nothing_is_served_yet(tmp_path):
@@ -38,7 +38,7 @@ def test_thresholds_that_are_not_known_are_said(tmp_path, caplog):
     version = tmp_path / "served" / "9"
     (version / "assets.extra" / "operating_points.json").unlink()
     Manifest.of(version).write(version)
-    resolve_champion(tmp_path / "served", tmp_path / "none", "od_api", tmp_path / "out")
+    resolve_champion(tmp_path / "served", tmp_path / "none", "od_api", {}, tmp_path / "out")
     assert any("thresholds are not known" in s and "0.5 is assumed" in s for s in caplog.messages)
 
 
@@ -55,13 +55,15 @@ def test_wrong_thresholds_stop_before_any_work(tmp_path, where):
     if where == "served":  # it was pushed like this
         Manifest.of(entry.parent).write(entry.parent)
     with pytest.raises(ModelError, match=r"operating_points.json: the score threshold of class"):
-        resolve_champion(tmp_path / "served", tmp_path / "pretrained", "od_api", tmp_path / "out")
+        resolve_champion(
+            tmp_path / "served", tmp_path / "pretrained", "od_api", {}, tmp_path / "out"
+        )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_pre_trained_model_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"none: there is no such folder; check `model.path`"):
-        resolve_champion(tmp_path / "served", tmp_path / "none", "od_api", tmp_path / "out")
+        resolve_champion(tmp_path / "served", tmp_path / "none", "od_api", {}, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_other_classes_than_those_served_are_refused(tmp_path, names, ids, sente
     (version / "assets.extra" / "operating_points.json").write_text('{"car": 0.5, "bus": 0.5}')
     Manifest.of(version).write(version)
     (tmp_path / "model").mkdir()
-    arguments = tmp_path / "served", tmp_path / "model", "od_api", tmp_path / "out"
+    arguments = tmp_path / "served", tmp_path / "model", "od_api", {}, tmp_path / "out"
     LabelMap(names, ids).write(tmp_path / "model" / "label_map.pbtxt")
     with pytest.raises(ModelError, match=sentence):
         resolve_champion(*arguments)

@@ -29,6 +29,7 @@ CASES = [
     (GateSettings, "min_lift", -0.1, "gate.min_lift is -0.1; it must be a number, 0 to 1."),
     (GateSettings, "min_lift", math.nan, "gate.min_lift is nan; it must be a number, 0 to 1."),
     (GateSettings, "max_drop", "0.1", "gate.max_drop is '0.1'; it must be a number, 0 to 1."),
+    (GateSettings, "min_recall", 2, "gate.min_recall is 2; it must be a number, 0 to 1."),
     (GateSettings, "recall_floors", {"8": 60}, "it must be a number for each class, 0 to 1."),
     (Rebalancing, "method", "twice", "rebalancing.method is 'twice'; choose one of: repeat_factor"),
     (Rebalancing, "target_boost", 0.5, "is 0.5; it must be a number, 1 to 100."),

@@ -91,3 +91,19 @@ def test_mosaic_moves_boxes_with_their_quarters():
         assert sum(share for _, share in inside) > 0.8
     assert np.array_equal(out.weights.numpy() > 0, labels > 0)
     assert (boxes[labels == 0] == 0).all()
+
+
+def test_a_region_goes_with_its_picture():
+    """Where a class may stand without a box, wherever the picture is put."""
+    batch = squares(4)
+    whole = tf.constant([[[0.0, 0.0, 1.0, 1.0], [0.0] * 4]] * 4)
+    batch = Batch(batch.images, whole, tf.constant([[-3, 0]] * 4), tf.zeros([4, 2]))
+    out = augmentation.flip(augmentation.zoom(batch, tf.constant([1, 2])), tf.constant([3, 4]))
+    assert (out.labels.numpy()[:, 0] == -3).all()
+    assert (out.weights.numpy() == 0).all()
+    areas = augmentation._area(out.boxes).numpy()[:, 0]
+    assert ((areas > 0.5) & (areas <= 1)).all()
+    out = augmentation.mosaic(batch, tf.constant([1, 2]), share=1.0)
+    quarters = out.boxes.numpy()[out.labels.numpy() == -3]
+    assert len(quarters) == 16
+    assert np.allclose(augmentation._area(quarters), 0.25)

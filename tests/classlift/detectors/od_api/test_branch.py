@@ -15,8 +15,9 @@ from classlift.detectors.detector import Batch
 from classlift.detectors.examples import example_files, read_examples
 from classlift.detectors.export import Serving
 from classlift.detectors.freeze import frozen_names
-from classlift.detectors.od_api.branching import BRANCHES, Branched
+from classlift.detectors.od_api.branching import Branched
 from classlift.detectors.od_api.detections import Detections, merge
+from classlift.detectors.od_api.outline import BRANCHES
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import LABEL_MAP, read_config
 from classlift.errors import ModelError
@@ -295,7 +296,14 @@ def test_a_rival_on_the_same_object_discounts_the_score():
 
 
 @pytest.mark.parametrize(
-    "note", ["{", "[]", '{"branches": {"tram": ["head"]}}', '{"branches": ["8"]}']
+    "note",
+    [
+        "{",
+        "[]",
+        '{"branches": {"tram": ["head"]}}',
+        '{"branches": ["8"]}',
+        '{"branches": {}, "new": ["tram"]}',
+    ],
 )
 def test_a_damaged_note_is_refused(tmp_path, note):
     entry = shutil.copytree(DEMO_MODEL, tmp_path / "entry")
@@ -319,5 +327,68 @@ def test_classes_that_share_their_scores_have_no_branch(tmp_path):
             "weighted_sigmoid_focal { gamma: 2.0 alpha: 0.25 }", "weighted_softmax {}"
         )
     )
+    detector = load_detector("od_api", entry)
     with pytest.raises(ModelError, match="share their scores"):
-        load_detector("od_api", entry).grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+        detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    with pytest.raises(ModelError, match="class 'tram' can't be added"):
+        detector.add_class("tram", 11)
+
+
+@pytest.fixture(scope="module")
+def with_trams():
+    """The demo's detector with a class that it does not know."""
+    detector = load_detector("od_api", DEMO_MODEL)
+    detector.add_class("tram", 11)
+    return detector
+
+
+def scores_of(found, number):
+    classes, scores = (found[f"detection_{name}"].numpy() for name in ("classes", "scores"))
+    return scores[classes == number]
+
+
+@pytest.mark.parametrize("policy", [TARGET_BRANCH, TARGET_BRANCH_NECK])
+def test_a_new_class_starts_at_nothing_and_leaves_the_others(with_trams, tmp_path, policy):
+    images = tf.random.stateless_uniform([2, 128, 128, 3], [7, 8], 0, 255)
+    with_trams.drop_branches()
+    with_trams._branches.clear()
+    before = with_trams.detect(images)
+    assert with_trams.unanswered == ("tram",)
+    with_trams.grow_branch("tram", BRANCH_PARTS[policy])
+    assert with_trams.unanswered == ()
+    found = with_trams.detect(images)
+    assert 0 < scores_of(found, 11).max() < 0.011  # the prior, everywhere
+    for number in range(1, 11):
+        assert np.array_equal(np.sort(scores_of(before, number)), np.sort(scores_of(found, number)))
+    with_trams.save(tmp_path)
+    again = load_detector("od_api", tmp_path)
+    assert again.label_map.id_of("tram") == 11
+    for name, answer in again.detect(images).items():
+        assert np.array_equal(answer, found[name]), name
+    again.drop_branches()  # of a new class, nothing else knows anything
+    assert again.branches() == ("tram",)
+
+
+def test_what_is_seen_where_nobody_labelled_is_no_mistake(with_trams):
+    """In a region the branch is not told that there is nothing, once it sees something."""
+    with_trams.grow_branch("tram", BRANCH_PARTS[TARGET_BRANCH])
+    images = tf.random.stateless_uniform([1, 128, 128, 3], [7, 8], 0, 255)
+    half = [0.0, 0.0, 1.0, 0.5]
+
+    def loss(labels):
+        boxes = tf.constant([[half, [0.0, 0.0, 0.0, 0.0]]])
+        batch = Batch(images, boxes, tf.constant([labels]), tf.zeros([1, 2]))
+        return float(with_trams.losses(batch)["class"])
+
+    biases = [
+        v for n, v in with_trams.variables().items() if n.startswith("branch/tram/class-head")
+    ]
+    [bias] = [v for v in biases if v.shape.rank == 1]
+    assert loss([-11, 0]) == loss([0, 0])  # it sees nothing yet
+    bias.assign_add(tf.fill(bias.shape, 8.0))  # now it sees trams everywhere
+    try:
+        nowhere, in_a_half, of_another = loss([0, 0]), loss([-11, 0]), loss([-3, 0])
+    finally:
+        bias.assign_add(tf.fill(bias.shape, -8.0))
+    assert nowhere == of_another > 0
+    assert 0.4 < in_a_half / nowhere < 0.6
