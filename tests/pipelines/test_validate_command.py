@@ -43,7 +43,7 @@ def test_damaged_voc_data_are_named(tmp_path):
     assert finding["fault"] == "1 box leaves its image"
     (place,) = finding["where"]
     assert "xmax 825, " in place
-    assert "width 416, height 416 in hardhat/hard_hat_workers2.xml object 1 (hardhat/" in place
+    assert "width 416, height 415 in hardhat/hard_hat_workers2.xml object 1 (hardhat/" in place
     assert finding["fix"] == "clips boxes to their image"
 
 
