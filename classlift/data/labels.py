@@ -26,7 +26,7 @@ Corners = tuple[float, float, float, float]
 NO_PLACE: Corners = (math.nan, math.nan, math.nan, math.nan)
 """The corners of an annotation that has no box that can be read: one finding, no refused file."""
 
-READING = 4
+READING = 5
 """Counted up when a reader gives something else for the same files: what an earlier one gave, and
 was kept, is read anew."""
 
@@ -58,6 +58,7 @@ class LabelledImage:
     uri: where its bytes are, for `classlift.data.media`. width, height: in pixels, as the
     labels claim; None where they do not say. source: file and record that name it. is_sized:
     whether it is the labels that say the size, and not the file, which the reader looked at.
+    split: as published with the labels, one of `schema.SPLITS`; None where they do not say.
     """
 
     file_name: str
@@ -66,6 +67,7 @@ class LabelledImage:
     height: int | None
     source: str
     is_sized: bool = True
+    split: str | None = None
 
     def __post_init__(self) -> None:
         _require_text(self.file_name, self.source, "file name")

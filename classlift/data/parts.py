@@ -48,6 +48,7 @@ PART_IMAGES = pa.schema(
         ("file_name", pa.string()),
         ("uri", pa.string()),
         ("source", pa.string()),
+        ("split", pa.string()),  # as published; null where the format does not say
         ("claimed_width", pa.int32()),  # by the labels; null where the format does not say
         ("claimed_height", pa.int32()),
         ("clipped", pa.int32()),  # boxes that left the image by no more than the format rounds
@@ -90,6 +91,7 @@ def read_shard(shard: Shard, folder: Path) -> None:
             i.file_name,
             i.uri,
             i.source,
+            i.split,
             i.width if i.is_sized else None,
             i.height if i.is_sized else None,
             counts[i.file_name],

@@ -28,14 +28,31 @@ class Place:
 
     format: a name of `classlift.data.formats.FORMATS`.
     path: their file or folder.
-    home: the folder that the names of its images start from; for records the file itself.
+    home: the folder that the names of its images start from; for a record the file itself.
     split: the published split that all its images are in; None where it says none.
+    below: what the names of its images get in front, so that they differ from those of other
+        places of one source: empty, or a path that ends in `/`.
     """
 
     format: str
     path: Path
     home: Path
     split: str | None = None
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What lies at a path that somebody named.
+
+    root: the folder, or the record, by whose name the ids of its images begin.
+    places: at least one.
+    notes: sentences on what was chosen among several.
+    """
+
+    root: Path
+    places: tuple[Place, ...]
+    notes: tuple[str, ...] = ()
 
 
 def split_of(name: str) -> str | None:

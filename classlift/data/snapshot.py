@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classlift import own_folders
-from classlift.data import checksums, kept_splits, parts, schema
+from classlift.data import checksums, kept_splits, parts, published, schema
 from classlift.data.checksums import damage, seal, text_of
 from classlift.data.duplicates import Bits, hash_bits
-from classlift.data.formats import files_of, home_of, label_shards
+from classlift.data.formats import FORMATS, files_of, look
 from classlift.data.geometry import SIDES, is_bad, sides_of
 from classlift.data.problems import WARNING, ImageProblem, from_table, to_table
-from classlift.data.splits import OPEN, Candidates, place
+from classlift.data.splits import HELD_OUT, OPEN, Candidates, place
 from classlift.errors import DataError
 from classlift.paths import replacing, state
 from classlift.patterns import searching
@@ -47,21 +47,27 @@ _BOXES_FILE = "boxes.parquet"
 _FILES = ("images.parquet", _BOXES_FILE, "image_problems.parquet", "snapshot.json")
 _ROW_GROUP = 20_000  # rows; what a Parquet writer holds in memory
 _BOX_COLUMNS = [name for name in schema.BOXES.names if name != "box_id"]
+_PUBLISHED = "published"
+_PLACED = schema.IMAGES.append(pa.field(_PUBLISHED, pa.string()))
+"""Images of which some have no split yet, with those that are published with the labels."""
 
 
 @dataclass(frozen=True)
 class Source:
     """Labels in the config.
 
-    path: a COCO JSON file, a Pascal VOC, YOLO or Parquet folder, or TFRecords of the OD API.
-    split: `train`, `eval` or `test`; None spreads the images over all three, see
-        `classlift.data.splits`.
+    path: a file or folder in one of `classlift.data.formats.FORMATS`.
+    split: `train`, `eval` or `test`; None leaves it to `split_from`.
     tag: `old` for what the champion was trained on, `new` otherwise.
     format: a name of `classlift.data.formats.FORMATS`; None tells it by looking.
-    images: the folder that COCO's and Parquet's paths start from, where it is not their own.
+    images: the folder that the paths of a format which lists them start from, where it is not found
+        by looking.
     group: a regular expression on the file name; images in which it finds the same text (its
         first group, if it has one) are of one group. None: each image is its own.
     labelled_for: the classes whose every object has a box; None for all, see `Labelling`.
+    split_from: `published`, `train` or `spread`, see `classlift.data.published`; None takes the
+        splits that are published with the labels, and spreads the images over all three, see
+        `classlift.data.splits`, where there are none.
     """
 
     path: Path
@@ -71,6 +77,7 @@ class Source:
     images: Path | None = None
     group: str | None = None
     labelled_for: tuple[str, ...] | None = None
+    split_from: str | None = None
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], root: Path) -> "Source":
@@ -88,11 +95,8 @@ class Source:
             root / settings.images if settings.images else None,
             settings.group,
             settings.labelled_for,
+            settings.split_from,
         )
-
-    def prefix(self) -> str:
-        """What the ids of this source's images begin with: its folder's name, or its record's."""
-        return f"{home_of(self.path).name}/"
 
     @contextmanager
     def grouping(self) -> Iterator[Callable[[Sequence[str]], list[str]]]:
@@ -252,6 +256,31 @@ def take_snapshot(
 
 
 @dataclass(frozen=True)
+class _Part:
+    """What was read of a shard.
+
+    key: of the part. below: what its file names get in front. split: as published, of all its
+    images; None where only they say it themselves.
+    """
+
+    key: str
+    below: str
+    split: str | None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read of a source.
+
+    prefix: what the ids of its images begin with.
+    """
+
+    source: Source
+    prefix: str
+    parts: tuple[_Part, ...]
+
+
+@dataclass(frozen=True)
 class _Boxes:
     """What is done to boxes on their way in, as in `take_snapshot`."""
 
@@ -273,8 +302,8 @@ def _take(
     if any(source.split is None for source in sources):
         kept_splits.restore(served, memory)
     kept_splits.remembered(memory / kept_splits.FILE)  # before any work
-    keys, changed = _read(sources, folder, options)
-    inputs = [*zip(sources, keys, strict=True), *sorted(asked.renamed.items()), asked.droppable]
+    read, changed = _read(sources, folder, options)
+    inputs = [*read, *sorted(asked.renamed.items()), asked.droppable]
     inputs += [(asked.labelling.classes, tuple(sorted(asked.labelling.new)))]
     name = hashlib.sha256(repr(inputs).encode()).hexdigest()
     last = memory / "last"
@@ -287,8 +316,8 @@ def _take(
     draft = memory / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    snapshot = _assemble(sources, keys, folder, splits, draft, asked)
-    parts.keep_only(folder, [key for of_source in keys for key in of_source])
+    snapshot = _assemble(read, folder, splits, draft, asked)
+    parts.keep_only(folder, [part.key for of_source in read for part in of_source.parts])
     (draft / name).touch()
     if last.exists() and not damage(last, _FILES):
         _report_fewer(pq.read_table(last / _BOXES_FILE, columns=["image_id"]), snapshot)
@@ -315,15 +344,19 @@ def _report_fewer(before: pa.Table, now: Snapshot) -> None:
     )
 
 
-def _read(
-    sources: list[Source], folder: Path, options: Sequence[str]
-) -> tuple[list[list[str]], bool]:
-    """The keys of each source's parts, and whether any had to be read, which is done then.
+def _read(sources: list[Source], folder: Path, options: Sequence[str]) -> tuple[list[_Read], bool]:
+    """The parts of each source, and whether any had to be read, which is done then.
 
     The shards themselves, which name every file, are held no longer than that.
     """
-    shards = [list(label_shards(s.path, s.format, s.images)) for s in sources]
-    every = [shard for found in shards for shard in found]
+    layouts = [look(source.path, source.format, source.images) for source in sources]
+    for note in (note for layout in layouts for note in layout.notes):
+        logger.warning(note)
+    shards = [
+        [(place, shard) for place in layout.places for shard in FORMATS[place.format].shards(place)]
+        for layout in layouts
+    ]
+    every = [shard for found in shards for _, shard in found]
     damaged = parts.forget_damaged(folder, every)
     if damaged:
         logger.warning(f"{folder}: {damaged} of what was kept is damaged, and is read anew")
@@ -332,12 +365,33 @@ def _read(
         logger.info(f"reading {len(missing)} of {len(every)} shards")
         map_shards(parts.read_shard, missing, folder, options)
         release_unused()
-    return [[shard.key for shard in found] for found in shards], bool(missing)
+    prefixes = _prefixes([layout.root for layout in layouts])
+    read = [
+        _Read(source, prefix, tuple(_Part(s.key, p.below, p.split) for p, s in found))
+        for source, prefix, found in zip(sources, prefixes, shards, strict=True)
+    ]
+    return read, bool(missing)
+
+
+def _prefixes(roots: Sequence[Path]) -> list[str]:
+    """What the ids of images begin with: the names of their roots, with as many of the folders
+    above as tell roots of one name apart.
+
+    >>> _prefixes([Path("/a/old/images"), Path("/a/new/images"), Path("/a/test")])
+    ['old/images/', 'new/images/', 'test/']
+    """
+    found = {}
+    for root in roots:
+        rivals = {other for other in roots if other.name == root.name}
+        length = 1
+        while len({other.parts[-length:] for other in rivals}) < len(rivals):
+            length += 1
+        found[root] = "/".join(part for part in root.parts[-length:] if part != root.anchor) + "/"
+    return [found[root] for root in roots]
 
 
 def _assemble(
-    sources: list[Source],
-    keys: list[list[str]],
+    read: list[_Read],
     folder: Path,
     splits: Path,
     draft: Path,
@@ -347,36 +401,38 @@ def _assemble(
 
     One part at a time is in memory, and the images; the boxes wait on disk until all else is done.
     """
-    images = [schema.IMAGES.empty_table()]
+    images = [_PLACED.empty_table()]
     problems: list[ImageProblem] = []
     with _BoxWriter(draft / _BOXES_FILE) as out, ExitStack() as stack:
-        for source, found in zip(sources, keys, strict=True):
-            image_count, before, start = 0, out.rows, len(images)
+        for found in read:
+            source, before = found.source, out.rows
             seen: set[str] = set()
             groups = stack.enter_context(source.grouping())
-            for key in found:
-                part_images, part_boxes, remarks = parts.read_part(key, folder)
+            of_source = [_PLACED.empty_table()]
+            for part in found.parts:
+                part_images, part_boxes, remarks = parts.read_part(part.key, folder)
                 part_images, wrong = parts.judge(part_images)
+                prefix = found.prefix + part.below
                 problems += [
-                    replace(problem, image_id=source.prefix() + problem.image_id)
+                    replace(problem, image_id=prefix + problem.image_id)
                     for problem in (*remarks, *wrong)
                 ]
-                images.append(_with_source(part_images, source, groups))
-                part_boxes = _with_id(part_boxes, source.prefix()).select(_BOX_COLUMNS)
+                of_source.append(_with_source(part_images, found, part, groups))
+                part_boxes = _with_id(part_boxes, prefix).select(_BOX_COLUMNS)
                 part_boxes = with_names(part_boxes, asked.renamed)
                 seen.update(part_boxes["label"].cast(pa.string()).unique().to_pylist())
                 out.write(part_boxes)
-                image_count += part_images.num_rows
             unlabelled = asked.labelling.unlabelled(source, frozenset(seen))
-            images[start:] = [_with_unlabelled(table, unlabelled) for table in images[start:]]
+            table = _with_unlabelled(pa.concat_tables(of_source), unlabelled)
+            images.append(_with_published(table.select(_PLACED.names), source))
             logger.info(
-                f"{source.path}: {image_count} images, {out.rows - before} boxes"
+                f"{source.path}: {table.num_rows} images, {out.rows - before} boxes"
                 + (f", not labelled for {', '.join(unlabelled)}" if unlabelled else "")
             )
     image_table = pa.concat_tables(images)
     if not image_table.num_rows:
         raise DataError("The data have no images: name at least one source that has some.")
-    _require_single_ids(image_table)
+    _require_single_ids(image_table, read, folder)
     labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])
     release_unused()
     image_table = _place(image_table, labels, splits)
@@ -480,16 +536,23 @@ def with_names(boxes: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
 
 
 def _with_source(
-    table: pa.Table, source: Source, grouping: Callable[[Sequence[str]], list[str]]
+    table: pa.Table,
+    read: _Read,
+    part: _Part,
+    grouping: Callable[[Sequence[str]], list[str]],
 ) -> pa.Table:
-    """The images of a part as `schema.IMAGES`; `split` is null where the source gives none."""
-    rows, prefix = table.num_rows, source.prefix()
-    groups = [prefix + group for group in grouping(table["file_name"].to_pylist())]
-    table = _with_id(table, prefix)
+    """The images of a part as `_PLACED`; `split` is null where the source gives none."""
+    source, rows = read.source, table.num_rows
+    names = [part.below + name for name in table["file_name"].to_pylist()]
+    groups = [read.prefix + group for group in grouping(names)]
+    given = pa.array([part.split] * rows, pa.string())
+    table = table.rename_columns({"split": _PUBLISHED})
+    table = _set(table, _PUBLISHED, pc.coalesce(given, table[_PUBLISHED]))
+    table = _with_id(table, read.prefix + part.below)
     table = table.append_column("group", pa.array(groups, pa.string()))
     table = table.append_column("split", pa.array([source.split] * rows, pa.string()))
     table = table.append_column("tag", pa.array([source.tag] * rows, pa.string()))
-    return _with_unlabelled(table, []).select(schema.IMAGES.names).cast(schema.IMAGES)
+    return _with_unlabelled(table, []).select(_PLACED.names).cast(_PLACED)
 
 
 def _with_unlabelled(images: pa.Table, classes: Sequence[str]) -> pa.Table:
@@ -500,7 +563,22 @@ def _with_unlabelled(images: pa.Table, classes: Sequence[str]) -> pa.Table:
     return images.append_column("unlabelled", column)
 
 
-def _require_single_ids(images: pa.Table) -> None:
+def _with_published(images: pa.Table, source: Source) -> pa.Table:
+    """The images of a source, of whose published splits those are left that hold."""
+    if source.split:  # which the config says itself
+        return _set(images, _PUBLISHED, pa.nulls(images.num_rows, pa.string()))
+    splits, notes = published.settle(images[_PUBLISHED], source.split_from, source.path)
+    for note in notes:
+        logger.warning(note)
+    return _set(images, _PUBLISHED, splits)
+
+
+def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    """A table with another column in the place of one."""
+    return table.set_column(table.schema.get_field_index(name), name, column)
+
+
+def _require_single_ids(images: pa.Table, read: Sequence[_Read], folder: Path) -> None:
     counts = images["image_id"].value_counts()
     many = counts.filter(pc.greater(counts.field("counts"), 1)).to_pylist()
     if not many:
@@ -508,28 +586,44 @@ def _require_single_ids(images: pa.Table) -> None:
     repeated = [row["values"] for row in many]
     rows = images.filter(pc.equal(images["image_id"], repeated[0]))
     places = " and ".join(dict.fromkeys(rows["uri"].to_pylist()[:2]))
+    listed = " and ".join(list(_labels_of(repeated[0], read, folder))[:2])
     raise DataError(
-        f"The image {repeated[0]!r} is listed {many[0]['counts']} times (it is {places})"
+        f"The image {repeated[0]!r} is listed {many[0]['counts']} times (by {listed}; it is "
+        f"{places})"
         + (f", and so are {len(repeated) - 1} more" if len(repeated) > 1 else "")
-        + "; list each image once, and give the folders of different sources different names."
+        + "; list each image once."
     )
+
+
+def _labels_of(image_id: str, read: Sequence[_Read], folder: Path) -> Iterator[str]:
+    """The label files, with their records, that list an image."""
+    for found in read:
+        for part in found.parts:
+            images, _, _ = parts.read_part(part.key, folder)
+            images = _with_id(images, found.prefix + part.below)
+            yield from images.filter(pc.equal(images["image_id"], image_id))["source"].to_pylist()
 
 
 def _place(images: pa.Table, boxes: pa.Table, path: Path) -> pa.Table:
     """Fills the columns `split` and `group`, and remembers them at `path`.
 
-    A split that a source gives stands; one that was given before stays, by the image's id or by
-    its content.
+    images: as `_PLACED`. A split that a source gives stands; one that was given before stays, by
+    the image's id or by its content; then comes what is published.
     """
     earlier = kept_splits.remembered(path)
     known = pc.index_in(images["image_id"], value_set=earlier["image_id"])
     content = pc.if_else(pc.equal(images["sha256"], ""), None, images["sha256"])  # "": unreadable
     known = pc.coalesce(known, pc.index_in(content, value_set=earlier["sha256"]))
-    splits = pc.coalesce(images["split"], earlier["split"].take(known))
+    before = earlier["split"].take(known)
+    held_out = pc.fill_null(pc.equal(images[_PUBLISHED], published.HELD_OUT), False)
+    said = pc.if_else(held_out, None, images[_PUBLISHED])
+    splits = pc.coalesce(images["split"], before, said)
+    _report_published(images, pc.not_equal(before, said), splits)
     if splits.null_count:
         logger.info("finding near-duplicate images, and splits that keep them together")
         keys = pc.if_else(pc.equal(images["sha256"], ""), images["image_id"], images["sha256"])
-        settled = pc.fill_null(pc.index_in(splits, value_set=pa.array(schema.SPLITS)), OPEN)
+        settled = pc.index_in(splits, value_set=pa.array(schema.SPLITS))
+        settled = pc.coalesce(settled, pc.if_else(held_out, HELD_OUT, OPEN))
         placed, named = place(
             Candidates(
                 keys=_ranks(keys),
@@ -549,11 +643,32 @@ def _place(images: pa.Table, boxes: pa.Table, path: Path) -> pa.Table:
         images = images.set_column(
             images.column_names.index(name), kept_splits.SCHEMA.field(name), column
         )
+    if images[_PUBLISHED].null_count < images.num_rows:
+        for sentence in published.missing(images):
+            logger.warning(sentence)
+    images = images.select(schema.IMAGES.names)
     now = images.select(kept_splits.SCHEMA.names)
     gone = pc.invert(pc.is_in(earlier["image_id"], value_set=now["image_id"]))
     with replacing(path) as draft:
         kept_splits.write(pa.concat_tables([earlier.filter(gone), now]), draft)
     return images
+
+
+def _report_published(
+    images: pa.Table,
+    differ: pa.ChunkedArray,
+    splits: pa.ChunkedArray,
+) -> None:
+    """Says where published splits do not hold, for that images had others before."""
+    differ = pc.and_(pc.fill_null(differ, False), pc.is_null(images["split"]))
+    count = pc.sum(differ).as_py() or 0
+    if count:
+        first = differ.index(True).as_py()
+        logger.warning(
+            f"{count} image{' keeps its split' if count == 1 else 's keep their splits'} of before "
+            f"instead of the published (the first: {images['image_id'][first]}, {splits[first]}): "
+            "no image that a model was trained on judges the next one"
+        )
 
 
 def _ranks(names: pa.ChunkedArray) -> Any:
@@ -617,11 +732,8 @@ def fingerprint(sources: Iterable[Source]) -> str:
     for source in sources:
         if not os.path.exists(source.path):
             raise DataError(f"{source.path}: there is no such file; check `data.sources`.")
-        digest.update(
-            repr(
-                (source.split, source.tag, source.format, source.group, source.labelled_for)
-            ).encode()
-        )
-        for path in files_of(source.path, source.images):
+        asked = (source.split, source.tag, source.format, source.group)
+        digest.update(repr((*asked, source.labelled_for, source.split_from)).encode())
+        for path in files_of(look(source.path, source.format, source.images)):
             digest.update(repr((str(path), state(path))).encode())
     return digest.hexdigest()

@@ -22,6 +22,9 @@ SHARES = (0.70, 0.15, 0.15)
 OPEN = -1
 """A split that is still to be found."""
 
+HELD_OUT = -2
+"""A split that is still to be found, and is not train."""
+
 Indices = npt.NDArray[np.int64]
 
 
@@ -33,7 +36,7 @@ class Candidates:
     groups: numbers, in the order of their names; images of one group are not parted. bits:
     perceptual hashes, see `hash_bits`; near duplicates are not parted either. counts: [images,
     classes], boxes of each class. splits: an index into `SPLITS` where the image's split is
-    settled, else `OPEN`.
+    settled, else `OPEN` or `HELD_OUT`.
     """
 
     keys: Indices
@@ -47,7 +50,8 @@ def place(images: Candidates) -> tuple[Indices, Indices]:
     """The split of each image, and the index of the image whose group names its unit.
 
     A unit is what groups and near duplicates join. Where it has members whose split is settled,
-    the others follow: the nearest of them, if those are on different sides.
+    the others follow: the nearest of them, if those are on different sides. What is held out and
+    a copy of an image of train goes to train too.
     """
     unit = _units(images)
     first = np.full(unit.max(initial=-1) + 1, np.iinfo(np.int64).max)
@@ -56,10 +60,12 @@ def place(images: Candidates) -> tuple[Indices, Indices]:
     named = np.empty(len(first), np.int64)
     named[unit[order]] = order  # the last to be written is the first by group and key
     settled = np.zeros((len(first), len(SPLITS)), bool)
-    has = images.splits != OPEN
+    has = images.splits >= 0
     settled[unit[has], images.splits[has]] = True
     sides = settled.sum(axis=1)
-    fixed = np.where(sides == 1, settled.argmax(axis=1), OPEN)
+    fixed = np.full(len(first), OPEN)
+    fixed[unit[images.splits == HELD_OUT]] = HELD_OUT
+    fixed = np.where(sides == 1, settled.argmax(axis=1), fixed)
     fixed[sides > 1] = 0  # its members are settled one by one, below
     counts = np.zeros((len(first), images.counts.shape[1]), np.int64)
     np.add.at(counts, unit, images.counts)
@@ -92,7 +98,7 @@ def stratify(
     """Splits of units so that each class comes close to `SHARES`, rarest class first.
 
     keys: order-free names of the units; sizes: [units] images; counts: [units, classes] boxes;
-    fixed: [units] an index into `SPLITS`, or `OPEN`.
+    fixed: [units] an index into `SPLITS`, `OPEN` or `HELD_OUT`.
 
     The order is that of iterative stratification (Sechidis, Tsoumakas, Vlahavas: On the
     stratification of multi-label data, 2011): classes from the rarest, each unit to the split that
@@ -117,18 +123,23 @@ def stratify(
         placed[split] += counts[unit]
         images[split] += sizes[unit]
 
+    allowed = np.ones((len(keys), len(SPLITS)), bool)
+    allowed[fixed == HELD_OUT, 0] = False
     order = np.array(sorted(range(len(keys)), key=lambda unit: keys[unit]), np.int64)
     for label in np.argsort(counts.sum(axis=0), kind="stable"):
-        waiting = [u for u in order if splits[u] == OPEN and counts[u, label]]
+        waiting = [u for u in order if splits[u] < 0 and counts[u, label]]
         waiting.sort(key=lambda unit: -counts[unit, label])  # stable: equal ones stay by key
         for done, unit in enumerate(waiting):
-            empty = np.flatnonzero(placed[:, label] == 0)
+            empty = np.flatnonzero((placed[:, label] == 0) & allowed[unit])
             if len(empty) > 0 and len(waiting) - done <= len(empty):
                 put(unit, int(empty[0]))
             else:
                 filled = (placed[:, label] + counts[unit, label]) / wanted[:, label]
+                filled[~allowed[unit]] = np.inf
                 put(unit, int(np.lexsort((images / wanted_images, filled))[0]))
     for unit in order:
-        if splits[unit] == OPEN:
-            put(int(unit), int(np.argmin((images + sizes[unit]) / wanted_images)))
+        if splits[unit] < 0:
+            filled = (images + sizes[unit]) / wanted_images
+            filled[~allowed[unit]] = np.inf
+            put(int(unit), int(np.argmin(filled)))
     return splits

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from classlift.errors import ConfigError
 from classlift.settings.field import REQUIRED, setting
 
 FORMATS = (
@@ -23,6 +24,9 @@ FORMATS = (
 """The formats of labels; `classlift.data.formats` has the code of each."""
 
 TRAIN, EVAL, TEST = SPLITS = ("train", "eval", "test")
+
+PUBLISHED, SPREAD = "published", "spread"
+"""What `split_from` may say besides `train`."""
 
 OLD, NEW = "old", "new"
 """The tags of data: what the champion was trained on, and everything else."""
@@ -65,8 +69,17 @@ class SourceSettings(WatchedSource):
         None,
         "Split",
         "train is rebalanced; eval decides every choice; test is touched by the gate alone.",
-        unset="spread over all three",
+        unset="by split_from",
         choices=SPLITS,
+    )
+    split_from: str | None = setting(
+        None,
+        "Split from",
+        "Where splits come from. published: folders, lists or files called train, val (eval) and "
+        "test, or data.yaml. train: the published train stays, the rest is parted into eval and "
+        "test. spread: all is spread over all three.",
+        unset="published where the source has splits, else spread",
+        choices=(PUBLISHED, TRAIN, SPREAD),
     )
     tag: str = setting(
         NEW,
@@ -81,6 +94,13 @@ class SourceSettings(WatchedSource):
         unset="all classes of the model, and a new class where the source has a box of it",
         min_length=1,
     )
+
+    def __post_init__(self) -> None:
+        if self.split and self.split_from:
+            raise ConfigError(
+                f"{self.path}: `split: {self.split}` puts all images into one split; leave "
+                "`split_from` out."
+            )
 
 
 STOP, DROP = "stop", "drop"

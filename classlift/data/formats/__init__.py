@@ -23,10 +23,22 @@ from classlift.data.formats import (
     yolo,
 )
 from classlift.data.formats.unread import named
-from classlift.data.labels import FLOAT32, Labels, Rounding, Shard, read_packed_shard
+from classlift.data.labels import (
+    FLOAT32,
+    LabelledBox,
+    LabelledImage,
+    Labels,
+    Rounding,
+    Shard,
+    read_packed_shard,
+)
 from classlift.data.media import is_record, record_files
-from classlift.data.places import Place
+from classlift.data.places import Layout, Place, folders_in, split_of
+from classlift.data.problems import ImageProblem
 from classlift.errors import ConfigError, DataError
+
+DEPTH = 3
+"""How many folders below the one that is named are looked into."""
 
 
 @dataclass(frozen=True)
@@ -218,10 +230,8 @@ FORMATS = {row.name: row for row in _ROWS}
 """By name, in the order in which they are looked for."""
 
 
-def places(
-    path: Path, format_name: str | None = None, images_folder: Path | None = None
-) -> list[Place]:
-    """The labels that lie at a path, a file or a folder.
+def look(path: Path, format_name: str | None = None, images_folder: Path | None = None) -> Layout:
+    """The labels that lie at a path: a file, a folder, or folders below it, as those of splits.
 
     Args:
         path: of a file or folder.
@@ -229,31 +239,24 @@ def places(
         images_folder: where the images are, for a format that can name another place than its own.
 
     Raises:
-        DataError: nothing that can be read is there.
+        DataError: nothing that can be read is there, or several things of which none is meant.
         ConfigError: the format knows where its images are.
 
     """
     rows = [FORMATS[format_name]] if format_name else list(FORMATS.values())
     if not os.path.exists(path):
         raise DataError(f"{path}: no labels that can be read: there is no such file or folder.")
-    found = list(next(filter(None, (row.find(path) for row in rows)), []))
+    found, notes = _look(path, rows, DEPTH)
     if not found and format_name:
         found = [Place(format_name, path, path)]  # its reader says what is missing
     if not found:
         raise DataError(f"{path}: no labels that can be read: {_instead(path)}.")
     if images_folder:
-        for place in found:
-            if not FORMATS[place.format].images:
-                raise ConfigError(
-                    f"{path}: the format {place.format} says itself where its images are; leave "
-                    "`images` out."
-                )
-        if not os.path.isdir(images_folder):
-            raise ConfigError(
-                f"{images_folder}: there is no such folder; check `images` of {path}."
-            )
-        found = [replace(place, home=images_folder) for place in found]
-    return found
+        found = [_with_images(place, images_folder) for place in found]
+    root = path if os.path.isdir(path) or is_record(path) else found[0].home
+    if len(found) > 1:
+        found = [replace(place, below=_below(place.home, root)) for place in found]
+    return Layout(root, tuple(found), tuple(notes))
 
 
 def _instead(path: Path) -> str:
@@ -265,40 +268,74 @@ def _instead(path: Path) -> str:
     )
 
 
-def label_shards(
-    path: Path, format_name: str | None = None, images_folder: Path | None = None
-) -> Iterator[Shard]:
-    """Cuts the labels at a path into shards; the arguments and errors are those of `places`."""
-    for place in places(path, format_name, images_folder):
-        yield from FORMATS[place.format].shards(place)
+def _look(path: Path, rows: Sequence[Format], depth: int) -> tuple[Sequence[Place], Sequence[str]]:
+    for row in rows:
+        if found := row.find(path):
+            return found, ()
+    if not depth or not os.path.isdir(path):
+        return (), ()
+    below = {folder: _look(folder, rows, depth - 1) for folder in folders_in(path)}
+    below = {folder: found for folder, found in below.items() if found[0]}
+    if len(below) > 1 and not all(split_of(folder.name) for folder in below):
+        listed = ", ".join(f"{f.name} ({found[0].format})" for f, (found, _) in below.items())
+        raise DataError(
+            f"{path} holds several sets of labels: {listed}. Name one of them, or each as a source "
+            "of its own."
+        )
+    return (
+        [
+            replace(place, split=place.split or split_of(folder.name))
+            for folder, (found, _) in below.items()
+            for place in found
+        ],
+        [note for _, notes in below.values() for note in notes],
+    )
+
+
+def _with_images(place: Place, folder: Path) -> Place:
+    if not FORMATS[place.format].images:
+        raise ConfigError(
+            f"{place.path}: the format {place.format} says itself where its images are; leave "
+            "`images` out."
+        )
+    if not os.path.isdir(folder):
+        raise ConfigError(f"{folder}: there is no such folder; check `images` of {place.path}.")
+    return replace(place, home=folder)
+
+
+def _below(home: Path, root: Path) -> str:
+    """The path from a root to what holds images, or its name where it lies elsewhere."""
+    inner = home.relative_to(root) if home.is_relative_to(root) else Path(home.name)
+    return "" if inner == Path() else f"{inner.as_posix()}/"
 
 
 def read_labels(path: Path, format_name: str | None = None) -> Labels:
-    """Reads all labels at a path at once."""
-    images, boxes, remarks = [], [], []
-    for shard in label_shards(path, format_name):
-        labels = FORMATS[shard.format].read(shard)
-        images += labels.images
-        boxes += labels.boxes
-        remarks += labels.remarks
+    """Reads all labels at a path at once, with the names of images as in a snapshot."""
+    images: list[LabelledImage] = []
+    boxes: list[LabelledBox] = []
+    remarks: list[ImageProblem] = []
+    for place in look(path, format_name).places:
+        for shard in FORMATS[place.format].shards(place):
+            labels = FORMATS[place.format].read(shard)
+            images += [replace(i, file_name=place.below + i.file_name) for i in labels.images]
+            boxes += [replace(b, file_name=place.below + b.file_name) for b in labels.boxes]
+            remarks += [replace(r, image_id=place.below + r.image_id) for r in labels.remarks]
     return Labels(images, boxes, remarks)
 
 
 def detect_format(path: Path) -> str:
     """The format of what lies at a path. Raises DataError when it is none that can be read."""
-    return places(path)[0].format
+    return look(path).places[0].format
 
 
-def home_of(path: Path) -> Path:
-    """What holds the images of a source: the path itself, or the folder that a .json lies in."""
-    return path if os.path.isdir(path) or is_record(path) else path.parent
-
-
-def files_of(path: Path, images_folder: Path | None = None) -> Iterator[Path]:
+def files_of(layout: Layout) -> Iterator[Path]:
     """All files that a source may be made of."""
-    home = home_of(path)
-    if not os.path.isdir(home):
-        yield from (home, home.with_name("label_map.pbtxt"))
+    if not os.path.isdir(layout.root):
+        yield from (layout.root, layout.root.with_name("label_map.pbtxt"))
         return
-    for folder in filter(None, (home, images_folder)):
-        yield from sorted(file for file in folder.rglob("*") if file.is_file())
+    folders = {layout.root}
+    for place in layout.places:
+        folders |= {place.home, place.path if os.path.isdir(place.path) else place.path.parent}
+    for folder in sorted(folders):
+        if not folders.intersection(folder.parents):
+            yield from sorted(file for file in folder.rglob("*") if file.is_file())
