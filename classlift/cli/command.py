@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -49,10 +49,12 @@ def source_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("path", type=Path, help="COCO .json, .record, or a folder of labels")
     parser.add_argument("--format", choices=list(FORMATS), help="when the path does not tell")
+    parser.add_argument("--images", type=Path, help="where the images are, if not with the labels")
     parser.add_argument(
-        "--images", type=Path, help="where the images of COCO JSON are, if not beside it"
+        "--label-map",
+        type=Path,
+        help="names and ids of the classes; default: all labelled ones, by name",
     )
-    parser.add_argument("--label-map", type=Path, help="default: all labelled classes, by name")
 
 
 def setting_argument(
@@ -91,6 +93,7 @@ def read_labels(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, .
     source = Source(arguments.path.resolve(), format=arguments.format, images=images)
     if arguments.label_map:
         label_map = LabelMap.read(arguments.label_map)
+        source = replace(source, label_map=arguments.label_map.resolve())
         return take_snapshot([source], renamed=label_map.renamed), label_map.names
     snapshot = take_snapshot([source])
     return snapshot, tuple(sorted(snapshot.boxes["label"].unique().to_pylist()))

@@ -3,9 +3,11 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from classlift.errors import DataError
+from classlift.paths import State, state
 from classlift.reading import open_regular
 
 HEAD_BYTES = 256 * 1024
@@ -35,6 +37,11 @@ class Outline:
 
 def outline(path: Path) -> Outline:
     """The outline of a file; one of what can't be read is empty. Nothing is judged here."""
+    return _outline(path, state(path))
+
+
+@lru_cache(maxsize=64)  # each format looks, one after the other
+def _outline(path: Path, now: State) -> Outline:
     try:
         with open_regular(path, "a JSON file") as file:
             head = file.read(HEAD_BYTES)

@@ -32,6 +32,7 @@ class Place:
     split: the published split that all its images are in; None where it says none.
     below: what the names of its images get in front, so that they differ from those of other
         places of one source: empty, or a path that ends in `/`.
+    label_map: names the class ids of records that have no names; None is the one beside them.
     """
 
     format: str
@@ -39,6 +40,7 @@ class Place:
     home: Path
     split: str | None = None
     below: str = ""
+    label_map: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class Source:
     split_from: `published`, `train` or `spread`, see `classlift.data.published`; None takes the
         splits that are published with the labels, and spreads the images over all three, see
         `classlift.data.splits`, where there are none.
+    label_map: names the class ids of records that have no names; None is the one beside them.
     """
 
     path: Path
@@ -78,6 +79,7 @@ class Source:
     group: str | None = None
     labelled_for: tuple[str, ...] | None = None
     split_from: str | None = None
+    label_map: Path | None = None
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], root: Path) -> "Source":
@@ -96,6 +98,7 @@ class Source:
             settings.group,
             settings.labelled_for,
             settings.split_from,
+            root / settings.label_map if settings.label_map else None,
         )
 
     @contextmanager
@@ -349,7 +352,7 @@ def _read(sources: list[Source], folder: Path, options: Sequence[str]) -> tuple[
 
     The shards themselves, which name every file, are held no longer than that.
     """
-    layouts = [look(source.path, source.format, source.images) for source in sources]
+    layouts = [look(s.path, s.format, s.images, s.label_map) for s in sources]
     for note in (note for layout in layouts for note in layout.notes):
         logger.warning(note)
     shards = [
@@ -734,6 +737,7 @@ def fingerprint(sources: Iterable[Source]) -> str:
             raise DataError(f"{source.path}: there is no such file; check `data.sources`.")
         asked = (source.split, source.tag, source.format, source.group)
         digest.update(repr((*asked, source.labelled_for, source.split_from)).encode())
-        for path in files_of(look(source.path, source.format, source.images)):
+        layout = look(source.path, source.format, source.images)
+        for path in (*files_of(layout), *filter(None, [source.label_map])):
             digest.update(repr((str(path), state(path))).encode())
     return digest.hexdigest()

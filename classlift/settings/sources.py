@@ -48,8 +48,14 @@ class WatchedSource:
     images: Path | None = setting(
         None,
         "Images",
-        "The folder that the paths of a COCO file or of Parquet start from.",
+        "The folder of the images, where they lie elsewhere than the labels.",
         unset="the folder of the labels",
+    )
+    label_map: Path | None = setting(
+        None,
+        "Label map of records",
+        "The label map that names the class ids of TFRecords whose boxes have no names.",
+        unset="label_map.pbtxt beside the records",
     )
     group: str | None = setting(
         None,

@@ -77,7 +77,7 @@ def _find_records(path: Path) -> Sequence[Place]:
 def _record_shards(place: Place) -> Iterable[Shard]:
     from classlift.data.formats.tfrecord import tfrecord_shards  # tfx_bsl, for those who need it
 
-    return tfrecord_shards(place.path)
+    return tfrecord_shards(place)
 
 
 def _read_record_shard(shard: Shard) -> Labels:
@@ -230,13 +230,19 @@ FORMATS = {row.name: row for row in _ROWS}
 """By name, in the order in which they are looked for."""
 
 
-def look(path: Path, format_name: str | None = None, images_folder: Path | None = None) -> Layout:
+def look(
+    path: Path,
+    format_name: str | None = None,
+    images_folder: Path | None = None,
+    label_map: Path | None = None,
+) -> Layout:
     """The labels that lie at a path: a file, a folder, or folders below it, as those of splits.
 
     Args:
         path: of a file or folder.
         format_name: of `FORMATS`; no other is looked for.
         images_folder: where the images are, for a format that can name another place than its own.
+        label_map: names the class ids of records that have no names; None is the one beside them.
 
     Raises:
         DataError: nothing that can be read is there, or several things of which none is meant.
@@ -256,6 +262,7 @@ def look(path: Path, format_name: str | None = None, images_folder: Path | None 
     root = path if os.path.isdir(path) or is_record(path) else found[0].home
     if len(found) > 1:
         found = [replace(place, below=_below(place.home, root)) for place in found]
+    found = [replace(place, label_map=label_map) for place in found]
     return Layout(root, tuple(found), tuple(notes))
 
 

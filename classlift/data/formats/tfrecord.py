@@ -22,6 +22,7 @@ from classlift.data.labels import (
     size_of,
 )
 from classlift.data.media import record_files, record_uri
+from classlift.data.places import Place
 from classlift.data.schema import ExampleKeys
 from classlift.errors import DataError
 from classlift.paths import state
@@ -40,17 +41,19 @@ Features = dict[str, Any]
 """The features of one Example, as lists by name: whatever another program wrote."""
 
 
-def tfrecord_shards(path: Path) -> Iterator[Shard]:
+def tfrecord_shards(place: Place) -> Iterator[Shard]:
     """The records of a TFRecord file, or of all such files of a folder, by their byte offsets.
 
     Raises DataError when a file can't be read, its headers are damaged, or no file has a record.
     """
+    path = place.path
     files = record_files(path)
     if not any(state(file)[0] for file in files):
         raise DataError(f"{path}: there is no record in it; copy the file again.")
     for file in files:
-        names = file.with_name("label_map.pbtxt")
-        states = (file.name, state(file), state(names))
+        names = place.label_map or file.with_name("label_map.pbtxt")
+        named = place.label_map or state(names)[0] >= 0
+        states = (file.name, state(file), str(names) if named else "", state(names))
         first = 0
         for offsets in chunks(_offsets(file)):
             yield Shard("tfrecord", file, (*states, first, offsets))
@@ -60,16 +63,14 @@ def tfrecord_shards(path: Path) -> Iterator[Shard]:
 def read_tfrecord_shard(shard: Shard) -> Labels:
     """Reads Examples in the OD API's layout.
 
-    Class names come from `image/object/class/text`, or by `image/object/class/label` from the
-    `label_map.pbtxt` beside the file. Boxes are stored as shares of the image and become pixels.
+    Class names come from `image/object/class/text`, or by `image/object/class/label` from a label
+    map. Boxes are stored as shares of the image and become pixels.
 
     Raises DataError, naming file and record, for damaged records, lists of unequal length, and
     classes without a name.
     """
-    path, (_, _, names_state, first, offsets) = shard.path, shard.items
-    label_map = None
-    if names_state[0] >= 0:
-        label_map = LabelMap.read(path.with_name("label_map.pbtxt"))
+    path, (_, _, names, _, first, offsets) = shard.path, shard.items
+    label_map = LabelMap.read(Path(names)) if names else None
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
     for number, (offset, example) in enumerate(_examples(path, offsets), start=first):
@@ -104,11 +105,12 @@ def _boxes(
     if not texts and ids:
         if label_map is None:
             raise DataError(
-                f"{where}: the boxes have class ids but no names; put a label_map.pbtxt beside it."
+                f"{where}: the boxes have class ids but no names; name their label map "
+                "(`--label-map`, `label_map` of the source), or put label_map.pbtxt beside it."
             )
         unknown = sorted(set(ids) - set(label_map.ids))
         if unknown:
-            raise DataError(f"{where}: class id {unknown[0]} is not in label_map.pbtxt.")
+            raise DataError(f"{where}: class id {unknown[0]} is not in the label map.")
         texts = [label_map.name_of(class_id) for class_id in ids]
     flags = {
         key: example.get(key) or [0] * len(texts)

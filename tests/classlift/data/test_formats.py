@@ -21,8 +21,10 @@ from classlift.data.formats import detect_format, read_labels
 from classlift.data.formats.tfrecord import _masked_crc
 from classlift.data.image_files import RENAMED
 from classlift.data.images import probe_all
+from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
 from classlift.data.shapes import ENCLOSED
+from classlift.data.snapshot import Source, fingerprint, take_snapshot
 from classlift.errors import DataError
 
 pytestmark = pytest.mark.unit
@@ -357,6 +359,50 @@ SIZED = {"image__height": 30, "image__width": 40, "image__filename": b"a.jpg"}
 def test_records_without_images(tmp_path, data, sentence):
     with pytest.raises(DataError, match=sentence):
         read_labels(record(tmp_path / "a.record", data))
+
+
+def of_ids(folder: Path) -> Path:
+    """A record whose one box has a class id and no name."""
+    picture(folder)
+    message = _Example(features=features(**SIZED, image__encoded=(folder / "a.jpg").read_bytes()))
+    for name, side in (("xmin", 0.1), ("ymin", 0.2), ("xmax", 0.5), ("ymax", 0.6)):
+        key = f"image/object/bbox/{name}"
+        message.features.feature[key].float_list.value.append(side)
+    message.features.feature["image/object/class/label"].int64_list.value.append(2)
+    return record(folder / "a.record", message.SerializeToString())
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_records_with_ids_alone_are_named_by_a_label_map(tmp_path, beside):
+    path = of_ids(tmp_path / "data")
+    (tmp_path / "maps").mkdir()
+    names = tmp_path / ("data" if beside else "maps") / "label_map.pbtxt"
+    LabelMap(("car", "bus")).write(names)
+    source = Source(path, "train", label_map=None if beside else names)
+    before = fingerprint([source])
+    assert take_snapshot([source]).boxes["label"].to_pylist() == ["bus"]
+    LabelMap(("car", "lorry")).write(names)
+    assert fingerprint([source]) != before
+    assert take_snapshot([source]).boxes["label"].to_pylist() == ["lorry"]
+
+
+def test_records_with_ids_alone_and_no_label_map(tmp_path):
+    with pytest.raises(DataError, match="class ids but no names; name their label map"):
+        read_labels(of_ids(tmp_path / "data"))
+
+
+def test_images_beside_the_folder_of_the_labels_are_part_of_the_source(tmp_path):
+    """Labels in `annotations/`, images in `images/`: a changed image changes the fingerprint."""
+    folder = tmp_path / "data"
+    picture(folder / "images")
+    (folder / "annotations").mkdir()
+    path = folder / "annotations" / "train.csv"
+    path.write_text("filename,class,xmin,ymin,xmax,ymax\na.jpg,car,1,2,11,22\n")
+    assert Path(read_labels(path).images[0].uri) == folder / "images" / "a.jpg"
+    before = fingerprint([Source(path)])
+    with (folder / "images" / "a.jpg").open("ab") as file:
+        file.write(b"x")
+    assert fingerprint([Source(path)]) != before
 
 
 def test_files_without_records(tmp_path):
