@@ -1,13 +1,18 @@
 """Tries configs of the OD API's model zoo: each is served, or ends in one sentence.
 
-    .venv/ml/bin/python -m tests.zoo ../shared/zoo/configs --side 128 --losses 20
+    .venv/ml/bin/python -m tests.zoo ../shared/zoo/configs --side 192
 
 For each config a folder is made as the zoo's archives have them, without a label map, with random
-weights and batch norms that fit them. It is loaded, answers an image, and where its classes can
-have branches, one is trained by the default recipe. A process a config; minutes for the large ones.
+weights and batch norms that fit them. It is loaded, trained for two steps by the default freeze
+policy on objects of one class, exported, and loaded again. Printed is a row of a table a config:
 
-A test runs the configs that end in a sentence, which takes no TensorFlow
-(tests/classlift/detectors/od_api/test_outline.py).
+parts: of the model, as policies name them; steps: the loss of the classes at each; export: whether
+the SavedModel answers as the detector does; others: whether the detections of all other classes are
+the same to the bit as before training; inference: time of the exported graph as a multiple of the
+champion's, one image.
+
+A process a config; minutes for the large ones. A test runs what ends in a sentence, which takes no
+TensorFlow (tests/classlift/detectors/od_api/test_outline.py).
 """
 
 import argparse
@@ -16,6 +21,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from classlift.detectors import od_api
@@ -26,20 +32,25 @@ from classlift.errors import ClassLiftError
 CONFIG = "pipeline.config"
 TARGET = "toothbrush"
 """The class with the last of COCO's ids, after all gaps."""
+COLUMNS = ("config", "parts", "policy", "steps", "export", "others", "inference")
+MULTIPLE = 128
+"""What the sides of an EfficientDet's images are multiples of: its coarsest map has that stride."""
 
 
 def main() -> int:
-    """Prints a line a config; 1 where one neither is served nor ends in a sentence."""
+    """Prints a row a config; 1 where one neither is served nor ends in a sentence."""
     parser = argparse.ArgumentParser(description="Try configs of the model zoo.")
     parser.add_argument("configs", type=Path, help="a folder of them, or one")
     parser.add_argument("--side", type=int, help="of the images, instead of the config's")
-    parser.add_argument("--losses", type=int, default=0, help="steps of training to show")
+    parser.add_argument("--losses", type=int, default=2, help="steps of training")
+    parser.add_argument("--only", default="", help="what the names of the configs begin with")
     arguments = parser.parse_args()
     if arguments.configs.is_file():
         print(attempt(arguments.configs, arguments.side, arguments.losses))
         return 0
     failed = 0
-    for path in sorted(arguments.configs.glob("*.config")):
+    print("| " + " | ".join(COLUMNS) + " | |\n" + "|---" * (len(COLUMNS) + 1) + "|")
+    for path in sorted(arguments.configs.glob(f"{arguments.only}*.config")):
         started = time.monotonic()
         options = [] if arguments.side is None else ["--side", str(arguments.side)]
         words = [str(path), *options, "--losses", str(arguments.losses)]
@@ -50,12 +61,12 @@ def main() -> int:
         failed += result.returncode != 0
         verdict = "" if result.returncode == 0 else "FAILED: "
         took = time.monotonic() - started
-        print(f"{path.stem}: {verdict}{''.join(last)} ({took:.0f} s)", flush=True)
+        print(f"| {path.stem} | {verdict}{''.join(last)} | {took:.0f} s |", flush=True)
     return int(failed > 0)
 
 
 def attempt(path: Path, side: int | None, steps: int) -> str:
-    """What becomes of a config: the sentence that refuses it, or what its model does."""
+    """What becomes of a config: the sentence that refuses it, or the row of its model."""
     with TemporaryDirectory(prefix="classlift-zoo-") as work:
         folder = Path(work)
         shutil.copy(path, folder / CONFIG)
@@ -70,7 +81,7 @@ def attempt(path: Path, side: int | None, steps: int) -> str:
             detector = load_detector("od_api", folder)
         except ClassLiftError as error:
             return f"sentence: {str(error).replace(str(folder), '')}"
-        return serve(detector) + (train(detector, steps) if steps and detector.can_branch else "")
+        return " | ".join(row(detector, steps, folder / "saved_model"))
 
 
 def write_entry(folder: Path, side: int | None) -> None:
@@ -87,6 +98,8 @@ def write_entry(folder: Path, side: int | None) -> None:
     kind = {"ssd": SsdDetector, "faster_rcnn": FasterRcnnDetector}[config.model.WhichOneof("model")]
     resizer = getattr(config.model, kind.meta_architecture).image_resizer
     if side is not None:
+        if "efficientnet" in getattr(config.model, kind.meta_architecture).feature_extractor.type:
+            side = -(-side // MULTIPLE) * MULTIPLE
         fixed = resizer.WhichOneof("image_resizer_oneof") == "fixed_shape_resizer"
         own = resizer.fixed_shape_resizer if fixed else resizer.keep_aspect_ratio_resizer
         for field in ("height", "width") if fixed else ("min_dimension", "max_dimension"):
@@ -111,21 +124,67 @@ def write_entry(folder: Path, side: int | None) -> None:
     (folder / "checkpoint" / "checkpoint").unlink()  # the state file, which is not needed
 
 
-def serve(detector) -> str:
-    """How many detections it answers with, all of classes that have a name."""
+def row(detector, steps: int, folder: Path) -> list[str]:
+    """The columns of a served model, after its name."""
     import tensorflow as tf
 
-    found = detector.detect(tf.random.uniform([1, *detector.frame.size, 3], 0, 255, seed=1))
-    count = int(found["num_detections"][0])
-    classes = {int(c) for c in found["detection_classes"][0, :count]}
-    if not classes <= set(detector.label_map.ids):
-        raise AssertionError(f"it answers with classes that have no name: {classes}")
-    height, width = detector.frame.size
-    return f"served: {len(detector.label_map)} classes, {count} detections at {width} x {height}"
+    from classlift.detectors.export import OUTPUTS, Serving
+    from classlift.detectors.freeze import part_of
+    from classlift.diagnosis.recipes import WITHOUT_BRANCH
+    from classlift.settings.freeze import TARGET_BRANCH
+
+    policy = TARGET_BRANCH if detector.can_branch else WITHOUT_BRANCH
+    parts = " ".join(dict.fromkeys(part_of(name) for name in detector.variables()))
+    images = tf.random.stateless_uniform([1, *detector.frame.size, 3], [1, 2], 0, 256)
+    images = tf.cast(images, tf.uint8)
+    champion = Serving(detector).default
+    before = rows_of(champion(images), detector)
+    losses = train(detector, policy, steps)
+    serving = Serving(detector)
+    after = rows_of(serving.default(images), detector)
+    target = detector.label_map.id_of(TARGET)
+    same = [r for r in before if r[0] != target] == [r for r in after if r[0] != target]
+    serving.write(folder)
+    loaded = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    answers = zip(serving.default(images).values(), loaded(images).values(), strict=True)
+    alike = all(bool(tf.reduce_all(tf.abs(ours - theirs) < 1e-5)) for ours, theirs in answers)
+    assert set(loaded(images)) == set(OUTPUTS)
+    return [
+        parts,
+        policy,
+        " ".join(f"{loss:.3g}" for loss in losses),
+        "alike" if alike else "DIFFERS",
+        ("same" if same else "CHANGED") + f", {len(before)}" if detector.branches() else "",
+        f"{ratio(champion, serving.default, images):.2f}" if detector.branches() else "",
+    ]
 
 
-def train(detector, steps: int) -> str:
-    """The class losses of the first steps of the default recipe on objects of `TARGET`."""
+def rows_of(answer, detector) -> list[tuple]:
+    """Class, score and box of each detection, in one order; all are of classes that have a name."""
+    boxes, classes, scores = (
+        answer[f"detection_{name}"][0].numpy() for name in ("boxes", "classes", "scores")
+    )
+    count = int(answer["num_detections"][0])
+    if not set(classes[:count].astype(int)) <= set(detector.label_map.ids):
+        raise AssertionError("it answers with classes that have no name")
+    return sorted((int(classes[i]), float(scores[i]), *boxes[i].tolist()) for i in range(count))
+
+
+def ratio(champion, challenger, images) -> float:
+    """The time that one takes as a multiple of the other's, in turn."""
+    times = []
+    for _ in range(7):
+        pair = []
+        for serve in (champion, challenger):
+            started = time.perf_counter()
+            serve(images)
+            pair.append(time.perf_counter() - started)
+        times.append(pair[1] / pair[0])
+    return median(times)
+
+
+def train(detector, policy: str, steps: int) -> list[float]:
+    """The class losses of the first steps on objects of `TARGET`."""
     import numpy as np
     import tensorflow as tf
 
@@ -135,10 +194,11 @@ def train(detector, steps: int) -> str:
     from classlift.settings.recipe import Recipe
     from classlift.training.step import TrainingStep
 
-    recipe = Recipe(batch_size=4)
-    detector.grow_branch(TARGET, BRANCH_PARTS[recipe.freeze_policy])
+    recipe = Recipe(policy, batch_size=2, auxiliary=0.0)
+    if policy in BRANCH_PARTS:
+        detector.grow_branch(TARGET, BRANCH_PARTS[policy])
     names = list(detector.variables())
-    frozen = frozen_names(recipe.freeze_policy, names, detector.branch)
+    frozen = frozen_names(policy, names, detector.branch)
     step = TrainingStep(detector, detector.freeze(frozen), recipe)
     rng = np.random.default_rng(0)
     shape = (recipe.batch_size, *detector.frame.size, 3)
@@ -150,9 +210,11 @@ def train(detector, steps: int) -> str:
         labels=tf.fill([recipe.batch_size, 1], detector.label_map.id_of(TARGET)),
         weights=tf.ones([recipe.batch_size, 1]),
     )
-    features = detector.features(batch.images)
+    features = detector.features(batch.images) if detector.prefix is not None else ()
     losses = [float(step(features, batch)["class"]) for _ in range(steps)]
-    return "; class losses " + " ".join(f"{loss:.3g}" for loss in losses)
+    if not all(map(np.isfinite, losses)):
+        raise AssertionError(f"losses that are no numbers: {losses}")
+    return losses
 
 
 if __name__ == "__main__":

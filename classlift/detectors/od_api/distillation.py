@@ -6,7 +6,7 @@ from classlift.detectors.detector import ChampionOutputs, over_replicas
 
 
 def distillation(
-    boxes: tf.Tensor, scores: tf.Tensor, champion_outputs: ChampionOutputs
+    boxes: tf.Tensor, scores: tf.Tensor, champion_outputs: ChampionOutputs, first: int
 ) -> tf.Tensor:
     """How far the answers are from the champion's, for all classes but those left free.
 
@@ -16,11 +16,12 @@ def distillation(
     Learning of Object Detectors without Catastrophic Forgetting" (2017), with the sigmoid of
     today's detectors.
 
-    boxes: [batch, anchors, 4]; scores: [batch, anchors, classes + 1], before the sigmoid.
+    boxes: [batch, anchors, 4]; scores: [batch, anchors, columns], before the sigmoid; first: the
+    column of the class 1.
     """
     old_boxes, old_scores = champion_outputs.outputs
-    classes = scores.shape[-1]
-    kept = tf.constant([c for c in range(1, classes) if c not in champion_outputs.free])
+    numbers = range(1, scores.shape[-1] - first + 1)
+    kept = tf.constant([n - 1 + first for n in numbers if n not in champion_outputs.free])
     before = tf.sigmoid(tf.gather(old_scores, kept, axis=-1))
     after = tf.sigmoid(tf.gather(scores, kept, axis=-1))
     object_weight = tf.reduce_max(before, axis=-1)

@@ -24,15 +24,18 @@ def backbone_variables(extractor: Any) -> list[tf.Variable]:
 
 
 def neck_variables(extractor: Any) -> list[tf.Variable]:
-    """All that the backbone does not own."""
-    owned = {variable.ref() for variable in backbone_variables(extractor)}
+    """All that comes after the backbone."""
+    owners = (backbone_of(extractor), extractor.classification_backbone)
+    owned = {variable.ref() for owner in owners for variable in owner.variables}
     return [variable for variable in extractor.variables if variable.ref() not in owned]
 
 
 def neck_regularization(extractor: Any) -> tf.Tensor:
     """The config's regularization of the neck alone."""
     zero = [tf.constant(0.0)]
-    return tf.add_n(zero + extractor.losses) - tf.add_n(zero + backbone_of(extractor).losses)
+    return tf.add_n(zero + extractor.losses) - tf.add_n(
+        zero + extractor.classification_backbone.losses
+    )
 
 
 @contextmanager

@@ -45,6 +45,7 @@ EXTRACTORS = {
             "resnet50_v1_fpn",
             "resnet101_v1_fpn",
             "resnet152_v1_fpn",
+            *(f"efficientnet-b{size}_bifpn" for size in range(8)),
         )
     ),
     "faster_rcnn": frozenset(
@@ -61,11 +62,11 @@ EXTRACTORS = {
     ),
 }
 """The feature extractors that this version fine-tunes, by meta-architecture, as configs name them:
-those of TensorFlow 2 in object_detection/builders/model_builder.py, but EfficientDet's."""
+those of TensorFlow 2 in object_detection/builders/model_builder.py."""
 
 INSTEAD = (
-    "take an SSD (MobileNet, ResNet FPN) or a Faster R-CNN of the TensorFlow 2 model zoo, or a "
-    "RetinaNet or D-FINE of KerasHub (`classlift new-model`)"
+    "take an SSD (MobileNet, ResNet FPN, EfficientDet) or a Faster R-CNN of the TensorFlow 2 model "
+    "zoo, or a RetinaNet or D-FINE of KerasHub (`classlift new-model`)"
 )
 """The way on from a model that can't be fine-tuned."""
 
@@ -112,8 +113,6 @@ def read_outline(folder: Path) -> Outline:
     if found not in EXTRACTORS:
         raise ModelError(f"{path}: the model is {found}, which this version can't take; {INSTEAD}.")
     extractor = model.feature_extractor.type
-    if re.fullmatch(r"ssd_efficientnet.*", extractor):
-        raise ModelError(f"{path}: an EfficientDet can't be fine-tuned by this version; {INSTEAD}.")
     if extractor not in EXTRACTORS[found]:
         tf1 = f"{extractor}_keras" in EXTRACTORS[found] or not extractor.endswith("_keras")
         raise ModelError(

@@ -134,17 +134,24 @@ def scoring_layers(predictor: Any) -> list[list[Any]]:
 def in_place_of_backbone(extractor: Any, function: Callable[[tf.Tensor], Any]) -> Iterator[None]:
     """Within the block, an SSD's extractor calls a function instead of its backbone."""
     # Through __dict__, past Keras: it would track the change, and reorder the variables.
-    backbone = backbone_of(extractor)
-    vars(extractor)["classification_backbone"] = function
+    name, backbone = _backbone_name(extractor), backbone_of(extractor)
+    vars(extractor)[name] = function
     try:
         yield
     finally:
-        vars(extractor)["classification_backbone"] = backbone
+        vars(extractor)[name] = backbone
 
 
 def backbone_of(extractor: Any) -> Any:
-    """The backbone of an SSD's extractor, which every one of them holds and calls once."""
-    return extractor.classification_backbone
+    """The backbone of an SSD's extractor, which every one of them calls once."""
+    return getattr(extractor, _backbone_name(extractor))
+
+
+def _backbone_name(extractor: Any) -> str:
+    """The attribute that holds it. EfficientDet's holds as `classification_backbone`, as all do,
+    the whole classifier of ImageNet's classes, and calls the layers of it that find features.
+    """
+    return "_efficientnet" if hasattr(extractor, "_efficientnet") else "classification_backbone"
 
 
 def fix_batch_norms(owners: Iterable[Any], frozen: set[Any]) -> None:
@@ -152,8 +159,13 @@ def fix_batch_norms(owners: Iterable[Any], frozen: set[Any]) -> None:
     of the others learn.
     """
     for layer in (layer for owner in owners for layer in owner.submodules):
-        if isinstance(layer, FreezableBatchNorm) and layer.built:  # of a shared tower, some are not
-            layer._training = False if layer.moving_mean.ref() in frozen else None
+        if not isinstance(layer, tf.keras.layers.BatchNormalization) or not layer.built:
+            continue  # of a shared tower, some are not built
+        is_frozen = layer.moving_mean.ref() in frozen
+        if isinstance(layer, FreezableBatchNorm):
+            layer._training = False if is_frozen else None
+        else:  # Keras's own, as in EfficientNet, has no other switch
+            layer.trainable = not is_frozen
 
 
 def mask_scores(named: Sequence[bool], convert: ScoreConversion) -> ScoreConversion:

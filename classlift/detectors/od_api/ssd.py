@@ -37,10 +37,12 @@ class SsdDetector(ZooEntry):
     """FPN or plain, any number of classes; parts are cut by the object that owns the variables,
     for names gain suffixes in this API.
 
-    parts: of the OD API's model; assign: gives its anchors their targets; columns: of its scores,
-    the background's first; nms: the config's settings of non-maximum suppression.
+    parts: of the OD API's model; assign: gives its anchors their targets; columns: how many its
+    scores have; first: the column of the class 1, after that of the background where there is one;
+    nms: the config's settings of non-maximum suppression.
 
-    Raises ModelError for another matcher or box coder than the zoo's.
+    Raises ModelError for another matcher or box coder than the zoo's, and where a class of the
+    label map is the background.
     """
 
     meta_architecture = "ssd"
@@ -50,12 +52,19 @@ class SsdDetector(ZooEntry):
         ssd = config.model.ssd
         require(ssd.matcher, "matcher_oneof", "argmax_matcher")
         require(ssd.box_coder, "box_coder_oneof", "faster_rcnn_box_coder")
+        if ssd.explicit_background_class:
+            raise ModelError(
+                f"{CONFIG}: explicit_background_class is set, and a model whose first class is the "
+                "background can't be fine-tuned by this version."
+            )
         super().__init__(config, label_map)
         self.parts = SsdParts(self.model)
+        self.first = int(ssd.add_background_class)
+        self.named_columns = self.named_columns[1 - self.first :]
+        self.columns = len(self.named_columns)
         if not all(self.named_columns):
             convert = mask_scores(self.named_columns, self.parts.convert_scores)
             self.parts.set_score_conversion(convert)
-        self.columns = ssd.num_classes + 1
         self.nms = ssd.post_processing.batch_non_max_suppression
         self._trunk = Trunk(self.parts.extractor, self.frame)
         matcher, scales = ssd.matcher.argmax_matcher, ssd.box_coder.faster_rcnn_box_coder
@@ -161,7 +170,7 @@ class SsdDetector(ZooEntry):
         self, images: tf.Tensor, features: Maps | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """What the head says: box encodings [batch, anchors, 4] and scores before the sigmoid
-        [batch, anchors, classes + 1].
+        [batch, anchors, columns].
         """
         with learning_phase(False):
             return concatenated(self.parts.predictor(list(self._trunk.maps(images, features))))
@@ -178,13 +187,17 @@ class SsdDetector(ZooEntry):
             boxes, scores = concatenated(self.parts.predictor(list(maps)))
         targets = self.assign(batch.boxes, batch.labels, batch.weights)
         found = self.loss(
-            boxes, scores, targets, targets.classes, self.model.regularization_losses()
+            boxes, scores, targets, self.wanted(targets), self.model.regularization_losses()
         )
         if champion_outputs is not None:
-            unnamed = {i for i, is_named in enumerate(self.named_columns) if not is_named}
+            unnamed = set(range(1, self.assign.classes + 1)) - set(self.label_map.ids)
             champion_outputs = replace(champion_outputs, free=champion_outputs.free | unnamed)
-            found["distillation"] = distillation(boxes, scores, champion_outputs)
+            found["distillation"] = distillation(boxes, scores, champion_outputs, self.first)
         return found
+
+    def wanted(self, targets: Targets) -> tf.Tensor:
+        """What the columns of the scores should be [batch, anchors, columns]."""
+        return targets.classes[..., 1 - self.first :]
 
     def loss(
         self,

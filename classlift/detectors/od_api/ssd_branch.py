@@ -37,9 +37,9 @@ class SsdBranch:
     """Cut out of a model of the branch's classes alone: the layers of its head that score them; or
     its neck and its whole head. It starts from the weights of the common detector.
 
-    numbers: the ids of its classes, which may be above those of the detector; column k + 1 of its
-    scores, after that of the background, is of class `numbers[k]`. Training gives a branch one
-    class today; nothing in here counts on that.
+    numbers: the ids of its classes, which may be above those of the detector; its scores have a
+    column for each, in their order, after that of the background where the model has one. Training
+    gives a branch one class today; nothing in here counts on that.
     parts: what it has of its own (`freeze.BRANCH_PARTS`); without a neck, its boxes are the common
     head's, which are of no class.
     """
@@ -64,19 +64,21 @@ class SsdBranch:
         """Takes over the weights of the common detector; of classes that it does not have, the last
         layers start at zero, with the score `NEW_SCORE` everywhere.
         """
-        parts = self._common.parts
-        is_known = [number < self._common.columns for number in self.numbers]
-        columns = [0, *(n if known else 0 for n, known in zip(self.numbers, is_known, strict=True))]
+        parts, first = self._common.parts, self._common.first
+        last = self._common.columns - first
+        is_new = [number > last for number in self.numbers]
+        known = [1 if new else n for n, new in zip(self.numbers, is_new, strict=True)]
+        columns = [*range(first), *(number - 1 + first for number in known)]
         for theirs, ours in zip(parts.predictor.variables, self._head.variables, strict=True):
-            if theirs.shape != ours.shape:  # the last axis is anchors x (background and classes)
+            if theirs.shape != ours.shape:  # the last axis is anchors x columns
                 by_class = tf.reshape(theirs, [*theirs.shape[:-1], -1, self._common.columns])
                 ours.assign(tf.reshape(tf.gather(by_class, columns, axis=-1), ours.shape))
             else:
                 ours.assign(theirs)
         if self._neck is not None:
             _copy(parts.extractor.variables, self._neck.variables)
-        if not all(is_known):
-            self._start_at_zero([False, *(not known for known in is_known)])
+        if any(is_new):
+            self._start_at_zero([*[False] * first, *is_new])
 
     def _start_at_zero(self, columns: Sequence[bool]) -> None:
         """Starts columns of the scores at zero, which is in logits the prior of a bias."""
@@ -152,7 +154,7 @@ class SsdBranch:
 
     def __call__(self, maps: Sequence[tf.Tensor]) -> tuple[tf.Tensor | None, tf.Tensor]:
         """Box encodings [batch, anchors, 4], or None for the common ones, and scores before the
-        sigmoid [batch, anchors, 1 + classes], of the neck's maps.
+        sigmoid [batch, anchors, columns], of the neck's maps.
         """
         if self._neck is not None:
             return concatenated(self._head(list(maps)))
@@ -194,16 +196,17 @@ class SsdBranch:
         is_own = batch.labels[..., None] == self.numbers
         labels = tf.reduce_sum(tf.where(is_own, range(1, len(self.numbers) + 1), 0), axis=-1)
         targets = self._assign(batch.boxes, labels, tf.where(labels > 0, batch.weights, 0.0))
-        targets = self._without_regions(targets, batch, scores[..., 1:])
+        scores = scores[..., common.first :]
+        targets = self._without_regions(targets, batch, scores)
         wanted = targets.classes[..., 1:]
-        found = common.loss(boxes, scores[..., 1:], targets, wanted, self._regularization())
+        found = common.loss(boxes, scores, targets, wanted, self._regularization())
         if others is None:
             return found
         every = common.assign(batch.boxes, tf.maximum(batch.labels, 0), batch.weights)
         at = tf.where(every.box_weights > 0)
         objects = Targets(**{n: tf.gather_nd(v, at)[None] for n, v in vars(every).items()})
         others = tf.gather_nd(others, at)[None]
-        found["auxiliary"] = common.loss(None, others, objects, objects.classes)["class"]
+        found["auxiliary"] = common.loss(None, others, objects, common.wanted(objects))["class"]
         return found
 
     def _without_regions(self, targets: Targets, batch: Batch, scores: tf.Tensor) -> Targets:
@@ -243,7 +246,7 @@ class SsdBranch:
         with learning_phase(False):
             boxes, scores = self(self._trunk.own_maps(images, backbone_maps, common_maps))
         decoded = self._common.parts.decode(common_boxes if boxes is None else boxes)
-        scores = self._common.parts.convert_scores(scores)[..., 1:]
+        scores = self._common.parts.convert_scores(scores)[..., self._common.first :]
         return suppressed(decoded, scores, self.numbers, self._common.nms)
 
 
