@@ -210,7 +210,10 @@ class WithoutBranches(WithoutFeatures):
 
     def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
         """Raises ModelError: there are none."""
-        raise without_branches(self.described)
+        raise ModelError(
+            f"In {self.described}, class {label!r} can't have a head of its own; choose another "
+            "freeze policy, as all-but-heads."
+        )
 
     @property
     def unanswered(self) -> tuple[str, ...]:
@@ -227,14 +230,6 @@ class WithoutBranches(WithoutFeatures):
     def branches(self) -> tuple[str, ...]:
         """No classes: none has a branch."""
         return ()
-
-
-def without_branches(described: str) -> ModelError:
-    """The error of a branch in a kind of model that can't have any."""
-    return ModelError(
-        f"In {described}, no class can have a head of its own; choose another freeze policy, as "
-        "all-but-heads."
-    )
 
 
 def no_new_class(described: str, label: str) -> ModelError:

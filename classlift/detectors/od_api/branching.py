@@ -98,6 +98,10 @@ class Branching(Learner, Protocol[B]):
         """As `Detector.can_branch`."""
 
     @property
+    def takes_new_classes(self) -> bool:
+        """Whether a branch can be of a class that the model does not have."""
+
+    @property
     def can_describe(self) -> bool:
         """As `Detector.can_describe`."""
 
@@ -272,7 +276,7 @@ class Branched(Generic[B]):
         """Gives a class a place after those of the model. Raises ModelError where no class can have
         a branch.
         """
-        if not self.can_branch:
+        if not self.common.takes_new_classes:
             raise no_new_class("this model", label)
         self.label_map = self.label_map.with_classes({label: number})
         self._new.append(label)

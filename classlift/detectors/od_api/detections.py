@@ -98,13 +98,13 @@ def _iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 def suppressed(boxes: tf.Tensor, scores: tf.Tensor, numbers: Sequence[int], nms: Any) -> Detections:
     """Non-maximum suppression of the detections of some classes, each with a budget of its own.
 
-    boxes: [batch, n, 4] in 0..1, of all these classes; scores: [batch, n, classes], in the order of
-    their numbers; nms: a config's `batch_non_max_suppression`, whose thresholds and budget of one
+    boxes: [batch, n, classes or 1, 4] in 0..1; scores: [batch, n, classes], in the order of their
+    numbers; nms: a config's `batch_non_max_suppression`, whose thresholds and budget of one
     class hold.
     """
     budget = nms.max_detections_per_class
     found = tf.image.combined_non_max_suppression(
-        boxes[:, :, None],
+        boxes,
         scores,
         max_output_size_per_class=budget,
         max_total_size=budget * len(numbers),

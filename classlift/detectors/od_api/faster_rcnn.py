@@ -11,7 +11,6 @@ from classlift.detectors.detector import (
     ChampionOutputs,
     WithoutFeatures,
     share_of_replica,
-    without_branches,
 )
 from classlift.detectors.od_api.api import (
     bfloat16_to_float32_nested,
@@ -19,10 +18,12 @@ from classlift.detectors.od_api.api import (
     pipeline_pb2,
 )
 from classlift.detectors.od_api.detections import Detections
+from classlift.detectors.od_api.faster_rcnn_branch import FasterRcnnBranch
 from classlift.detectors.od_api.outline import CONFIG
 from classlift.detectors.od_api.private import FasterRcnnParts, fix_batch_norms, mask_scores
 from classlift.detectors.od_api.zoo_entry import ZooEntry, learning_phase, named
 from classlift.errors import ModelError
+from classlift.settings.freeze import TARGET_BRANCH
 
 LOSSES = {
     "Loss/RPNLoss/localization_loss": "proposal_box",
@@ -36,13 +37,16 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     """Parts: the extractor of the first stage is the backbone, what proposes regions the neck, the
     extractor and the predictor of the second stage the head.
 
-    Losses are the OD API's own. Its classes share their scores (softmax) and its proposals their
-    number, so there are no branches; nor are features cached or the champion's answers kept.
+    Losses are the OD API's own. No features are kept, and nobody is held to the champion's answers.
+
+    nms: the settings of the second stage's non-maximum suppression.
     """
 
     meta_architecture = "faster_rcnn"
     described = "a Faster R-CNN"
-    can_branch = False
+    can_branch = True
+    takes_new_classes = False
+    """A branch scores the classes of the model, which share a softmax."""
 
     def __init__(self, config: pipeline_pb2.TrainEvalPipelineConfig, label_map: LabelMap) -> None:
         super().__init__(config, label_map)
@@ -50,6 +54,7 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
         if not all(self.named_columns):
             convert = mask_scores(self.named_columns, self.parts.convert_scores)
             self.parts.set_score_conversion(convert)
+        self.nms = self._settings.second_stage_post_processing.batch_non_max_suppression
 
     def build(self) -> Any:
         """The model of the config, with random weights."""
@@ -77,9 +82,14 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     def cut(self, prefix: str | None) -> None:
         """Does nothing: no features are kept."""
 
-    def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> Any:
-        """Raises ModelError: there are no branches."""
-        raise without_branches(self.described)
+    def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> FasterRcnnBranch:
+        """A branch for the classes of these ids. Raises ModelError for parts that it can't have."""
+        if not parts <= FasterRcnnBranch.parts:
+            raise ModelError(
+                f"{CONFIG}: in a Faster R-CNN a class can have a second stage of its own, and no "
+                f"neck; choose the freeze policy {TARGET_BRANCH}."
+            )
+        return FasterRcnnBranch(self, numbers)
 
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
         """Raises ModelError for anything but None: the class loss is a cross-entropy."""
@@ -96,7 +106,16 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
         champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
         """The training losses of the proposals, of class and box, and the regularization."""
-        model, count = self.model, batch.images.shape[0]
+        found = self.losses_of(self.parts, batch, training=True)
+        return {**found, "regularization": self.regularization(self.model.regularization_losses())}
+
+    def losses_of(
+        self, parts: FasterRcnnParts, batch: Batch, training: bool
+    ) -> dict[str, tf.Tensor]:
+        """The OD API's own losses of a model of this config, by our names; training: whether batch
+        norms that are not fixed learn.
+        """
+        model, count = parts.model, batch.images.shape[0]
         known = [batch.labels[i] > 0 for i in range(count)]
 
         def by_image(values: tf.Tensor) -> list[tf.Tensor]:
@@ -110,23 +129,25 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
             groundtruth_weights_list=by_image(batch.weights),
         )
         shapes = self.shapes(count)
-        with learning_phase(True):
-            images = self.parts.extractor.preprocess(batch.images)
+        with learning_phase(training):
+            images = parts.extractor.preprocess(batch.images)
             answers = bfloat16_to_float32_nested(model.predict(images, shapes))
         found = model.loss(answers, shapes)
-        regularization = tf.add_n([tf.constant(0.0), *model.regularization_losses()])
-        return {
-            **{ours: share_of_replica(found[theirs]) for theirs, ours in LOSSES.items()},
-            "regularization": share_of_replica(regularization),
-        }
+        return {ours: share_of_replica(found[theirs]) for theirs, ours in LOSSES.items()}
+
+    def regularization(self, losses: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The share of this replica in the losses of weights alone."""
+        return share_of_replica(tf.add_n([tf.constant(0.0), *losses]))
 
     def detect_with(
-        self, images: tf.Tensor, branches: Sequence[Any]
+        self, images: tf.Tensor, branches: Sequence[FasterRcnnBranch]
     ) -> tuple[Detections, list[Detections]]:
-        """The detections in images [batch, height, width, 3] of the frame; none of branches."""
+        """The detections in images [batch, height, width, 3] of the frame, and each branch's."""
         model = self.model
         shapes = self.shapes(tf.shape(images)[0])
         with learning_phase(False), self.parts.inference():
             answers = model.predict(self.parts.extractor.preprocess(images), shapes)
-            found = model.postprocess(bfloat16_to_float32_nested(answers), shapes)
-        return Detections.of_od_api(found), []
+            answers = bfloat16_to_float32_nested(answers)
+            own = [branch.detections(answers, shapes) for branch in branches]
+            found = model.postprocess(answers, shapes)
+        return Detections.of_od_api(found), own

@@ -3,7 +3,7 @@
 The one module that touches them: what another version of the API renames is renamed here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -107,6 +107,36 @@ class FasterRcnnParts:
                 predictor._class_prediction_head,
             ),
         }
+
+    def take_first_stage(self, other: "FasterRcnnParts") -> None:
+        """Proposes by the layers of another model of the same config from now on."""
+        for name in (
+            "_feature_extractor_for_proposal_features",
+            "_first_stage_box_predictor_first_conv",
+            "_first_stage_box_predictor",
+        ):
+            setattr(self.model, name, getattr(other.model, name))
+
+    def second_stage(
+        self, answers: Mapping[str, tf.Tensor], shapes: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the second stage says of the proposals that a model has answered with.
+
+        Box encodings [batch, proposals, classes or 1, 4] and scores before the softmax [batch,
+        proposals, 1 + classes].
+        """
+        model = self.model
+        features, proposals = answers["rpn_features_to_crop"], answers["proposal_boxes_normalized"]
+        found = model._box_prediction(features, proposals, answers["image_shape"], shapes)
+        encodings, scores = found["refined_box_encodings"], found[CLASS_SCORES]
+        return (
+            tf.reshape(encodings, [-1, model.max_num_proposals, *encodings.shape[1:]]),
+            tf.reshape(scores, [-1, model.max_num_proposals, scores.shape[-1]]),
+        )
+
+    def decode(self, encodings: tf.Tensor, proposals: tf.Tensor) -> tf.Tensor:
+        """Boxes [batch, proposals, classes or 1, 4] in pixels, of encodings of that shape."""
+        return self.model._batch_decode_boxes(encodings, proposals)
 
     @contextmanager
     def inference(self) -> Iterator[None]:

@@ -94,6 +94,11 @@ class SsdDetector(ZooEntry):
         """Whether classes have scores of their own."""
         return "sigmoid" in self._class_loss_name()
 
+    @property
+    def takes_new_classes(self) -> bool:
+        """As `can_branch`: each class has a score of its own."""
+        return self.can_branch
+
     def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> SsdBranch:
         """A branch for the classes of these ids. Raises ModelError when classes share their scores
         (softmax).

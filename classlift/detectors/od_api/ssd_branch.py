@@ -247,7 +247,7 @@ class SsdBranch:
             boxes, scores = self(self._trunk.own_maps(images, backbone_maps, common_maps))
         decoded = self._common.parts.decode(common_boxes if boxes is None else boxes)
         scores = self._common.parts.convert_scores(scores)[..., self._common.first :]
-        return suppressed(decoded, scores, self.numbers, self._common.nms)
+        return suppressed(decoded[:, :, None], scores, self.numbers, self._common.nms)
 
 
 def _copy(source: Sequence[tf.Variable], target: Sequence[tf.Variable]) -> None:

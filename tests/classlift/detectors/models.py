@@ -67,13 +67,110 @@ def write_faster_rcnn(folder: Path, label_map: LabelMap) -> Path:
     from classlift.detectors.od_api.branching import Branched
     from classlift.detectors.od_api.faster_rcnn import FasterRcnnDetector
 
-    text = FASTER_RCNN % len(label_map)
+    text = FASTER_RCNN % label_map.last_id
     config = text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
     detector = Branched(FasterRcnnDetector(config, label_map))
     for name, variable in detector.variables().items():
         if "gamma" in name:  # statistics that nobody trained let the answers grow to hundreds
             variable.assign(0.3 * variable)
     detector.save(folder)
+    return folder
+
+
+EFFICIENTDET = """
+model {
+  ssd {
+    num_classes: %d
+    add_background_class: false
+    box_coder {
+      faster_rcnn_box_coder { y_scale: 10.0 x_scale: 10.0 height_scale: 5.0 width_scale: 5.0 }
+    }
+    matcher {
+      argmax_matcher {
+        matched_threshold: 0.5
+        unmatched_threshold: 0.5
+        negatives_lower_than_unmatched: true
+        force_match_for_each_row: true
+      }
+    }
+    similarity_calculator { iou_similarity { } }
+    encode_background_as_zeros: true
+    anchor_generator {
+      multiscale_anchor_generator {
+        min_level: 3
+        max_level: 7
+        anchor_scale: 4.0
+        aspect_ratios: [1.0]
+        scales_per_octave: 1
+      }
+    }
+    image_resizer {
+      keep_aspect_ratio_resizer {
+        min_dimension: 256
+        max_dimension: 256
+        pad_to_max_dimension: true
+      }
+    }
+    box_predictor {
+      weight_shared_convolutional_box_predictor {
+        depth: 16
+        class_prediction_bias_init: -4.6
+        conv_hyperparams {
+          force_use_bias: true
+          activation: SWISH
+          regularizer { l2_regularizer { weight: 0.00004 } }
+          initializer { random_normal_initializer { stddev: 0.3 } }
+          batch_norm { scale: true decay: 0.99 epsilon: 0.001 }
+        }
+        num_layers_before_predictor: 1
+        kernel_size: 3
+        use_depthwise: true
+      }
+    }
+    feature_extractor {
+      type: 'ssd_efficientnet-b0_bifpn_keras'
+      bifpn { min_level: 3 max_level: 7 num_iterations: 1 num_filters: 16 }
+      conv_hyperparams {
+        force_use_bias: true
+        activation: SWISH
+        regularizer { l2_regularizer { weight: 0.00004 } }
+        initializer { truncated_normal_initializer { stddev: 0.3 } }
+        batch_norm { scale: true, decay: 0.99, epsilon: 0.001 }
+      }
+    }
+    loss {
+      classification_loss { weighted_sigmoid_focal { alpha: 0.25 gamma: 1.5 } }
+      localization_loss { weighted_smooth_l1 { } }
+      classification_weight: 1.0
+      localization_weight: 1.0
+    }
+    normalize_loss_by_num_matches: true
+    normalize_loc_loss_by_codesize: true
+    post_processing {
+      batch_non_max_suppression {
+        score_threshold: 1e-8
+        iou_threshold: 0.5
+        max_detections_per_class: 30
+        max_total_detections: 120
+      }
+      score_converter: SIGMOID
+    }
+  }
+}
+"""
+
+
+def write_efficientdet(folder: Path, label_map: LabelMap) -> Path:
+    """A zoo entry of an EfficientDet-D0 for 256 px with a thin neck and head, random weights."""
+    from google.protobuf import text_format
+
+    from classlift.detectors.od_api.api import pipeline_pb2
+    from classlift.detectors.od_api.branching import Branched
+    from classlift.detectors.od_api.ssd import SsdDetector
+
+    text = EFFICIENTDET % label_map.last_id
+    config = text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
+    Branched(SsdDetector(config, label_map)).save(folder)
     return folder
 
 

@@ -20,7 +20,6 @@ from classlift.detectors.freeze import frozen_names, part_of
 from classlift.errors import ModelError
 from classlift.serving.check import check_export
 from classlift.serving.write import write_bundle
-from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
 from classlift.training.fit import fit
 from classlift.training.input import training_batches
@@ -139,8 +138,6 @@ def test_exported_it_answers_alike_in_a_clean_process(model, examples, tmp_path)
 def test_what_a_faster_rcnn_can_not_do_is_said(tmp_path):
     entry = write_faster_rcnn(tmp_path, LABELS)
     model = load_detector("od_api", entry)
-    with pytest.raises(ModelError, match="choose another freeze policy, as all-but-heads"):
-        model.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
     with pytest.raises(ModelError, match="leave focal_gamma and focal_alpha out"):
         model.set_focal(2.0, None)
     with pytest.raises(ModelError, match="leave distillation out"):
