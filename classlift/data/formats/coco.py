@@ -9,8 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from classlift.data.formats.collected import find_files, home_of
 from classlift.data.formats.unread import named
 from classlift.data.image_files import Found, ImageFiles
+from classlift.data.json_outline import outline
 from classlift.data.labels import (
     NO_PLACE,
     Corners,
@@ -22,11 +24,12 @@ from classlift.data.labels import (
     packed_shards,
     size_of,
 )
-from classlift.data.places import Place
+from classlift.data.places import Place, split_of
 from classlift.data.problems import ImageProblem
 from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.reading import GIGA, read_json
+from classlift.settings.sources import EVAL, TRAIN
 
 ANNOTATIONS = "annotations.json"
 """What we call the file that we write."""
@@ -43,10 +46,26 @@ Id = int | str
 
 
 def find(path: Path) -> list[Place]:
-    """A COCO JSON file, each that is not told to be another one, or a folder as we write it."""
-    file = path / ANNOTATIONS if os.path.isdir(path) else path
-    is_file = file.suffix.lower() == ".json" and os.path.isfile(file) and not named(file)
-    return [Place("coco", file, file.parent)] if is_file else []
+    """A COCO JSON file, each that is not told to be another one; or those of a folder, directly in
+    it or in one such as `annotations`.
+
+    Of COCO's own files only the instances are taken, and not `trainval` where train and val are.
+    """
+    if not os.path.isdir(path):
+        is_file = path.suffix.lower() == ".json" and not named(path)
+        return [Place("coco", path, home_of(path), split_of(path.stem))] if is_file else []
+    found = find_files("coco", path, _is_coco)
+    found = [p for p in found if p.path.name.startswith("instances")] or found
+    if {TRAIN, EVAL} <= {place.split for place in found}:
+        found = [place for place in found if "trainval" not in place.path.stem]
+    return found
+
+
+def _is_coco(file: Path) -> bool:
+    if file.suffix.lower() != ".json" or named(file):
+        return False
+    kinds = outline(file).keys
+    return "shapes" not in kinds and "[" in (kinds.get("images"), kinds.get("annotations"))
 
 
 def coco_shards(place: Place) -> Iterator[Shard]:
@@ -92,6 +111,12 @@ def shards_of(
                 f"(the first: {missing[0]})"
             )
         raise DataError(f"{path}: {'; '.join(faults)}.")
+    if files and images and not any(os.path.isfile(image.uri) for image in images.values()):
+        first = next(iter(images.values())).file_name
+        raise DataError(
+            f"{path}: none of its {len(images)} image files is in {files.folder} or a folder below "
+            f"it (the first: {first}); say where they are, with --images, or `images` in a config."
+        )
     boxes: dict[str, list[LabelledBox]] = {image.file_name: [] for image in images.values()}
     for annotation_id, record in annotations.items():
         where = f"{path.parent.name}/{path.name} annotation {annotation_id}"
@@ -165,9 +190,10 @@ def _image(
         raise DataError(f"{where} has no file_name.")
     source = f"{path.parent.name}/{path.name} image {record['id']}"
     found = files.below(name, where) if files else Found(inside(path.parent, name, where))
-    remarks += found.remark(name, name, source)
+    file_name = files.relative(found.path) if files else name
+    remarks += found.remark(name, file_name, source)
     return LabelledImage(
-        file_name=name,
+        file_name=file_name,
         uri=str(found.path),
         width=size_of(width, "width", f"{where} ({name})"),
         height=size_of(height, "height", f"{where} ({name})"),

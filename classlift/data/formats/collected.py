@@ -214,7 +214,8 @@ def home_of(file: Path) -> Path:
     own = file.parent
     if own.name.lower() not in LABEL_FOLDERS:
         return own
-    here = [own, *(folder for folder in folders_in(own))]
+    below = list(folders_in(own))
+    here = [own, *below, *(inner for folder in below for inner in folders_in(folder))]
     has_images = any(
         name.suffix.lower() in IMAGE_SUFFIXES for folder in here for name in _files_in(folder)
     )

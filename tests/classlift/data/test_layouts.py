@@ -141,3 +141,38 @@ def test_two_label_files_of_one_image_are_named(tmp_path):
     (tmp_path / "data" / "Annotations" / "a (1).xml").write_text(xml("a.jpg", "bus"))
     with pytest.raises(DataError, match=r"'data/a.jpg' is listed 2 times \(by data/a \(1\).xml "):
         taken(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("labels", "images"),
+    [
+        ("annotations/instances_{}2017.json", "{}2017/0.png"),  # COCO's own
+        ("annotations/instances_{}.json", "images/{}/0.png"),  # CVAT
+        ("{}/_annotations.coco.json", "{}/0.png"),  # Roboflow
+        ("{}.json", "images/{}/0.png"),
+    ],
+)
+def test_coco_as_it_is_exported(tmp_path, labels, images):
+    root = tmp_path / "data"
+    for split in ("train", "val"):
+        picture(root / images.format(split))
+        coco(root / labels.format(split), "0.png")
+    assert taken(root) == {
+        f"data/{images.format(split)}": place
+        for split, place in (("train", "train"), ("val", "eval"))
+    }
+    (alone,) = taken(root / labels.format("train"))
+    assert alone.endswith(images.format("train").rpartition("/")[0].split("/")[-1] + "/0.png")
+
+
+def test_coco_files_of_other_tasks_are_left(tmp_path):
+    picture(tmp_path / "data" / "train2017" / "0.png")
+    for name in ("instances_train2017", "person_keypoints_train2017"):
+        coco(tmp_path / "data" / "annotations" / f"{name}.json", "0.png")
+    assert list(taken(tmp_path / "data")) == ["data/train2017/0.png"]
+
+
+def test_images_that_are_nowhere(tmp_path):
+    coco(tmp_path / "data" / "annotations" / "a.json", "0.png")
+    with pytest.raises(DataError, match=r"none of its 1 image files .* 0.png\); .* --images"):
+        taken(tmp_path / "data")
