@@ -19,6 +19,7 @@ from classlift.parent import die_with_parent
 from classlift.progress import configure, escape_what_is_not_printable
 
 COMMANDS = {
+    "init": "pipelines.commands.init",
     "run": "pipelines.commands.run",
     "compile": "pipelines.commands.compile",
     "report": "pipelines.commands.report",

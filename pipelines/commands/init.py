@@ -1,0 +1,39 @@
+"""`classlift init`: a first config for a model and a folder of labels."""
+
+import argparse
+from pathlib import Path
+
+from classlift.cli.command import Command, say
+from classlift.errors import EXIT_OK
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    from classlift.data.formats import FORMATS
+
+    parser.add_argument("--model", type=Path, required=True, help="the folder of the model")
+    parser.add_argument("--data", type=Path, required=True, help="a file or folder of labels")
+    parser.add_argument("--target", help="the class to raise; default: the rarest one")
+    parser.add_argument("--format", choices=list(FORMATS), help="when the labels do not tell")
+    parser.add_argument("--images", type=Path, help="where the images are, if not with the labels")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="the file to write, e.g. configs/scooters.yaml"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pipelines.first_config import Start, write_first_config
+
+    images = arguments.images.resolve() if arguments.images else None
+    start = Start(arguments.model, arguments.data, images, arguments.format, arguments.target)
+    for remark in write_first_config(start, arguments.config):
+        say(f"{remark}.")
+    say(f"written: {arguments.config}; next: classlift run --config {arguments.config}")
+    return EXIT_OK
+
+
+COMMAND = Command(
+    "Write a first config for a model and labels, and say what is missing.",
+    "init --model models/ssd --data /data/streets --config scooters.yaml",
+    _run,
+    _arguments,
+)

@@ -1,0 +1,237 @@
+"""A first config for a model and a folder of labels: what can be told by looking, commented."""
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from classlift.data.label_map import LabelMap, quoted
+from classlift.data.snapshot import Snapshot, Source, take_snapshot
+from classlift.detectors.backends import backend_of, label_map_of, require_model
+from classlift.errors import ConfigError, DataError
+from classlift.paths import replacing
+from classlift.settings.config import ConfigFile
+from classlift.settings.field import field_of
+from classlift.settings.sources import SPLITS, DataSettings
+from pipelines.config import ROOT, load_config
+
+logger = logging.getLogger(__name__)
+
+NAME = re.compile(str(field_of(ConfigFile, "name").setting.pattern))
+LEAST_BOXES = int(field_of(DataSettings, "min_target_boxes").default)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a first config is made of.
+
+    Attributes:
+        model: the folder of the pre-trained model.
+        data: the labels, a file or a folder.
+        images: where the images are; None where they are with the labels.
+        format: of the labels; None tells it by looking.
+        target: the class to raise; None for the rarest one that is labelled in all splits.
+
+    """
+
+    model: Path
+    data: Path
+    images: Path | None = None
+    format: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Objects by class, in each split; and images by split."""
+
+    objects: Mapping[str, Counter[str]]
+    images: Counter[str]
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> "Counts":
+        """Those of a snapshot; boxes of crowds are no objects."""
+        split_of = dict(
+            zip(
+                snapshot.images["image_id"].to_pylist(),
+                snapshot.images["split"].to_pylist(),
+                strict=True,
+            )
+        )
+        objects: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+        boxes = snapshot.boxes
+        columns = (boxes[name].to_pylist() for name in ("image_id", "label", "is_crowd"))
+        for image_id, label, is_crowd in zip(*columns, strict=True):
+            if not is_crowd:
+                objects[split_of[image_id]][label] += 1
+        return cls(objects, Counter(split_of.values()))
+
+    def of_class(self, label: str) -> list[int]:
+        """The objects of a class in train, eval and test."""
+        return [self.objects[split][label] for split in SPLITS]
+
+    def labelled(self) -> list[str]:
+        """The classes that have an object, sorted."""
+        return sorted(set().union(*self.objects.values()))
+
+
+def write_first_config(start: Start, path: Path) -> list[str]:
+    """Writes a commented config that loads.
+
+    Args:
+        start: the model and the data.
+        path: of the config; a file that is there is left alone.
+
+    Returns:
+        What is missing or to be looked at before a run, in sentences; the counts of the target come
+        first.
+
+    Raises:
+        ConfigError: there is a file at `path`, its name can't be that of a config, or the target is
+            no class of the model and has no label either.
+        ModelError: the model can't be fine-tuned.
+        DataError: the labels can't be read.
+
+    """
+    if path.exists():
+        raise ConfigError(f"{path}: it is there already; name another file.")
+    name = path.stem
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{path}: the file's name becomes the name of the model, so it has small letters, "
+            "digits and _ alone, and begins with a letter."
+        )
+    backend = backend_of(start.model)
+    if backend is None:
+        raise ConfigError(
+            f"{start.model}: it is a SavedModel, which can't be trained; give the folder that it "
+            "was exported from."
+        )
+    require_model(backend, start.model)
+    label_map = LabelMap.read(label_map_of(backend, start.model))
+    source = Source(start.data.resolve(), format=start.format, images=start.images)
+    counts = Counts.of(take_snapshot([source], renamed=label_map.renamed))
+    target = _target(start, label_map, counts)
+    text = _text(path, start, backend, target, target not in label_map, counts)
+    with replacing(path) as draft:
+        draft.write_text(text, "utf-8")
+    try:
+        load_config(path)
+    except ConfigError:
+        path.unlink()
+        raise
+    return _remarks(target, label_map, counts)
+
+
+def _target(start: Start, label_map: LabelMap, counts: Counts) -> str:
+    """The class that the user names, or the rarest that can be judged."""
+    if start.target is not None:
+        target = label_map.renamed.get(start.target, start.target)
+        if target not in label_map and target not in counts.labelled():
+            raise ConfigError(
+                f"{quoted(target)} is no class of the model, which has: "
+                f"{label_map.instead_of(target)}; and nothing is labelled so."
+            )
+        return target
+    known = [label for label in counts.labelled() if label in label_map]
+    if not known:
+        raise DataError(
+            f"{start.data}: no label is a class of the model, which has: {label_map.listed()}; the "
+            f"labels are: {', '.join(map(quoted, counts.labelled()[:20])) or 'none'}."
+        )
+    return min(known, key=lambda c: (not all(counts.of_class(c)), sum(counts.of_class(c)), c))
+
+
+def _remarks(target: str, label_map: LabelMap, counts: Counts) -> list[str]:
+    """What to know before a run."""
+    train, evaluation, test = counts.of_class(target)
+    found = [
+        f"class {quoted(target)} has {train} objects in train, {evaluation} in eval and {test} in "
+        "test"
+    ]
+    for split in SPLITS:
+        if not counts.images[split]:
+            found.append(
+                f"{split} has no image: name a source with `split: {split}`, or spread the "
+                "images over all three with `split_from: spread`"
+            )
+        elif counts.objects[split][target] < LEAST_BOXES:
+            missing = LEAST_BOXES - counts.objects[split][target]
+            found.append(
+                f"{split} needs {missing} more objects of class {quoted(target)}, or a smaller "
+                "data.min_target_boxes"
+            )
+    unlabelled = [label for label in label_map if label not in counts.labelled()]
+    if unlabelled:
+        found.append(
+            f"{len(unlabelled)} of the model's {len(label_map)} classes have no label, so nothing "
+            f"can be said of them: {_few(unlabelled)}"
+        )
+    for label in counts.labelled():
+        if label not in label_map and label != target:
+            near = label_map.near(label)
+            found.append(
+                f"label {quoted(label)} differs from class {quoted(near)} in case or blanks alone: "
+                "`classlift validate --fix` renames it"
+                if near
+                else f"label {quoted(label)} is no class of the model: name it in new_classes, or "
+                "take it out of the labels"
+            )
+    return found
+
+
+def _few(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
+    return ", ".join(map(quoted, labels[:5])) + more
+
+
+def _text(path: Path, start: Start, backend: str, target: str, is_new: bool, counts: Counts) -> str:
+    """The config as YAML with comments."""
+    name = path.stem
+    places = [start.data, *([start.images] if start.images else [])]
+    folders = [p.resolve() if p.is_dir() else p.resolve().parent for p in places]
+    root = Path(os.path.commonpath(folders))
+    source: dict[str, str] = {"path": str(start.data.resolve().relative_to(root))}
+    if start.images:
+        source["images"] = str(start.images.resolve().relative_to(root))
+    if start.format:
+        source["format"] = start.format
+    schema = os.path.relpath(ROOT / "docs/reference/config.schema.json", path.resolve().parent)
+    sizes = ", ".join(f"{counts.images[split]} {split}" for split in SPLITS)
+
+    def flow(value: object) -> str:
+        return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+
+    def scalar(value: str) -> str:
+        return flow(value).removesuffix("\n").removesuffix("\n...")
+
+    lines = [
+        f"# yaml-language-server: $schema={schema}",
+        "# Every key is explained in docs/reference/settings.md.",
+        f"name: {name}",
+        f"work: build/{name}            # everything that runs leave behind",
+        f"serving: build/{name}_served  # a TF Serving folder; the newest version is the champion",
+        f"model: {{path: {scalar(_from_root(start.model.resolve()))}, backend: {backend}}}",
+        "data:",
+        f"  root: {scalar(str(root))}",
+        "  sources:",
+        f"    # images: {sizes}. `split: train` (eval, test) puts a source into one split;",
+        "    # `tag: old` says that the model was trained on it, so that a share is replayed.",
+        f"    - {flow(source).strip()}",
+        *([f"new_classes: {flow([target]).strip()}"] if is_new else []),
+        f"target: {scalar(target)}",
+        "# What the gate asks, with its defaults:",
+        "# gate: {min_lift: 0.05, max_drop: 0.05, precision: 0.8}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _from_root(path: Path) -> str:
+    """A path as configs have it: below the checkout without its name, else whole."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,0 +1,112 @@
+"""A first config for a model and labels, from the command to one that loads."""
+
+import argparse
+import json
+import shutil
+
+import pytest
+import yaml
+from PIL import Image
+
+from classlift.cli import load
+from classlift.errors import ConfigError, DataError
+from pipelines.config import ROOT, load_config
+from pipelines.first_config import Start, write_first_config
+
+pytestmark = pytest.mark.unit
+MODEL = ROOT / "demo" / "model"
+
+
+@pytest.fixture
+def data(tmp_path):
+    """60 images of digits: each has a 1, every third an 8, two a 3, one a wheelchair."""
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    names = ["1", "8", "3", "wheelchair"]
+    images, annotations = [], []
+    for n in range(60):
+        Image.effect_noise((64, 48), 20 + n).convert("RGB").save(folder / f"{n}.jpg")
+        images.append({"id": n, "file_name": f"{n}.jpg", "width": 64, "height": 48})
+        shown = [1, *([2] if n % 3 == 0 else []), *([3] if n in (4, 5) else []), *([4] * (n == 7))]
+        annotations += [
+            {"id": 10 * n + c, "image_id": n, "category_id": c, "bbox": [c, c, 20, 20]}
+            for c in shown
+        ]
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "labels.json").write_text(json.dumps(document))
+    return folder
+
+
+def test_the_rarest_class_that_every_split_has_is_the_target(data, tmp_path):
+    path = tmp_path / "digits.yaml"
+    remarks = write_first_config(Start(MODEL, data / "labels.json"), path)
+    config = load_config(path)
+    assert (config.name, config.model, config.backend) == ("digits", MODEL, "od_api")
+    assert config.defaults["target"] == "8"
+    assert config.sources[0].path == data / "labels.json"
+    assert remarks[0].startswith("class '8' has ")
+    assert "7 of the model's 10 classes have no label" in " ".join(remarks)
+    assert any(
+        r.startswith("label 'wheelchair' is no class of the model: name it") for r in remarks
+    )
+    assert any("more objects of class '8'" in r for r in remarks)
+
+
+def test_a_class_that_the_model_does_not_have_is_a_new_one(data, tmp_path):
+    path = tmp_path / "digits.yaml"
+    write_first_config(Start(MODEL, data, target="wheelchair"), path)
+    assert load_config(path).new_classes == {"wheelchair": 11}
+    assert yaml.safe_load(path.read_text())["new_classes"] == ["wheelchair"]
+
+
+def test_a_folder_and_images_elsewhere(data, tmp_path):
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    shutil.move(data / "labels.json", labels / "labels.json")
+    path = tmp_path / "digits.yaml"
+    write_first_config(Start(MODEL, labels / "labels.json", images=data), path)
+    source = load_config(path).sources[0]
+    assert (source.path, source.images) == (labels / "labels.json", data)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "sentence"),
+    [
+        ("digits.yaml", "nine", "'nine' is no class of the model, .* and nothing is labelled so"),
+        ("2 Digits.yaml", None, "small letters, digits and _ alone"),
+    ],
+)
+def test_what_can_not_be_begun_leaves_nothing(data, tmp_path, name, target, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        write_first_config(Start(MODEL, data, target=target), tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_labels_of_another_model_are_named(data, tmp_path):
+    text = (data / "labels.json").read_text()
+    for digit in "183":
+        text = text.replace(f'"name": "{digit}"', f'"name": "letter {digit}"')
+    (data / "labels.json").write_text(text)
+    with pytest.raises(DataError, match="no label is a class of the model, which has: 0, 1, 2"):
+        write_first_config(Start(MODEL, data), tmp_path / "digits.yaml")
+
+
+def test_a_config_that_is_there_stays(data, tmp_path):
+    path = tmp_path / "digits.yaml"
+    path.write_text("mine")
+    with pytest.raises(ConfigError, match="it is there already"):
+        write_first_config(Start(MODEL, data), path)
+    assert path.read_text() == "mine"
+
+
+def test_the_command_says_what_comes_next(data, tmp_path, capsys):
+    command = load("init")
+    parser = argparse.ArgumentParser()
+    command.arguments(parser)
+    path = tmp_path / "digits.yaml"
+    words = ["--model", str(MODEL), "--data", str(data), "--config", str(path)]
+    assert command.run(parser.parse_args(words)) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"written: {path}; next: classlift run --config {path}"
+    )
