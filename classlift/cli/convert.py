@@ -1,6 +1,7 @@
 """`classlift convert`: labels and their images in another format."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from classlift.cli.command import Command, read_labels, require_sound, source_arguments
@@ -14,6 +15,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", choices=list(WRITERS), required=True)
 
 
+def _classes(arguments: argparse.Namespace, labelled: Sequence[str]) -> tuple[str, ...]:
+    """The classes of the source in its own order, whether or not they are labelled."""
+    from classlift.data.formats import class_list, look
+
+    images = arguments.images.resolve() if arguments.images else None
+    return class_list(look(arguments.path.resolve(), arguments.format, images), labelled)
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from classlift.data.label_map import LabelMap
     from classlift.data.writers import WRITERS, new_folder, require_new
@@ -23,7 +32,7 @@ def _run(arguments: argparse.Namespace) -> int:
     require_sound(snapshot)
     with new_folder(arguments.new.resolve()) as draft:
         given = arguments.label_map
-        label_map = LabelMap.read(given) if given else LabelMap(labels)
+        label_map = LabelMap.read(given) if given else LabelMap(_classes(arguments, labels))
         WRITERS[arguments.to](snapshot.images, snapshot.boxes, label_map, draft)
     print(f"{arguments.new}: {snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes")
     return 0

@@ -17,7 +17,9 @@ compression."""
 
 _RECORD = "#record@"
 _EMBEDDED = "#imageData"
-_RECORD_NAME = re.compile(r"[._](tf)?records?(-\d+-of-\d+)?$")
+_RECORD_NAME = re.compile(
+    r"([._](tf)?rec(ord)?s?(-\d+-of-\d+)?|-\d{5}-of-\d{5})(\.gz)?$", re.IGNORECASE
+)
 
 
 def is_record(path: Path) -> bool:
@@ -25,6 +27,8 @@ def is_record(path: Path) -> bool:
 
     >>> is_record(Path("train.record-00001-of-00010")), is_record(Path("labels.json"))
     (True, False)
+    >>> is_record(Path("train-00000-of-00010")), is_record(Path("train.tfrec"))
+    (True, True)
     """
     return bool(_RECORD_NAME.search(path.name))
 

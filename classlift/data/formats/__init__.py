@@ -23,6 +23,7 @@ from classlift.data.formats import (
     yolo,
 )
 from classlift.data.formats.unread import named
+from classlift.data.label_map import LabelMap
 from classlift.data.labels import (
     FLOAT32,
     LabelledBox,
@@ -41,6 +42,18 @@ DEPTH = 3
 """How many folders below the one that is named are looked into."""
 
 
+def _no_list(_: Place) -> Sequence[str]:
+    """No classes: the format lists none."""
+    return ()
+
+
+def _classes_of_records(place: Place) -> Sequence[str]:
+    """Those of the label map beside the records."""
+    folder = place.path if os.path.isdir(place.path) else place.path.parent
+    path = place.label_map or folder / "label_map.pbtxt"
+    return LabelMap.read(path).names if path.is_file() else ()
+
+
 @dataclass(frozen=True)
 class Format:
     """One format of labels.
@@ -55,6 +68,7 @@ class Format:
     read: reads one part, in whatever process.
     images: whether another folder than its own may be named for its images.
     rounding: by how much sides may leave their image, for that its numbers are rounded.
+    classes: the classes that it lists, in its order, whether or not they are labelled.
     """
 
     name: str
@@ -66,6 +80,7 @@ class Format:
     read: Callable[[Shard], Labels]
     images: bool = False
     rounding: Rounding = FLOAT32
+    classes: Callable[[Place], Sequence[str]] = _no_list
 
 
 def _find_records(path: Path) -> Sequence[Place]:
@@ -137,7 +152,7 @@ _ROWS = (
         "voc",
         "Pascal VOC XML",
         "labelImg, Roboflow, CVAT, the tutorials of the OD API",
-        "an XML file an image, in `Annotations/`",
+        "an XML file an image, in `Annotations/`, `annots/`, `xml/` or beside the image",
         voc.find,
         voc.voc_shards,
         voc.read_voc_shard,
@@ -146,20 +161,24 @@ _ROWS = (
         "yolo",
         "YOLO",
         "Ultralytics, Roboflow, labelImg, CVAT, Label Studio, darknet",
-        "`images/` and `labels/`, a text file an image, and the names of the classes",
+        "a text file an image, in `labels/` where the images are in `images/`, or beside the "
+        "image; and the names of the classes, in the folder or above",
         yolo.find,
         yolo.yolo_shards,
         yolo.read_yolo_shard,
         rounding=yolo.ROUNDING,
+        classes=yolo.classes_of,
     ),
     Format(
         "tfrecord",
         "TFRecords of the OD API",
         "the OD API, Roboflow, CVAT",
-        "`.record` or `.tfrecord` files, and their `label_map.pbtxt`",
+        "`.record`, `.tfrecord` or `.tfrec` files, also in numbered shards, and their "
+        "`label_map.pbtxt`",
         _find_records,
         _record_shards,
         _read_record_shard,
+        classes=_classes_of_records,
     ),
     Format(
         "label_studio",
@@ -223,6 +242,7 @@ _ROWS = (
         read_packed_shard,
         images=True,
         rounding=coco.ROUNDING,
+        classes=coco.classes_of,
     ),
 )
 
@@ -333,6 +353,15 @@ def read_labels(path: Path, format_name: str | None = None) -> Labels:
 def detect_format(path: Path) -> str:
     """The format of what lies at a path. Raises DataError when it is none that can be read."""
     return look(path).places[0].format
+
+
+def class_list(layout: Layout, labelled: Iterable[str]) -> tuple[str, ...]:
+    """All classes of what lies at a path, so that each split of a data set numbers them alike.
+
+    labelled: the classes of its boxes; those that no list has come last, by name.
+    """
+    listed = [name for place in layout.places for name in FORMATS[place.format].classes(place)]
+    return tuple(dict.fromkeys([*filter(None, listed), *sorted(labelled)]))
 
 
 def files_of(layout: Layout) -> Iterator[Path]:

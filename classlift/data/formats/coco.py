@@ -81,6 +81,13 @@ def coco_shards(place: Place) -> Iterator[Shard]:
     yield from shards_of(load(place.path), place.path, ImageFiles(place.home, place.split))
 
 
+def classes_of(place: Place) -> list[str]:
+    """The names of the categories in the order of the file."""
+    faults: list[str] = []
+    records = _by_id(load(place.path), "categories", place.path, faults)
+    return [_class_name(record, place.path) for record in records.values()]
+
+
 def shards_of(
     coco: Mapping[str, Any], path: Path, files: ImageFiles | None = None
 ) -> Iterator[Shard]:

@@ -29,6 +29,8 @@ from classlift.paths import state
 from classlift.reading import open_regular
 
 EXAMPLES_AT_ONCE = 64
+GZIP = b"\x1f\x8b"
+"""What a file begins with that gzip, or TFX, compressed."""
 _MASK_DELTA = 0xA282EAD8  # the masked CRC of the TFRecord format: rotate right by 15, add this
 _HEADER, _FOOTER = 12, 4  # bytes: the length with its CRC; the CRC of the data
 _MAX_LENGTH = 2**31 - 1  # of a protobuf message
@@ -51,6 +53,7 @@ def tfrecord_shards(place: Place) -> Iterator[Shard]:
     if not any(state(file)[0] for file in files):
         raise DataError(f"{path}: there is no record in it; copy the file again.")
     for file in files:
+        _require_unpacked(file)
         names = place.label_map or file.with_name("label_map.pbtxt")
         named = place.label_map or state(names)[0] >= 0
         states = (file.name, state(file), str(names) if named else "", state(names))
@@ -58,6 +61,16 @@ def tfrecord_shards(place: Place) -> Iterator[Shard]:
         for offsets in chunks(_offsets(file)):
             yield Shard("tfrecord", file, (*states, first, offsets))
             first += len(offsets)
+
+
+def _require_unpacked(path: Path) -> None:
+    """Raises DataError for a compressed file: its records could only be read from the beginning."""
+    with open_regular(path, "a file of records") as file:
+        if file.read(2) == GZIP:
+            raise DataError(
+                f"{path}: it is compressed (gzip): unpack it, as with `gunzip`, and name what "
+                "comes out."
+            )
 
 
 def read_tfrecord_shard(shard: Shard) -> Labels:

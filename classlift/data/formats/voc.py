@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,16 @@ from classlift.data.labels import (
     number_of,
     size_of,
 )
-from classlift.data.places import Place
+from classlift.data.places import SPLIT_WORDS, Place
 from classlift.data.problems import ImageProblem
 from classlift.errors import DataError
 from classlift.paths import inside, state
-from classlift.reading import MEGA, read_bytes
+from classlift.reading import MEGA, open_regular, read_bytes, read_text
 
-ANNOTATIONS = ("Annotations", "annotations")
+ANNOTATIONS = ("Annotations", "annotations", "annots", "xml", "xmls")
+IMAGE_SETS = Path("ImageSets", "Main")
+"""The folder of the lists of splits, one name of an image without its suffix a line."""
+
 IMAGES = ("JPEGImages", "images", "Images", ".")
 
 _ONCE = {"name", "bndbox", "xmin", "ymin", "xmax", "ymax", "difficult"}
@@ -38,10 +42,12 @@ Element = Any  # lxml brings no types
 
 
 def find_annotations(folder: Path) -> Path | None:
-    """The sub-folder that holds the XML files, if this is a VOC folder."""
+    """The folder that holds the XML files, if this is a VOC folder: one in it, or itself."""
     for name in ANNOTATIONS:
-        if (folder / name).is_dir() and any(map(_is_xml, (folder / name).iterdir())):
+        if (folder / name).is_dir() and any(map(_is_annotation, (folder / name).iterdir())):
             return folder / name
+    if folder.is_dir() and any(map(_is_annotation, sorted(folder.iterdir()))):
+        return folder
     return None
 
 
@@ -54,6 +60,30 @@ def _is_xml(path: Path) -> bool:
     return path.suffix.lower() == ".xml"
 
 
+def _is_annotation(path: Path) -> bool:
+    """Whether a file is called XML, and does not begin as that of another tool."""
+    if not _is_xml(path):
+        return False
+    if not path.is_file():
+        return True  # its reader says what is wrong with it
+    with open_regular(path, "an XML file of labels") as file:
+        first = re.search(rb"<([A-Za-z][\w.-]*)", file.read(4096))
+    return first is None or first[1] == b"annotation"
+
+
+def _image_sets(folder: Path) -> dict[str, str]:
+    """The published split of images, by their name without a suffix."""
+    found: dict[str, str] = {}
+    for path in sorted((folder / IMAGE_SETS).glob("*.txt")):
+        split = SPLIT_WORDS.get(path.stem.lower())
+        if split is None or path.stem.lower() == "trainval":
+            continue  # lists of a class, and one that joins two
+        for line in read_text(path, "a list of images", MAX_BYTES).splitlines():
+            if line.strip():
+                found.setdefault(Path(line.split()[0]).stem, split)
+    return found
+
+
 def voc_shards(place: Place) -> Iterator[Shard]:
     """The XML files of a VOC folder by name. Raises DataError when there are none."""
     folder = place.path
@@ -61,9 +91,12 @@ def voc_shards(place: Place) -> Iterator[Shard]:
     if annotations is None:
         raise DataError(f"{folder}: there is no folder of XML files ({' or '.join(ANNOTATIONS)}).")
     names = sorted(path.name for path in annotations.iterdir() if _is_xml(path))
+    split_of = _image_sets(folder)
     for part in chunks(names):
         states = [state(annotations / name) for name in part]
-        yield Shard("voc", folder, (part, hashlib.sha256(repr(states).encode()).hexdigest()))
+        splits = tuple(split_of.get(Path(name).stem) for name in part)
+        digest = hashlib.sha256(repr(states).encode()).hexdigest()
+        yield Shard("voc", folder, (part, splits, digest))
 
 
 def read_voc_shard(shard: Shard) -> Labels:
@@ -82,10 +115,10 @@ def read_voc_shard(shard: Shard) -> Labels:
     boxes: list[LabelledBox] = []
     remarks: list[ImageProblem] = []
     files = ImageFiles(folder)
-    names, _ = shard.items
+    names, splits, _ = shard.items
     # Entities are not expanded, nothing is fetched; libxml2 bounds depth and size by itself.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    for file_name in names:
+    for file_name, split in zip(names, splits, strict=True):
         path = str(inside(annotations, file_name, str(folder)))
         root = _parse(path, parser)
         parts = _children(root)
@@ -97,7 +130,7 @@ def read_voc_shard(shard: Shard) -> Labels:
         width, height = (size_of(_text(size.get(s)), s, path) for s in ("width", "height"))
         image = _find_image(places, files, name, path)
         remarks += image.remark(name, name, where)
-        images.append(LabelledImage(name, str(image.path), width, height, where))
+        images.append(LabelledImage(name, str(image.path), width, height, where, split=split))
         for number, found in enumerate(filter(_is_object, root.iter()), start=1):
             boxes.append(_box(found, name, f"{where} object {number}", path))
     return Labels(images, boxes, remarks)

@@ -1,9 +1,9 @@
-"""YOLO: a folder with `images/`, `labels/` and the names of the classes."""
+"""YOLO: a text file an image, in `labels/` or beside it, and the names of the classes."""
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,20 @@ from classlift.data.labels import (
     number_of,
     whole_number_of,
 )
-from classlift.data.places import Place
+from classlift.data.places import Place, split_of
 from classlift.data.problems import INFO, ImageProblem
 from classlift.data.shapes import ENCLOSED, around
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_text, read_yaml
+from classlift.settings.sources import EVAL, TEST, TRAIN
 
-NAMES = ("data.yaml", "dataset.yaml", "classes.txt")
+NAMES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names", "_darknet.labels")
+"""What the file that names the classes is called: by Ultralytics, labelImg, CVAT, Roboflow."""
+
+SPLIT_KEYS = {"train": TRAIN, "val": EVAL, "valid": EVAL, "test": TEST}
+"""The keys of data.yaml that say where the images of a split are."""
+
 MAX_BYTES = 10 * MEGA
 """The most bytes of the file that names the classes."""
 
@@ -39,37 +45,72 @@ MAX_LABEL_BYTES = 100 * MEGA
 
 
 def find(path: Path) -> list[Place]:
-    """A folder with the layout of a YOLO data set."""
-    is_yolo = all(os.path.isdir(path / name) for name in ("images", "labels"))
+    """A folder with `images/` and `labels/`, or with text files of boxes beside images."""
+    is_yolo = _is_apart(path) or (os.path.isdir(path) and _is_beside(path))
     return [Place("yolo", path, path)] if is_yolo else []
 
 
+def _is_apart(folder: Path) -> bool:
+    """Whether the labels lie in a folder of their own, as Ultralytics has them."""
+    return all(os.path.isdir(folder / name) for name in ("images", "labels"))
+
+
+def _is_beside(folder: Path) -> bool:
+    """Whether the labels lie beside the images, as darknet has them; in CVAT's export, both in a
+    folder beside `obj.names`.
+    """
+    inner = sorted(folder.glob("obj_*_data")) if (folder / "obj.names").is_file() else []
+    for place in (folder, *inner):
+        for image in sorted(place.iterdir()) if place.is_dir() else ():
+            if image.suffix.lower() in IMAGE_SUFFIXES and _is_labels(image.with_suffix(".txt")):
+                return True
+    return False
+
+
+def _is_labels(path: Path) -> bool:
+    """Whether the first line that says something is a class and at least four numbers."""
+    if not path.is_file():
+        return False
+    with open_regular(path, "the labels of an image") as file:
+        lines = file.read(4096).decode("utf-8", "replace").split("\n")
+    for line in lines:
+        if line.strip():
+            return bool(re.fullmatch(r"\s*\d+(\s+[-+.\deE]+){4,}\s*", line[:2000]))
+    return False
+
+
 def yolo_shards(place: Place) -> Iterator[Shard]:
-    """The images below `images/`, by path, with the label files of the same places.
+    """The images below `images/`, by path, with the label files of the same places in `labels/`;
+    or those of the folder, each with the label file beside it.
 
     Raises DataError when the classes have no names, and for labels of images that are not there.
     """
     folder = place.path
-    names = tuple(_class_names(folder))
+    names_file, names = _class_names(folder)
+    split_by = _splits(folder, names_file)
+    is_apart = _is_apart(folder)
+    root, of_labels = (folder / n if is_apart else folder for n in ("images", "labels"))
     known: set[Path] = set()
     items = []
-    for path in sorted((folder / "images").rglob("*")):
+    for path in sorted(root.rglob("*")):
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
-        relative = path.relative_to(folder / "images")
-        labels = folder / "labels" / relative.with_suffix(".txt")
+        relative = path.relative_to(root)
+        labels = of_labels / relative.with_suffix(".txt")
         if labels.is_symlink() and not labels.exists():
             raise DataError(f"{labels}: the link leads nowhere, so the labels are missing.")
         if labels in known:
             raise DataError(f"{labels}: two images have this name; give each its own label file.")
         known.add(labels)
         # The size of the image is part of the labels: their shares become pixels.
-        items.append((str(relative), state(labels), state(path)))
-    orphans = sorted(set((folder / "labels").rglob("*.txt")) - known - {folder / "classes.txt"})
-    if orphans:
-        raise DataError(f"{orphans[0]}: there is no image of this name below {folder / 'images'}.")
+        said = place.split or split_by(path)
+        items.append((str(path.relative_to(folder)), state(labels), state(path), said))
+    if is_apart:
+        orphans = sorted(set(of_labels.rglob("*.txt")) - known - {of_labels / "classes.txt"})
+        if orphans:
+            raise DataError(f"{orphans[0]}: there is no image of this name below {root}.")
     for part in chunks(items):
-        yield Shard("yolo", folder, (names, part))
+        yield Shard("yolo", folder, (tuple(names), is_apart, part))
 
 
 def read_yolo_shard(shard: Shard) -> Labels:
@@ -82,18 +123,21 @@ def read_yolo_shard(shard: Shard) -> Labels:
 
     Raises DataError, naming file and line, for lines that are no such thing and unknown classes.
     """
-    folder, (names, items) = shard.path, shard.items
+    folder, (names, is_apart, items) = shard.path, shard.items
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
     remarks: list[ImageProblem] = []
-    for relative, labels_state, _ in items:
-        name = f"images/{relative}"
+    for name, labels_state, _, split in items:
         image = inside(folder, name, str(folder))
         width, height = _size(image)
         source = f"{folder.name}/{name}"
-        images.append(LabelledImage(name, str(image), width, height, source, is_sized=False))
+        images.append(
+            LabelledImage(name, str(image), width, height, source, is_sized=False, split=split)
+        )
         if labels_state[0] >= 0:
-            labels = str(Path("labels", relative).with_suffix(".txt"))
+            labels = str(Path(name).with_suffix(".txt"))
+            if is_apart:
+                labels = str(Path("labels", Path(labels).relative_to("images")))
             path = inside(folder, labels, str(folder))
             found, polygons = _boxes(path, labels, name, width, height, names, folder)
             boxes += found
@@ -103,12 +147,20 @@ def read_yolo_shard(shard: Shard) -> Labels:
     return Labels(images, boxes, remarks)
 
 
-def _class_names(folder: Path) -> list[str]:
-    for name in NAMES:
-        path = folder / name
+def classes_of(place: Place) -> list[str]:
+    """The classes in the order of their numbers."""
+    return _class_names(place.path)[1]
+
+
+def _class_names(folder: Path) -> tuple[Path, list[str]]:
+    """The file that names the classes, and their names: in the folder or beside the labels, or
+    above, where the folder is one of a split.
+    """
+    places = [*(folder / n for n in NAMES), folder / "labels" / "classes.txt"]
+    for path in (*places, *(folder.parent / n for n in NAMES)):
         if not os.path.lexists(path):
             continue
-        if path.suffix == ".txt":
+        if path.suffix != ".yaml":
             text = read_text(path, "the names of the classes", MAX_BYTES)
             names: Any = [line.strip() for line in text.rstrip().split("\n")]
         else:
@@ -126,8 +178,41 @@ def _class_names(folder: Path) -> list[str]:
         repeated = sorted(n for n, count in Counter(names).items() if n and count > 1)
         if repeated:
             raise DataError(f"{path}: the class {repeated[0]!r} is named more than once.")
-        return names
-    raise DataError(f"{folder}: the names of the classes are missing: add {' or '.join(NAMES)}.")
+        return path, names
+    raise DataError(
+        f"{folder}: the names of the classes are missing: add {' or '.join(NAMES[:3])}."
+    )
+
+
+def _splits(folder: Path, names_file: Path) -> Callable[[Path], str | None]:
+    """What tells the published split of an image: data.yaml, else the name of the folder that it
+    is in below `images/`.
+    """
+    document: Any = None
+    if names_file.suffix == ".yaml":
+        document = read_yaml(names_file, "the names of the classes", MAX_BYTES, typed=False)
+    said: list[tuple[Path, str]] = []
+    for key, split in SPLIT_KEYS.items():
+        value = document.get(key) if isinstance(document, dict) else None
+        for place in value if isinstance(value, list) else [value]:
+            if isinstance(place, str):
+                for start in (names_file.parent, _start(names_file, document)):
+                    said.append((Path(os.path.normpath(start / place)), split))
+
+    def split_by(image: Path) -> str | None:
+        for place, split in said:
+            if image.is_relative_to(place):
+                return split
+        inner = image.relative_to(folder).parts[:-1]
+        return next((found for part in inner if (found := split_of(part))), None)
+
+    return split_by
+
+
+def _start(names_file: Path, document: dict[str, object]) -> Path:
+    """The folder that the paths of a data.yaml start from."""
+    path = document.get("path")
+    return names_file.parent / path if isinstance(path, str) else names_file.parent
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """All formats in: the real data sets when they are there, and small ones with every fault."""
 
+import gzip
 import io
 import json
 import os
@@ -483,3 +484,13 @@ def test_files_are_told_by_their_name(tmp_path, name, found):
 def test_what_is_no_format_is_refused(tmp_path, name):
     with pytest.raises(DataError, match="no labels that can be read"):
         detect_format(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.record", "train.tfrecord.gz", "train-00000-of-00002.gz"])
+def test_compressed_records_are_named(tmp_path, name):
+    path = tmp_path / "data" / name
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(b"records"))
+    for where in (path, path.parent):
+        with pytest.raises(DataError, match=r"it is compressed \(gzip\): unpack it"):
+            read_labels(where)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from classlift.data.formats import class_list, look
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import ConfigError, DataError
 from classlift.settings.field import read
@@ -176,3 +177,177 @@ def test_images_that_are_nowhere(tmp_path):
     coco(tmp_path / "data" / "annotations" / "a.json", "0.png")
     with pytest.raises(DataError, match=r"none of its 1 image files .* 0.png\); .* --images"):
         taken(tmp_path / "data")
+
+
+LINES = "0 0.5 0.5 0.25 0.2\n1 0.25 0.25 0.1 0.1\n"
+
+
+def yolo(images: Path, labels: Path, *names: str) -> None:
+    labels.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        picture(images / f"{name}.jpg")
+        (labels / f"{name}.txt").write_text(LINES)
+
+
+def roboflow(data: Path) -> None:
+    """Split first, and paths in data.yaml that lead out of it, as Roboflow writes them."""
+    for split in ("train", "valid", "test"):
+        yolo(data / split / "images", data / split / "labels", "a", "b")
+    (data / "data.yaml").write_text(
+        "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 2\n"
+        "names: ['car', 'bus']\nroboflow: {license: CC BY 4.0}\n"
+    )
+
+
+def ultralytics(data: Path) -> None:
+    for split in ("train", "val", "test"):
+        yolo(data / "images" / split, data / "labels" / split, f"{split}_a", f"{split}_b")
+    (data / "data.yaml").write_text(
+        "path: ../datasets/x\ntrain: images/train\nval: images/val\nnames: {0: car, 1: bus}\n"
+    )
+
+
+def named_by_yaml_alone(data: Path) -> None:
+    """Folders whose names say nothing, and data.yaml does."""
+    for folder in ("first", "second", "third"):
+        yolo(data / "images" / folder, data / "labels" / folder, f"{folder}_a", f"{folder}_b")
+    (data / "data.yaml").write_text(
+        "train: images/first\nval: [images/second]\ntest: images/third\nnames: [car, bus]\n"
+    )
+
+
+def darknet_of_roboflow(data: Path) -> None:
+    for split in ("train", "valid", "test"):
+        yolo(data / split, data / split, "a", "b")
+        (data / split / "_darknet.labels").write_text("car\nbus\n")
+
+
+@pytest.mark.parametrize(
+    "export", [roboflow, ultralytics, named_by_yaml_alone, darknet_of_roboflow]
+)
+def test_yolo_with_splits(tmp_path, export):
+    export(tmp_path / "data")
+    snapshot = take_snapshot([Source(tmp_path / "data")])
+    assert Counter(splits(snapshot).values()) == {"train": 2, "eval": 2, "test": 2}
+    assert Counter(snapshot.boxes["label"].to_pylist()) == {"car": 6, "bus": 6}
+
+
+def labelimg(data: Path) -> None:
+    yolo(data, data, "a", "b")
+    (data / "classes.txt").write_text("car\nbus\n")
+
+
+def labelimg_in_two_folders(data: Path) -> None:
+    """labelImg writes classes.txt into the folder of the labels."""
+    yolo(data / "images", data / "labels", "a", "b")
+    (data / "labels" / "classes.txt").write_text("car\nbus\n")
+
+
+def labelimg_twice_named(data: Path) -> None:
+    labelimg_in_two_folders(data)
+    (data / "classes.txt").write_text("car\nbus\n")
+
+
+def cvat_1_1(data: Path) -> None:
+    yolo(data / "obj_train_data", data / "obj_train_data", "a", "b")
+    (data / "obj.names").write_text("car\nbus\n")
+    (data / "obj.data").write_text("classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
+    (data / "train.txt").write_text("data/obj_train_data/a.jpg\ndata/obj_train_data/b.jpg\n")
+
+
+def one_without_labels(data: Path) -> None:
+    labelimg(data)
+    picture(data / "c.jpg")
+
+
+@pytest.mark.parametrize(
+    "export",
+    [labelimg, labelimg_in_two_folders, labelimg_twice_named, cvat_1_1, one_without_labels],
+)
+def test_yolo_in_one_set(tmp_path, export):
+    export(tmp_path / "data")
+    snapshot = take_snapshot([Source(tmp_path / "data", "train")])
+    assert snapshot.images.num_rows == 2 + (export is one_without_labels)
+    assert Counter(snapshot.boxes["label"].to_pylist()) == {"car": 2, "bus": 2}
+    box = snapshot.boxes.to_pylist()[0]
+    assert [box[side] for side in ("xmin", "ymin", "xmax", "ymax")] == [30, 24, 50, 36]
+
+
+def test_text_files_that_are_no_labels_are_none(tmp_path):
+    picture(tmp_path / "data" / "a.jpg")
+    (tmp_path / "data" / "a.txt").write_text("A picture of a car.\n")
+    (tmp_path / "data" / "classes.txt").write_text("car\n")
+    with pytest.raises(DataError, match="no labels that can be read"):
+        take_snapshot([Source(tmp_path / "data")])
+
+
+def beside(data: Path) -> None:
+    """As labelImg and Roboflow write it."""
+    for name in "ab":
+        picture(data / f"{name}.jpg")
+        (data / f"{name}.xml").write_text(xml(f"{name}.jpg"))
+
+
+def in_folders(annotations: str, images: str):
+    def write(data: Path) -> None:
+        for name in "ab":
+            picture(data / images / f"{name}.jpg")
+            (data / annotations).mkdir(exist_ok=True)
+            (data / annotations / f"{name}.xml").write_text(xml(f"{name}.jpg"))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        beside,
+        in_folders("annots", "images"),
+        in_folders("xml", "images"),
+        in_folders("xmls", "JPEGImages"),
+        in_folders("annotations", "images"),
+    ],
+)
+def test_voc_wherever_its_files_are(tmp_path, export):
+    export(tmp_path / "data")
+    snapshot = take_snapshot([Source(tmp_path / "data", "train")])
+    assert (snapshot.images.num_rows, snapshot.boxes.num_rows) == (2, 2)
+
+
+def test_voc_of_roboflow(tmp_path):
+    for split in ("train", "valid", "test"):
+        beside(tmp_path / "data" / split)
+    assert Counter(taken(tmp_path / "data").values()) == {"train": 2, "eval": 2, "test": 2}
+
+
+def test_the_lists_of_voc_stand(tmp_path):
+    data = tmp_path / "data"
+    voc(data, *"abcdef")
+    lists = data / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for name, listed in (("train", "ab"), ("val", "cd"), ("test", "ef"), ("trainval", "abcd")):
+        (lists / f"{name}.txt").write_text("".join(f"{i}\n" for i in listed))
+    (lists / "car_train.txt").write_text("a 1\nf -1\n")  # of a class
+    found = {Path(i).stem: split for i, split in taken(data).items()}
+    assert found == dict(a="train", b="train", c="eval", d="eval", e="test", f="test")
+
+
+def test_xml_of_another_tool_is_not_voc(tmp_path):
+    picture(tmp_path / "data" / "a.jpg")
+    (tmp_path / "data" / "a.xml").write_text("<project><task/></project>")
+    with pytest.raises(DataError, match="no labels that can be read"):
+        take_snapshot([Source(tmp_path / "data")])
+
+
+def test_classes_are_numbered_as_the_source_lists_them(tmp_path):
+    """Not by which of them happen to be labelled: each split would have other ids."""
+    labelimg(tmp_path / "yolo")
+    (tmp_path / "yolo" / "classes.txt").write_text("van\ncar\nbus\n")
+    assert class_list(look(tmp_path / "yolo"), ["car", "van"]) == ("van", "car", "bus")
+    path = tmp_path / "coco" / "a.json"
+    path.parent.mkdir()
+    categories = [{"id": 7, "name": "pieces"}, {"id": 2, "name": "king"}, {"id": 3, "name": "ace"}]
+    path.write_text(json.dumps({"images": [], "annotations": [], "categories": categories}))
+    assert class_list(look(path), ["king"]) == ("pieces", "king", "ace")
+    voc(tmp_path / "voc", "a")
+    assert class_list(look(tmp_path / "voc"), ["car", "bus"]) == ("bus", "car")
