@@ -19,6 +19,7 @@ def run_fn(fn_args: Any) -> None:
     recipe = Recipe.from_json(json.dumps(fn_args.hyperparameters))
     config = fn_args.custom_config
     asked = ("precision", "operating_points", "thresholds", "score_threshold")
+    count = asked[:2] if recipe.recalibrate else asked  # it moves no other class's threshold
     task = TrainingTask(
         recipe=recipe,
         backend=config["backend"],
@@ -30,6 +31,6 @@ def run_fn(fn_args: Any) -> None:
         board=Path(fn_args.model_run_dir),
         work=Path(config["work"]),
         code_version=config["code_version"],
-        thresholds={name: config[name] for name in asked if config[name] is not None},
+        thresholds={name: config[name] for name in count if config[name] is not None},
     )
     run(task)

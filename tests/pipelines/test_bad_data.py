@@ -484,7 +484,7 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
         "record: class ids without names",
         "record",
         records({"image__object__class__text": None}),
-        "put a label_map.pbtxt beside it",
+        "or put label_map.pbtxt beside it",
     ),
     (
         "record: outside",
@@ -492,7 +492,12 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
         records({"image__object__bbox__xmax": [1.5, 0.9]}),
         "1 box leaves its image",
     ),
-    ("record: no image", "record", records({"image__encoded": b""}), "can't be decoded"),
+    (
+        "record: no image",
+        "record",
+        records({"image__encoded": b""}),
+        "record 0 has no image/encoded: export the records with images",
+    ),
     (
         "record: one name twice",
         "record",

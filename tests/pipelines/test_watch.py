@@ -111,7 +111,7 @@ def test_a_served_version_is_watched(tmp_path, detector):
     (fresh / "annotations.json").write_text(json.dumps(document))
     code, last = run()
     assert code == 78
-    assert "is of a class that is not in the label map: label 'three'" in last
+    assert "of classes that are not in the label map: label 'three' in" in last
     assert str(tmp_path / "work" / "watch" / "validation" / "report.html") in last
     assert len(series.read_text().splitlines()) == 1
 

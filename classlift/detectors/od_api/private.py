@@ -18,6 +18,11 @@ from classlift.detectors.od_api.api import (
 CLASS_SCORES = "class_predictions_with_background"
 """The key of a box predictor's scores before the sigmoid."""
 
+BATCH_NORMS = (
+    tf.keras.layers.BatchNormalization,
+    tf.compat.v1.keras.layers.BatchNormalization,  # of which the OD API's own is
+)
+
 ScoreConversion = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -189,7 +194,7 @@ def fix_batch_norms(owners: Iterable[Any], frozen: set[Any]) -> None:
     of the others learn.
     """
     for layer in (layer for owner in owners for layer in owner.submodules):
-        if not isinstance(layer, tf.keras.layers.BatchNormalization) or not layer.built:
+        if not isinstance(layer, BATCH_NORMS) or not layer.built:
             continue  # of a shared tower, some are not built
         is_frozen = layer.moving_mean.ref() in frozen
         if isinstance(layer, FreezableBatchNorm):

@@ -124,3 +124,16 @@ def test_a_second_stage_has_no_neck(tmp_path):
     detector = load_detector("od_api", write_faster_rcnn(tmp_path, LABELS))
     with pytest.raises(ModelError, match="and no neck; choose the freeze policy target-branch"):
         detector.grow_branch(TARGET, BRANCH_PARTS[TARGET_BRANCH_NECK])
+
+
+def test_frozen_statistics_stay(entry):
+    detector = load_detector("od_api", entry)
+    detector.freeze(frozenset(detector.variables()))
+    before = {name: v.numpy() for name, v in detector.variables().items()}
+    images = tf.constant(
+        np.random.default_rng(1).uniform(0, 255, (2, *detector.frame.size, 3)).astype(np.float32)
+    )
+    boxes = tf.constant([[[0.1, 0.1, 0.5, 0.5]]] * 2)
+    detector.losses(Batch(images, boxes, tf.ones([2, 1], tf.int32), tf.ones([2, 1])))
+    after = {name: v.numpy() for name, v in detector.variables().items()}
+    assert [name for name in before if not np.array_equal(before[name], after[name])] == []
