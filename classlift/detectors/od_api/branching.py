@@ -178,8 +178,12 @@ class Branched(Generic[B]):
         return detector
 
     def save(self, folder: Path) -> None:
-        """Writes the zoo entry, without an exported SavedModel."""
-        write_entry(folder, self.common.config, self.label_map, self._checkpoint())
+        """Writes the zoo entry, without an exported SavedModel.
+
+        The OD API's own tools refuse one with branches, which they would leave out.
+        """
+        is_whole = not self._branches and not self._new
+        write_entry(folder, self.common.config, self.label_map, self._checkpoint(), is_whole)
         Note({k: branch.parts for k, branch in self._branches.items()}, self._new).write(folder)
 
     def _checkpoint(self) -> tf.train.Checkpoint:

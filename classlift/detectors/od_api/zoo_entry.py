@@ -32,6 +32,16 @@ from classlift.text import printable, shorten
 MODEL = "model"
 """The one section of a config that says what the model is; the others are for training it."""
 
+ELSEWHERE = "classlift_branches"
+"""A section of the configs of ours alone, so that the OD API's tools refuse them."""
+
+REFUSAL = f"""\
+# Some classes of this detector have heads of their own. The Object Detection API knows nothing of
+# them, and its exporters would write the model without: at the next line they stop. The SavedModel
+# that ClassLift exports has all of them.
+{ELSEWHERE} {{}}
+"""
+
 MAX_SIDE = 8192
 """Height and width of a frame, in pixels; the zoo's largest is 1536."""
 
@@ -126,10 +136,15 @@ def write_entry(
     config: pipeline_pb2.TrainEvalPipelineConfig,
     label_map: LabelMap,
     saved: tf.train.Checkpoint,
+    is_whole: bool,
 ) -> None:
-    """Writes a zoo entry: config, label map and checkpoint."""
+    """Writes a zoo entry: config, label map and checkpoint.
+
+    is_whole: whether the OD API makes the same detector of it; if not, its tools refuse the config.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(text_format.MessageToString(config))
+    text = text_format.MessageToString(config)
+    (folder / CONFIG).write_text(text if is_whole else REFUSAL + text)
     label_map.write(folder / LABEL_MAP)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     manager = tf.train.CheckpointManager(saved, str(folder / CHECKPOINT), max_to_keep=1)
@@ -206,6 +221,8 @@ def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:
             text = f"{name} {{ {' '.join(tokens)} }}"
             if name == MODEL:
                 text_format.Merge(text, config)
+            elif name == ELSEWHERE:
+                continue
             elif name not in config.DESCRIPTOR.fields_by_name:
                 raise text_format.ParseError(f"it has no section {name!r}")
             else:

@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf.text_format import ParseError
+from object_detection.utils.config_util import get_configs_from_pipeline_file
 
 from classlift.data.label_map import LabelMap
 from classlift.data.schema import ExampleKeys
@@ -17,7 +19,7 @@ from classlift.detectors.export import Serving
 from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.branching import Branched
 from classlift.detectors.od_api.detections import Detections, merge
-from classlift.detectors.od_api.outline import BRANCHES
+from classlift.detectors.od_api.outline import BRANCHES, CONFIG
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import LABEL_MAP, read_config
 from classlift.errors import ModelError
@@ -95,6 +97,18 @@ def test_the_target_is_answered_by_its_branch(trained):
     before, first, second, _ = trained
     assert not np.array_equal(before["8"], first["8"])
     assert not np.array_equal(first["3"], second["3"])
+
+
+def test_the_tools_of_the_od_api_refuse_a_model_with_branches(trained, tmp_path):
+    """They would export it without, as if nothing had been trained."""
+    *_, entry = trained
+    with pytest.raises(ParseError, match="classlift_branches"):
+        get_configs_from_pipeline_file(str(entry / CONFIG))
+    detector = load_detector("od_api", entry)
+    detector.drop_branches()
+    detector.save(tmp_path)
+    found = get_configs_from_pipeline_file(str(tmp_path / CONFIG))
+    assert found["model"] == read_config(entry).model
 
 
 def test_a_branch_travels_with_the_model(trained, examples):
