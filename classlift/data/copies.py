@@ -80,11 +80,19 @@ class _Features:
 
 
 def find_copies(images: Sequence[Picture], originals: Sequence[Picture]) -> list[Copy]:
-    """Those of `images` that are copies of an original, each with the first that is found.
+    """Finds pictures that are copies of others.
 
     Images that can't be read, or that show nothing, are left out; so are files with the same bytes.
     Two frames of one video in which nothing moves are the same picture, and no copies: see
     `_videos`.
+
+    Args:
+        images: that may be copies.
+        originals: that they may be copies of.
+
+    Returns:
+        Those of `images` that are copies, each with the first original that is found.
+
     """
     images = [picture for picture in images if picture.phash]
     originals = [picture for picture in originals if picture.phash]
@@ -152,9 +160,13 @@ def _by_hash(bits: Bits, others: Bits) -> list[int | None]:
 
 
 def _by_features(images: Sequence[_Features], originals: Sequence[_Features]) -> list[list[int]]:
-    """For each image the originals with which it shares the most cells, the first first.
+    """The originals with which images share the most cells.
 
     A cell is the value of some bits of a feature's code; each of `_TABLES` tables takes others.
+
+    Returns:
+        Indices of originals for each image, of the one that shares most first.
+
     """
     codes = np.concatenate([found.codes for found in originals])
     owners = np.repeat(np.arange(len(originals)), [len(found.codes) for found in originals])
@@ -191,9 +203,17 @@ def _copy_of(
     ways: Iterator[tuple[int, bool, Floats | None]],
     videos: set[str],
 ) -> Copy | None:
-    """The copy that an image is of one of the originals, if it is one.
+    """The copy that an image is of one of the originals.
 
-    ways: of originals, by `_ways`.
+    Args:
+        image: that may be one.
+        originals: all of them.
+        ways: to lay some of them over the image, by `_ways`.
+        videos: as `_videos` finds them in the originals.
+
+    Returns:
+        The first that differs by at most `MAX_DIFFERENCE`; None where none does.
+
     """
     small = None
     for number, flipped, way in ways:
@@ -223,10 +243,19 @@ def _ways(
     features: Sequence[_Features],
     known: Sequence[_Features],
 ) -> Iterator[tuple[int, bool, Floats | None]]:
-    """Originals, whether the image is mirrored, and the affine map [2, 3] from them to it.
+    """How originals may lie over an image.
 
-    near, alike, features: of the image as it is, and mirrored: the nearest by hash, which is laid
-    over it as a whole (None), and those with common features, which say how they lie.
+    Args:
+        near: the nearest by hash, for the image as it is and mirrored; it is laid over it as a
+            whole.
+        alike: those with common features, which say how they lie, for both.
+        features: of the image, for both.
+        known: those of all originals.
+
+    Yields:
+        The index of an original, whether the image is mirrored, and the affine map [2, 3] from the
+        original to it in pixels; None for the whole.
+
     """
     for flipped in (False, True):
         nearest_one = near[flipped]
@@ -264,11 +293,20 @@ def _is_whole(way: Floats, small: Pixels, other: Pixels) -> bool:
 
 
 def _difference(small: Pixels, other: Pixels, way: Floats) -> float:
-    """In percent, where they differ most; infinite where the pictures can't be laid over another.
+    """How far two pictures differ in the square where they do most.
 
-    way: from the original to the image. It is refined by the pixels (Evangelidis and Psarakis:
-    Parametric image alignment using enhanced correlation coefficient maximization, 2008) where
-    they differ by little more than copies do.
+    The map is refined by the pixels (Evangelidis and Psarakis: Parametric image alignment using
+    enhanced correlation coefficient maximization, 2008) where they differ by little more than
+    copies do.
+
+    Args:
+        small: [height, width], grey levels of the image.
+        other: as `small`, of the original.
+        way: [2, 3], from the original to the image.
+
+    Returns:
+        The difference in percent; infinite where one can't be laid over the other.
+
     """
     if abs(np.linalg.det(way[:, :2])) < 1e-3:
         return float("inf")
@@ -313,10 +351,14 @@ def _laid_over(small: Pixels, other: Pixels, way: Floats) -> float:
 
 
 def _videos(originals: Sequence[Picture]) -> set[str]:
-    """File names, but for their number, by which originals are numbered as the frames of a video.
+    """Finds the originals that are numbered as the frames of a video.
 
     Where one in ten of those with numbers next to each other are alike, standing still is what the
     camera does, and a frame of another split that is the same picture is no copy.
+
+    Returns:
+        Their file names, but for their number.
+
     """
     numbered = defaultdict(list)
     for picture in originals:

@@ -19,20 +19,35 @@ Indices = npt.NDArray[np.int64]
 
 
 def hash_bits(phashes: Sequence[str]) -> Bits:
-    """[n, 4] words of hexadecimal 256-bit hashes.
+    """Perceptual hashes as words of 64 bits, which are compared fast.
+
+    Args:
+        phashes: of 256 bits, hexadecimal.
+
+    Returns:
+        [n, 4].
 
     >>> hash_bits(["00" * 31 + "ff"]).shape
     (1, 4)
+
     """
     return np.frombuffer(bytes.fromhex("".join(phashes)), np.uint64).reshape(-1, 4)
 
 
 def nearest(bits: Bits, others: Bits) -> tuple[Indices, Indices]:
-    """For each of `bits`: the index of its nearest in `others`, which has some, and the distance.
+    """The nearest of other hashes for each.
+
+    Args:
+        bits: [n, 4], as `hash_bits` gives them.
+        others: [m, 4], at least one where there are `bits`.
+
+    Returns:
+        Indices into `others`, [n], and the distances in bits, [n].
 
     >>> few, many = hash_bits(["0f" * 32]), hash_bits(["00" * 32, "0e" * 32])
     >>> [found.tolist() for found in nearest(few, many)]
     [[1], [32]]
+
     """
     indices, distances = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for _, block in _distances(bits, others):
@@ -44,21 +59,33 @@ def nearest(bits: Bits, others: Bits) -> tuple[Indices, Indices]:
 def mirrored(bits: Bits) -> Bits:
     """The hashes of the mirrored pictures, but for bits that are near the median.
 
-    Of 256 bits, row by row: where a picture is mirrored, the cosines of odd horizontal frequency
-    change their sign.
+    Where a picture is mirrored, the cosines of odd horizontal frequency change their sign.
+
+    Args:
+        bits: [n, 4], of 256 bits each, row by row.
+
+    Returns:
+        [n, 4].
+
     """
     is_odd = np.tile(np.arange(16) % 2 == 1, 16)
     return bits ^ np.packbits(is_odd).view(np.uint64)
 
 
 def near_components(bits: Bits) -> Indices:
-    """A number for each hash, the same for those that a chain of near duplicates joins.
+    """Which pictures a chain of near duplicates joins; a mirrored one is a near duplicate too.
 
-    A mirrored picture is a near duplicate too. All pairs are looked at, in blocks: time grows with
-    the square of the different hashes.
+    All pairs are looked at, in blocks: time grows with the square of the different hashes.
+
+    Args:
+        bits: [n, 4], as `hash_bits` gives them.
+
+    Returns:
+        [n], a number below n for each, the same for those that are joined.
 
     >>> near_components(hash_bits(["00" * 32, "ff" * 32, "01" + "00" * 31])).tolist()
     [0, 2, 0]
+
     """
     unique, inverse = np.unique(bits, axis=0, return_inverse=True)
     count = len(unique)

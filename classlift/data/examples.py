@@ -76,9 +76,17 @@ _Example = _example_class()
 
 
 def to_example(image: Row, boxes: Sequence[Row], encoded: bytes, label_map: LabelMap) -> bytes:
-    """One serialized Example.
+    """One image with its boxes as an Example in the OD API's layout.
 
-    image, boxes: rows of `schema.IMAGES` and `schema.BOXES`; encoded: the image file's bytes.
+    Args:
+        image: a row of `schema.IMAGES`.
+        boxes: its rows of `schema.BOXES`, sides in pixels; in the Example they are shares.
+        encoded: the image file's bytes.
+        label_map: has the ids of all labels.
+
+    Returns:
+        The Example, serialized.
+
     """
     example = _Example()
     feature = example.features.feature

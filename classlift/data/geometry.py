@@ -21,19 +21,33 @@ def sides_of(boxes: pa.Table) -> Floats:
 
 
 def has_place(sides: Floats) -> Mask:
-    """[boxes] whether all four sides are numbers.
+    """Tells which boxes have a place: those whose four sides are numbers.
+
+    Args:
+        sides: [boxes, 4], pixels.
+
+    Returns:
+        [boxes].
 
     >>> has_place(np.array([[0, 0, 4, 3], [0, 0, np.nan, 3], [0, 0, np.inf, 3]])).tolist()
     [True, False, False]
+
     """
     return np.asarray(np.isfinite(sides).all(axis=1), np.bool_)
 
 
 def shorter_side(sides: Floats) -> Floats:
-    """[boxes] the width or the height, whichever is less; NaN for a box without a place.
+    """The width or the height of boxes, whichever is less.
+
+    Args:
+        sides: [boxes, 4], pixels.
+
+    Returns:
+        [boxes], pixels; negative where sides are in the wrong order, NaN without a place.
 
     >>> shorter_side(np.array([[0.0, 0.0, 4.0, 3.0], [5.0, 0.0, 4.0, 3.0]])).tolist()
     [3.0, -1.0]
+
     """
     with np.errstate(invalid="ignore"):  # infinite sides
         lengths = (sides[:, 2:] - sides[:, :2]).min(axis=1)
@@ -41,12 +55,19 @@ def shorter_side(sides: Floats) -> Floats:
 
 
 def outside(sides: Floats, extents: Floats) -> Floats:
-    """[boxes] by how many pixels a box leaves its image at most; NaN for one without a place.
+    """By how much boxes leave their image, at the side where they do so most.
 
-    extents: [boxes, 2] width and height of the images. Where one is 0, nothing is known of it.
+    Args:
+        sides: [boxes, 4], pixels.
+        extents: [boxes, 2], width and height of each box's image in pixels. Where one is 0, nothing
+            is known of it.
+
+    Returns:
+        [boxes], pixels; 0 inside of the image, or where its size is not known; NaN without a place.
 
     >>> outside(np.array([[-1.0, 0.0, 4.0, 3.0], [0.0, 0.0, 4.0, 3.0]]), np.array([[4, 3]] * 2))
     array([1., 0.])
+
     """
     bounds = np.concatenate([extents, extents], axis=1).astype(np.float64)
     with np.errstate(invalid="ignore"):

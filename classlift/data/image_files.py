@@ -38,7 +38,14 @@ class Found:
     def remark(self, name: str, file_name: str, source: str) -> Iterator[ImageProblem]:
         """What is said where the file is called otherwise.
 
-        name: as the labels have it. file_name: as the snapshot calls the image. source: the record.
+        Args:
+            name: as the labels have it.
+            file_name: as the snapshot calls the image.
+            source: the record.
+
+        Yields:
+            One problem, or none.
+
         """
         if self.renamed:
             problem = f"{RENAMED}: {shorten(name, 200)!r} is {self.path.name!r}"
@@ -55,13 +62,16 @@ class ImageFiles:
         self.folder, self._split = folder, split
 
     def find(self, name: str, where: str, near: Path | None = None) -> Found:
-        """The file that a name stands for; one that is not there is the path that it would have.
+        """The file that a name stands for.
 
         Args:
             name: as the labels have it: a path from `near`, or from the folder; with whatever
                 folders, capitals, slashes or Unicode form another machine gave it.
             where: file and record, for errors.
             near: a folder below this one that paths start from; this one by default.
+
+        Returns:
+            The file; one that is not there is the path that it would have.
 
         Raises:
             DataError: more than one file can be meant, or the path leaves the folder by a link.
@@ -82,9 +92,18 @@ class ImageFiles:
         )
 
     def below(self, name: str, where: str) -> Found:
-        """As `find`, for names that are paths: one that leads out of the folder is refused.
+        """The file that a path stands for: as `find`, but one out of the folder is refused.
 
-        Raises DataError as `find`, and for such a name.
+        Args:
+            name: as the labels have it: a path from the folder.
+            where: file and record, for errors.
+
+        Returns:
+            As `find`.
+
+        Raises:
+            DataError: as `find`, and for a path that leads out of the folder.
+
         """
         path = inside(self.folder, name, where)
         return Found(path) if os.path.isfile(path) else self.find(name, where)
@@ -168,10 +187,14 @@ class ImageFiles:
 def _parts(name: str) -> tuple[str, ...]:
     r"""The folders and the name of a path, folded to what all machines agree on.
 
+    Returns:
+        The parts in order, the name last.
+
     >>> _parts("C:\\Images\\Caf\u00e9.JPG") == _parts("images/Cafe\u0301.jpg")[-2:]
     False
     >>> _parts("C:\\Images\\Caf\u00e9.JPG")[-2:] == _parts("images/Cafe\u0301.jpg")
     True
+
     """
     plain = unicodedata.normalize("NFC", unquote(name).replace("\\", "/")).casefold()
     return tuple(part for part in plain.split("/") if part not in ("", ".", ".."))

@@ -118,10 +118,16 @@ def probe(uri: str) -> ImageFacts:
 
 
 def probe_all(uris: Sequence[str], known: Known | None = None) -> list[tuple[State, ImageFacts]]:
-    """The state of each image's file, and what is in it.
+    """Looks at image files, in threads: their state, and what is in them.
 
-    known: from an earlier look. A file of the same state is not read again, and one with the same
-    bytes not decoded.
+    Args:
+        uris: of the images, as `media.read_bytes` takes them.
+        known: from an earlier look, by URI. A file of the same state is not read again, and one
+            with the same bytes not decoded.
+
+    Returns:
+        State and facts of each, in the order of `uris`.
+
     """
     earlier = known or {}
     parts = [uris[start : start + _AT_ONCE] for start in range(0, len(uris), _AT_ONCE)]
@@ -139,8 +145,15 @@ def probe_all(uris: Sequence[str], known: Known | None = None) -> list[tuple[Sta
 def perceptual_hashes(pixels: Pixels) -> list[str]:
     """What `imagehash.phash(image, hash_size=16)` says of each picture, all at once.
 
-    pixels: [n, 64, 64] grey pictures. The lowest 16 x 16 frequencies of the DCT-II against their
-    median (Zauner, Implementation and benchmarking of perceptual image hash functions, 2010).
+    The lowest 16 x 16 frequencies of the DCT-II against their median (Zauner, Implementation and
+    benchmarking of perceptual image hash functions, 2010).
+
+    Args:
+        pixels: [n, 64, 64], grey levels.
+
+    Returns:
+        [n] hashes of 256 bits, hexadecimal.
+
     """
     index = np.arange(_PHASH_IMAGE)
     basis = np.cos(np.pi * np.outer(index[:PHASH_SIDE], 2 * index + 1) / (2 * _PHASH_IMAGE))
@@ -203,8 +216,14 @@ def _decode(data: bytes, sha256: str) -> tuple[ImageFacts, Pixels | None]:
 
 
 def size_of_image(file: BinaryIO) -> tuple[int, int]:
-    """Width and height in pixels from the header of an image, as a viewer shows it, which turns it
-    as its Exif says; 0, 0 when there is none.
+    """The size of an image from its header, as a viewer shows it, which turns it as its Exif says.
+
+    Args:
+        file: at its beginning.
+
+    Returns:
+        Width and height in pixels; 0, 0 of what is no image.
+
     """
     try:
         with Image.open(file) as image:
@@ -214,10 +233,19 @@ def size_of_image(file: BinaryIO) -> tuple[int, int]:
 
 
 def turned_size(width: int, height: int, orientation: int) -> tuple[int, int]:
-    """The width and height of stored pixels as a viewer shows them.
+    """The size of stored pixels as a viewer shows them.
+
+    Args:
+        width: of the stored pixels.
+        height: as `width`.
+        orientation: Exif's, 1 to 8.
+
+    Returns:
+        Width and height in pixels.
 
     >>> turned_size(4, 3, 1), turned_size(4, 3, 6)
     ((4, 3), (3, 4))
+
     """
     return (height, width) if orientation in LYING else (width, height)
 
@@ -232,13 +260,22 @@ def _unidentified(data: bytes) -> str:
 
 
 def for_tensorflow(encoded: bytes, image_format: str, uri: str) -> tuple[bytes, str]:
-    """An encoded image as TensorFlow decodes it, and its format, `jpeg` or `png`.
+    """An encoded image as TensorFlow decodes it.
 
     JPEG and PNG stay as they are. Others are encoded anew: what is lossy itself as JPEG, what is
     not as PNG, without loss. No Exif stays, which says how stored pixels are turned.
 
-    image_format: a value of `FORMATS`. uri: of the image, for the DataError of one that can't be
-    decoded.
+    Args:
+        encoded: the bytes of its file.
+        image_format: a value of `FORMATS`.
+        uri: of the image, for errors.
+
+    Returns:
+        The bytes, and their format, `jpeg` or `png`.
+
+    Raises:
+        DataError: it can't be decoded, or has more than `MAX_PIXELS`.
+
     """
     if image_format in FOR_TENSORFLOW:
         return encoded, image_format
@@ -254,9 +291,17 @@ def for_tensorflow(encoded: bytes, image_format: str, uri: str) -> tuple[bytes, 
 
 
 def encoded_for_tensorflow(images: pa.Table) -> list[bytes]:
-    """The images of rows of `schema.IMAGES`, read and encoded as `for_tensorflow` does.
+    """Reads images, and encodes them as `for_tensorflow` does.
 
-    Raises DataError when one can't be read or decoded.
+    Args:
+        images: rows of `schema.IMAGES`.
+
+    Returns:
+        The bytes of each, in the order of the rows.
+
+    Raises:
+        DataError: one can't be read or decoded.
+
     """
     rows = zip(images["uri"].to_pylist(), images["format"].to_pylist(), strict=True)
     return [for_tensorflow(read_bytes(uri), image_format, uri)[0] for uri, image_format in rows]

@@ -76,10 +76,19 @@ def write(splits: pa.Table, path: Path) -> None:
 
 
 def remembered(path: Path) -> pa.Table:
-    """The splits that images were given before, none where there is no file.
+    """The splits that images were given before.
 
-    They are no cache, and never guessed: nothing else knows what no model may be judged by. Raises
-    DataError when they are damaged.
+    They are no cache, and never guessed: nothing else knows what no model may be judged by.
+
+    Args:
+        path: of the file in the memory.
+
+    Returns:
+        A table as `SCHEMA`, empty where there is no file.
+
+    Raises:
+        DataError: it is damaged.
+
     """
     if not path.exists():
         return SCHEMA.empty_table()

@@ -128,10 +128,15 @@ class LabelMap:
     def with_classes(self, new: Mapping[str, int]) -> "LabelMap":
         """The label map with more classes at its end.
 
-        new: the ids of the classes by name, each above the highest so far.
+        Args:
+            new: the ids of the classes by name, each above the highest so far.
+
+        Returns:
+            The longer label map.
 
         >>> LabelMap(("car", "bus")).with_classes({"scooter": 4}).ids
         (1, 2, 4)
+
         """
         more = sorted(new, key=new.__getitem__)
         return LabelMap(
@@ -150,9 +155,17 @@ class LabelMap:
         )
 
     def require_fit(self, classes: int, where: object) -> None:
-        """Raises ModelError unless all ids are among those of a model with so many classes.
+        """Requires that all ids are among those of a model.
 
         Fewer names than classes are no fault: a checkpoint may have classes that nobody named.
+
+        Args:
+            classes: how many the model predicts, with ids from 1 on.
+            where: the model, for errors.
+
+        Raises:
+            ModelError: an id is higher.
+
         """
         if self.last_id > classes:
             raise ModelError(
@@ -178,11 +191,17 @@ class LabelMap:
             raise DataError(f"The label map names no class with the id {class_id}.") from None
 
     def instead_of(self, name: str) -> str:
-        """The names that there are, for a sentence on one that is none of them: of many the first,
-        and the one that differs from it in blanks or capitals alone.
+        """The names that there are, for a sentence on one that is none of them.
+
+        Args:
+            name: that one.
+
+        Returns:
+            Of many names the first, and the one that differs from it in blanks or capitals alone.
 
         >>> LabelMap(("car", "Scooter")).instead_of("scooter ")
         "car, Scooter; 'Scooter' differs in blanks or capitals alone"
+
         """
         near = self.near(name)
         return self.listed() + (
@@ -194,22 +213,33 @@ class LabelMap:
         return next((n for n in self.names if _folded(n) == _folded(name)), None)
 
     def listed(self) -> str:
-        """The names; of many, the first.
+        """The names, for a sentence.
+
+        Returns:
+            The names by comma; of many, the first and how many more there are.
 
         >>> LabelMap(("car", "bus ")).listed()
         "car, 'bus '"
+
         """
         more = len(self) - SHOWN
         found = ", ".join(shown(shorten(name, SHOWN_CHARACTERS)) for name in self.names[:SHOWN])
         return f"{found} and {more} more" if more > 0 else found
 
     def difference(self, other: "LabelMap", mine: str, theirs: str) -> str:
-        """The first id at which two label maps that differ do so.
+        """The first id at which two label maps differ, for a sentence.
 
-        mine, theirs: whose they are.
+        Args:
+            other: the other label map.
+            mine: whose this one is.
+            theirs: whose the other one is.
+
+        Returns:
+            What the id is in both.
 
         >>> LabelMap(("car", "bus")).difference(LabelMap(("bus", "car")), "one", "the other")
         "id 1 is 'car' in one and 'bus' in the other"
+
         """
         for names in ("names", "other_names"):
             ours, others = (dict(zip(m.ids, getattr(m, names), strict=True)) for m in (self, other))
@@ -226,6 +256,17 @@ class LabelMap:
 
         `display_name` names a class where it is there, as in the OD API; `name` is then its second
         name. The background, id 0, is left out, and so is what else an item may hold (keypoints).
+
+        Args:
+            path: of the file, of at most `MAX_BYTES`.
+
+        Returns:
+            The label map, by ascending ids.
+
+        Raises:
+            DataError: it can't be read, is no label map, or names no class; an item lacks its id or
+                its name; or names and ids are as `LabelMap` refuses them.
+
         """
         message = _LABEL_MAP()
         try:
@@ -261,12 +302,18 @@ class LabelMap:
 
 
 def coco_label_map(columns: int) -> LabelMap | None:
-    """The classes of COCO as the columns of a model trained on it count them; None for other
-    numbers of columns.
+    """The classes of COCO as the columns of a model trained on it count them.
 
-    90: by COCO's ids, as the models of the OD API's zoo. 91: the first is the background's, as
-    torchvision has it and the RetinaNet presets of KerasHub took it over. 80: without gaps, as
-    D-FINE. KerasHub's spelling, `traffic_light`, is each class's second name.
+    KerasHub's spelling, `traffic_light`, is each class's second name.
+
+    Args:
+        columns: 90: by COCO's ids, as the models of the OD API's zoo. 91: the first is the
+            background's, as torchvision has it and the RetinaNet presets of KerasHub took it over.
+            80: without gaps, as D-FINE.
+
+    Returns:
+        The label map; None for other numbers of columns.
+
     """
     coco = LabelMap.read(COCO)
     ids = {
@@ -279,10 +326,17 @@ def coco_label_map(columns: int) -> LabelMap | None:
 
 
 def quoted(name: str) -> str:
-    """A name in quotes, on one line, with what is not printable escaped, and not too long.
+    """A name for a sentence: in quotes, on one line, with what is not printable escaped.
+
+    Args:
+        name: of any length.
+
+    Returns:
+        At most about `SHOWN_CHARACTERS` of it.
 
     >>> quoted("car ")
     "'car '"
+
     """
     return repr(shorten(name, SHOWN_CHARACTERS))
 

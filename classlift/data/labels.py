@@ -107,12 +107,22 @@ def _require_text(text: str, source: str, what: str) -> None:
 
 
 def number_of(text: str) -> float:
-    """The number that a text in a label file is. Raises ValueError for one that is none.
+    """The number that a text in a label file is.
 
     Python alone would take `1_0` for ten, and digits of every script.
 
+    Args:
+        text: as it stands in the file.
+
+    Returns:
+        The number; also an infinite one, or NaN, where the text says so.
+
+    Raises:
+        ValueError: it is none.
+
     >>> number_of("12.5")
     12.5
+
     """
     if "_" in text or not text.isascii():
         raise ValueError(f"{text!r} is no number")
@@ -120,10 +130,20 @@ def number_of(text: str) -> float:
 
 
 def whole_number_of(text: str) -> int:
-    """As `number_of`, for whole numbers.
+    """The whole number that a text in a label file is; as `number_of`.
+
+    Args:
+        text: as it stands in the file.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: it is none, or has a decimal point.
 
     >>> whole_number_of("12")
     12
+
     """
     if "_" in text or not text.isascii():
         raise ValueError(f"{text!r} is no whole number")
@@ -137,6 +157,9 @@ def flag_of(value: object, name: str, *where: object) -> bool:
         value: as it was read; None where it is missing, which says no.
         name: of the flag. A tool that writes it as its own value means yes.
         where: file and record, in parts.
+
+    Returns:
+        Whether it is set.
 
     Raises:
         DataError: it is neither.
@@ -163,12 +186,15 @@ def flag_of(value: object, name: str, *where: object) -> bool:
 
 
 def size_of(value: object, name: str, where: str) -> int | None:
-    """What labels say of an image's width or height in pixels; None where they do not say.
+    """What labels say of an image's width or height.
 
     Args:
         value: as it was read. Tools that don't know it write 0 or -1, or nothing.
         name: `width` or `height`.
         where: file and image.
+
+    Returns:
+        Pixels; None where the labels do not say.
 
     Raises:
         DataError: it is no whole number.
@@ -176,7 +202,7 @@ def size_of(value: object, name: str, where: str) -> int | None:
     >>> [size_of(value, "width", "a.xml") for value in (640, "640", 640.0, 0, "", None)]
     [640, 640, 640, None, None, None]
 
-    """
+    """  # noqa: DOC501 - ValueError is caught
     if value is None or value == "":
         return None
     try:
@@ -234,9 +260,17 @@ def packed_shards(
     images: Iterable[tuple[LabelledImage, Sequence[LabelledBox]]],
     remarks: Sequence[ImageProblem] = (),
 ) -> Iterator[Shard]:
-    """The shards of a format that reads its labels at once: images, each with its boxes.
+    """Cuts labels that were read at once into shards, which hold them.
 
-    remarks: go with the shard of their image, or with the first one where it was left out.
+    Args:
+        format_name: of `formats.FORMATS`.
+        path: of the labels.
+        images: each with its boxes.
+        remarks: go with the shard of their image, or with the first one where it was left out.
+
+    Yields:
+        Shards of up to `SHARD_IMAGES`; of no image, one empty shard.
+
     """
     parts = [list(part) for part in chunks(list(images))] or [[]]
     place = {image.file_name: n for n, part in enumerate(parts) for image, _ in part}

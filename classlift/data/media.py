@@ -25,10 +25,17 @@ _RECORD_NAME = re.compile(
 def is_record(path: Path) -> bool:
     """Whether a file is called as TFRecord files are.
 
+    Args:
+        path: of a file, which is not opened.
+
+    Returns:
+        True for `.record`, `.tfrecord`, `.tfrec` and the like, and for numbered shards.
+
     >>> is_record(Path("train.record-00001-of-00010")), is_record(Path("labels.json"))
     (True, False)
     >>> is_record(Path("train-00000-of-00010")), is_record(Path("train.tfrec"))
     (True, True)
+
     """
     return bool(_RECORD_NAME.search(path.name))
 
@@ -56,10 +63,18 @@ def file_of(uri: str) -> str:
 
 
 def read_bytes(uri: str) -> bytes:
-    """The encoded image behind a URI of the images table.
+    """Reads the encoded image behind a URI of the images table.
 
-    Raises DataError when the file can't be read or is no regular one, when it is larger than
-    `MAX_BYTES`, and when the record is damaged.
+    Args:
+        uri: a path, or what `record_uri` or `embedded_uri` gave.
+
+    Returns:
+        The bytes of an image file.
+
+    Raises:
+        DataError: the file can't be read, is no regular one, or is larger than `MAX_BYTES`; or the
+            record is damaged.
+
     """
     if uri.endswith(_EMBEDDED):
         return _embedded(file_of(uri))

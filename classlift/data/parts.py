@@ -124,10 +124,18 @@ def _sums(key: str) -> str:
 def _clipped(
     boxes: Sequence[LabelledBox], sizes: Mapping[str, tuple[int, int]], rounding: Rounding
 ) -> tuple[Sides, npt.NDArray[np.bool_]]:
-    """The corners of boxes, [boxes, 4] in pixels, and which were clipped to their image.
+    """Clips boxes that leave their image by no more than the format rounds.
 
-    sizes: of the images, by file name. What leaves its image by more than the format rounds stays
-    as it is, for the validator to name.
+    What leaves it by more stays as it is, for the validator to name.
+
+    Args:
+        boxes: of any images.
+        sizes: width and height of the images in pixels, by file name.
+        rounding: of the format.
+
+    Returns:
+        The corners, [boxes, 4] in pixels, and which were clipped, [boxes].
+
     """
     corners = np.array([box.box for box in boxes], np.float64).reshape(-1, 4)
     extents = np.array([sizes[box.file_name] for box in boxes], np.float64).reshape(-1, 2)
@@ -232,8 +240,13 @@ def keep_only(folder: Path, keys: Sequence[str]) -> None:
 def judge(images: pa.Table) -> tuple[pa.Table, list[ImageProblem]]:
     """Compares the files with what the labels claim.
 
-    Returns the images with `width` and `height` as claimed, or as found where nothing is, turned as
-    a viewer does, and the problems, in which an image has its `file_name` as its id.
+    Args:
+        images: as `PART_IMAGES`.
+
+    Returns:
+        The images with `width` and `height` in pixels as claimed, or as found where nothing is,
+        turned as a viewer does; and the problems, in which an image has its `file_name` as its id.
+
     """
     lying = pc.is_in(images["orientation"], value_set=pa.array(LYING, pa.int32()))
     found = [images["width"], images["height"]]

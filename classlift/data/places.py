@@ -58,10 +58,17 @@ class Layout:
 
 
 def split_of(name: str) -> str | None:
-    """The split that the name of a folder or file says; None where it says none.
+    """The split that the name of a folder or file says.
+
+    Args:
+        name: of several words, the first that is one of `SPLIT_WORDS` counts.
+
+    Returns:
+        One of `schema.SPLITS`; None where it says none.
 
     >>> [split_of(name) for name in ("valid", "instances_train2017.json", "latest", "obj_Test")]
     ['eval', 'train', None, 'test']
+
     """
     words = re.split("[^a-z]+", name.lower())
     return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)

@@ -29,9 +29,14 @@ class Predictions:
     detections: pa.Table
 
     def write(self, folder: Path) -> None:
-        """Writes `images.parquet`, `boxes.parquet` and `detections.parquet`.
+        """Writes `images.parquet`, `boxes.parquet` and `detections.parquet`, and their checksums.
 
-        Raises EvaluationError as `coco_eval.require_scores`; nothing is written then.
+        Args:
+            folder: to write into; it need not be there yet.
+
+        Raises:
+            EvaluationError: as `coco_eval.require_scores`; nothing is written then.
+
         """
         require_scores(self.detections.to_pandas())
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +50,15 @@ class Predictions:
     def read(cls, folder: Path) -> "Predictions":
         """Reads what `write` wrote.
 
-        Raises EvaluationError when it is missing or damaged, and as `coco_eval.require_scores`.
+        Args:
+            folder: with the three files.
+
+        Returns:
+            The predictions.
+
+        Raises:
+            EvaluationError: they are missing or damaged; or as `coco_eval.require_scores`.
+
         """
         damaged = damage(folder, _FILES)
         if damaged:

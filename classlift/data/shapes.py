@@ -14,10 +14,17 @@ LEFT_OUT = "labels are boxes, or shapes that have an area; others are left out"
 
 
 def around(points: Iterable[tuple[float, float]]) -> Corners:
-    """The box that encloses points; `NO_PLACE` of none, or where one is no number.
+    """The box that encloses points.
+
+    Args:
+        points: x and y of each, in pixels.
+
+    Returns:
+        Its corners in pixels; `NO_PLACE` of no point, or where one is no number.
 
     >>> around([(3, 1), (0, 2), (5, 9)])
     (0, 1, 5, 9)
+
     """
     found = list(points)
     if not found or not all(math.isfinite(value) for point in found for value in point):
@@ -29,11 +36,19 @@ def around(points: Iterable[tuple[float, float]]) -> Corners:
 def around_turned(
     corners: Corners, degrees: float, pivot: tuple[float, float] | None = None
 ) -> Corners:
-    """The box that encloses a rectangle which is turned clockwise around a point, its centre by
-    default.
+    """The box that encloses a rectangle which is turned clockwise around a point.
+
+    Args:
+        corners: of the rectangle before it is turned, in pixels.
+        degrees: by how much it is turned.
+        pivot: x and y of the point in pixels; its centre by default.
+
+    Returns:
+        The corners of the box in pixels; `NO_PLACE` where `degrees` is no number.
 
     >>> [round(side, 9) for side in around_turned((0, 0, 4, 2), 90)]
     [1.0, -1.0, 3.0, 3.0]
+
     """
     xmin, ymin, xmax, ymax = corners
     x, y = pivot or ((xmin + xmax) / 2, (ymin + ymax) / 2)
@@ -49,10 +64,19 @@ def around_turned(
 def around_ellipse(
     centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0
 ) -> Corners:
-    """The box that encloses an ellipse, whose first radius lies `degrees` clockwise of the x axis.
+    """The box that encloses an ellipse.
+
+    Args:
+        centre: x and y in pixels.
+        radii: the two half axes in pixels.
+        degrees: by which the first of them is turned from the x axis, clockwise.
+
+    Returns:
+        The corners of the box in pixels; `NO_PLACE` where something is no number.
 
     >>> [round(side, 9) for side in around_ellipse((10, 10), (4, 2), 90)]
     [8.0, 6.0, 12.0, 14.0]
+
     """
     if not all(map(math.isfinite, (*centre, *radii, degrees))):
         return NO_PLACE

@@ -103,11 +103,16 @@ class Source:
 
     @contextmanager
     def grouping(self) -> Iterator[Callable[[Sequence[str]], list[str]]]:
-        """What names the groups of images by their file names: its own file name if none.
+        """What names the groups of images by their file names.
+
+        Yields:
+            A function from file names to the names of their groups: the file name itself where
+            `group` is None, or is not in it.
 
         >>> with Source(Path("x"), group="^(Town[0-9]+)_").grouping() as groups:
         ...     groups(["Town01_000060.jpg", "a.jpg"])
         ['Town01', 'a.jpg']
+
         """
         if self.group is None:
             yield list
@@ -136,7 +141,12 @@ class Labelling:
     def unlabelled(self, source: Source, seen: frozenset[str]) -> list[str]:
         """The classes whose objects may be in a source's images without a box.
 
-        seen: the classes of its boxes.
+        Args:
+            source: whose `labelled_for` says what it is labelled for.
+            seen: the classes of its boxes.
+
+        Returns:
+            Their names, in the order of `classes`.
 
         Raises:
             DataError: it has a box of a class that it says it is not labelled for, or says it is
@@ -240,16 +250,27 @@ def take_snapshot(
 ) -> Snapshot:
     """Reads all sources, looks at every image, places each in a split, and hashes the content.
 
-    memory: a folder kept between snapshots. What has not changed is not read again, and no image
-    moves from one split to another. beam_options: see `classlift.transforms`. served: folders of
-    served versions that carry the splits, the newest first, for a memory that was lost. renamed:
-    labels, and what the boxes are called instead (`LabelMap.renamed`). droppable: the share of
-    boxes that may be left out because they are bad (`geometry.is_bad`); each is among the problems.
-    With 0 they stay, for the validator to name. labelling: the classes that sources may be labelled
-    for, where not all of them are labelled for all.
+    Args:
+        sources: at least one that has images.
+        memory: a folder kept between snapshots. What has not changed is not read again, and no
+            image moves from one split to another.
+        beam_options: see `classlift.transforms`.
+        served: folders of served versions that carry the splits, the newest first, for a memory
+            that was lost.
+        renamed: labels, and what the boxes are called instead (`LabelMap.renamed`).
+        droppable: the share of boxes, 0 to 1, that may be left out because they are bad
+            (`geometry.is_bad`); each is among the problems. With 0 they stay, for the validator to
+            name.
+        labelling: the classes that sources may be labelled for, where not all of them are labelled
+            for all.
 
-    Raises DataError when labels can't be read, two images have one id, there are none, or more
-    boxes are bad than may be left out.
+    Returns:
+        The snapshot, which lies in the memory too.
+
+    Raises:
+        DataError: labels can't be read, two images have one id, there are none, or more boxes are
+            bad than may be left out.
+
     """
     sources = list(sources)
     held = nullcontext(str(memory)) if memory else tempfile.TemporaryDirectory()
@@ -348,9 +369,13 @@ def _report_fewer(before: pa.Table, now: Snapshot) -> None:
 
 
 def _read(sources: list[Source], folder: Path, options: Sequence[str]) -> tuple[list[_Read], bool]:
-    """The parts of each source, and whether any had to be read, which is done then.
+    """Reads the shards of all sources that were not read before, or have changed.
 
     The shards themselves, which name every file, are held no longer than that.
+
+    Returns:
+        The parts of each source, and whether any had to be read.
+
     """
     layouts = [look(s.path, s.format, s.images, s.label_map) for s in sources]
     for note in (note for layout in layouts for note in layout.notes):
@@ -380,8 +405,12 @@ def _prefixes(roots: Sequence[Path]) -> list[str]:
     """What the ids of images begin with: the names of their roots, with as many of the folders
     above as tell roots of one name apart.
 
+    Returns:
+        One for each root, ending in `/`.
+
     >>> _prefixes([Path("/a/old/images"), Path("/a/new/images"), Path("/a/test")])
     ['old/images/', 'new/images/', 'test/']
+
     """
     found = {}
     for root in roots:
@@ -400,9 +429,23 @@ def _assemble(
     draft: Path,
     asked: _Boxes,
 ) -> Snapshot:
-    """The snapshot from the parts of all sources, written into `draft`.
+    """Joins the parts of all sources, and writes the snapshot.
 
     One part at a time is in memory, and the images; the boxes wait on disk until all else is done.
+
+    Args:
+        read: the sources with their parts.
+        folder: of the parts.
+        splits: file of the memory of splits, which is replaced.
+        draft: folder to write into.
+        asked: what is to be done with boxes.
+
+    Returns:
+        The snapshot that is in `draft`.
+
+    Raises:
+        DataError: there are no images, two have one id, or more boxes are bad than may be.
+
     """
     images = [_PLACED.empty_table()]
     problems: list[ImageProblem] = []
@@ -455,9 +498,19 @@ def _assemble(
 def _without_bad_boxes(
     boxes: pa.Table, images: pa.Table, droppable: float
 ) -> tuple[pa.Table, list[ImageProblem]]:
-    """The boxes that are not bad, and a problem for each that is.
+    """Leaves out the boxes that are bad.
 
-    Raises DataError when more than the share `droppable` are.
+    Args:
+        boxes: `schema.BOXES`.
+        images: `schema.IMAGES`.
+        droppable: the share of boxes that may be, 0 to 1.
+
+    Returns:
+        The other boxes, and a problem for each that is left out.
+
+    Raises:
+        DataError: more are bad.
+
     """
     rows = pc.index_in(boxes["image_id"], value_set=images["image_id"].combine_chunks())
     extents = np.stack([images[side].take(rows).to_numpy() for side in ("width", "height")], axis=1)
@@ -608,10 +661,19 @@ def _labels_of(image_id: str, read: Sequence[_Read], folder: Path) -> Iterator[s
 
 
 def _place(images: pa.Table, boxes: pa.Table, path: Path) -> pa.Table:
-    """Fills the columns `split` and `group`, and remembers them at `path`.
+    """Fills the columns `split` and `group`, and remembers them.
 
-    images: as `_PLACED`. A split that a source gives stands; one that was given before stays, by
-    the image's id or by its content; then comes what is published.
+    A split that a source gives stands; one that was given before stays, by the image's id or by its
+    content; then comes what is published.
+
+    Args:
+        images: as `_PLACED`.
+        boxes: `image_id` and `label` of all boxes.
+        path: of the memory of splits, which is replaced.
+
+    Returns:
+        The images as `schema.IMAGES`.
+
     """
     earlier = kept_splits.remembered(path)
     known = pc.index_in(images["image_id"], value_set=earlier["image_id"])
@@ -729,7 +791,15 @@ def content_hash(images: pa.Table, boxes: pa.Table) -> str:
 def fingerprint(sources: Iterable[Source]) -> str:
     """A cheap hash that changes when the sources may have: names, sizes and times, nothing read.
 
-    Raises DataError when a source is not there.
+    Args:
+        sources: as the config has them.
+
+    Returns:
+        SHA-256, hexadecimal.
+
+    Raises:
+        DataError: a source is not there.
+
     """
     digest = hashlib.sha256()
     for source in sources:

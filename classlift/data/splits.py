@@ -47,11 +47,19 @@ class Candidates:
 
 
 def place(images: Candidates) -> tuple[Indices, Indices]:
-    """The split of each image, and the index of the image whose group names its unit.
+    """Places images in splits, so that what belongs together stays together.
 
     A unit is what groups and near duplicates join. Where it has members whose split is settled,
     the others follow: the nearest of them, if those are on different sides. What is held out and
     a copy of an image of train goes to train too.
+
+    Args:
+        images: settled ones, and those to place.
+
+    Returns:
+        The split of each, [images], an index into `SPLITS`; and the index of the image whose group
+        names its unit, [images].
+
     """
     unit = _units(images)
     first = np.full(unit.max(initial=-1) + 1, np.iinfo(np.int64).max)
@@ -97,17 +105,24 @@ def stratify(
 ) -> Indices:
     """Splits of units so that each class comes close to `SHARES`, rarest class first.
 
-    keys: order-free names of the units; sizes: [units] images; counts: [units, classes] boxes;
-    fixed: [units] an index into `SPLITS`, `OPEN` or `HELD_OUT`.
-
     The order is that of iterative stratification (Sechidis, Tsoumakas, Vlahavas: On the
     stratification of multi-label data, 2011): classes from the rarest, each unit to the split that
     stays furthest below its share. A class whose units run out before each split has some gives
     its last ones to those without.
 
+    Args:
+        keys: [units], names that order them whatever their order here.
+        sizes: [units], images in each.
+        counts: [units, classes], boxes in each.
+        fixed: [units], an index into `SPLITS`, `OPEN` or `HELD_OUT`.
+
+    Returns:
+        [units], indices into `SPLITS`; those that were fixed stay.
+
     >>> keys, ones = ["a", "b", "c"], np.ones(3, np.int64)
     >>> stratify(keys, ones, ones[:, None], np.full(3, OPEN)).tolist()
     [0, 1, 2]
+
     """
     splits = fixed.copy()
     shares = np.array(SHARES)

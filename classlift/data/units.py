@@ -71,7 +71,13 @@ def write_units(units: Units, folder: Path) -> None:
 
 
 def read_units(folder: Path) -> dict[str, str]:
-    """The units that `write_units` wrote, by image_id; an image that is not there is its own.
+    """Reads the units that `write_units` wrote.
+
+    Args:
+        folder: of the Examples.
+
+    Returns:
+        The name of each unit by image_id; an image that is not there is its own.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -87,10 +93,17 @@ def read_units(folder: Path) -> dict[str, str]:
 
 
 def find_units(images: pa.Table) -> Units:
-    """The units of a snapshot's images: joined by group, by sequence, and as near duplicates.
+    """Finds what is one sample: images joined by group, by sequence, and as near duplicates.
 
-    images: `schema.IMAGES`. Sequences run through all splits, so that two frames of test are of one
-    scene also where those between them are in train.
+    Sequences run through all splits, so that two frames of test are of one scene also where those
+    between them are in train.
+
+    Args:
+        images: `schema.IMAGES` of a whole snapshot.
+
+    Returns:
+        The units of the images of eval and test.
+
     """
     names = images["image_id"].to_pylist()
     phashes = images["phash"].to_pylist()
@@ -146,11 +159,19 @@ def _edges_of_groups(groups: pa.DictionaryArray) -> Indices:
 
 
 def _sequences(names: Sequence[str], bits: Bits) -> Indices:
-    """[pairs, 2]: neighbours by file name whose content confirms that they are of one scene.
+    """Neighbours by file name whose content confirms that they are of one scene.
 
     Neighbours are joined within the largest distance, of at most `SEQUENCE_DISTANCE`, at which no
     more than `MAX_CHANCE` of those joined would be by chance, as pairs half the list apart tell: of
     pictures by one fixed camera, all pairs are alike, and that neighbours are says nothing.
+
+    Args:
+        names: [images], of the files.
+        bits: [images, 4], their perceptual hashes.
+
+    Returns:
+        [pairs, 2], indices of images.
+
     """
     pairs = np.array(list(_neighbours(names)), np.int64).reshape(-1, 2)
     order = np.array(sorted(range(len(names)), key=lambda row: place_of(names[row])), np.int64)
@@ -174,10 +195,17 @@ def _distances(bits: Bits, pairs: Indices) -> Indices:
 
 
 def place_of(name: str) -> tuple[str, int]:
-    """What a file's name says of its place: all but its last number, and that number.
+    """What a file's name says of its place in a sequence.
+
+    Args:
+        name: of the file, also a path.
+
+    Returns:
+        All but its last number, and that number; the name and -1 where it has none.
 
     >>> place_of("2026/cam1_000123.png")
     ('2026/cam1_#.png', 123)
+
     """
     path = PurePath(name)
     found = re.search(r"\d+(?=\D*$)", path.stem)

@@ -31,7 +31,16 @@ def require_new(path: Path) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """A draft of a folder that must not be there yet: it appears whole, or not at all.
 
-    Raises ConfigError when something is there.
+    Args:
+        path: of the folder; those above it are made.
+
+    Yields:
+        An empty folder beside it, which gets its name at the end.
+
+    Raises:
+        ConfigError: something is there, or has come meanwhile.
+        OSError: the draft can't be renamed.
+
     """
     require_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,10 +107,21 @@ def copy_images(
     edits: Mapping[str, Callable[[bytes], bytes]] | None = None,
     link: bool = False,
 ) -> pa.Table:
-    """Copies each image to its id below `folder`; the table with these places as `uri`.
+    """Copies each image to its id below a folder.
 
-    edits: by image_id, what is to be done to the encoded image on the way. link: files that are not
-    edited become hard links, which take no space, where the file system has them.
+    Args:
+        images: `schema.IMAGES`.
+        folder: to copy into; it is made where it is missing.
+        edits: by image_id, what is to be done to the encoded image on the way.
+        link: files that are not edited become hard links, which take no space, where the file
+            system has them.
+
+    Returns:
+        The table with the new places, from the folder on, as `uri`.
+
+    Raises:
+        DataError: two images would become one file, or one can't be read.
+
     """
     uris = []
     for row in images.select(["image_id", "uri", "format"]).to_pylist():

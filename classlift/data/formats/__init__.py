@@ -48,7 +48,12 @@ def _no_list(_: Place) -> Sequence[str]:
 
 
 def _classes_of_records(place: Place) -> Sequence[str]:
-    """Those of the label map beside the records."""
+    """The classes of the label map beside the records.
+
+    Returns:
+        Their names; none where there is no label map.
+
+    """
     folder = place.path if os.path.isdir(place.path) else place.path.parent
     path = place.label_map or folder / "label_map.pbtxt"
     return LabelMap.read(path).names if path.is_file() else ()
@@ -100,6 +105,13 @@ def _read_record_shard(shard: Shard) -> Labels:
 
     The sides of boxes are shares of the image. Class names come from `image/object/class/text`, or
     by `image/object/class/label` from the `label_map.pbtxt` beside the file.
+
+    Args:
+        shard: of `_record_shards`.
+
+    Returns:
+        Its images and boxes, in pixels.
+
     """
     from classlift.data.formats.tfrecord import read_tfrecord_shard
 
@@ -264,6 +276,9 @@ def look(
         images_folder: where the images are, for a format that can name another place than its own.
         label_map: names the class ids of records that have no names; None is the one beside them.
 
+    Returns:
+        At least one place.
+
     Raises:
         DataError: nothing that can be read is there, or several things of which none is meant.
         ConfigError: the format knows where its images are.
@@ -358,7 +373,13 @@ def detect_format(path: Path) -> str:
 def class_list(layout: Layout, labelled: Iterable[str]) -> tuple[str, ...]:
     """All classes of what lies at a path, so that each split of a data set numbers them alike.
 
-    labelled: the classes of its boxes; those that no list has come last, by name.
+    Args:
+        layout: of the path.
+        labelled: the classes of its boxes.
+
+    Returns:
+        Each once: those that the labels list in their order, then the others by name.
+
     """
     listed = [name for place in layout.places for name in FORMATS[place.format].classes(place)]
     return tuple(dict.fromkeys([*filter(None, listed), *sorted(labelled)]))

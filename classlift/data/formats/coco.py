@@ -46,10 +46,17 @@ Id = int | str
 
 
 def find(path: Path) -> list[Place]:
-    """A COCO JSON file, each that is not told to be another one; or those of a folder, directly in
-    it or in one such as `annotations`.
+    """Finds COCO JSON files at a path, each that is not told to be another one.
 
     Of COCO's own files only the instances are taken, and not `trainval` where train and val are.
+
+    Args:
+        path: of a file, or of a folder that has them directly in it or in one such as
+            `annotations`.
+
+    Returns:
+        A place a file.
+
     """
     if not os.path.isdir(path):
         is_file = path.suffix.lower() == ".json" and not named(path)
@@ -75,8 +82,16 @@ def coco_shards(place: Place) -> Iterator[Shard]:
     marks crowds; `difficult` is read where tools write it, also among `attributes`. Classes keep
     their spelling; ids need not be in order.
 
-    Raises DataError, naming file and record, when the file is not COCO JSON, an id repeats, a
-    reference leads nowhere, or a path leaves the folder. What the boxes hold is not judged here.
+    Args:
+        place: of the file.
+
+    Yields:
+        Shards that hold their labels. What the boxes hold is not judged here.
+
+    Raises:
+        DataError: the file is not COCO JSON, an id repeats, a reference leads nowhere, none of its
+            images is there, or a path leaves the folder; names file and record.
+
     """
     yield from shards_of(load(place.path), place.path, ImageFiles(place.home, place.split))
 
@@ -91,9 +106,20 @@ def classes_of(place: Place) -> list[str]:
 def shards_of(
     coco: Mapping[str, Any], path: Path, files: ImageFiles | None = None
 ) -> Iterator[Shard]:
-    """Hands out the images of a COCO document, which `load` read from `path`; as `coco_shards`.
+    """Hands out the images of a COCO document, as `coco_shards`.
 
-    files: where its images are looked for; None leaves them as they are named, below its folder.
+    Args:
+        coco: what `load` read.
+        path: of its file, for errors.
+        files: where its images are looked for; None leaves them as they are named, below its
+            folder.
+
+    Yields:
+        Shards that hold their labels.
+
+    Raises:
+        DataError: as `coco_shards`.
+
     """
     faults: list[str] = []
     remarks: list[ImageProblem] = []
@@ -144,9 +170,18 @@ def shards_of(
 
 
 def names_by_id(coco: Mapping[str, Any], path: Path) -> tuple[dict[Id, str], dict[Id, str]]:
-    """The file names of the images and the names of the categories of a COCO document, by id.
+    """The names in a COCO document, by id.
 
-    Raises DataError when it is not COCO JSON.
+    Args:
+        coco: what `load` read.
+        path: of its file, for errors.
+
+    Returns:
+        The file names of the images, and the names of the categories.
+
+    Raises:
+        DataError: it is not COCO JSON.
+
     """
     faults: list[str] = []
     images = _by_id(coco, "images", path, faults)
@@ -252,10 +287,15 @@ def corners_of(bbox: Any) -> Corners | None:
 
 
 def write_coco(images: pa.Table, boxes: pa.Table, ids: Mapping[str, int], path: Path) -> None:
-    """Writes `schema.IMAGES` and `schema.BOXES` as COCO JSON.
+    """Writes a data set as COCO JSON.
 
-    ids: of all classes, by name. The file names are the images' `uri`s: relative, for others to
-    read it.
+    Args:
+        images: `schema.IMAGES`, with `uri`s that are relative, for others to read them: they are
+            the file names.
+        boxes: `schema.BOXES` of these images, in pixels.
+        ids: of all classes, by name.
+        path: of the file.
+
     """
     numbers = {image_id: i for i, image_id in enumerate(images["image_id"].to_pylist(), 1)}
     document = {

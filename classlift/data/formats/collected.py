@@ -143,6 +143,9 @@ class Collected:
             near: as `ImageFiles.find` takes it.
             inside_file: URI of its bytes in another file, where its own is not there.
 
+        Returns:
+            The image, to add boxes to.
+
         Raises:
             DataError: the name stands twice, or two names are one file, or it can be many.
 
@@ -186,10 +189,16 @@ class Collected:
 
 
 def find_files(format_name: str, path: Path, is_one: Callable[[Path], bool]) -> list[Place]:
-    """The files of a format that keeps all labels in one file, at a path: itself, or in a folder.
+    """The files of a format that keeps all labels in one file.
 
-    A folder holds them directly, or in one of `LABEL_FOLDERS`. Where the name of a file says a
-    split, its images are in it.
+    Args:
+        format_name: of `FORMATS`.
+        path: of a file, or of a folder that has them directly in it or in one of `LABEL_FOLDERS`.
+        is_one: whether a file is of the format.
+
+    Returns:
+        A place a file. Where the name of a file says a split, its images are in it.
+
     """
     folder = path if os.path.isdir(path) else path.parent
     found = list(filter(is_one, [path] if folder != path else _few(path)))
@@ -244,9 +253,18 @@ def text(value: Any, what: str, where: str) -> str:
 
 
 def class_of(value: Any, where: str) -> str:
-    """The name of a class; a number is its digits, and none at all a finding of the validator.
+    """The name of a class in JSON; none at all is a finding of the validator, and empty here.
 
-    Raises DataError for what is neither.
+    Args:
+        value: as it was read. A number is its digits.
+        where: file and record, for errors.
+
+    Returns:
+        The name.
+
+    Raises:
+        DataError: it is neither.
+
     """
     if value is None:
         return ""
@@ -256,10 +274,17 @@ def class_of(value: Any, where: str) -> str:
 
 
 def side(value: Any) -> float:
-    """A number, or a text that is one; NaN for everything else, for the validator to name.
+    """The number of a side or of a coordinate, whatever was written.
+
+    Args:
+        value: a number, or a text that is one.
+
+    Returns:
+        The number; NaN for everything else, for the validator to name.
 
     >>> side(3), side("4.5"), side("wide"), side(None)
     (3.0, 4.5, nan, nan)
+
     """
     try:
         if isinstance(value, str):

@@ -39,7 +39,15 @@ def _is_createml(path: Path) -> bool:
 def createml_shards(place: Place) -> Iterator[Shard]:
     """Reads a CreateML JSON file whole. A box is its centre and its size in pixels.
 
-    Raises DataError, naming file and record, for what is no such thing.
+    Args:
+        place: of the file.
+
+    Yields:
+        Shards that hold their labels.
+
+    Raises:
+        DataError: it is no such thing; names file and record.
+
     """
     path, found = place.path, Collected(place)
     records = listing(read_json(path, "CreateML JSON", MAX_BYTES), "CreateML JSON", str(path))

@@ -69,8 +69,16 @@ def header_of(path: Path) -> tuple[str, ...]:
 def read_table(path: Path) -> Table:
     """Reads a CSV file, delimited by commas, semicolons or tabs, whose first line names columns.
 
-    Raises DataError, naming file and line, for what is no CSV: quotes that are not closed, a line
-    break in a field, rows of another length.
+    Args:
+        path: of the file, of at most `MAX_BYTES`.
+
+    Returns:
+        Its rows, without empty lines.
+
+    Raises:
+        DataError: it is no CSV: a column is named twice, quotes are not closed, a line breaks in a
+            field, rows are of another length; names file and line.
+
     """
     content = read_text(path, "the CSV file", MAX_BYTES)
     delimiter = max(_DELIMITERS, key=content.partition("\n")[0].count)
@@ -98,10 +106,17 @@ def read_table(path: Path) -> Table:
 
 
 def columns_of(columns: Sequence[str]) -> dict[str, str]:
-    """Which column says what, of `NAMES`; a column that is called like none says nothing.
+    """Which column says what.
+
+    Args:
+        columns: as the file calls them.
+
+    Returns:
+        The columns by what they say, of `NAMES`; one that is called like none says nothing.
 
     >>> columns_of(["Filename", "x1", "notes"])
     {'filename': 'Filename', 'xmin': 'x1'}
+
     """
     known = {name.lower(): name for name in reversed(columns)}
     found = {}
@@ -124,7 +139,16 @@ def csv_shards(place: Place) -> Iterator[Shard]:
     `label` or `name`; `x1` or `left`), and those of the size may be left out. A row without class
     and sides is an image without objects. Fields may be delimited by semicolons or tabs.
 
-    Raises DataError, naming file and line, for what is no such thing.
+    Args:
+        place: of the file.
+
+    Yields:
+        Shards that hold their labels.
+
+    Raises:
+        DataError: as `read_table`; a column is missing; rows give an image two sizes; or all sides
+            are at most 1, and so are shares.
+
     """
     path, found = place.path, Collected(place)
     table = read_table(path)

@@ -54,7 +54,15 @@ def cvat_shards(place: Place) -> Iterator[Shard]:
     skeletons and cuboids are left out, and so is what is `outside`. Frames of a video are the files
     `frame_000000` and so on; those without a shape have no objects.
 
-    Raises DataError, naming file and image, for XML that is no such thing.
+    Args:
+        place: of the file.
+
+    Yields:
+        Shards that hold their labels.
+
+    Raises:
+        DataError: the XML is no such thing; names file and image.
+
     """
     path, found = place.path, Collected(place)
     root = _parse(path)

@@ -52,7 +52,15 @@ def _is_kitti(path: Path) -> bool:
 def kitti_shards(place: Place) -> Iterator[Shard]:
     """The images of a KITTI folder, by path, with their label files.
 
-    Raises DataError when there are none, and for labels of images that are not there.
+    Args:
+        place: of the folder.
+
+    Yields:
+        Shards for `read_kitti_shard`.
+
+    Raises:
+        DataError: there are none, or labels are of images that are not there.
+
     """
     folder = place.path
     found = _folders(folder)
@@ -77,7 +85,15 @@ def read_kitti_shard(shard: Shard) -> Labels:
     sides in pixels; a score may follow. `DontCare` is no object. An image without a label file
     counts as one without objects.
 
-    Raises DataError, naming file and line, for lines that are no such thing.
+    Args:
+        shard: one of `kitti_shards`.
+
+    Returns:
+        Its images and boxes.
+
+    Raises:
+        DataError: a line is no such thing; names file and line.
+
     """
     (labels, images), items = shard.items
     found = Collected(Place("kitti", shard.path, shard.path))
@@ -111,12 +127,17 @@ def read_kitti_shard(shard: Shard) -> Labels:
 
 
 def labels_of(line: str) -> tuple[str, Corners] | None:
-    """The class and the corners of a line; None for what is no line of KITTI.
+    """What a line of KITTI says.
 
-    A class may have blanks; a score may stand at the end.
+    Args:
+        line: whose class may have blanks, and at whose end a score may stand.
+
+    Returns:
+        The class and the corners in pixels; None for what is no line of KITTI.
 
     >>> labels_of("Car 0.00 0 -1.58 587.0 173.3 614.1 200.1 1.65 1.67 3.64 -0.65 1.71 46.7 -1.59")
     ('Car', (587.0, 173.3, 614.1, 200.1))
+
     """
     words = re.split("[ \t]+", line.strip(" \t\r"))
     count = 0

@@ -73,7 +73,15 @@ def label_studio_shards(place: Place) -> Iterator[Shard]:
     it, polygons and ellipses the enclosing box is taken; key points and brushes are left out. A
     task whose annotations were all skipped, or that has none, is not labelled and left out.
 
-    Raises DataError, naming file and task, for what is no such export.
+    Args:
+        place: of the file.
+
+    Yields:
+        Shards that hold their labels.
+
+    Raises:
+        DataError: it is no such export; names file and task.
+
     """
     path, found = place.path, Collected(place)
     document = listing(read_json(path, "Label Studio JSON", MAX_BYTES), "the export", str(path))

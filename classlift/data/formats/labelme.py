@@ -87,7 +87,15 @@ def read_labelme_shard(shard: Shard) -> Labels:
     enclosing box is taken, and polygons of one class and group are one object, as in LabelMe's own
     conversion. Points and lines are left out. An image that is not there is read from `imageData`.
 
-    Raises DataError, naming file and shape, for files that are no LabelMe JSON.
+    Args:
+        shard: one of `labelme_shards`.
+
+    Returns:
+        Its images and boxes.
+
+    Raises:
+        DataError: a file is no LabelMe JSON; names file and shape.
+
     """
     names, home, split, _ = shard.items
     found = Collected(Place("labelme", shard.path, home, split))

@@ -31,8 +31,16 @@ def open_images_shards(place: Place) -> Iterator[Shard]:
     Sides are shares of the image, whose file is called as its id. `IsGroupOf` is a crowd. Class
     codes get the names that a `*class-descriptions*.csv` in the same folder gives them.
 
-    Raises DataError, naming file and line, for what is no such thing, and for images that are not
-    there, whose size turns the shares into pixels.
+    Args:
+        place: of the CSV file of boxes.
+
+    Yields:
+        Shards that hold their labels.
+
+    Raises:
+        DataError: it is no such thing, or an image is not there, whose size turns the shares into
+            pixels; names file and line.
+
     """
     path, found = place.path, Collected(place)
     table = read_table(path)

@@ -58,8 +58,16 @@ def parquet_shards(place: Place) -> Iterator[Shard]:
     `image_id`, `label`, and `xmin`, `ymin`, `xmax`, `ymax` in pixels. `width`, `height`, `is_crowd`
     and `difficult` may be left out; further columns are ignored.
 
-    Raises DataError, naming file and row, for a table that can't be read, columns that are
-    missing or of another kind, values that are, and boxes of images that are not listed.
+    Args:
+        place: of the folder.
+
+    Yields:
+        Shards that hold their labels.
+
+    Raises:
+        DataError: a table can't be read, a column or a value is missing or of another kind, or a
+            box is of an image that is not listed; names file and row.
+
     """
     folder = place.path
     images = _read(folder / IMAGES, _IMAGE_COLUMNS, _SIZE)
@@ -130,12 +138,21 @@ def _read(
 
 
 def _columns(path: Path, kinds: dict[str, pa.DataType | None]) -> dict[str, pa.ChunkedArray]:
-    """Those of the columns that the table has, as these kinds; what was written is what is read.
-
-    None is whatever says a number or a flag.
+    """Reads columns of a table, so that what was written is what is read.
 
     Checksums of pages are compared where the file has some.
-    """
+
+    Args:
+        path: of the table.
+        kinds: the columns; None is whatever says a number or a flag.
+
+    Returns:
+        Those of the columns that the table has, as these kinds.
+
+    Raises:
+        DataError: the table can't be read, is damaged, or a column is of another kind.
+
+    """  # noqa: DOC501 - ArrowInvalid is caught
     columns = {}
     try:
         with (

@@ -12,7 +12,7 @@ from classlift.data.labels import read_packed_shard
 
 PAGE = "formats.md"
 
-_NOT_FOR_USERS = ("Raises", "Args", "Returns", ">>>")
+_NOT_FOR_USERS = ("Args:", "Returns:", "Yields:", "Raises:", ">>>")
 
 
 def page() -> str:
@@ -63,8 +63,11 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _rules(row: Format) -> list[str]:
-    """What the docstring of a format's reader says to those who bring labels: all but its first
-    sentence, which is for those who call it, and its errors.
+    """What the docstring of a format's reader says to those who bring labels.
+
+    Returns:
+        Lines: all but its first sentence and its sections, which are for those who call it.
+
     """
     reader: Callable[..., Any] = row.shards if row.read is read_packed_shard else row.read
     words = re.split(r"(?<=\.)\s+", inspect.getdoc(reader) or "", maxsplit=1)

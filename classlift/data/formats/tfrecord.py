@@ -46,7 +46,16 @@ Features = dict[str, Any]
 def tfrecord_shards(place: Place) -> Iterator[Shard]:
     """The records of a TFRecord file, or of all such files of a folder, by their byte offsets.
 
-    Raises DataError when a file can't be read, its headers are damaged, or no file has a record.
+    Args:
+        place: of the file or folder.
+
+    Yields:
+        Shards for `read_tfrecord_shard`.
+
+    Raises:
+        DataError: a file can't be read or is compressed, its headers are damaged, or no file has a
+            record.
+
     """
     path = place.path
     files = record_files(path)
@@ -79,9 +88,17 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
     Class names come from `image/object/class/text`, or by `image/object/class/label` from a label
     map. Boxes are stored as shares of the image and become pixels.
 
-    Raises DataError, naming file and record, for damaged records, lists of unequal length, and
-    classes without a name.
-    """
+    Args:
+        shard: one of `tfrecord_shards`.
+
+    Returns:
+        Its images and boxes.
+
+    Raises:
+        DataError: a record is damaged or has no image, its lists are of unequal length, or a class
+            has no name; names file and record.
+
+    """  # noqa: DOC501 - the DataError has a maker
     path, (_, _, names, _, first, offsets) = shard.path, shard.items
     label_map = LabelMap.read(Path(names)) if names else None
     images: list[LabelledImage] = []
@@ -163,9 +180,12 @@ def _text(value: Any, where: str) -> str:
 
 
 def _size(example: Features, where: str) -> tuple[int, int, bool]:
-    """Width and height, 0 where nothing has them, and whether it is the record that has them.
+    """The size of the image in an Example.
 
-    Where it has none, they are those of its image.
+    Returns:
+        Width and height in pixels, 0 where nothing has them, and whether it is the record that has
+        them. Where it has none, they are those of its image.
+
     """
     width, height = (
         size_of(next(iter(example.get(key) or []), None), key, where)
@@ -269,8 +289,19 @@ def read_record(file: BinaryIO, path: str) -> bytes:
     """The record at the position of an open TFRecord file.
 
     A record is its length (uint64), the masked CRC32C of the length, the data, and their masked
-    CRC32C, little-endian. Raises DataError for a truncated or damaged record.
-    """
+    CRC32C, little-endian.
+
+    Args:
+        file: at the beginning of a record; at its end afterwards.
+        path: of the file, for errors.
+
+    Returns:
+        The data.
+
+    Raises:
+        DataError: the record is truncated or damaged.
+
+    """  # noqa: DOC501 - the DataError has a maker
     offset = file.tell()
     length = _length(file, path)
     data = file.read(length)

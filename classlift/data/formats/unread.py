@@ -61,8 +61,14 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".
 
 
 def named(path: Path) -> str | None:
-    """What lies at a path, a file or a folder, and what to do: "this is a VoTT JSON; ..."; None for
-    what is not known.
+    """Names what lies at a path and is not read, with what to do.
+
+    Args:
+        path: of a file or a folder, of which the first `LOOKED_AT` files are looked at.
+
+    Returns:
+        A part of a sentence, "this is a VoTT JSON; ..."; None for what is not known.
+
     """
     if not os.path.isdir(path):
         return _file(path)

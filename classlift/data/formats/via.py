@@ -105,8 +105,16 @@ def via_shards(place: Place) -> Iterator[Shard]:
     The class of a region is its attribute; of several, the one that is called like a class. Around
     circles, ellipses and polygons the enclosing box is taken; points and lines are left out.
 
-    Raises DataError, naming file and region, for what is no such file, and where none of several
-    attributes can be told to be the class.
+    Args:
+        place: of the file.
+
+    Yields:
+        Shards that hold their labels.
+
+    Raises:
+        DataError: it is no such file, or none of several attributes can be told to be the class;
+            names file and region.
+
     """
     path, found = place.path, Collected(place)
     if path.suffix.lower() == ".csv":

@@ -105,8 +105,16 @@ def read_voc_shard(shard: Shard) -> Labels:
     Coordinates are taken as they stand, as the OD API's own converter does, though the first
     pixel of the original VOC is 1. Document types and entities are refused.
 
-    Raises DataError, naming file and object, for XML that can't be read, an image that is not
-    there or lies elsewhere, and flags that are neither 0 nor 1.
+    Args:
+        shard: one of `voc_shards`.
+
+    Returns:
+        Its images and boxes.
+
+    Raises:
+        DataError: XML can't be read, an image is not there or lies elsewhere, or a flag is neither
+            0 nor 1; names file and object.
+
     """
     folder = shard.path
     annotations = find_annotations(folder) or folder
@@ -161,10 +169,15 @@ def _children(element: Any) -> dict[str, Element]:
 
 
 def _parts(element: Any, where: str, path: str) -> dict[str, Element]:
-    """The children of an object or of its box by tag.
+    """The children of an object or of its box.
 
-    Raises DataError where one repeats that an object has once, or where text stands between them:
-    two objects were cut and glued, and the second would be lost without a word.
+    Returns:
+        The children by tag.
+
+    Raises:
+        DataError: one repeats that an object has once, or text stands between them: two objects
+            were cut and glued, and the second would be lost without a word.
+
     """
     seen: set[str] = set()
     for child in element:

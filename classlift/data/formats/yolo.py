@@ -56,8 +56,11 @@ def _is_apart(folder: Path) -> bool:
 
 
 def _is_beside(folder: Path) -> bool:
-    """Whether the labels lie beside the images, as darknet has them; in CVAT's export, both in a
-    folder beside `obj.names`.
+    """Whether the labels lie beside the images, as darknet has them.
+
+    Returns:
+        Whether they do; in CVAT's export, both in a folder beside `obj.names`.
+
     """
     inner = sorted(folder.glob("obj_*_data")) if (folder / "obj.names").is_file() else []
     for place in (folder, *inner):
@@ -83,7 +86,16 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
     """The images below `images/`, by path, with the label files of the same places in `labels/`;
     or those of the folder, each with the label file beside it.
 
-    Raises DataError when the classes have no names, and for labels of images that are not there.
+    Args:
+        place: of the folder.
+
+    Yields:
+        Shards for `read_yolo_shard`.
+
+    Raises:
+        DataError: the classes have no names, two images have one label file, or labels are of
+            images that are not there.
+
     """
     folder = place.path
     names_file, names = _class_names(folder)
@@ -121,7 +133,15 @@ def read_yolo_shard(shard: Shard) -> Labels:
     of a polygon or of a turned box, the enclosing box is taken. An image without a label file has
     no boxes.
 
-    Raises DataError, naming file and line, for lines that are no such thing and unknown classes.
+    Args:
+        shard: one of `yolo_shards`.
+
+    Returns:
+        Its images and boxes, in pixels.
+
+    Raises:
+        DataError: a line is no such thing, or its class is unknown; names file and line.
+
     """
     folder, (names, is_apart, items) = shard.path, shard.items
     images: list[LabelledImage] = []
@@ -153,8 +173,14 @@ def classes_of(place: Place) -> list[str]:
 
 
 def _class_names(folder: Path) -> tuple[Path, list[str]]:
-    """The file that names the classes, and their names: in the folder or beside the labels, or
-    above, where the folder is one of a split.
+    """The names of the classes, from the folder, beside the labels, or above where it is a split's.
+
+    Returns:
+        The file that names them, and the names by number from 0.
+
+    Raises:
+        DataError: there is no such file, or it does not list the classes, each once.
+
     """
     places = [*(folder / n for n in NAMES), folder / "labels" / "classes.txt"]
     for path in (*places, *(folder.parent / n for n in NAMES)):
@@ -185,8 +211,12 @@ def _class_names(folder: Path) -> tuple[Path, list[str]]:
 
 
 def _splits(folder: Path, names_file: Path) -> Callable[[Path], str | None]:
-    """What tells the published split of an image: data.yaml, else the name of the folder that it
-    is in below `images/`.
+    """What tells the published split of an image: data.yaml, else the name of the folder that it is
+    in below `images/`.
+
+    Returns:
+        A function from the path of an image to its split, or None.
+
     """
     document: Any = None
     if names_file.suffix == ".yaml":
