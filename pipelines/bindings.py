@@ -16,6 +16,9 @@ from classlift.settings.rebalancing import Rebalancing
 from classlift.settings.recipe import Recipe
 from pipelines.parameters import AIRFLOW, PARAMETERS, RECIPE
 
+TRAINED_FOR = ("precision", "operating_points", "thresholds", "score_threshold")
+"""The settings of the gate that the trainer reads too: they decide which thresholds it ships."""
+
 
 @dataclass(frozen=True)
 class RuntimeValues:
@@ -62,10 +65,7 @@ def bind(values: Values, fixed: Mapping[str, str]) -> RuntimeValues:
         trainer_config=_text(
             {
                 "target": target,
-                "precision": float(gate.precision),
-                "operating_points": gate.operating_points,
-                "thresholds": gate.thresholds,
-                "score_threshold": gate.score_threshold,
+                **{name: getattr(gate, name) for name in TRAINED_FOR},
                 **fixed,
             }
         ),

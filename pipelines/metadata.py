@@ -183,6 +183,23 @@ def input_ids(
     return {event.artifact_id for event in events if event.type == pb.Event.INPUT}
 
 
+def inputs_of(
+    store: metadata_store.MetadataStore, pipeline: str, run_id: str, node: str
+) -> dict[str, pb.Artifact]:
+    """What a node read in a run, by the names of its inputs; of several artifacts, the last."""
+    events = store.get_events_by_execution_ids(_done(store, pipeline, run_id, node))
+    names = {e.artifact_id: e.path.steps[0].key for e in events if e.type == pb.Event.INPUT}
+    return {names[found.id]: found for found in store.get_artifacts_by_id(sorted(names))}
+
+
+def latest_judged(store: metadata_store.MetadataStore, pipeline: str) -> str:
+    """The latest run that reached its gate. Raises EvaluationError when none has."""
+    for run_id in run_ids(store):
+        if GATE.id in nodes_done(store, pipeline, run_id):
+            return run_id
+    raise EvaluationError(f"No run of {pipeline} has reached its gate yet.")
+
+
 def artifacts_of(
     store: metadata_store.MetadataStore, execution_ids: Iterable[int]
 ) -> list[pb.Artifact]:

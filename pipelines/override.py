@@ -26,11 +26,11 @@ from pipelines.metadata import (
     connection_to,
     initialise,
     input_ids,
+    latest_judged,
     nodes_done,
     open_store,
     output_artifact,
     record_push,
-    run_ids,
 )
 from pipelines.nodes import GATE, NODES, PUSHER, SERVING_CHECK, TRAINING
 from pipelines.places import Place
@@ -81,7 +81,7 @@ def push_anyway(
     connection = connection_to(config.work)
     initialise(connection)
     store = open_store(connection, read_only=False)
-    run_id = run_id or _latest(store, config.name)
+    run_id = run_id or latest_judged(store, config.name)
     missing = NEEDED - nodes_done(store, config.name, run_id)
     if missing:
         raise EvaluationError(
@@ -120,13 +120,6 @@ def push_anyway(
     )
     summarise(config, run_id)
     return destination
-
-
-def _latest(store: metadata_store.MetadataStore, pipeline: str) -> str:
-    for run_id in run_ids(store):
-        if GATE.id in nodes_done(store, pipeline, run_id):
-            return run_id
-    raise EvaluationError(f"No run of {pipeline} has reached its gate yet.")
 
 
 def _require_open(config: Place, store: metadata_store.MetadataStore, run_id: str) -> None:

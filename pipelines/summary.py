@@ -92,11 +92,24 @@ def note_result(store: MetadataStore, pipeline: str, run_id: str, folder: Path) 
 def render(summary: Summary) -> str:
     """The summary as text for a terminal."""
     verdict = summary.verdict
-    recall, rows = verdict.recall, verdict.rows()
     outcome = verdict.outcome or Outcome()
-    lines = _as_judged(rows)
-    lines += ["", *_as_served(rows)]
-    lines += [
+    lines = [
+        render_verdict(verdict),
+        "",
+        f"Pushed:  {verdict.became(summary.run)}",
+        f"Served:  {outcome.served}",
+        f"Report:  {summary.report}",
+    ]
+    return "\n".join(lines)
+
+
+def render_verdict(verdict: Verdict) -> str:
+    """A verdict as text for a terminal: its two tables, its sentence, and what else was found."""
+    recall, rows = verdict.recall, verdict.rows()
+    lines = [
+        *_as_judged(rows),
+        "",
+        *_as_served(rows),
         "",
         f"Class {shown(verdict.target)}: recall {recall.as_deployed:.3f} as deployed, "
         f"{recall.recalibrated:.3f} recalibrated, "
@@ -104,10 +117,6 @@ def render(summary: Summary) -> str:
         "",
         verdict.sentence,
         *(f"  {finding.sentence}" for finding in verdict.further),
-        "",
-        f"Pushed:  {verdict.became(summary.run)}",
-        f"Served:  {outcome.served}",
-        f"Report:  {summary.report}",
     ]
     return "\n".join(lines)
 

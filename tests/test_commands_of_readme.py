@@ -113,7 +113,9 @@ def require_known(words: list[str]) -> None:
             if isinstance(value, Path) and not value.is_absolute() and not (ROOT / value).exists():
                 parts = set(re.split(r"[/.]", str(value)))
                 # what is read by its own, or is made by the command
-                assert parts & (EXAMPLES | {"validation", "diagnosis"}) or value.suffix, words
+                assert parts & (EXAMPLES | {"validation", "diagnosis", "judged"}) or value.suffix, (
+                    words
+                )
     elif program == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert next(word for word in rest if "=" not in word) in targets, words

@@ -23,6 +23,7 @@ COMMANDS = {
     "run": "pipelines.commands.run",
     "compile": "pipelines.commands.compile",
     "report": "pipelines.commands.report",
+    "gate": "pipelines.commands.gate",
     "push": "pipelines.commands.push",
     "rollback": "pipelines.commands.rollback",
     "watch": "pipelines.commands.watch",

@@ -1,6 +1,7 @@
 """The gate from end to end: two models' predictions in, a verdict with its report out."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from classlift.data.snapshot import Snapshot
@@ -30,6 +31,7 @@ def run(
     diagnosis: Path,
     examples: Path,
     folder: Path,
+    notes: Sequence[str] = (),
 ) -> Verdict:
     """Judges a challenger, and writes `verdict.json` and `report.html`.
 
@@ -46,6 +48,7 @@ def run(
         diagnosis: folder of `diagnosis.json`, for the report.
         examples: folder of the Examples, for the report's pictures.
         folder: to write to; made where it is not there.
+        notes: sentences that are to stand beside the verdict.
 
     Returns:
         The verdict, as it was written.
@@ -72,7 +75,7 @@ def run(
         units=find_units(snapshot.images),
         use=use,
         origin=origin,
-        notes=notes_on_thresholds(champion, settings),
+        notes=[*notes_on_thresholds(champion, settings), *notes],
         new=frozenset(champion.abilities().unanswered),
     )
     folder.mkdir(parents=True, exist_ok=True)

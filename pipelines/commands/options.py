@@ -1,8 +1,11 @@
-"""What several commands share: the config that they are about."""
+"""What several commands share: the config that they are about, and the parameters of a run."""
 
 import argparse
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from classlift.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipelines.config import Config
@@ -24,3 +27,32 @@ def claimed(arguments: argparse.Namespace) -> "Config":
     config = load_config(arguments.config)
     claim(config.name, config.path, config.work, config.serving)
     return config
+
+
+def set_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds `--set`, once for each parameter."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of this run; numbers, true, false, null and objects are read as JSON",
+    )
+
+
+def assigned(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The parameters that `--set` names. Raises ConfigError for what is no NAME=VALUE."""
+    return dict(_assignment(text) for text in arguments.set)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """`name=value`; a value that is no JSON, or a JSON string or list, is a string."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ConfigError(f"--set {text[:80]!r} must be NAME=VALUE.")
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value
+    # The classes of some models are called 8: a name stays a string.
+    return name, value if name == "target" or isinstance(parsed, str | list) else parsed

@@ -6,26 +6,19 @@ import json
 import logging
 import os
 import sys
-from typing import Any
 
 from classlift.cli.command import Command, say
 from classlift.environment import VERBOSE_VARIABLE
-from classlift.errors import EXIT_OK, ConfigError
+from classlift.errors import EXIT_OK
 from classlift.progress import configure
-from pipelines.commands.options import ROOT, config_argument
+from pipelines.commands.options import ROOT, assigned, config_argument, set_argument
 
 logger = logging.getLogger(__name__)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     config_argument(parser)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of this run; numbers, true, false, null and objects are read as JSON",
-    )
+    set_argument(parser)
     parser.add_argument(
         "--verbose", action="store_true", help="show all logs of TensorFlow and TFX"
     )
@@ -40,7 +33,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if arguments.verbose:
         os.environ[VERBOSE_VARIABLE] = "1"
-    parameters = dict(_assignment(text) for text in arguments.set)
+    parameters = assigned(arguments)
     config = load_config(arguments.config)
     configure(sys.stderr if arguments.json else sys.stdout)
     logger.info("compiling the pipeline")
@@ -60,19 +53,6 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         say(f"\n{render_times(summary)}\n\n{render(summary)}")
     return EXIT_OK
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    """`name=value`; a value that is no JSON, or a JSON string or list, is a string."""
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise ConfigError(f"--set {text[:80]!r} must be NAME=VALUE.")
-    try:
-        parsed = json.loads(value)
-    except (ValueError, RecursionError):
-        return name, value
-    # The classes of some models are called 8: a name stays a string.
-    return name, value if name == "target" or isinstance(parsed, str | list) else parsed
 
 
 COMMAND = Command(
