@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +14,7 @@ from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.errors import ConfigError
 from classlift.gate.evidence import Comparison, ModelPredictions
 from classlift.gate.predictions import gate_predictions
+from classlift.gate.several import gate_each
 from classlift.gate.verdict import Verdict
 from classlift.progress import show_by_default
 from classlift.quality.findings import Finding
@@ -32,6 +33,7 @@ __all__ = [
     "compare",
     "diagnose",
     "gate_models",
+    "gate_targets",
     "read_coco_results",
     "snapshot",
     "validate",
@@ -177,3 +179,40 @@ def gate_models(
         champion, challenger, target, settings, champion_thresholds=thresholds, use=use
     )
     return gated.verdict
+
+
+def gate_targets(
+    champion: ModelPredictions,
+    challenger: ModelPredictions,
+    targets: Sequence[str],
+    settings: GateSettings | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    use: int = 1,
+) -> dict[str, Verdict]:
+    """Gives a verdict on each of several classes that a new model was to raise, one by one.
+
+    For a model that answers each of them apart, as a branch of its own does, and has changed no
+    other class: each is judged as if it alone were pushed. They share the error of the bounds
+    (Bonferroni), so that it takes more test objects to prove a lift of each.
+
+    Args:
+        champion: predictions of the model in production on eval, where every choice is made, and
+            on test, which is judged by.
+        challenger: those of the new model on the same images.
+        targets: the classes that were to be raised, each once.
+        settings: what the gate asks; the defaults where it is None.
+        thresholds: the score thresholds in production, 0 to 1, by class; by default 0.5 for all,
+            and the verdicts say so.
+        use: which look at this test set it is, from 1: each one is charged.
+
+    Returns:
+        By target its verdict, in their order.
+
+    Raises:
+        EvaluationError: there is no target, or one twice; a class that is none has changed; the
+            models were shown different images, a target has no object on test, or a detection is
+            none.
+
+    """
+    gated = gate_each(champion, challenger, targets, settings, thresholds, use)
+    return {target: found.verdict for target, found in gated.items()}

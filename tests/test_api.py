@@ -82,6 +82,9 @@ def test_two_sets_of_coco_results_are_gated(tmp_path, found, verdict):
     assert given.verdict == verdict
     assert given.classes["car"].status == "unchanged"
     assert given.classes["scooter"].lift == pytest.approx((found - 20) / 60)
+    both = classlift.gate_targets(*models, ["scooter", "car"])
+    assert both["scooter"].verdict == verdict
+    assert both["car"].verdict == "refuse"  # nothing was there to be raised
     evidence = classlift.compare(*models, "scooter").of("scooter")
     assert evidence.recall.change == given.classes["scooter"].lift
 

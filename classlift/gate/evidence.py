@@ -119,12 +119,7 @@ def compare(
             is more than that, or the challenger carries other thresholds than the settings ask for.
 
     """
-    for split in ("eval", "test"):
-        if getattr(champion, split).image_ids != getattr(challenger, split).image_ids:
-            raise EvaluationError(
-                f"Champion and challenger were shown different images of {split}: "
-                "predict both again on one snapshot."
-            )
+    require_same_images(champion, challenger)
 
     def matched(model: ModelPredictions) -> ModelMatches:
         return ModelMatches(
@@ -165,6 +160,16 @@ def compare(
         same_on_eval if kept is None else kept,
         recalibrated is not None,
     )
+
+
+def require_same_images(champion: ModelPredictions, challenger: ModelPredictions) -> None:
+    """Raises EvaluationError where two models were shown different images."""
+    for split in ("eval", "test"):
+        if getattr(champion, split).image_ids != getattr(challenger, split).image_ids:
+            raise EvaluationError(
+                f"Champion and challenger were shown different images of {split}: "
+                "predict both again on one snapshot."
+            )
 
 
 def common_label_map(champion: LabelMap, challenger: LabelMap) -> LabelMap:

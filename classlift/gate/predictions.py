@@ -64,6 +64,7 @@ def gate_predictions(
     origin: Origin | None = None,
     notes: Sequence[str] = (),
     new: Set[str] = frozenset(),
+    targets: int = 1,
 ) -> Gated:
     """Compares two models class by class, and gives the verdict.
 
@@ -91,6 +92,7 @@ def gate_predictions(
         origin: what the verdict says of where it comes from.
         notes: sentences that are to stand beside the verdict.
         new: classes that the champion does not know, of which a recall is asked.
+        targets: how many targets are judged in this look; they share the error of its bounds.
 
     Returns:
         The verdict, with nothing written yet, and the comparison with all its figures.
@@ -101,7 +103,7 @@ def gate_predictions(
 
     """
     asked = settings or GateSettings()
-    classes = tuple(labels) if labels is not None else _named(champion, challenger)
+    classes = tuple(labels) if labels is not None else named_classes(champion, challenger)
     if target not in classes:
         raise EvaluationError(
             f"No class is called {target!r:.80}; there are: {', '.join(classes) or 'none'}."
@@ -115,6 +117,7 @@ def gate_predictions(
         if not thresholds_known and asked.score_threshold is None:
             notes = (*notes, THRESHOLDS_ASSUMED)
     sampled = units or each_image_its_own(champion)
+    confidence = confidence_of_use(use * targets)
     comparison = compare(
         champion,
         challenger,
@@ -124,7 +127,7 @@ def gate_predictions(
         deployed,
         challenger_thresholds if recalibrated else None,
         sampled.of_image,
-        confidence_of_use(use),
+        confidence,
         challenger_thresholds,
         left_alone,
     )
@@ -154,7 +157,7 @@ def gate_predictions(
         code_version=source.code_version,
         run=source.run,
         test_uses=use,
-        confidence=confidence_of_use(use),
+        confidence=confidence,
     )
     return Gated(verdict, comparison)
 
@@ -176,7 +179,7 @@ def each_image_its_own(model: ModelPredictions) -> Units:
     )
 
 
-def _named(*models: ModelPredictions) -> tuple[str, ...]:
+def named_classes(*models: ModelPredictions) -> tuple[str, ...]:
     """The classes that labels or detections name, sorted."""
     tables = [
         table
