@@ -26,9 +26,17 @@ ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
 
 
 def backend_of(model: Path) -> str | None:
-    """The backend of a folder that holds a model to train; None for a SavedModel.
+    """The backend of a model on disk, told from its files.
 
-    Raises ModelError for a folder that is neither.
+    Args:
+        model: the folder of a model to train, or of a SavedModel.
+
+    Returns:
+        One of `BACKENDS`; None for a SavedModel.
+
+    Raises:
+        ModelError: the folder is none of them.
+
     """
     for backend, file in (("od_api", "pipeline.config"), ("keras_hub", "model.keras")):
         if (model / file).is_file():
@@ -47,7 +55,16 @@ def backend_of(model: Path) -> str | None:
 def label_map_of(backend: str, folder: Path) -> Path:
     """The label map of a model on disk, which may be COCO's for a model of the OD API's zoo.
 
-    Raises DataError when there is none.
+    Args:
+        backend: one of `BACKENDS`.
+        folder: of the model.
+
+    Returns:
+        The file; for a model of KerasHub, where it is to be.
+
+    Raises:
+        DataError: a zoo entry has none.
+
     """
     from classlift.detectors.od_api import outline
 
@@ -83,7 +100,17 @@ def require_model(backend: str, folder: Path) -> None:
 def load_detector(backend: str, folder: Path) -> "Detector":
     """Loads a model on disk with the backend that the config names.
 
-    Raises ModelError for a folder that is not a model of this backend.
+    Args:
+        backend: one of `BACKENDS`.
+        folder: of the model.
+
+    Returns:
+        The detector with its weights.
+
+    Raises:
+        ConfigError: there is no such backend.
+        ModelError: the folder is not a model of this backend.
+
     """
     if backend == "od_api":
         require_model(backend, folder)

@@ -33,8 +33,14 @@ FEATURES = {
 
 
 def reading_options() -> tf.data.Options:
-    """Without the autotuner: its thread sleeps longer each time, a minute in the end, and whoever
-    is done with an iterator may have to wait until it wakes.
+    """Options for reading without the autotuner.
+
+    Its thread sleeps longer each time, a minute in the end, and whoever is done with an iterator
+    may have to wait until it wakes.
+
+    Returns:
+        Options for `with_options` of a dataset.
+
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -49,8 +55,16 @@ def read_examples(files: Sequence[str], batch: int) -> Iterator[dict[str, tf.Ten
 
 
 def read_distinct(files: Sequence[str], batch: int, images: int) -> Iterator[dict[str, tf.Tensor]]:
-    """The same, of each image the first record alone, in batches of at most that size, until there
-    are so many images or more.
+    """Reads Examples as `read_examples`, but of each image the first record alone.
+
+    Args:
+        files: of records.
+        batch: the most images of one batch.
+        images: after so many images or more, nothing further is read.
+
+    Yields:
+        The features of a batch, by key.
+
     """
     seen: set[bytes] = set()
     name = {ExampleKeys.SOURCE_ID: FEATURES[ExampleKeys.SOURCE_ID]}

@@ -40,11 +40,16 @@ class Frame:
         return self.short_side is not None or self.centred is not None
 
     def fit(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Puts images [..., height, width, 3], all of one size, into the frame.
+        """Puts images into the frame.
 
-        Returns them as float32, and the share of the frame's height and width that they take up,
-        above 1 where they are cropped: float32[4] in the order of a box, for `to_frame` and
-        `to_image`.
+        Args:
+            images: [..., height, width, 3], all of one size.
+
+        Returns:
+            Them as float32 in the size of the frame, and the share of the frame's height and width
+            that they take up, above 1 where they are cropped: float32[4] in the order of a box, for
+            `to_frame` and `to_image`.
+
         """
         images = tf.cast(images, tf.float32)
         if not self.keeps_aspect or tuple(images.shape[-3:-1]) == self.size:
@@ -83,9 +88,15 @@ class Frame:
         return self._resize(kept, self.size), tf.tile(taken, [2])
 
     def to_frame(self, boxes: tf.Tensor, taken: tf.Tensor) -> tf.Tensor:
-        """Boxes in 0..1 of the frame, of boxes in 0..1 of an image that takes up that share of it.
+        """The boxes of an image as boxes of the frame that it was put into.
 
-        boxes, taken: [..., 4]. What is cropped away lies outside 0..1.
+        Args:
+            boxes: [..., 4], in 0..1 of the image.
+            taken: [..., 4], the share of the frame that the image takes up, as `fit` says.
+
+        Returns:
+            [..., 4], in 0..1 of the frame; what is cropped away lies outside.
+
         """
         return boxes * taken + self._before(taken)
 

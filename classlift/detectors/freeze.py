@@ -28,14 +28,22 @@ _KERNEL = re.compile(r".*(?:kernel|weights)")
 def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -> frozenset[str]:
     """The names of the variables that a policy freezes.
 
-    names: of all variables, in the order in which an image passes them; branch: the prefix of the
-    names of the branch to train, for the policies that train one.
+    Args:
+        policy: as `check_policy` takes it.
+        names: of all variables, in the order in which an image passes them.
+        branch: the prefix of the names of the branch to train, for the policies that train one.
 
-    Raises ConfigError for an unknown policy, and ModelError where it fits this model badly: more
-    blocks than there are, a pattern that matches nothing, or nothing left to train.
+    Returns:
+        Those of `names` that stay as they are.
+
+    Raises:
+        ConfigError: there is no such policy.
+        ModelError: it fits this model badly: more blocks than there are, a pattern that matches
+            nothing, or nothing left to train.
 
     >>> sorted(frozen_names("backbone", ["backbone/conv/kernel", "head/box/kernel"]))
     ['backbone/conv/kernel']
+
     """
     check_policy(policy)
     if policy in BRANCH_PARTS:
@@ -65,27 +73,49 @@ def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -
 def part_of(name: str) -> str:
     """The part that a variable belongs to.
 
+    Args:
+        name: of the variable.
+
+    Returns:
+        What the name begins with.
+
     >>> part_of("class-head/ClassPredictor/bias")
     'class-head'
+
     """
     return name.partition("/")[0]
 
 
 def is_auxiliary(name: str) -> bool:
-    """Whether training alone has this variable: one of a branch's `AUXILIARY` layers.
+    """Whether training alone has a variable.
+
+    Args:
+        name: of the variable.
+
+    Returns:
+        True for those of a branch's `AUXILIARY` layers.
 
     >>> is_auxiliary("branch/8/auxiliary/ClassPredictor/bias")
     True
     >>> is_auxiliary("branch/auxiliary/head/ClassPredictor/bias")  # of a class of that name
     False
+
     """
     return part_of(name) == "branch" and name.split("/")[2] == AUXILIARY
 
 
 def frozen_prefix(names: Sequence[str], frozen: frozenset[str], branch: str | None) -> str | None:
-    """The last of `backbone` and `neck` up to which all is frozen; None when the backbone trains.
+    """Up to where a model is frozen, from the image on.
 
-    A branch with a neck of its own passes through that one.
+    Args:
+        names: of all variables.
+        frozen: those that a policy freezes.
+        branch: the prefix of the names of the branch to train; one with a neck of its own passes
+            through that one.
+
+    Returns:
+        The last of `backbone` and `neck` up to which all is frozen; None when the backbone trains.
+
     """
     own = f"{branch}/neck/"
     neck = own if any(name.startswith(own) for name in names) else "neck/"
@@ -99,10 +129,17 @@ def frozen_prefix(names: Sequence[str], frozen: frozenset[str], branch: str | No
 
 
 def blocks(names: Sequence[str]) -> list[list[str]]:
-    """Names by block, in order: a convolution with its batch norm, or a whole residual block.
+    """The blocks of a model: a convolution with its batch norm, or a whole residual block.
+
+    Args:
+        names: of all variables, in the order in which an image passes them.
+
+    Returns:
+        The names by block, in the same order.
 
     >>> blocks(["backbone/conv1/kernel", "backbone/bn1/gamma", "head/box/kernel"])
     [['backbone/conv1/kernel', 'backbone/bn1/gamma'], ['head/box/kernel']]
+
     """
     found: dict[str, list[str]] = {}
     block_of_layer: dict[str, str] = {}

@@ -32,10 +32,20 @@ APART = 0.3
 
 
 def load_signature(saved_model: Path) -> Serve:
-    """Loads a SavedModel that answers a batch of JPEG and PNG files: its `serving_encoded`
-    signature, or, for what the OD API exported, its default one, image by image.
+    """Loads what answers a batch of JPEG and PNG files.
 
-    Raises ModelError when it has neither.
+    It is a SavedModel's `serving_encoded` signature, or, for what the OD API exported, its default
+    one, image by image.
+
+    Args:
+        saved_model: its folder.
+
+    Returns:
+        A function from encoded images, string[batch], to the detections by the OD API's names.
+
+    Raises:
+        ModelError: it has neither.
+
     """
     return load_signatures(saved_model)[0]
 
@@ -74,11 +84,20 @@ def predict(
     label_map: LabelMap,
     images: int | None = None,
 ) -> Predictions:
-    """Runs a `serving_encoded` signature over the record files of one split.
+    """Runs a signature over the record files of one split.
 
-    images: of about so many alone, each once.
+    Args:
+        serve: of `load_signature`.
+        files: of records.
+        label_map: of the model.
+        images: about so many alone, each once; None for all.
 
-    Raises ModelError when the model answers with a class id that the label map does not have.
+    Returns:
+        Its detections, beside the labels of the same images, in pixels.
+
+    Raises:
+        ModelError: the model answers with a class id that the label map does not have.
+
     """
     batches = read_examples(files, BATCH) if images is None else read_distinct(files, BATCH, images)
     return Predictions.join(_answer(serve, parsed, label_map) for parsed in batches)
@@ -87,10 +106,20 @@ def predict(
 def describe_objects(
     describe: Describe, files: Sequence[str], found: Predictions, images: int
 ) -> pa.Table:
-    """`schema.OBJECTS` of about the first so many images of record files.
+    """Describes objects of about the first so many images of record files by their features.
 
-    found: the predictions for them. Described are the labelled objects, but crowds, and of each
-    image the `UNLABELLED` detections of highest score that have no object at their place.
+    Described are the labelled objects, but crowds, and of each image the `UNLABELLED` detections of
+    highest score that have no object at their place.
+
+    Args:
+        describe: gives the features at boxes of an image.
+        files: of records.
+        found: the predictions for these images.
+        images: how many are enough.
+
+    Returns:
+        A table as `schema.OBJECTS`.
+
     """
     objects = [OBJECTS.empty_table()]
     labelled, detected = found.boxes.to_pandas(), found.detections.to_pandas()
@@ -133,8 +162,16 @@ def _describe(
 
 
 def unlabelled(boxes: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:
-    """The detections of one image that have no object at their place, the surest first, as rows
-    without a label; of those at one place, the surest.
+    """The detections of one image that have no object at their place; of those at one place, the
+    surest.
+
+    Args:
+        boxes: its labelled objects, in pixels.
+        detections: in it.
+
+    Returns:
+        At most `UNLABELLED` rows without a label, the surest first.
+
     """
     corners = detections[SIDES].to_numpy(np.float64)
     taken = boxes[SIDES].to_numpy(np.float64)
@@ -160,8 +197,13 @@ def _answer(serve: Serve, parsed: dict[str, tf.Tensor], label_map: LabelMap) -> 
 def _of_labelled(
     detections: pa.Table, ids: list[str], parsed: dict[str, tf.Tensor], label_map: LabelMap
 ) -> pa.Table:
-    """Detections without those of classes that their image is not labelled for: nobody knows
-    whether they are right.
+    """Leaves out detections of classes that their image is not labelled for.
+
+    Nobody knows whether they are right.
+
+    Returns:
+        The other detections.
+
     """
     unlabelled = parsed[ExampleKeys.UNLABELLED]
     pairs = zip(unlabelled.indices.numpy()[:, 0], unlabelled.values.numpy(), strict=True)
@@ -177,9 +219,20 @@ def predict_images(
     images: pa.Table,
     label_map: LabelMap,
 ) -> pa.Table:
-    """`schema.DETECTIONS` of a `serving_encoded` signature for the images of a snapshot.
+    """Runs a signature over the images of a snapshot.
 
-    Raises ModelError when the model answers with a class id that the label map does not have.
+    Args:
+        serve: of `load_signature`.
+        images: rows of `schema.IMAGES`.
+        label_map: of the model.
+
+    Returns:
+        A table as `schema.DETECTIONS`, in pixels.
+
+    Raises:
+        ModelError: the model answers with a class id that the label map does not have.
+        DataError: an image can't be read or decoded.
+
     """
     detections = [DETECTIONS.empty_table()]
     for start in range(0, images.num_rows, BATCH):

@@ -71,8 +71,16 @@ class DFineDetector(KerasHubDetector):
     ) -> Mapping[str, tf.Tensor]:
         """The losses of `d_fine_loss`, weighted as in the model, and regularization.
 
-        `box` is all that moves boxes towards labels; `refinement` is what the layers of the decoder
-        learn from the last one.
+        Args:
+            batch: images of the frame with their boxes.
+            features: None, for none are kept.
+            champion_outputs: None, for there is no distillation.
+
+        Returns:
+            Scalars: `class`; `box`, which is all that moves boxes towards labels; `refinement`,
+                what the
+            layers of the decoder learn from the last one; and `regularization`.
+
         """
         model = self._model
         found = self._answers(batch.images, training=True)

@@ -54,10 +54,19 @@ class Costs:
 
 
 def assign(stages: Stages, batch: Batch, costs: Costs) -> tf.Tensor:
-    """The number of the box that each query answers for, at each stage, or -1.
+    """Assigns the boxes to queries at each stage.
 
-    int32[batch, stages, queries]: the cheapest one-to-one assignment, after Carion et al.,
-    "End-to-End Object Detection with Transformers" (2020).
+    It is the cheapest one-to-one assignment, after Carion et al., "End-to-End Object Detection with
+    Transformers" (2020).
+
+    Args:
+        stages: what the model answers.
+        batch: images with their boxes.
+        costs: the weights of what a pair costs.
+
+    Returns:
+        int32[batch, stages, queries]: the number of the box that each query answers for, or -1.
+
     """
     labels, boxes = tf.maximum(batch.labels - 1, 0), _centred(batch.boxes)
     cost = (
@@ -105,8 +114,14 @@ class Bins:
 
     @classmethod
     def of(cls, decoder: keras.layers.Layer) -> "Bins":
-        """The weighting of a decoder: W(n) of the paper, with its a and c as `upsampling_factor`,
-        `reg_scale`.
+        """The weighting of a decoder: W(n) of the paper.
+
+        Args:
+            decoder: with the paper's a and c as `upsampling_factor` and `reg_scale`.
+
+        Returns:
+            The bins with their edges by rising distance.
+
         """
         scale = tf.abs(tf.convert_to_tensor(decoder.reg_scale))[0]
         bound = tf.abs(tf.convert_to_tensor(decoder.upsampling_factor))[0] * scale
@@ -127,11 +142,23 @@ def losses(
 ) -> dict[str, tf.Tensor]:
     """The losses by KerasHub's names, summed over the stages.
 
-    vfl: varifocal, of the classes. bbox, ciou: of the boxes. fgl: fine-grained localization, of the
-    distributions. ddf: what the distributions learn from those of the last layer.
-
     A query weighs as much as its box, and 1 if it has none. All but ddf are sums over queries,
     divided by the number of boxes in the batch, whatever they weigh.
+
+    Args:
+        stages: what the model answers.
+        batch: images with their boxes.
+        assigned: of `assign`.
+        bins: of the decoder.
+        alpha: of the varifocal loss.
+        gamma: as `alpha`.
+        temperature: of the distributions that are compared for ddf.
+
+    Returns:
+        Scalars. vfl: varifocal, of the classes. bbox, ciou: of the boxes. fgl: fine-grained
+        localization, of the distributions. ddf: what the distributions learn from those of the last
+        layer.
+
     """
     matched = assigned >= 0
     box = tf.maximum(assigned, 0)
@@ -190,9 +217,11 @@ def _ciou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
 
 
 def _fine_grained(stages: Stages, target: tf.Tensor, bins: Bins) -> tf.Tensor:
-    """[batch, stages - 1, queries]: the cross-entropy of the two bins around each true distance.
+    """The cross-entropy of the two bins around each true distance.
 
-    A distance outside of all bins has no loss.
+    Returns:
+        [batch, stages - 1, queries]; a distance outside of all bins has no loss.
+
     """
     points, corners = stages.points, corners_of(target)
     outward = tf.constant([-1.0, -1.0, 1.0, 1.0])
@@ -221,6 +250,10 @@ def _refinement(
 
     A query with a box counts by the quality of its own, another by the score of the last layer;
     both groups are averaged, and weigh by the roots of their sizes.
+
+    Returns:
+        A scalar.
+
     """
     student, teacher = (_by_side(corners) for corners in (stages.corners, stages.corners[:, -1:]))
     student, matched = student[:, :-2], matched[:, :-3]

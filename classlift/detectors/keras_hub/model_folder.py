@@ -132,9 +132,17 @@ class KerasHubDetector(WithoutBranches, ABC):
 
 
 def read_model(path: Path) -> keras.Model:
-    """Reads a `.keras` file. Raises ModelError when it is missing, or none that can be read here.
+    """Reads a `.keras` file. Code that it brings is never run.
 
-    Code that a file brings is never run.
+    Args:
+        path: of the file.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        ModelError: it is missing, or none that can be read here.
+
     """
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file; a model of KerasHub is saved there.")
@@ -168,9 +176,17 @@ def frame_of(model: keras.Model) -> Frame:
 
 
 def input_size(model: keras.Model) -> tuple[int, int]:
-    """Height and width of the images that a model takes, in pixels.
+    """The size of the images that a model takes.
 
-    Raises ModelError when neither the model nor its preprocessor fixes them.
+    Args:
+        model: a detector of KerasHub.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        ModelError: neither the model nor its preprocessor fixes them.
+
     """
     backbone, preprocessor = model.backbone, model.preprocessor
     built: Any = getattr(backbone, "anchor_image_size", backbone.image_shape[:2])
@@ -187,8 +203,12 @@ def input_size(model: keras.Model) -> tuple[int, int]:
 def _name(path: str, owner: str) -> str:
     """A weight's path, where each layer's name leaves out that of the layer around it.
 
+    Returns:
+        The shorter path.
+
     >>> _name("hgnet_stem/hgnet_stem_conv/kernel", "hgnet")
     'stem/conv/kernel'
+
     """
     around, found = owner, []
     for part in path.split("/"):

@@ -38,15 +38,21 @@ def write_new(
 ) -> None:
     """Writes a model for the classes of a label map, from exactly one of three sources.
 
-    label_map: None for the classes of a model trained on COCO.
+    What scores the classes is made anew where the source has another number of them.
 
-    preset: the name of a preset of KerasHub, downloaded when it is not there yet, or its folder.
-    file: a `.keras` file. small: one of `SMALL`, with random weights.
-    size: height and width of its images in pixels; by default those of the source, or 128.
+    Args:
+        folder: to write.
+        label_map: None for the classes of a model trained on COCO.
+        preset: the name of a preset of KerasHub, downloaded when it is not there yet, or its
+            folder.
+        file: a `.keras` file.
+        small: one of `SMALL`, with random weights.
+        size: height and width of its images in pixels; by default those of the source, or 128.
 
-    What scores the classes is made anew where the source has another number of them. Raises
-    ModelError for a source that can't be read, ConfigError for a bad size and for no label map
-    where the classes are not COCO's.
+    Raises:
+        ModelError: the source can't be read.
+        ConfigError: the size is bad, or there is no label map where the classes are not COCO's.
+
     """
     if size is not None and (size < STRIDE or size % STRIDE):
         raise ConfigError(f"--size is {size}; it must be a multiple of {STRIDE}.")
@@ -93,7 +99,15 @@ def _from_preset(name: str) -> keras.Model:
 def fitted(model: keras.Model, classes: int, size: int | None = None) -> keras.Model:
     """A model with the same weights for another number of classes, or another size of images.
 
-    The weights of what scores classes are random where their number is another one.
+    Args:
+        model: a detector of KerasHub.
+        classes: how many it is to score. Where the number is another one, the weights of what
+            scores them are random.
+        size: height and width of its images in pixels; None leaves them.
+
+    Returns:
+        The same model where nothing changes, else a new one.
+
     """
     if classes == model.num_classes and size is None:
         return model
@@ -131,10 +145,18 @@ def _expect_nothing(model: keras.Model) -> None:
 def small_retinanet(
     classes: int, size: int, *, widths: tuple[int, ...] = (64, 64, 128, 256), depth: int = 2
 ) -> keras.Model:
-    """A RetinaNet on a thin ResNet of a block a stage, with `depth` convolutions in each head.
+    """A RetinaNet on a thin ResNet of a block a stage, with random weights.
 
-    widths: of the stages, with strides 4, 8, 16, ...; the first is 64. The last is the coarsest
-    level of the pyramid. Heads and pyramid always have 256 channels.
+    Args:
+        classes: how many it scores.
+        size: height and width of its images in pixels.
+        widths: channels of the stages, with strides 4, 8, 16, ...; the first is 64. The last is the
+            coarsest level of the pyramid. Heads and pyramid always have 256 channels.
+        depth: convolutions in each head.
+
+    Returns:
+        The model.
+
     """
     models, layers = keras_hub.models, keras_hub.layers
     shape, stages = (size, size, 3), len(widths)
@@ -181,9 +203,18 @@ def small_retinanet(
 def small_d_fine(
     classes: int, size: int, *, width: int = 64, queries: int = 100, layers: int = 3
 ) -> keras.Model:
-    """A D-FINE on a thin HGNetV2, with two levels of features and `layers` layers in its decoder.
+    """A D-FINE on a thin HGNetV2 with two levels of features, with random weights.
 
-    width: of encoder and decoder; a multiple of 16. queries: fewer where an image has fewer places.
+    Args:
+        classes: how many it scores.
+        size: height and width of its images in pixels.
+        width: channels of encoder and decoder; a multiple of 16.
+        queries: fewer where an image has fewer places.
+        layers: of its decoder.
+
+    Returns:
+        The model.
+
     """
     models, shape, strides = keras_hub.models, (size, size, 3), [16, 32]
     stages = [width // 2, width, 2 * width, 4 * width]

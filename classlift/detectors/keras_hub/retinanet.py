@@ -60,6 +60,15 @@ class RetinaNetDetector(KerasHubDetector):
         loss of each anchor, averaged over coordinates and classes, summed over anchors and divided
         by the number of those that belong to a box. An anchor weighs as much as its box; background
         weighs 1. A batch in which no anchor belongs to a box has no loss.
+
+        Args:
+            batch: images of the frame with their boxes.
+            features: None, for none are kept.
+            champion_outputs: None, for there is no distillation.
+
+        Returns:
+            Scalars: `class`, `box`, `regularization`.
+
         """
         model = self._model
         found = self._answers(batch.images, training=True)
@@ -84,8 +93,10 @@ class RetinaNetDetector(KerasHubDetector):
     def _assign(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """What each anchor should answer, by the model's own label encoder.
 
-        Box deltas [batch, anchors, 4], and the number of the anchor's box [batch, anchors]; below 0
-        for background and for what is ignored.
+        Returns:
+            Box deltas [batch, anchors, 4], and the number of the anchor's box [batch, anchors];
+            below 0 for background and for what is ignored.
+
         """
         encoder = self._model.label_encoder
         height, width = self.frame.size
@@ -117,10 +128,16 @@ class RetinaNetDetector(KerasHubDetector):
         return found
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """The detections in images of the frame; boxes of different classes do not suppress each
-        other.
+        """The detections in images; boxes of different classes do not suppress each other.
 
         IoU threshold and number of detections are those of the model's own decoder.
+
+        Args:
+            images: [batch, height, width, 3], of the frame.
+
+        Returns:
+            By the OD API's names: boxes, classes, scores and their number.
+
         """
         model = self._model
         found = self._answers(images, training=False)

@@ -164,7 +164,16 @@ class Branched(Generic[B]):
     ) -> Self:
         """Loads a zoo entry with its weights; says what was chosen where there was a choice.
 
-        kind: the class of its architecture. Raises ModelError for an entry that can't be loaded.
+        Args:
+            kind: the class of its architecture.
+            folder: of the entry.
+
+        Returns:
+            The detector, with the branches and the new classes that the entry has.
+
+        Raises:
+            ModelError: the entry can't be loaded.
+
         """
         config, label_map, checkpoint = open_entry(folder)
         note = Note.read(folder, label_map)
@@ -277,9 +286,16 @@ class Branched(Generic[B]):
         return tuple(label for label in self._new if label not in self._branches)
 
     def add_class(self, label: str, number: int) -> None:
-        """Gives a class a place after those of the model. Raises ModelError where no class can have
-        a branch.
-        """
+        """Gives a class a place after those of the model.
+
+        Args:
+            label: its name.
+            number: its id, above all that there are.
+
+        Raises:
+            ModelError: no class of this model can have a branch.
+
+        """  # noqa: DOC501 - the ModelError has a maker
         if not self.common.takes_new_classes:
             raise no_new_class("this model", label)
         self.label_map = self.label_map.with_classes({label: number})
@@ -322,8 +338,15 @@ class Branched(Generic[B]):
         return self.common.losses(batch, features, champion_outputs)
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """The detections in images of the frame; their number is the config's, and that of a class
-        more for each that has a branch.
+        """The detections in images, those of classes with a branch from there.
+
+        Args:
+            images: [batch, height, width, 3], of the frame.
+
+        Returns:
+            By the OD API's names; their number is the config's, and that of a class more for each
+            that has a branch.
+
         """
         branches = list(self._branches.values())
         common, found = self.common.detect_with(images, branches)

@@ -41,8 +41,16 @@ class Detections:
         return self.valid() & ~taken
 
     def discounted(self, rivals: "Detections", rivalry: tf.Tensor) -> "Detections":
-        """With each score times (1 - r) ** rivalry, r being the highest score of a detection of
-        another class among the rivals that overlaps it.
+        """Discounts scores by what other classes see at the same place.
+
+        Args:
+            rivals: detections in the same images.
+            rivalry: by how much, 0 or more.
+
+        Returns:
+            These with each score times (1 - r) ** rivalry, r being the highest score of a detection
+            of another class among the rivals that overlaps it.
+
         """
         overlaps = _iou(self.boxes, rivals.boxes) > RIVAL_IOU
         differs = rivals.classes[:, None] != self.classes[..., None]
@@ -62,9 +70,16 @@ class Detections:
 
 
 def merge(common: Detections, branches: Sequence[Detections], numbers: Sequence[int]) -> Detections:
-    """The branches' detections, and the common ones of all classes but those of these numbers.
+    """Puts the detections of branches in the place of the common ones.
 
-    By falling score, each as it is; then padding: zeros, and class 1 as the OD API has it.
+    Args:
+        common: of the model itself.
+        branches: of each branch, in the same images.
+        numbers: ids of the classes that have one; the common detections of these are left out.
+
+    Returns:
+        All by falling score, each as it is; then padding: zeros, and class 1 as the OD API has it.
+
     """
     parts = [common, *branches]
     valid = [common.others(numbers), *(branch.valid() for branch in branches)]
@@ -98,9 +113,15 @@ def _iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 def suppressed(boxes: tf.Tensor, scores: tf.Tensor, numbers: Sequence[int], nms: Any) -> Detections:
     """Non-maximum suppression of the detections of some classes, each with a budget of its own.
 
-    boxes: [batch, n, classes or 1, 4] in 0..1; scores: [batch, n, classes], in the order of their
-    numbers; nms: a config's `batch_non_max_suppression`, whose thresholds and budget of one
-    class hold.
+    Args:
+        boxes: [batch, n, classes or 1, 4], in 0..1.
+        scores: [batch, n, classes], in the order of their numbers.
+        numbers: ids of the classes.
+        nms: a config's `batch_non_max_suppression`, whose thresholds and budget of one class hold.
+
+    Returns:
+        Those that are kept, by falling score.
+
     """
     budget = nms.max_detections_per_class
     found = tf.image.combined_non_max_suppression(

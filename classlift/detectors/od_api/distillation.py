@@ -16,8 +16,15 @@ def distillation(
     Learning of Object Detectors without Catastrophic Forgetting" (2017), with the sigmoid of
     today's detectors.
 
-    boxes: [batch, anchors, 4]; scores: [batch, anchors, columns], before the sigmoid; first: the
-    column of the class 1.
+    Args:
+        boxes: [batch, anchors, 4], encoded.
+        scores: [batch, anchors, columns], before the sigmoid.
+        champion_outputs: the champion's for the same images.
+        first: the column of the class 1.
+
+    Returns:
+        A scalar.
+
     """
     old_boxes, old_scores = champion_outputs.outputs
     numbers = range(1, scores.shape[-1] - first + 1)

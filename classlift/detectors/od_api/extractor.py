@@ -60,9 +60,16 @@ def run_backbone(extractor: Any, images: tf.Tensor) -> Maps:
 
 
 def run_neck(extractor: Any, images: tf.Tensor, maps: Sequence[tf.Tensor]) -> Maps:
-    """The neck's maps, finest first, from those of the backbone.
+    """Runs the neck alone.
 
-    images: of the batch; only their shape is read.
+    Args:
+        extractor: that it is a part of.
+        images: of the batch; only their shape is read.
+        maps: of the backbone, finest first.
+
+    Returns:
+        The neck's maps, finest first.
+
     """
     with in_place_of_backbone(extractor, lambda _: list(maps)):
         return _maps(extractor(images))
@@ -102,9 +109,17 @@ class Trunk:
             self._used = used_by_neck(self._extractor, image, maps)
 
     def features(self, images: tf.Tensor) -> Maps:
-        """The frozen prefix's feature maps, finest first, those that the rest of the model reads.
+        """The feature maps of the frozen prefix, those that the rest of the model reads.
 
-        Raises ModelError when no part from the image on is frozen.
+        Args:
+            images: [batch, height, width, 3], of the frame.
+
+        Returns:
+            [batch, rows, columns, channels] each, finest first.
+
+        Raises:
+            ModelError: no part from the image on is frozen.
+
         """
         if self.prefix is None:
             raise ModelError("The backbone is to be trained: it has no features to keep.")
@@ -131,7 +146,14 @@ class Trunk:
     def own_maps(self, images: tf.Tensor, backbone_maps: Maps, common_maps: Maps) -> Maps:
         """What the head is fed with, where the backbone and the model's own neck were run.
 
-        images: preprocessed.
+        Args:
+            images: preprocessed.
+            backbone_maps: of them, finest first.
+            common_maps: of the model's own neck.
+
+        Returns:
+            The maps of the neck of its own, or the common ones where it has none.
+
         """
         return common_maps if self._neck is None else self._run_neck(images, backbone_maps)
 

@@ -112,8 +112,16 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     def losses_of(
         self, parts: FasterRcnnParts, batch: Batch, training: bool
     ) -> dict[str, tf.Tensor]:
-        """The OD API's own losses of a model of this config, by our names; training: whether batch
-        norms that are not fixed learn.
+        """The OD API's own losses of a model of this config.
+
+        Args:
+            parts: of the model.
+            batch: images of the frame with their boxes.
+            training: whether batch norms that are not fixed learn.
+
+        Returns:
+            Scalars by our names, those of `LOSSES`.
+
         """
         model, count = parts.model, batch.images.shape[0]
         known = [batch.labels[i] > 0 for i in range(count)]

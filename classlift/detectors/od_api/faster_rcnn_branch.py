@@ -77,9 +77,17 @@ class FasterRcnnBranch:
         return self._common.features(images)
 
     def losses(self, batch: Batch, features: Features | None = None) -> Mapping[str, tf.Tensor]:
-        """The losses `class` and `box` of the second stage, of all classes, and `regularization`.
+        """The losses of the second stage, of all classes, and regularization.
 
         Batch norm keeps the champion's statistics: batches rich in one class would shift them.
+
+        Args:
+            batch: images of the frame with their boxes.
+            features: None, for none are kept.
+
+        Returns:
+            Scalars: `class`, `box`, `regularization`.
+
         """
         found = self._common.losses_of(self._own, batch, training=False)
         regularization = [loss for owner in self._owners for loss in owner.losses]
@@ -92,7 +100,13 @@ class FasterRcnnBranch:
     def detections(self, answers: Mapping[str, tf.Tensor], shapes: tf.Tensor) -> Detections:
         """What it finds of its classes, by the config's NMS for each.
 
-        answers: of the common detector; shapes: int32[batch, 3], of the images.
+        Args:
+            answers: of the common detector.
+            shapes: int32[batch, 3], of the images.
+
+        Returns:
+            The detections of its classes.
+
         """
         with learning_phase(False), self._own.inference():
             encodings, scores = self._own.second_stage(answers, shapes)

@@ -95,8 +95,16 @@ def read_config_text(folder: Path) -> str:
 def read_outline(folder: Path) -> Outline:
     """Reads what `pipeline.config` says of its model.
 
-    Raises ModelError when it can't be read, and for a model that can't be fine-tuned here.
-    """
+    Args:
+        folder: of the zoo entry.
+
+    Returns:
+        What is told without TensorFlow.
+
+    Raises:
+        ModelError: it can't be read, or the model can't be fine-tuned here.
+
+    """  # noqa: DOC501 - `malformed` makes one of them
     path = folder / CONFIG
     config = _CONFIG()
     try:
@@ -141,10 +149,18 @@ def malformed(path: Path, error: Exception) -> ModelError:
 
 
 def label_map_file(folder: Path) -> Path:
-    """The label map of a zoo entry: its own, or COCO's where it brings none and has the 90 classes
-    of the zoo's models.
+    """The label map of a zoo entry.
 
-    Raises DataError when there is none: the zoo's archives bring none.
+    Args:
+        folder: of the entry.
+
+    Returns:
+        The file: its own, or COCO's where it brings none and has the 90 classes of the zoo's
+        models.
+
+    Raises:
+        DataError: there is none: the zoo's archives bring none.
+
     """
     own = folder / LABEL_MAP
     if own.exists():
@@ -184,8 +200,17 @@ class Note:
     def read(cls, folder: Path, label_map: LabelMap) -> "Note":
         """Reads the note of a model on disk, which may have none.
 
-        Raises ModelError for a damaged one, and for one that does not fit the label map.
-        """
+        Args:
+            folder: of the model.
+            label_map: of the model; it names all classes of the note.
+
+        Returns:
+            The note; an empty one where there is no file.
+
+        Raises:
+            ModelError: it is damaged, or does not fit the label map.
+
+        """  # noqa: DOC501 - KeyError is caught
         path = folder / BRANCHES
         if not path.exists():
             return cls()
@@ -236,14 +261,22 @@ def find_checkpoint(folder: Path) -> Path:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The prefixes of a zoo entry's checkpoints, as TensorFlow takes them, the newest last.
+    """Finds the checkpoints of a zoo entry.
 
     They are in the folder `checkpoint`, as in the zoo's archives, or beside the config, as
     model_main_tf2 writes them; the newest is the one of the latest step. The state file
     `checkpoint` is not needed, and not asked: it names paths of where the model was trained.
 
-    Raises ModelError, which says what is there instead, when there is none or a part of the newest
-    is missing.
+    Args:
+        folder: of the entry.
+
+    Returns:
+        Their prefixes, as TensorFlow takes them, the newest last.
+
+    Raises:
+        ModelError: there is none, which says what is there instead, or a part of the newest is
+            missing.
+
     """
     places = [folder / CHECKPOINT, folder]
     found = [path for place in places if place.is_dir() for path in place.glob("*.index")]

@@ -127,8 +127,14 @@ class FasterRcnnParts:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """What the second stage says of the proposals that a model has answered with.
 
-        Box encodings [batch, proposals, classes or 1, 4] and scores before the softmax [batch,
-        proposals, 1 + classes].
+        Args:
+            answers: of the model's `predict`.
+            shapes: int32[batch, 3], of the images.
+
+        Returns:
+            Box encodings [batch, proposals, classes or 1, 4], and scores before the softmax [batch,
+            proposals, 1 + classes].
+
         """
         model = self.model
         features, proposals = answers["rpn_features_to_crop"], answers["proposal_boxes_normalized"]
@@ -183,8 +189,14 @@ def backbone_of(extractor: Any) -> Any:
 
 
 def _backbone_name(extractor: Any) -> str:
-    """The attribute that holds it. EfficientDet's holds as `classification_backbone`, as all do,
-    the whole classifier of ImageNet's classes, and calls the layers of it that find features.
+    """The attribute that holds the backbone.
+
+    EfficientDet's holds as `classification_backbone`, as all do, the whole classifier of ImageNet's
+    classes, and calls the layers of it that find features.
+
+    Returns:
+        The attribute's name.
+
     """
     return "_efficientnet" if hasattr(extractor, "_efficientnet") else "classification_backbone"
 
@@ -204,8 +216,17 @@ def fix_batch_norms(owners: Iterable[Any], frozen: set[Any]) -> None:
 
 
 def mask_scores(named: Sequence[bool], convert: ScoreConversion) -> ScoreConversion:
-    """The conversion with 0 for the columns that have no name: NMS keeps what is above its
-    threshold, which is 0 or more.
+    """A conversion of scores that leaves out columns without a name.
+
+    NMS keeps what is above its threshold, which is 0 or more.
+
+    Args:
+        named: of each column, whether it has a name.
+        convert: the model's own conversion.
+
+    Returns:
+        The conversion with 0 for the columns that have none.
+
     """
 
     def converted(scores: tf.Tensor) -> tf.Tensor:

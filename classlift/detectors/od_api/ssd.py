@@ -100,8 +100,18 @@ class SsdDetector(ZooEntry):
         return self.can_branch
 
     def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> SsdBranch:
-        """A branch for the classes of these ids. Raises ModelError when classes share their scores
-        (softmax).
+        """A branch beside this detector.
+
+        Args:
+            numbers: ids of its classes.
+            parts: of `PARTS`, that it has of its own.
+
+        Returns:
+            The branch, with the detector's weights.
+
+        Raises:
+            ModelError: classes share their scores (softmax).
+
         """
         if not self.can_branch:
             raise ModelError(
@@ -174,8 +184,16 @@ class SsdDetector(ZooEntry):
     def outputs(
         self, images: tf.Tensor, features: Maps | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """What the head says: box encodings [batch, anchors, 4] and scores before the sigmoid
-        [batch, anchors, columns].
+        """What the head says.
+
+        Args:
+            images: [batch, height, width, 3], of the frame.
+            features: of the frozen prefix, where they were kept.
+
+        Returns:
+            Box encodings [batch, anchors, 4], and scores before the sigmoid [batch, anchors,
+            columns].
+
         """
         with learning_phase(False):
             return concatenated(self.parts.predictor(list(self._trunk.maps(images, features))))
@@ -212,10 +230,20 @@ class SsdDetector(ZooEntry):
         classes: tf.Tensor,
         regularization: Sequence[tf.Tensor] = (),
     ) -> dict[str, tf.Tensor]:
-        """The losses of answers, normalised by the matches of the whole batch, whatever part of it
-        this replica has.
+        """The losses of answers.
 
-        scores, classes: [batch, anchors, columns], all columns of the head or others of a branch.
+        They are normalised by the matches of the whole batch, whatever part of it this replica has.
+
+        Args:
+            boxes: [batch, anchors, 4], encoded; None where they are not trained.
+            scores: [batch, anchors, columns], all columns of the head or others of a branch.
+            targets: of each anchor.
+            classes: as `scores`, what they should be.
+            regularization: losses of weights, which are added up.
+
+        Returns:
+            Scalars: `class`, `regularization`, and `box` where there are boxes.
+
         """
         parts = self.parts
         weights = tf.repeat(targets.class_weights[..., None], classes.shape[-1], axis=-1)
@@ -236,8 +264,15 @@ class SsdDetector(ZooEntry):
     def detect_with(
         self, images: tf.Tensor, branches: Sequence[SsdBranch]
     ) -> tuple[Detections, list[Detections]]:
-        """Its own detections in images of the frame, as many as the config says, and each
-        branch's.
+        """Its own detections, and those of branches, from one pass of the backbone.
+
+        Args:
+            images: [batch, height, width, 3], of the frame.
+            branches: beside it.
+
+        Returns:
+            Its own, as many as the config says, and each branch's.
+
         """
         # The batch must stay dynamic here: with a static one, NMS is unrolled image by image.
         shapes = self.shapes(tf.shape(images)[0])
@@ -252,10 +287,17 @@ class SsdDetector(ZooEntry):
 
 
 def _smallest_object(anchors: np.ndarray, frame: Frame) -> float:
-    """The side of the smallest object that an anchor overlaps by half: a square of side s in an
-    anchor of area a overlaps it by s^2 / a.
+    """The smallest object that an anchor overlaps by half.
 
-    anchors: [anchors, 4], ymin, xmin, ymax, xmax in 0..1.
+    A square of side s in an anchor of area a overlaps it by s^2 / a.
+
+    Args:
+        anchors: [anchors, 4], ymin, xmin, ymax, xmax in 0..1.
+        frame: that they are shares of.
+
+    Returns:
+        Its side in pixels of the frame.
+
     """
     ymin, xmin, ymax, xmax = anchors.T
     areas = (ymax - ymin) * (xmax - xmin) * frame.height * frame.width

@@ -153,8 +153,15 @@ class SsdBranch:
         return self._trunk.features(images)
 
     def __call__(self, maps: Sequence[tf.Tensor]) -> tuple[tf.Tensor | None, tf.Tensor]:
-        """Box encodings [batch, anchors, 4], or None for the common ones, and scores before the
-        sigmoid [batch, anchors, columns], of the neck's maps.
+        """What the branch says, from the maps that it is fed with.
+
+        Args:
+            maps: of the neck, finest first.
+
+        Returns:
+            Box encodings [batch, anchors, 4], or None for the common ones, and scores before the
+            sigmoid [batch, anchors, columns].
+
         """
         if self._neck is not None:
             return concatenated(self._head(list(maps)))
@@ -181,14 +188,22 @@ class SsdBranch:
         return towers
 
     def losses(self, batch: Batch, features: Maps | None = None) -> Mapping[str, tf.Tensor]:
-        """The losses `class` and `regularization`, `box` where it has boxes of its own, and
-        `auxiliary` where that was asked for; all but its classes is background.
-
-        `auxiliary` is the class loss of all classes, with the branch's layers up to the last, where
-        objects are: there it costs little, and the background is left to the branch's own loss.
+        """The losses of its classes; all others are background.
 
         Batch norm keeps the champion's statistics, in the branch too: batches rich in one class
         would shift them.
+
+        Args:
+            batch: images of the frame with their boxes.
+            features: of the frozen prefix, where they were kept.
+
+        Returns:
+            Scalars: `class` and `regularization`; `box` where it has boxes of its own; and
+                `auxiliary`
+            where that was asked for: the class loss of all classes, with the branch's layers up to
+            the last, where objects are. There it costs little, and the background is left to the
+            branch's own loss.
+
         """
         common = self._common
         with learning_phase(False):
@@ -210,10 +225,18 @@ class SsdBranch:
         return found
 
     def _without_regions(self, targets: Targets, batch: Batch, scores: tf.Tensor) -> Targets:
-        """Targets that don't take for background what it sees in regions where one of its classes
-        is not labelled: it may be right.
+        """Takes no background from where one of its classes is not labelled, and it sees some.
 
-        scores: of its classes, before the sigmoid, [batch, anchors, classes].
+        It may be right.
+
+        Args:
+            targets: of each anchor.
+            batch: whose regions have labels below 0.
+            scores: [batch, anchors, classes], of its classes, before the sigmoid.
+
+        Returns:
+            The targets, with a weight of 0 for such anchors.
+
         """
         anchors, weights = self._assign.anchors, targets.class_weights
         is_region = tf.reduce_any(-batch.labels[..., None] == self.numbers, axis=-1)
@@ -240,8 +263,15 @@ class SsdBranch:
     ) -> Detections:
         """What it finds of its classes, by the config's NMS for each.
 
-        images: preprocessed; backbone_maps: of them; common_maps: of the common neck; common_boxes:
-        encodings of the common head [batch, anchors, 4].
+        Args:
+            images: preprocessed.
+            backbone_maps: of them, finest first.
+            common_maps: of the common neck.
+            common_boxes: [batch, anchors, 4], encodings of the common head.
+
+        Returns:
+            The detections of its classes.
+
         """
         with learning_phase(False):
             boxes, scores = self(self._trunk.own_maps(images, backbone_maps, common_maps))

@@ -103,11 +103,20 @@ class ZooEntry(ABC):
 def open_entry(
     folder: Path,
 ) -> tuple[pipeline_pb2.TrainEvalPipelineConfig, LabelMap, Path]:
-    """Reads the config and the label map of a zoo entry, and finds its checkpoint, which is read
-    once; says what was chosen where there was a choice.
+    """Reads the config and the label map of a zoo entry, and finds its checkpoint.
 
-    Raises ModelError for an entry that can't be fine-tuned or is damaged, DataError for its label
-    map.
+    The checkpoint is read once; what was chosen is said where there was a choice.
+
+    Args:
+        folder: of the entry.
+
+    Returns:
+        The config, the label map, and the prefix of the newest checkpoint.
+
+    Raises:
+        ModelError: the entry can't be fine-tuned, or is damaged.
+        DataError: its label map is missing, or none.
+
     """
     label_map = read_label_map(folder)
     checkpoint = find_checkpoint(folder)
@@ -118,8 +127,15 @@ def open_entry(
 def restore(saved: tf.train.Checkpoint, checkpoint: Path, folder: Path) -> None:
     """Puts the values of an entry's checkpoint into what was saved.
 
-    Raises ModelError for a checkpoint that does not fit it.
-    """
+    Args:
+        saved: the objects to fill.
+        checkpoint: its prefix.
+        folder: of the entry, for errors.
+
+    Raises:
+        ModelError: the checkpoint is damaged, or does not fit.
+
+    """  # noqa: DOC501 - `_damaged` makes one of them
     try:
         saved.restore(str(checkpoint)).expect_partial().assert_existing_objects_matched()
     except (AssertionError, ValueError) as error:  # objects missing, shapes that differ
@@ -152,9 +168,16 @@ def write_entry(
 
 
 def named(part: str, variables: Iterable[tf.Variable], owner: Any = None) -> dict[str, tf.Variable]:
-    """Variables by `part/layer/.../variable`; the class head is a part beside the head.
+    """Names variables by `part/layer/.../variable`; the class head is a part beside the head.
 
-    owner: the layer up to whose name, which may have a suffix, all is left out.
+    Args:
+        part: that they are of.
+        variables: of one part.
+        owner: the layer up to whose name, which may have a suffix, all is left out.
+
+    Returns:
+        The variables by name, in their order.
+
     """
     found = {}
     for variable in variables:
@@ -176,8 +199,10 @@ UNREADABLE = (tf.errors.OpError, IndexError, KeyError, UnicodeDecodeError, Decod
 def _require_readable(checkpoint: Path) -> None:
     """Reads all of a checkpoint once, which checks its checksums.
 
-    Raises ModelError for a damaged one, and for one of TensorFlow 1.
-    """
+    Raises:
+        ModelError: it is damaged, or of TensorFlow 1.
+
+    """  # noqa: DOC501 - `_damaged` makes one of them
     try:
         reader = tf.train.load_checkpoint(str(checkpoint))
         names = reader.get_variable_to_shape_map()
@@ -212,8 +237,16 @@ def read_config(folder: Path) -> pipeline_pb2.TrainEvalPipelineConfig:
     Its model is read to the letter. The other sections are those of training by the OD API, which
     nothing here reads: what they have that this OD API does not know is left out.
 
-    Raises ModelError when it is missing or malformed, and for a model that can't be fine-tuned.
-    """
+    Args:
+        folder: of the zoo entry.
+
+    Returns:
+        The config as the OD API has it.
+
+    Raises:
+        ModelError: it is missing or malformed, or the model can't be fine-tuned.
+
+    """  # noqa: DOC501 - ParseError is caught
     read_outline(folder)
     path, config = folder / CONFIG, pipeline_pb2.TrainEvalPipelineConfig()
     try:
