@@ -32,7 +32,13 @@ class Abilities:
 
     @classmethod
     def read(cls, folder: Path) -> "Abilities":
-        """Reads them from the folder of the model; the defaults where there is no file.
+        """Reads them from the folder of the model.
+
+        Args:
+            folder: of the model.
+
+        Returns:
+            The abilities; the defaults where there is no file.
 
         Raises:
             ModelError: the file is damaged.

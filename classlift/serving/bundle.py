@@ -35,12 +35,19 @@ THRESHOLDS_UNKNOWN = (
 
 
 def read_operating_points(path: Path, labels: Iterable[str]) -> dict[str, float]:
-    """The score threshold of each class in production, as `operating_points.json` has them.
+    """Reads the score threshold of each class in production from `operating_points.json`.
 
-    labels: of the model's label map; the file names each of them, and nothing else.
+    Args:
+        path: of the file.
+        labels: of the model's label map; the file names each of them, and nothing else.
 
-    Raises ModelError when it can't be read, when it does not fit the label map, and for what is no
-    number from 0 to 1.
+    Returns:
+        The thresholds by class, 0 to 1.
+
+    Raises:
+        ModelError: it can't be read, does not fit the label map, or has what is no number from 0 to
+            1.
+
     """
     advice = "give each class of the label map one number from 0 to 1, its score threshold."
     try:
@@ -87,8 +94,14 @@ class Bundle:
     def operating_points(self) -> dict[str, float]:
         """The score threshold of each class in production.
 
-        `DEFAULT_THRESHOLD` for all when the model brings none (`brings_operating_points`). Raises
-        ModelError as `read_operating_points`.
+        Returns:
+            By class, 0 to 1; `DEFAULT_THRESHOLD` for all when the model brings none
+            (`brings_operating_points`).
+
+        Raises:
+            ModelError: as `read_operating_points`.
+            DataError: the label map is missing or damaged.
+
         """
         labels = self.label_map()
         if not self.brings_operating_points():
@@ -106,7 +119,12 @@ class Bundle:
     def provenance(self) -> Provenance:
         """Where the model comes from, as it says itself.
 
-        Raises ModelError when the file is damaged.
+        Returns:
+            Its provenance; an empty one where it says nothing.
+
+        Raises:
+            ModelError: the file is damaged.
+
         """
         return Provenance.read(self.entry)
 
@@ -126,7 +144,13 @@ class Bundle:
     def write_notes(self, points: Mapping[str, float], provenance: Provenance) -> None:
         """Writes the operating points and the provenance of a new model.
 
-        points: by class, each from 0 to 1. Raises ModelError for another one: it would be served.
+        Args:
+            points: by class, each from 0 to 1.
+            provenance: where it comes from.
+
+        Raises:
+            ModelError: a point is another number: it would be served. Nothing is written.
+
         """
         for label, point in points.items():
             if not (math.isfinite(point) and 0 <= point <= 1):

@@ -30,19 +30,28 @@ def resolve_champion(
     new_classes: Mapping[str, int],
     saved_model: Path,
 ) -> str:
-    """Writes the champion's bundle to `saved_model`; returns its name for the report.
+    """Writes the champion's bundle.
 
     The champion is what is served: the newest version in the serving folder; before the first
     push, the pre-trained model, exported here so that both models of a comparison went through
     the same export. Its score thresholds in production are read here, before any work rests on
     them, and where it brings none that is reported.
 
-    new_classes: the ids of classes that the pre-trained model lacks, by name. Those that the
-    champion lacks too get a place in its label map, and it never answers with them.
+    Args:
+        serving_dir: of the versions; it need not be there.
+        pretrained: folder of the pre-trained model.
+        backend: of the pre-trained model.
+        new_classes: the ids of classes that the pre-trained model lacks, by name. Those that the
+            champion lacks too get a place in its label map, and it never answers with them.
+        saved_model: folder to write.
 
-    Raises ModelError when the pre-trained model is missing, when the version is damaged, with the
-    way out, when its classes are not those of the pre-trained model, and when its thresholds are
-    wrong.
+    Returns:
+        The champion's name for the report.
+
+    Raises:
+        ModelError: the pre-trained model is missing, the version is damaged, with the way out, its
+            classes are not those of the pre-trained model, or its thresholds are wrong.
+
     """
     versions = served_versions(serving_dir)
     if versions:
@@ -89,10 +98,16 @@ def _require_thresholds(champion: Bundle) -> None:
 def _require_same_classes(
     served: Path, pretrained: Path, backend: str, new_classes: Mapping[str, int]
 ) -> dict[str, int]:
-    """The new classes that the served version does not have yet.
+    """Requires that the served version has the classes of the config's model with the new ones.
 
-    Raises ModelError when it has other classes than the model of the config with the new ones, or
-    other ids for them: examples are written with the ids of the latter.
+    Examples are written with the ids of the latter.
+
+    Returns:
+        The new classes that the version does not have yet, with their ids.
+
+    Raises:
+        ModelError: it has other classes, or other ids for them.
+
     """
     if not (served / ENTRY / LABEL_MAP).is_file() or not pretrained.is_dir():
         if new_classes:

@@ -53,10 +53,19 @@ class Answers:
 
 
 def run(saved_model: Path, images: pa.Table) -> str:
-    """Replays images of eval against an export; returns the `digest` of the export that answered.
+    """Replays images of eval against an export.
 
-    images: `schema.IMAGES` of the snapshot. Raises ModelError as `check_export`, and DataError when
-    an image can't be read.
+    Args:
+        saved_model: folder of the export.
+        images: `schema.IMAGES` of the snapshot.
+
+    Returns:
+        The `digest` of the export that answered.
+
+    Raises:
+        ModelError: as `check_export`.
+        DataError: an image can't be read.
+
     """
     rows = images.filter(pc.equal(images["split"], "eval")).slice(0, REQUESTS)
     logger.info(f"asking the export about {rows.num_rows} images, together and one by one")
@@ -68,10 +77,19 @@ def run(saved_model: Path, images: pa.Table) -> str:
 
 
 def check_export(saved_model: Path, images: Sequence[bytes]) -> Answers:
-    """Replays image files against a SavedModel; returns the probe's answers.
+    """Replays image files against a SavedModel in a clean process, as a batch and one by one.
 
-    Raises ModelError when the export does not load, answers differently for a batch than for its
-    images, or answers with what is not a number.
+    Args:
+        saved_model: its folder.
+        images: JPEG or PNG files.
+
+    Returns:
+        What the probe found out.
+
+    Raises:
+        ModelError: the export does not load, loads what serving has not, answers differently for a
+            batch than for its images, or answers with what is not a number.
+
     """
     answers = _ask(saved_model, images, f"{saved_model}: the export")
     if not (answers.finite and answers.largest_difference <= TOLERANCE):
@@ -87,8 +105,13 @@ def check_export(saved_model: Path, images: Sequence[bytes]) -> Answers:
 def require_answers(saved_model: Path, name: str) -> None:
     """Loads a SavedModel in a clean process, and asks it about two grey images.
 
-    name: of the model, in words, for the error. Raises ModelError when it does not load, or answers
-    with what is not a number.
+    Args:
+        saved_model: its folder.
+        name: of the model, in words, for errors.
+
+    Raises:
+        ModelError: it does not load, or answers with what is not a number.
+
     """
     with io.BytesIO() as file:
         Image.new("RGB", (64, 64), (128, 128, 128)).save(file, "PNG")
@@ -98,9 +121,14 @@ def require_answers(saved_model: Path, name: str) -> None:
 
 
 def _ask(saved_model: Path, images: Sequence[bytes], name: str) -> Answers:
-    """What the probe found out in a process of its own.
+    """Asks a SavedModel by the probe, in a process of its own.
 
-    Raises ModelError when there is no answer for each image.
+    Returns:
+        What the probe found out.
+
+    Raises:
+        ModelError: there is no answer for each image within `TIMEOUT`.
+
     """
     with tempfile.TemporaryDirectory() as folder:
         requests = Path(folder, "requests.json")

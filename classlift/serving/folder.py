@@ -18,10 +18,17 @@ LARGEST = 2**63 - 1
 
 
 def served_versions(serving_dir: Path) -> list[int]:
-    """The versions in a TF Serving folder, oldest first.
+    """The versions in a TF Serving folder.
 
     A version is a folder that is named by its number, as we write numbers, and holds parts of a
     model. What else is there (`latest`, `-5`, `0000200`, a file `77`, an empty folder) is none.
+
+    Args:
+        serving_dir: of the versions; it need not be there.
+
+    Returns:
+        Their numbers, oldest first.
+
     """
     if not serving_dir.is_dir():
         return []
@@ -46,10 +53,18 @@ def newest_version(serving_dir: Path) -> int | None:
 
 
 def next_number(serving_dir: Path) -> int:
-    """A number that is higher than all names there that a server may read as one, whatever they
-    are: TF Serving serves the highest. It is the time in seconds where that is.
+    """The number of the next version: the time in seconds, or more.
 
-    Raises ModelError when there is no higher one.
+    Args:
+        serving_dir: that is there.
+
+    Returns:
+        A number that is higher than all names there that a server may read as one, whatever they
+        are: TF Serving serves the highest.
+
+    Raises:
+        ModelError: there is no higher one.
+
     """
     taken = [number for path in serving_dir.iterdir() if (number := _number(path.name)) is not None]
     number = max(int(time.time()), *(other + 1 for other in taken), 0)
@@ -71,10 +86,17 @@ def _number(name: str) -> int | None:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with the files of a version, in words; None when nothing is.
+    """What is wrong with the files of a version, as its manifest tells.
 
-    Told by its manifest. A version that was pushed before there were manifests is only looked at as
-    far as that goes without TensorFlow, see `whole_folder`.
+    A version that was pushed before there were manifests is only looked at as far as that goes
+    without TensorFlow, see `whole_folder`.
+
+    Args:
+        folder: of the version.
+
+    Returns:
+        The fault in words; None when nothing is wrong.
+
     """
     try:
         manifest = Manifest.read(folder)
@@ -94,11 +116,20 @@ def damage(folder: Path) -> str | None:
 
 
 def version_folder(serving_dir: Path, version: int) -> Path:
-    """The folder of a version.
+    """The folder of a version whose files are not damaged.
 
-    Raises ConfigError when there is none, and names those that there are; ModelError for a damaged
-    one, and says the way out.
-    """
+    Args:
+        serving_dir: of the versions.
+        version: its number.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: there is no such version; names those that there are.
+        ModelError: it is damaged; says the way out.
+
+    """  # noqa: DOC501 - `damaged` makes the ModelError
     folder = serving_dir / str(version)
     if not folder.is_dir():
         versions = ", ".join(map(str, served_versions(serving_dir))) or "none"
@@ -110,9 +141,18 @@ def version_folder(serving_dir: Path, version: int) -> Path:
 
 
 def damaged(serving_dir: Path, version: int, found: str) -> ModelError:
-    """The error that names a damaged version, what was found, and the way out.
+    """The error of a damaged version.
 
     An earlier version can be served again; the user's own copy of the damaged one is as good.
+
+    Args:
+        serving_dir: of the versions.
+        version: its number.
+        found: what is wrong, in words.
+
+    Returns:
+        The error, which says the way out.
+
     """
     whole = last_whole(serving_dir, version)
     if version != newest_version(serving_dir):
@@ -142,8 +182,20 @@ def whole_folder(serving_dir: Path, version: int) -> Path:
     """The folder of a version whose files are all as they were pushed.
 
     A version without a manifest is loaded instead, in a process of its own: `damage` alone does not
-    see that its weights are cut. Raises as `version_folder`.
-    """
+    see that its weights are cut.
+
+    Args:
+        serving_dir: of the versions.
+        version: its number.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: as `version_folder`.
+        ModelError: as `version_folder`, or it does not answer.
+
+    """  # noqa: DOC501 - `damaged` makes the ModelError
     folder = version_folder(serving_dir, version)
     if Manifest.read(folder) is None:
         logger.warning(
@@ -163,9 +215,16 @@ def champion_name(versions: Sequence[int], pretrained: Path) -> str:
 
 
 def champion_key(serving_dir: Path, pretrained: Path) -> str:
-    """Tells the champion of now from any other: its name and, of a version, a hash of its files.
+    """Tells the champion of now from any other.
 
-    Of a version that is whole, what came later into its folder counts for nothing.
+    Args:
+        serving_dir: of the versions.
+        pretrained: the champion before the first push.
+
+    Returns:
+        Its name and, of a version, a hash of its files. Of one that is whole, what came later into
+        its folder counts for nothing.
+
     """
     versions = served_versions(serving_dir)
     name = champion_name(versions, pretrained)
@@ -186,9 +245,17 @@ def version_of(champion: str) -> int | None:
 
 
 def served_provenance(serving_dir: Path) -> Provenance:
-    """The provenance of the newest version; of nothing when none is served that ClassLift made.
+    """The provenance of the newest version.
 
-    Raises ModelError for a damaged version, and says the way out.
+    Args:
+        serving_dir: of the versions.
+
+    Returns:
+        That of nothing when none is served that ClassLift made.
+
+    Raises:
+        ModelError: the version is damaged; says the way out.
+
     """
     version = newest_version(serving_dir)
     if version is None:

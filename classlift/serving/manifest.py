@@ -51,9 +51,17 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":
-        """The manifest of a version; None for one that was pushed before there were manifests.
+        """Reads the manifest of a version.
 
-        Raises ModelError when it is damaged.
+        Args:
+            folder: of the version.
+
+        Returns:
+            The manifest; None for a version that was pushed before there were manifests.
+
+        Raises:
+            ModelError: it can't be read, is damaged, or of another version.
+
         """
         path = folder / MANIFEST
         try:
@@ -80,9 +88,16 @@ class Manifest:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def damage(self, folder: Path) -> str | None:
-        """The first file of a folder that is not as it was, in words; None when all are.
+        """The first file of a folder that is not as it was.
 
         A file that came later, as the requests that warm up TF Serving, is no damage.
+
+        Args:
+            folder: to compare.
+
+        Returns:
+            The file and what is wrong, in words; None when all are as they were.
+
         """
         for name, state in self.files.items():
             path = folder / name

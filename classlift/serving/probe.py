@@ -56,6 +56,15 @@ def difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> floa
     A detection is held against the nearest of its class, wherever it stands: scores that are all
     but equal may stand in another order. One without a counterpart counts by how far its score is
     above the other answer's last one, for it may have lost the last place.
+
+    Args:
+        one: `detection_scores` [n], `detection_boxes` [n, 4], `detection_classes` [n] and
+            `num_detections` of one image.
+        other: as `one`.
+
+    Returns:
+        0 or more.
+
     """
     apart = np.maximum(
         np.abs(one["detection_scores"][:, None] - other["detection_scores"]),

@@ -94,7 +94,13 @@ class Provenance:
 
     @classmethod
     def read(cls, folder: Path) -> "Provenance":
-        """Reads it from a folder of extra assets; `Provenance()` where there is none.
+        """Reads it from a folder of extra assets.
+
+        Args:
+            folder: of the assets.
+
+        Returns:
+            The provenance; `Provenance()` where there is no file.
 
         Raises:
             ModelError: the file is damaged.

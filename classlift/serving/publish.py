@@ -42,23 +42,34 @@ def publish(
     blessed: str | None = None,
     again: bool = False,
 ) -> Path:
-    """Serves a copy of a model as a new version, the newest; returns its folder.
+    """Serves a copy of a model as a new version, the newest.
 
     A draft in the serving folder, which no server looks at, is filled, compared with its source
     file by file, loaded in a process of its own and written to the disk; then it is renamed. Until
     then nothing is served of it, and whatever fails leaves nothing. One push of a folder at a time.
 
-    source: the SavedModel with its extra assets. name: what the model is called in errors.
-    note: adds to its provenance; None where nothing is added. require: called before the work and
-    once more before the model is served; raises when it must not be any longer. record: called with
-    the folder of the version just before it is there, so that what can't be recorded is not served.
-    blessed: the `digest` of the export that was checked, where that is known. again: whether it was
-    a version before, and is one again; a model that is the newest version already is otherwise not
-    pushed a second time.
+    Args:
+        serving_dir: of the versions; it is made where it is missing.
+        source: the SavedModel with its extra assets.
+        name: what the model is called in errors.
+        note: adds to its provenance; None where nothing is added.
+        require: called before the work and once more before the model is served; raises when it
+            must not be any longer.
+        record: called with the folder of the version just before it is there, so that what can't be
+            recorded is not served.
+        blessed: the `digest` of the export that was checked, where that is known.
+        again: whether it was a version before, and is one again; a model that is the newest version
+            already is otherwise not pushed a second time.
 
-    Raises ModelError when the model is gone, or does not answer; EvaluationError when it is another
-    than was checked; UnavailableError when files can't be written; and what `require` and `record`
-    raise.
+    Returns:
+        The folder of the version.
+
+    Raises:
+        ModelError: the model is gone, or does not answer.
+        EvaluationError: it is another than was checked.
+        ConfigError: files may not be written.
+        UnavailableError: files can't be written now, or a copy is not like its source.
+
     """
     try:
         serving_dir.mkdir(parents=True, exist_ok=True)
@@ -132,6 +143,10 @@ def _draft(serving_dir: Path) -> Iterator[Path]:
     """A folder to be moved away, on the file system of the serving folder; else gone at the end.
 
     It lies in one that carries our mark, for a version must not.
+
+    Yields:
+        The folder, empty.
+
     """
     folder = serving_dir / f"{DRAFT}{uuid.uuid4().hex}"
     try:
@@ -151,7 +166,9 @@ def _fill(
 ) -> None:
     """Copies the files of a model, adds note and manifest, and sees that all are on the disk.
 
-    Raises UnavailableError when a copy is not like its source.
+    Raises:
+        UnavailableError: a copy is not like its source.
+
     """
     for name in wanted.files:
         target = draft / name
@@ -180,9 +197,17 @@ def _sync(path: Path) -> None:
 
 
 def require_champion(serving_dir: Path, champion: str, pretrained: Path, run_id: str) -> None:
-    """Raises EvaluationError when another champion is served than the one of a run's verdict.
+    """Requires that the champion of a run's verdict is still the one that is served.
 
-    champion: its name, as the verdict gives it. pretrained: the champion before the first push.
+    Args:
+        serving_dir: of the versions.
+        champion: its name, as the verdict gives it.
+        pretrained: the champion before the first push.
+        run_id: of the run, for errors.
+
+    Raises:
+        EvaluationError: another one is served.
+
     """
     served = champion_name(served_versions(serving_dir), pretrained)
     if served != champion:
@@ -196,7 +221,17 @@ def require_champion(serving_dir: Path, champion: str, pretrained: Path, run_id:
 def signed(by: str, reason: str, what: tuple[str, str] = ("--by", "--reason")) -> Signature:
     """Name and reason of a person as they are recorded.
 
-    what: what the two are called for who gave them. Raises ConfigError when one says nothing.
+    Args:
+        by: who it is.
+        reason: why.
+        what: what the two are called for who gave them.
+
+    Returns:
+        The signature, on one line each.
+
+    Raises:
+        ConfigError: one says nothing.
+
     """
     return Signature(_words(what[0], by), _words(what[1], reason))
 
