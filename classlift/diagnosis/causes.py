@@ -221,8 +221,14 @@ class _Seen:
 
 
 def _few(study: Study, seen: _Seen) -> Cause:
-    """Lost: what `GROWTH` times the objects promise, as far as those of today are not enough; with
-    few of them at least a part of the gap.
+    """What too few objects cost.
+
+    It is what `GROWTH` times as many promise, as far as those of today are not enough; with few of
+    them at least a part of the gap.
+
+    Returns:
+        The cause, scored in recall.
+
     """
     sentence = f"The champion was trained on {seen.count} objects of class {study.target}"
     least = seen.gap * (1 - seen.known)
@@ -262,12 +268,16 @@ def _imbalance(study: Study, seen: _Seen) -> Cause:
 
 
 def _labels(study: Study, seen: _Seen) -> Cause:
-    """Lost: the recall that there would be if the doubted labels were mended as the champion says.
+    """What wrong labels cost: the recall if the doubted ones were mended as the champion says.
 
     Doubted are places where the champion finds the target with confidence, and there is no label,
     or one whose own class hardly scores. With confidence is above its threshold, and in any case
     among as many of its first detections as half of the labelled objects: with many wrong labels,
     no threshold has the precision. A model that is wrong there more often than not has no say.
+
+    Returns:
+        The cause, scored in recall.
+
     """
     taxonomy = classify(study.matches)
     detections = study.matches.detections.assign(
@@ -320,11 +330,16 @@ def _scores_of_labels(matches: Matches, rows: pd.DataFrame) -> np.ndarray:
 
 
 def _overlap(study: Study, seen: _Seen) -> Cause:
-    """Lost: the gap to the other classes, as far as features do not tell the target from a rival,
-    and `GROWTH` times the objects would not help. A probe that saw few objects can't tell.
+    """What a likeness to another class costs.
 
-    The rival is the class that a line tells least well from the target; without a probe, the one
-    that most often stands in its place, both ways.
+    It is the gap to the other classes, as far as features do not tell the target from a rival, and
+    `GROWTH` times the objects would not help. A probe that saw few objects can't tell. The rival is
+    the class that a line tells least well from the target; without a probe, the one that most often
+    stands in its place, both ways.
+
+    Returns:
+        The cause, scored in recall.
+
     """
     stays = 1.0
     if study.curve is not None:

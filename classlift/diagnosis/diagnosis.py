@@ -80,10 +80,16 @@ class Diagnosis:
     def read(cls, folder: Path) -> "Diagnosis":
         """Reads `diagnosis.json`.
 
+        Args:
+            folder: of the file.
+
+        Returns:
+            The diagnosis.
+
         Raises:
             DataError: it is missing or damaged.
 
-        """
+        """  # noqa: DOC501 - `fault` makes the DataError
         path = folder / FILE
         advice = "put it back, or run the diagnosis again."
 

@@ -95,8 +95,16 @@ def _objects(count: int) -> str:
 def least_right(units: int, precision: float) -> int:
     """How many of single detections must be right for a guarantee (Clopper and Pearson).
 
+    Args:
+        units: detections, so many that it can be guaranteed if all are right.
+        precision: that is guaranteed, above 0, below 1.
+
+    Returns:
+        A number of detections, at most `units`.
+
     >>> least_right(11, 0.80), least_right(100, 0.80)
     (11, 86)
+
     """
     return next(
         right
@@ -115,8 +123,15 @@ def units_for_guaranteed(precision: float) -> int:
 
     A precision so high that there is no room above it takes as many as one in the middle of it.
 
+    Args:
+        precision: that is guaranteed, above 0, below 1.
+
+    Returns:
+        A number of detections.
+
     >>> units_for_guaranteed(0.80)
     106
+
     """
     margin = _aim(precision) - precision
     spread = precision * (1 - precision)
@@ -128,7 +143,14 @@ def units_for_measured(precision: float) -> int:
 
     In `CONFIDENCE` of the cases, by the normal approximation.
 
+    Args:
+        precision: above 0, below 1.
+
+    Returns:
+        A number of detections.
+
     >>> units_for_measured(0.80)
     27
+
     """
     return math.ceil(precision * (1 - precision) * (_QUANTILE / MISS) ** 2)

@@ -61,9 +61,17 @@ class Point:
 def learning_curve(
     train: DescribedObjects, test: DescribedObjects, target: str, precision: float
 ) -> tuple[Point, ...] | None:
-    """The probe with a growing share of the target's objects; None when there are too few of them.
+    """The probe with a growing share of the target's objects, drawn from a fixed seed.
 
-    Sub-samples are drawn from a fixed seed.
+    Args:
+        train: objects that the probe learns from.
+        test: objects on which it is judged.
+        target: the class that it is to tell from all others.
+        precision: 0 to 1, at which its recall is read.
+
+    Returns:
+        A point a share of `SHARES`; None when there are too few objects.
+
     """
     is_target, wanted = train.labels == target, test.labels == target
     own, rest = np.flatnonzero(is_target), np.flatnonzero(~is_target)
@@ -83,12 +91,19 @@ def learning_curve(
 
 
 def decay(curve: Sequence[Point]) -> float:
-    """The exponent k of the power law error ~ objects^-k, fitted to a learning curve, 0 or more.
+    """The exponent k of the power law error ~ objects^-k, fitted to a learning curve.
 
     That errors fall so: Hestness et al., Deep learning scaling is predictable, empirically, 2017.
 
+    Args:
+        curve: of `learning_curve`.
+
+    Returns:
+        k, 0 or more.
+
     >>> round(decay([Point(10, 0.0, 0.4), Point(20, 0.0, 0.2)]), 3)
     1.0
+
     """
     objects = np.log([point.objects for point in curve])
     errors = np.log([max(point.error, 1e-3) for point in curve])
@@ -100,9 +115,17 @@ def decay(curve: Sequence[Point]) -> float:
 def separability(
     train: DescribedObjects, test: DescribedObjects, target: str, rival: str
 ) -> float | None:
-    """How well a line tells two classes apart on eval: 2 AUC - 1, 0 for not at all, 1 for wholly.
+    """How well a line tells two classes apart on eval.
 
-    None when one of them has too few objects.
+    Args:
+        train: objects that the line is fitted to.
+        test: objects on which it is judged.
+        target: one class.
+        rival: the other one.
+
+    Returns:
+        2 AUC - 1, 0 for not at all, 1 for wholly; None when one of them has too few objects.
+
     """
     from sklearn.metrics import roc_auc_score
 

@@ -105,11 +105,19 @@ def choose_recipe(
     can_branch: bool = True,
     is_new: bool = False,
 ) -> Choice:
-    """What follows from the causes.
+    """The recipe that follows from the causes.
 
-    causes: the likeliest first; boxes: of the rebalanced train split by class; freeze_policy: what
-    the user asks for; can_branch: whether a class of the model can have a head of its own;
-    is_new: whether the model does not know the target.
+    Args:
+        causes: the likeliest first.
+        target: the weak class.
+        boxes: of the rebalanced train split by class.
+        freeze_policy: what the user asks for.
+        can_branch: whether a class of the model can have a head of its own.
+        is_new: whether the model does not know the target.
+
+    Returns:
+        The recipe with its reasons, and why training should stop, where it should.
+
     """
     first = causes[0]
     rule = RULES[first.name] if first.score >= SOMETHING else UNKNOWN

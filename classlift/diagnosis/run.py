@@ -50,6 +50,9 @@ def run(
         relabel_page: the HTML file to write; the folder `relabel` beside it gets the tasks.
         operating_points: one of `settings.gate.OPERATING_POINTS`, for which eval may be too small.
 
+    Returns:
+        The diagnosis, whose recipe has the overrides.
+
     Raises:
         ConfigError: a part of the recipe that there isn't, or a value out of its range.
         DataError: training is not likely to help, and the user does not insist; or the Examples are
@@ -114,6 +117,9 @@ def diagnose(
         rebalanced: what rebalancing did, in a pipeline.
         operating_points: one of `settings.gate.OPERATING_POINTS`, for which eval may be too small.
         units: the unit of an image of eval that is not its own, by image_id.
+
+    Returns:
+        The diagnosis, whose recipe has the overrides.
 
     """
     predictions = Predictions.read(answers / "eval")

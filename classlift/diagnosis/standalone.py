@@ -40,15 +40,28 @@ def diagnose_model(
     folder: Path,
     label_map: Path | None = None,
 ) -> Diagnosis:
-    """Writes `diagnosis.json`, `diagnosis.html`, and the labels that the model doubts as tasks of
-    labelling tools; returns what they say.
+    """Diagnoses a model on a data set of the user's.
 
-    model: a folder that a backend trains, a version that ClassLift served, or a SavedModel that
-    the OD API exported, with its label map. snapshot: the model is judged on its `eval` images,
-    and what it was trained on is taken to be like those of `train`.
+    Writes `diagnosis.json`, `diagnosis.html`, and the labels that the model doubts as tasks of
+    labelling tools.
 
-    Raises ModelError for a model that can't be read, and DataError for a class that it does not
-    have or that `eval` does not show.
+    Args:
+        model: a folder that a backend trains, a version that ClassLift served, or a SavedModel that
+            the OD API exported.
+        snapshot: the model is judged on its `eval` images, and what it was trained on is taken to
+            be like those of `train`.
+        target: the weak class.
+        precision: 0 to 1, at which recalls are read.
+        folder: to write into.
+        label_map: of the model; None is the one that it brings.
+
+    Returns:
+        The diagnosis that is written.
+
+    Raises:
+        ModelError: the model can't be read.
+        DataError: it does not have the class, or `eval` does not show it.
+
     """
     backend = backend_of(model)
     labels = LabelMap.read(_label_map_of(model, backend, label_map))

@@ -77,11 +77,21 @@ def find_weakness(
     smallest: float | None = None,
     is_new: bool = False,
 ) -> Weakness:
-    """Looks for the causes.
+    """Looks for the causes of the champion's weakness.
 
-    matches: of the champion on eval; trained_on: boxes by class in what it was trained on; objects:
-    `schema.OBJECTS` of `train` and `eval`, where the model can describe them; smallest:
-    `Detector.smallest_object`; is_new: whether the champion does not know the target.
+    Args:
+        matches: of the champion on eval.
+        target: the weak class.
+        precision: 0 to 1, at which recalls are read.
+        deployed_points: the champion's score thresholds in production, by class.
+        trained_on: boxes by class in what it was trained on.
+        objects: `schema.OBJECTS` of `train` and `eval`, where the model can describe them.
+        smallest: `Detector.smallest_object`, in pixels of the frame.
+        is_new: whether the champion does not know the target.
+
+    Returns:
+        The recalls, and the causes with the likeliest first.
+
     """
     study = Study(target, precision, matches, trained_on, smallest=smallest)
     if objects is not None:
@@ -114,8 +124,18 @@ def _with_probe(study: Study, objects: Mapping[str, pa.Table]) -> Study:
 
 
 def labels_to_look_at(weakness: Weakness, predictions: Predictions) -> list[Suspicion]:
-    """What the champion contradicts with confidence, of any class, and of the target all that
-    `label quality` may count; the most confident first.
+    """The labels that the champion contradicts.
+
+    They are those of any class where it is confident, and of the target all that `label quality`
+    may count.
+
+    Args:
+        weakness: of the champion.
+        predictions: its answers for eval, with the labels.
+
+    Returns:
+        The doubted labels, the most confident first.
+
     """
     confident = suspicions(predictions.boxes, predictions.detections)
     [from_score] = [

@@ -9,14 +9,20 @@ from classlift.settings.field import Value, Values
 def weights_by_frequency(boxes: Mapping[str, int], method: str) -> dict[str, float]:
     """A weight for each class, normalised so that the mean over all boxes is 1.
 
-    boxes: of the train split as it is shown to training, by class; a class without any gets 1.
-
     - inverse_frequency: 1 / n
     - effective_number: (1 - b) / (1 - b^n), b = `EFFECTIVE_BETA` (Cui et al.: Class-balanced loss
       based on effective number of samples, CVPR 2019)
 
+    Args:
+        boxes: of the train split as it is shown to training, by class.
+        method: `none`, or one of the above.
+
+    Returns:
+        The weights by class; a class without any box gets 1.
+
     >>> weights_by_frequency({"car": 30, "scooter": 10}, "inverse_frequency")
     {'car': 0.6667, 'scooter': 2.0}
+
     """
     formulas: dict[str, Callable[[int], float]] = {
         "none": lambda n: 1.0,
@@ -32,6 +38,15 @@ def with_class_weights(changes: Values, target: str, boxes: Mapping[str, int]) -
     """The changes that a user makes to a recipe, with the weights of classes by name.
 
     The target's own weight goes before that of the method.
+
+    Args:
+        changes: with `class_weighting` and `class_weight`, where they are set.
+        target: the weak class.
+        boxes: of the train split as it is shown to training, by class.
+
+    Returns:
+        Changes for `Recipe.override`.
+
     """
     recipe = dict(changes)
     method, own = recipe.pop("class_weighting", None), recipe.pop("class_weight", None)

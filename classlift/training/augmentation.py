@@ -60,8 +60,16 @@ def flip(batch: Batch, seed: tf.Tensor) -> Batch:
 def mosaic(batch: Batch, seed: tf.Tensor, share: float) -> Batch:
     """Puts a share of the images together from four of the batch, each at half its size.
 
-    After Bochkovskiy et al., "YOLOv4" (2020), with the seam in the middle. Heights and widths are
-    even; the batch may have four times as many boxes afterwards.
+    After Bochkovskiy et al., "YOLOv4" (2020), with the seam in the middle.
+
+    Args:
+        batch: of images whose heights and widths are even.
+        seed: int32 or int64[2], of which images.
+        share: of the images, 0 to 1.
+
+    Returns:
+        A batch of as many images, which may have four times as many boxes.
+
     """
     count = tf.shape(batch.images)[0]
     height, width = batch.images.shape[1] // 2, batch.images.shape[2] // 2

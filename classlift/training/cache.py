@@ -127,9 +127,19 @@ class FeatureCache:
         return [google_crc32c.value(store[rows].tobytes()) for store in self._maps]
 
     def add(self, features: Features, batch: Batch, name: str = "") -> bool:
-        """Adds the next batch; False when it no longer fits, and nothing is added.
+        """Adds the next batch.
 
-        Raises OSError with one of `DISK_FULL` when the disk is full, before anything is written.
+        Args:
+            features: [batch, rows, columns, channels] each.
+            batch: the images' boxes; the images themselves are not kept.
+            name: by which the batch is known again.
+
+        Returns:
+            False when it no longer fits, and nothing is added.
+
+        Raises:
+            OSError: one of `DISK_FULL`, before anything is written.
+
         """
         count = int(batch.images.shape[0])
         if not self._maps:
@@ -204,8 +214,16 @@ class FeatureCache:
         return features, Batch(none, *map(tf.constant, (boxes, labels, weights)))
 
     def draw(self, batch_size: int, seed: int, start: int = 0) -> Iterator[tuple[Features, Batch]]:
-        """Endless batches from the one numbered `start` on: all views in a random order, then all
-        in another one. Empty when there are no views.
+        """Endless batches: all views in a random order, then all in another one.
+
+        Args:
+            batch_size: views of each.
+            seed: of the orders.
+            start: the number of the first batch; those before it are left out.
+
+        Yields:
+            Features and boxes; nothing when there are no views.
+
         """
         rng = np.random.default_rng(seed)
         left = np.empty(0, np.int64)
@@ -225,11 +243,22 @@ def cached(
     folder: Path | None = None,
     key: str = "",
 ) -> Iterator[FeatureCache]:
-    """A cache of the first `count` batches; an empty one where the disk has no room for it.
+    """A cache of the features of the first batches; an empty one where the disk has no room for it.
 
-    folder: keeps the features for the next run, which computes only those of batches with other
-        pixels; None for a temporary folder, which the second of two runs at once takes too.
-    key: of what makes the features of pixels; those of another key are replaced.
+    Args:
+        detector: whose frozen prefix gives the features.
+        batches: of images in its frame.
+        count: how many are taken.
+        folder: keeps the features for the next run, which computes only those of batches with other
+            pixels; None for a temporary folder, which the second of two runs at once takes too.
+        key: of what makes the features of pixels; those of another key are replaced.
+
+    Yields:
+        The cache.
+
+    Raises:
+        OSError: the folder can't be written for another reason than a full disk.
+
     """
     with _owned(folder) as own:
         cache = FeatureCache(own, 0)

@@ -48,9 +48,12 @@ class Checkpoints:
             np.savez(file, **everything)  # type: ignore[arg-type]  # its own flag has a name too
 
     def load(self) -> tuple[Arrays, Record] | None:
-        """Reads arrays and notes, as they were saved; None when there is no checkpoint.
+        """Reads what was saved last.
 
-        A note that is missing or of another type is a ModelError.
+        Returns:
+            Arrays and notes; None when there is no checkpoint. A note that is missing or of another
+            type is a ModelError when it is asked for.
+
         """
         if not self._path.exists():
             return None

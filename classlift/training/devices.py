@@ -11,10 +11,19 @@ from classlift.errors import ConfigError
 
 
 def strategy_for(device: str) -> tf.distribute.Strategy:
-    """The distribution strategy for `Recipe.device`; to be asked before TensorFlow does anything.
+    """The distribution strategy of a run; to be asked before TensorFlow does anything.
 
-    Several machines are named by `TF_CONFIG`, as TensorFlow has it. Raises ConfigError for `gpu`
-    on a machine without one: on CPUs it would take days.
+    Several machines are named by `TF_CONFIG`, as TensorFlow has it.
+
+    Args:
+        device: `Recipe.device`.
+
+    Returns:
+        That of one device, of several on this machine, or of several machines.
+
+    Raises:
+        ConfigError: it is `gpu` on a machine without one: on CPUs it would take days.
+
     """
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:

@@ -29,14 +29,24 @@ def fit(
 ) -> TrainingResult:
     """Trains the detector in place by the recipe.
 
-    batches: of `recipe.batch_size` images each, as many as there are steps at least.
-    hooks: what is done around the steps, beside the lines of progress: `hooks.resume`, first of
-        all, `hooks.board`, `hooks.keep_best`. Without this one the weights of the last step stay.
-    teacher: the champion, for `recipe.distillation`.
-    features: a folder that keeps cached features from run to run; a temporary one by default.
-    version: of the code, whose change makes kept features worthless.
+    Args:
+        detector: that learns.
+        batches: of `recipe.batch_size` images each, as many as there are steps at least.
+        recipe: what training does.
+        hooks: what is done around the steps, beside the lines of progress: `hooks.resume`, first of
+            all, `hooks.board`, `hooks.keep_best`. Without this one the weights of the last step
+            stay.
+        teacher: the champion, for `recipe.distillation`.
+        features: a folder that keeps cached features from run to run; a temporary one by default.
+        version: of the code, whose change makes kept features worthless.
 
-    Raises ModelError when a loss is no longer finite: the data or the learning rate are at fault.
+    Returns:
+        What training did, with the figures for provenance.
+
+    Raises:
+        ModelError: a loss is no longer finite: the data or the learning rate are at fault; the
+            batches end too soon; or the freeze policy does not fit the model.
+
     """
     frozen = frozen_names(recipe.freeze_policy, list(detector.variables()), detector.branch)
     detector.set_focal(recipe.focal_gamma, recipe.focal_alpha)

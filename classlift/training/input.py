@@ -29,14 +29,22 @@ def training_batches(
     start: int = 0,
     target: str | None = None,
 ) -> Iterator[Batch]:
-    """Endless batches of the size that the recipe says, from the record files of one split.
+    """Reads what training is shown, augmented, from the record files of one split.
 
-    start: the number of the first batch; those before it are left out, and not decoded.
+    Crowd boxes are left out, as the OD API does.
 
-    Crowd boxes are left out of training, as the OD API does.
+    Args:
+        files: of records.
+        frame: that the images are put into.
+        label_map: of the model.
+        recipe: says the size of a batch, the augmentation, the class weights and the seed.
+        start: the number of the first batch; those before it are left out, and not decoded.
+        target: a class that its branch learns. Images that are not labelled for it are regions of
+            it, see `Batch`.
 
-    target: a class that its branch learns. Images that are not labelled for it are regions of it,
-    see `Batch`.
+    Yields:
+        Batches without end.
+
     """
     number = 0 if target is None else label_map.id_of(target)
     by_id = np.zeros(label_map.last_id + 1, np.float32)

@@ -104,7 +104,15 @@ class Training:
     def run(self, inputs: Inputs) -> TrainingResult:
         """Runs to the last step, or until a hook stops it.
 
-        Raises ModelError when the batches end before, or a loss is no longer finite.
+        Args:
+            inputs: gives features and batches from the number of a step on.
+
+        Returns:
+            What training did.
+
+        Raises:
+            ModelError: the batches end before, or a loss is no longer finite.
+
         """
         for hook in self.hooks:
             hook.before_training(self)
@@ -183,8 +191,15 @@ class Training:
 def evaluation_steps(recipe: Recipe) -> frozenset[int]:
     """The steps after which eval is asked: evenly spaced, the last one among them.
 
+    Args:
+        recipe: says how many of how many.
+
+    Returns:
+        Their numbers, from 1; none where nothing is asked.
+
     >>> sorted(evaluation_steps(Recipe(steps=10, evaluations=2)))
     [5, 10]
+
     """
     if not recipe.evaluations:
         return frozenset()

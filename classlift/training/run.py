@@ -69,6 +69,13 @@ def run(task: TrainingTask) -> Bundle:
 
     The same seed gives the same weights on CPUs of the same kind (`make_reproducible`). Killed and
     started again, it goes on from the last checkpoint.
+
+    Args:
+        task: what is to be trained, of what, and where to.
+
+    Returns:
+        The challenger's bundle.
+
     """
     champion = Bundle(task.champion)
     _require_branch_for_new(task, champion)
@@ -179,8 +186,17 @@ def _train(
 def prepare(
     backend: str, entry: Path, target: str, recipe: Recipe
 ) -> tuple[Detector, Teacher | None]:
-    """Loads the detector that learns, with the branch that the recipe gives it; and its teacher,
-    where the recipe distils.
+    """Loads the detector that learns, with the branch that the recipe gives it.
+
+    Args:
+        backend: of the model.
+        entry: folder of the champion to train.
+        target: the weak class.
+        recipe: what training will do.
+
+    Returns:
+        The detector, and its teacher where the recipe distils.
+
     """
     detector = load_detector(backend, entry)
     teacher = None

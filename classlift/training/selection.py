@@ -49,17 +49,26 @@ class Evaluation:
 
 
 def best_of(before: Evaluation | None, candidates: Sequence[Evaluation], max_drop: float) -> int:
-    """The number of the best candidate.
+    """The best candidate.
 
-    That with the most recall of the target (then AP50) among those in which no other class fell by
-    more than `max_drop`; when there are none, that with the smallest worst drop. The later of
-    equals. Without an evaluation from before, drops are not looked at.
+    It is the one with the most recall of the target (then AP50) among those in which no other class
+    fell by more than `max_drop`; when there are none, the one with the smallest worst drop. The
+    later of equals.
+
+    Args:
+        before: the champion's evaluation; without one, drops are not looked at.
+        candidates: at least one.
+        max_drop: of recall, 0 to 1.
+
+    Returns:
+        Its index in `candidates`.
 
     >>> before = Evaluation("8", {"8": 0.2, "3": 0.9}, 0.3)
     >>> greedy = Evaluation("8", {"8": 0.8, "3": 0.5}, 0.5)
     >>> modest = Evaluation("8", {"8": 0.6, "3": 0.9}, 0.4)
     >>> best_of(before, [greedy, modest], max_drop=0.05)
     1
+
     """
 
     def rank(number: int) -> tuple[bool, float, float, int]:

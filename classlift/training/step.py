@@ -104,9 +104,20 @@ class TrainingStep:
         return float(self._schedule(optimizer.iterations))
 
     def __call__(self, features: Features, batch: Batch) -> Mapping[str, tf.Tensor]:
-        """Trains on a batch, from its features where there are some; returns its losses.
+        """Trains on a batch.
 
-        Raises ModelError for a model that XLA can't compile, where the recipe asks for that.
+        Args:
+            features: of its images; none where there are none.
+            batch: of images in the frame.
+
+        Returns:
+            Its losses by name, scalars.
+
+        Raises:
+            ModelError: the recipe asks for XLA, and it can't compile the model.
+            UnimplementedError: TensorFlow's own, where the recipe does not ask for that.
+            InvalidArgumentError: as `UnimplementedError`.
+
         """
         tensors = (*features, batch.images, batch.boxes, batch.labels, batch.weights)
         if self._compiled is None:  # one trace for any number of boxes
@@ -198,13 +209,20 @@ def _schedule(recipe: Recipe, factor: float) -> Any:
 
 
 def rate_factor(name: str, shape: Sequence[int]) -> float:
-    """The share of the recipe's learning rate at which a variable is trained, from its name and
-    shape: `INPUTS` / inputs for the kernels of neck and heads that have more inputs, else 1.
+    """The share of the recipe's learning rate at which a variable is trained.
+
+    Args:
+        name: of the variable.
+        shape: of the variable.
+
+    Returns:
+        `INPUTS` / inputs for the kernels of neck and heads that have more inputs, else 1.
 
     >>> rate_factor("head/tower/conv2d_0/kernel", (3, 3, 256, 256))
     0.027777777777777776
     >>> rate_factor("head/tower/conv2d_0/bias", (256,))
     1.0
+
     """
     if part_of(name) == "backbone" or len(shape) not in (2, 4) or "depthwise" in name:
         return 1.0
@@ -214,10 +232,15 @@ def rate_factor(name: str, shape: Sequence[int]) -> float:
 def _column_mask(
     name: str, variable: tf.Variable, named_columns: Sequence[bool]
 ) -> np.ndarray | None:
-    """1 for what training may change, 0 for the columns of the class head that have no name.
+    """What training may change of a variable.
 
     The last axis of the kernels and biases that score the classes counts the columns of each
-    anchor. None where all may change.
+    anchor.
+
+    Returns:
+        1 for what it may, 0 for the columns of the class head that have no name, along the last
+        axis; None where all may change.
+
     """
     columns = len(named_columns)
     if all(named_columns) or part_of(name) != "class-head" or variable.shape[-1] % columns:

@@ -26,9 +26,21 @@ def thresholds_to_serve(
 ) -> dict[str, float]:
     """Chooses the challenger's score thresholds on eval, as the gate asks for them.
 
-    units: of the images of eval, as `read_units` gives them. What the recipe can't have changed
-    keeps its threshold; where it may have, both models are asked as they are served, for the gate
-    does the same.
+    What the recipe can't have changed keeps its threshold; where it may have, both models are asked
+    as they are served, for the gate does the same.
+
+    Args:
+        eval_files: the records of eval.
+        units: of the images of eval, as `read_units` gives them.
+        recipe: by which the challenger was trained.
+        settings: of the gate.
+        target: the weak class.
+        champion: the model in production.
+        challenger: that is to be served.
+
+    Returns:
+        The thresholds by class.
+
     """
     if recipe.recalibrate:  # moves the target's alone, whatever is asked for other classes
         settings = replace(settings, thresholds=KEEP, score_threshold=None)

@@ -99,6 +99,10 @@ class KeepBest(Hook):
         """Puts the best mixture of old and new weights in place, chosen on eval.
 
         After Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
+
+        Returns:
+            Its evaluation.
+
         """
 
         def mix(share: float) -> None:
