@@ -6,20 +6,24 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import Param
+from airflow.sdk import Param, ParamsDict
 from airflow.sdk.exceptions import AirflowSkipException
 from operators import APPROVAL, given, report_url
-from verdicts import PUSH, REFUSE, Verdict, read_verdict
+from verdicts import PUSH, REFUSE, UNCHANGED, Verdict, read_verdict
+
+REASONS, ROWS = 6, 6
+"""How many reasons and classes the question shows; the report has all."""
 
 PATIENCE = timedelta(days=2)  # a run that waits holds back the next one
 FORM = {
     "reason": Param(
-        "Approved in Airflow.",
+        None,  # which is no text: Airflow's page asks for one
         type="string",
         minLength=1,
         maxLength=2000,
         title="Reason",
-        description="One line; it is recorded for good with your name and the pushed version.",
+        description="Why, in one line. It must be given, and is recorded for good with "
+        "your name and the pushed version.",
     )
 }
 
@@ -27,9 +31,10 @@ FORM = {
 class VerdictApproval(ApprovalOperator):
     """Passes where the gate says push, skips the push where it refuses, asks where it left it open.
 
-    With `approve_before_push` it asks where the gate says push too. No answer in time means no.
+    With `approve_before_push` it asks where the gate says push too. No answer in time means no; who
+    approves without a reason is asked again.
 
-    work: folder of the config. params: `FORM`, which the operator's base wants from outside.
+    work: folder of the config.
     """
 
     template_fields = ()  # nothing of a verdict is rendered by Jinja
@@ -48,32 +53,57 @@ class VerdictApproval(ApprovalOperator):
         """Decides, or waits for who does."""
         run = context["dag_run"]
         verdict = read_verdict(self.work, run.run_id)
-        reasons = " ".join(verdict.reasons)
         if verdict.verdict == REFUSE:
-            raise AirflowSkipException(f"The gate refused: {reasons}")
+            raise AirflowSkipException(verdict.sentence)
         if verdict.verdict == PUSH and not given(context).get("approve_before_push"):
-            self.log.info("The gate says push: %s", reasons)
+            self.log.info("%s", verdict.sentence)
             return None
         if run.triggering_user_name == "dag_test":
             raise AirflowSkipException(
-                f"{verdict.verdict}: {reasons} Nobody can be asked in a run from the command "
-                "line; `classlift push` pushes it."
+                f"{verdict.sentence} Nobody can be asked in a run from the command line; "
+                "`classlift push` pushes it."
             )
-        self.subject = f"Push the new model for class {verdict.target}? {verdict.verdict}"
+        self.params = ParamsDict(FORM)  # not sooner: what a task starts with must be valid
+        self.subject = f"Push the new model for class {verdict.target}? {verdict.sentence}"
         self.body = body(verdict, report_url(run.dag_id, run.run_id))
         return super().execute(context)
 
+    def execute_complete(self, context: Any, event: Any) -> Any:
+        """Takes the answer; asks again where it approves and says nothing of why.
+
+        Airflow's page holds an empty field back; what comes from elsewhere it does not check.
+        """
+        reason = (event.get("params_input") or {}).get("reason") or ""
+        approved = self.APPROVE in event.get("chosen_options", ())
+        if approved and not (reason.strip() and reason.isprintable()):
+            self.log.warning(
+                "The approval is not taken, for its reason is %s; one line that says why is "
+                "needed. The question is asked again.",
+                "more than one line" if reason.strip() else "empty",
+            )
+            self.notifiers = []  # whom it concerns was told
+            return self.execute(context)
+        return super().execute_complete(context, event)
+
 
 def body(verdict: Verdict, report: str) -> str:
-    """What a person sees who is asked, in Markdown."""
+    """What a person sees who is asked, in Markdown: short, for the buttons stand below it."""
     lines = [f"[The whole report]({report})", ""]
-    lines += [f"- {_plain(reason)}" for reason in verdict.reasons]
+    lines += [f"- {_plain(reason)}" for reason in verdict.reasons[:REASONS]]
+    if len(verdict.reasons) > REASONS:
+        lines.append(f"- {len(verdict.reasons) - REASONS} more stand in the report.")
     lines += ["", "| class | objects | before | after | lower bound | status |", "|---" * 6 + "|"]
-    for row in verdict.classes:
+    changed = [row for row in verdict.classes if row.status != UNCHANGED]
+    rows = sorted(changed, key=lambda row: row.label != verdict.target)[:ROWS]
+    for row in rows:
         known = (row.champion_recall, row.challenger_recall, row.lower_bound)
         figures = ["–" if figure is None else f"{figure:.3f}" for figure in known]
         cells = [_plain(row.label), str(row.objects), *figures, row.status]
         lines.append(f"| {' | '.join(cells)} |")
+    if len(rows) < len(verdict.classes):
+        others = len(verdict.classes) - len(rows)
+        unchanged = len(verdict.classes) - len(changed)
+        lines += ["", f"{others} more classes in the report, {unchanged} of them unchanged."]
     return "\n".join(lines)
 
 

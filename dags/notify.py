@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow.sdk import BaseHook, BaseNotifier
 from operators import report_url
-from verdicts import REFUSE, has_pushed, read_verdict
+from verdicts import REFUSE, read_verdict
 
 WEBHOOK = "classlift_webhook"
 """An Airflow connection: its host is the URL, its password, if there is one, a bearer token."""
@@ -37,7 +37,8 @@ class Message:
     """What is told of the end of a task; what is None is left out.
 
     event: one of the above. config, dag, run: whose end it is. task: that failed. target, verdict,
-    report: of a run whose gate has spoken. reasons: in words.
+    sentence, lift, lower_bound, version, report: of a run whose gate has spoken; version is what
+    was pushed. reasons: in words.
     """
 
     event: str
@@ -47,19 +48,71 @@ class Message:
     task: str | None = None
     target: str | None = None
     verdict: str | None = None
+    sentence: str | None = None
+    lift: float | None = None
+    lower_bound: float | None = None
+    version: str | None = None
     reasons: tuple[str, ...]
     report: str | None = None
 
+    @property
+    def decides(self) -> str:
+        """What there is to say, in one sentence."""
+        if self.sentence is None:
+            return f"Task {self.task} failed: {' '.join(self.reasons)}"
+        return self.sentence
+
+    @property
+    def lift_words(self) -> str:
+        """How much the target's recall rose, in words; empty where that is not known."""
+        if self.lift is None or self.lower_bound is None:
+            return ""
+        return (
+            f"Recall of class {self.target}: {self.lift:+.3f}, lower bound {self.lower_bound:+.3f}."
+        )
+
+    @property
+    def has_link(self) -> bool:
+        """Whether the report's address is whole: Airflow knows its own once `base_url` is set."""
+        return bool(self.report and self.report.startswith(("http://", "https://")))
+
+    @property
+    def text(self) -> str:
+        """The message as Slack's incoming webhooks show it, in its `mrkdwn`."""
+        lines = [f"*ClassLift {_slack(self.config)}: {self.event}*", _slack(self.decides)]
+        lines += [_slack(self.lift_words)]
+        lines += [f"Served now: version {self.version}."] if self.version else []
+        if self.has_link:
+            lines.append(f"<{self.report}|The report>")
+        else:
+            lines.append(f"Run {_slack(self.run)} of the DAG {self.dag}")
+        return "\n".join(filter(None, lines))
+
     def as_json(self) -> str:
-        """The document that the webhook gets."""
-        return json.dumps({name: v for name, v in asdict(self).items() if v is not None})
+        """The document that the webhook gets; Slack and its like show `text`."""
+        facts = {name: v for name, v in asdict(self).items() if v is not None}
+        return json.dumps({"text": self.text, **facts})
 
     def as_html(self) -> str:
         """The text of the mail."""
         lines = [f"<li>{html.escape(reason)}</li>" for reason in self.reasons]
-        facts = {name: v for name, v in asdict(replace(self, reasons=())).items() if v}
+        facts = {
+            name: str(v)
+            for name, v in asdict(replace(self, reasons=(), sentence=None)).items()
+            if v not in (None, ())
+        }
         rows = [f"<tr><td>{name}</td><td>{html.escape(v)}</td></tr>" for name, v in facts.items()]
-        return f"<ul>{''.join(lines)}</ul><table>{''.join(rows)}</table>"
+        link = f'<p><a href="{html.escape(self.report or "")}">The report</a></p>'
+        return (
+            f"<p><b>{html.escape(self.decides)}</b></p><p>{html.escape(self.lift_words)}</p>"
+            f"{link if self.has_link else ''}"
+            f"<ul>{''.join(lines)}</ul><table>{''.join(rows)}</table>"
+        )
+
+
+def _slack(text: str) -> str:
+    """Text that Slack takes as it is: names of classes come from data."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 class Notifier(BaseNotifier):
@@ -103,8 +156,6 @@ class Notifier(BaseNotifier):
         verdict = read_verdict(self.work, run_id)
         if self.event == REFUSED and verdict.verdict != REFUSE:
             return None
-        if self.event == PUSHED and not has_pushed(self.work, run_id, task):
-            return None
         return Message(
             event=self.event,
             config=self.name,
@@ -112,6 +163,10 @@ class Notifier(BaseNotifier):
             run=run_id,
             target=verdict.target,
             verdict=verdict.verdict,
+            sentence=verdict.sentence,
+            lift=verdict.lift,
+            lower_bound=verdict.lower_bound,
+            version=verdict.pushed,
             reasons=verdict.reasons,
             report=report_url(dag_id, run_id),
         )

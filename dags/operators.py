@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import variables
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import Asset, BaseOperator, BaseOperatorLink
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from topologies import ROOT, Topology
@@ -72,7 +72,7 @@ class ProcessOperator(BaseOperator):
         """What the process finds in its environment beyond `variables.PASSED_ON`."""
         return {}
 
-    def execute(self, context: Any) -> str:
+    def execute(self, context: Any) -> Any:
         """Runs the process; its last line of output is returned."""
         environment = {name: os.environ[name] for name in variables.PASSED_ON if name in os.environ}
         environment |= {
@@ -144,11 +144,26 @@ class NewLabelsOperator(NodeOperator):
 
 
 class PushOperator(NodeOperator):
-    """The push; what the gate left open and a person approved is pushed in that person's name."""
+    """The push; what the gate left open and a person approved is pushed in that person's name.
+
+    Returns the verdict with the version, and emits the asset of the model with the same beside it.
+    A run that pushes nothing, for its model was pushed before, is skipped, and emits none.
+    """
 
     def __init__(self, *, topology: Topology, **kwargs: Any) -> None:
-        super().__init__(topology=topology, **kwargs)
+        model = Asset(f"models/{topology.name}")
+        super().__init__(topology=topology, outlets=[model], **kwargs)
         self.work = topology.work
+        self.model = model
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Pushes, and tells who follows the model."""
+        super().execute(context)
+        verdict = read_verdict(self.work, context["run_id"])
+        if verdict.pushed is None:
+            raise AirflowSkipException("This model was pushed before, and nothing is pushed twice.")
+        context["outlet_events"][self.model].extra = verdict.as_dict()
+        return verdict.as_dict()
 
     def words(self, context: Any) -> list[str]:
         """The node, or a person's push; what the person wrote can't become an option."""
@@ -194,7 +209,16 @@ class ReportLink(BaseOperatorLink):
         return report_url(ti_key.dag_id, ti_key.run_id)
 
 
-class ReportOperator(NodeOperator):
-    """A node with a link to the report that it writes."""
+class GateOperator(NodeOperator):
+    """The gate: it returns its verdict, and links to the report that it writes."""
 
     operator_extra_links = (ReportLink(),)
+
+    def __init__(self, *, topology: Topology, **kwargs: Any) -> None:
+        super().__init__(topology=topology, **kwargs)
+        self.work = topology.work
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Judges; what was found, as XCom."""
+        super().execute(context)
+        return read_verdict(self.work, context["run_id"]).as_dict()

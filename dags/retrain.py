@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup
-from approval import FORM, VerdictApproval
+from approval import VerdictApproval
 from notify import FAILED, WAITING, Notifier
-from operators import NewLabelsOperator, NodeOperator, PushOperator, ReportOperator
+from operators import GateOperator, NewLabelsOperator, NodeOperator, PushOperator
 from topologies import Topology, read_topologies
 
 # LocalExecutor has no queues; a pool it has.
@@ -19,7 +19,7 @@ NEW_LABELS = "NewLabels"
 PUSH = "push"
 OPERATORS: dict[str, type[NodeOperator]] = {
     "plain": NodeOperator,
-    "report": ReportOperator,
+    "report": GateOperator,
     PUSH: PushOperator,
 }
 """What is made of a node, by its row in `pipelines/nodes.py`."""
@@ -107,7 +107,6 @@ def _approval(
 ) -> VerdictApproval:
     return VerdictApproval(
         work=topology.work,
-        params=dict(FORM),
         task_group=group,
         retries=1,  # Airflow fails a task that is answered within seconds: then it asks again
         doc_md="Passes where the gate says push; asks a person where it left the push open.",
@@ -131,7 +130,8 @@ def _about(topology: Topology) -> str:
         f"`labels/{topology.name}` when labels have arrived; with fewer than "
         f"{topology.min_new_objects} new objects of the class, a run that nobody started by hand "
         "ends early. The gate's **Report** "
-        f"link shows the verdict; all files are in `{topology.work}`."
+        f"link shows the verdict; a push emits the asset `models/{topology.name}`. All files "
+        f"are in `{topology.work}`."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PUSH, REFUSE = "push", "refuse"
 """Verdicts that leave nothing open."""
@@ -30,12 +31,35 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate said of a run: `verdict` is push, refuse or inconclusive."""
+    """What the gate said of a run, and what became of it.
+
+    verdict: push, refuse or inconclusive. sentence: the verdict and what decided it. lift,
+    lower_bound: the change of the target's recall and the bound that it is above; None where the
+    champion does not know the class. champion: the version or model that it was compared to.
+    pushed: the version that this very run pushed; None when it pushed none.
+    """
 
     verdict: str
     target: str
+    sentence: str
+    lift: float | None
+    lower_bound: float | None
+    champion: str
+    pushed: str | None
     reasons: tuple[str, ...]
     classes: tuple[ClassRow, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What other tasks and DAGs are told, as XCom and with the asset of a pushed model."""
+        return {
+            "verdict": self.verdict,
+            "target": self.target,
+            "sentence": self.sentence,
+            "lift": self.lift,
+            "lower_bound": self.lower_bound,
+            "champion": self.champion,
+            "version": self.pushed,
+        }
 
 
 def read_verdict(work: str, run_id: str) -> Verdict:
@@ -56,13 +80,16 @@ def read_verdict(work: str, run_id: str) -> Verdict:
         )
         for label, found in record["classes"].items()
     )
-    return Verdict(record["verdict"], record["target"], tuple(record["reasons"]), rows)
-
-
-def has_pushed(work: str, run_id: str, node: str) -> bool:
-    """Whether this run pushed; one from the cache pushes nothing twice.
-
-    node: id of the node that pushes, which leaves no record where a person pushed in its place.
-    """
-    path = Path(work, "runs", run_id, f"{node}.json")
-    return not path.exists() or json.loads(path.read_text())["outcome"] == "done"
+    target = record["classes"].get(record["target"], {})
+    own = record["pushed"] and record.get("pushed_by_run") == run_id
+    return Verdict(
+        record["verdict"],
+        record["target"],
+        record["sentence"],
+        target.get("lift"),
+        target.get("lower_bound"),
+        record["champion"],
+        Path(record["pushed"]).name if own else None,
+        tuple(record["reasons"]),
+        rows,
+    )

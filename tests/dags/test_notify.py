@@ -30,6 +30,19 @@ for host in json.loads(sys.argv[2]):
     notifier._post(message)
     print(json.dumps(said))
 """
+SAY = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import notify
+facts = {"config": "digits", "dag": "d", "run": "one"}
+refused = notify.Message(
+    event="refused", target="<8>", verdict="refuse", sentence="Refused: class <8> & more.",
+    lift=0.0625, lower_bound=-0.4, reasons=("Class <8> & more.",), report="http://h/report", **facts
+)
+failed = notify.Message(event="failed", task="Trainer", reasons=("No GPU.",), **facts)
+for message in (refused, failed):
+    print(json.dumps([message.as_json(), message.as_html()]))
+"""
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -68,6 +81,40 @@ def servers() -> Iterator[tuple[str, str, list[tuple[str, str, str]]]]:
     for server in found:
         server.shutdown()
         server.server_close()
+
+
+def test_what_is_told_is_the_sentence_the_lift_and_the_link(tmp_path):
+    result = subprocess.run(
+        [BIN / "python", "-c", SAY, ROOT / "dags"],
+        env=airflow_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    [refused, mailed], [failed, _] = (
+        json.loads(line) for line in result.stdout.splitlines() if line.startswith("[")
+    )
+    document = json.loads(refused)
+    assert document["text"].splitlines() == [  # as Slack escapes what it is to show as it is
+        "*ClassLift digits: refused*",
+        "Refused: class &lt;8&gt; &amp; more.",
+        "Recall of class &lt;8&gt;: +0.062, lower bound -0.400.",
+        "<http://h/report|The report>",
+    ]
+    facts = {name: document[name] for name in ("verdict", "lift", "lower_bound", "sentence")}
+    assert facts == {
+        "verdict": "refuse",
+        "lift": 0.0625,
+        "lower_bound": -0.4,
+        "sentence": "Refused: class <8> & more.",
+    }
+    assert mailed.startswith("<p><b>Refused: class &lt;8&gt; &amp; more.</b></p>")
+    assert '<a href="http://h/report">' in mailed
+    assert json.loads(failed)["text"].splitlines()[1:] == [
+        "Task Trainer failed: No GPU.",
+        "Run one of the DAG d",
+    ]
 
 
 def redirected(address: str) -> str:

@@ -81,7 +81,8 @@ from operators import PushOperator
 
 folder = Path(work, "runs", "one", "evaluation")
 folder.mkdir(parents=True, exist_ok=True)
-record = {"verdict": verdict, "target": "8", "reasons": [], "classes": {}}
+record = {"verdict": verdict, "target": "8", "sentence": "", "reasons": [], "classes": {}}
+record |= {"champion": "version 6", "pushed": None}
 (folder / "verdict.json").write_text(json.dumps(record))
 context = {
     "run_id": "one",
@@ -89,7 +90,7 @@ context = {
     "dag_run": SimpleNamespace(conf={}),
     "ti": SimpleNamespace(xcom_pull=lambda task_ids: json.loads(answer)),
 }
-topology = SimpleNamespace(compiled="compiled", work=work)
+topology = SimpleNamespace(compiled="compiled", work=work, name="x")
 operator = PushOperator(task_id="Pusher", node="Pusher", topology=topology)
 print(json.dumps([operator.words(context), operator.variables(context)]))
 """

@@ -37,6 +37,7 @@ INJECTIONS = ['"; touch pwned #', "$(touch pwned)", "{{ macros }}", "8\n9", "8" 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 A_RUN = 900  # seconds, on a busy machine
+REASON = "It finds the 8s of the new camera."
 
 
 class Mails(Message):
@@ -243,13 +244,20 @@ def answer_in_browser(world: World, page: Page, run: str, option: str, name: str
     wait("the question", lambda: world.server.states(DAG, run)["Approval"] in waits, A_RUN)
     assert world.server.states(DAG, run)["Approval"] == "awaiting_input"
     page.goto(f"{world.server.url}/dags/{DAG}/runs/{run}/tasks/Approval/required_actions")
-    page.get_by_text("Push the new model for class 8? inconclusive").first.wait_for()
+    page.get_by_text("Push the new model for class 8? Inconclusive: ").first.wait_for()
     page.get_by_role("link", name="The whole report").wait_for()
     page.get_by_role("cell", name="lifted").wait_for()
+    assert page.get_by_role("button", name="Approve").is_disabled()  # there is no reason yet
     shoot(page, world, name)
     page.wait_for_timeout(ANSWER_AFTER * 1000)
+    page.fill("input[name=element_reason]", REASON)
     page.get_by_role("button", name=option).click()
     assert world.server.end(DAG, run, 180) == "success"
+
+
+def note(world: World, run: str) -> str:
+    """What Airflow's list of runs says of a run."""
+    return world.server.ask("GET", f"dags/{DAG}/dagRuns/{run}")[1]["note"]
 
 
 def test_an_open_verdict_waits_and_is_rejected(world, page):
@@ -258,6 +266,8 @@ def test_an_open_verdict_waits_and_is_rejected(world, page):
     assert world.server.states(DAG, run)["Pusher"] == "skipped"
     assert world.project.versions() == []
     assert [event for event, of in world.events() if of == run] == ["waiting"]
+    assert note(world, run).startswith("Not pushed: rejected by admin. Inconclusive: class 8")
+    assert world.server.ask("GET", "assets/events")[1]["total_entries"] == 0
 
 
 def test_an_open_verdict_is_approved_and_pushed_in_that_name(world, page):
@@ -267,9 +277,20 @@ def test_an_open_verdict_is_approved_and_pushed_in_that_name(world, page):
     [version] = world.project.versions()
     path = world.project.folder / "served" / version / "assets.extra" / "provenance.json"
     override = json.loads(path.read_text())["override"]
-    assert (override["by"], override["reason"]) == ("admin", "Approved in Airflow.")
+    assert (override["by"], override["reason"]) == ("admin", REASON)
     assert (override["run"], override["verdict"]) == (run, "inconclusive")
     wait("the webhook", lambda: ("pushed", run) in world.events(), 60)
+    post = world.posts[[*world.events()].index(("pushed", run))]
+    assert post["sentence"] in post["text"]
+    assert f"Served now: version {version}." in post["text"]
+    assert note(world, run) == f"Pushed as version {version} by admin. {post['sentence']}"
+    gate = world.server.ask(
+        "GET", f"dags/{DAG}/dagRuns/{run}/taskInstances/RecallGate/xcomEntries/return_value"
+    )[1]["value"]
+    assert (gate["verdict"], gate["sentence"]) == ("inconclusive", post["sentence"])
+    [event] = world.server.ask("GET", "assets/events")[1]["asset_events"]
+    assert (event["name"], event["source_run_id"]) == (f"models/{NAME}", run)
+    assert event["extra"] == {**gate, "version": version}
 
     page.goto(f"{world.server.url}/dags/{DAG}/runs/{run}/tasks/RecallGate/details")
     page.get_by_role("link", name="Report", exact=True).click()
