@@ -1,21 +1,26 @@
 """Shows ClassLift's pages on Airflow's own server, to those who may see the DAG.
 
+The report is the tab *Verdict* of a run and of its tasks, too.
+
 /classlift/<dag>/runs/<run>/report   the report of a run
 /classlift/<dag>/watch               the series of what is served
 """
 
 from __future__ import annotations
 
+import html
 import os
 import sys
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
+from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import FileResponse
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, HTMLResponse
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # which a server does not do for plugins
 from topologies import work_of
@@ -30,6 +35,17 @@ HEADERS = {
 
 app = FastAPI(title="ClassLift", docs_url=None, redoc_url=None, openapi_url=None)
 MAY_SEE = [Depends(requires_access_dag("GET", DagAccessEntity.RUN))]
+
+
+BASE = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+"""The path of Airflow on its host."""
+
+
+@app.exception_handler(404)
+def nothing_here(_: Request, fault: HTTPException) -> HTMLResponse:
+    """The sentence that says why there is no page; it may stand in a tab."""
+    text = f'<p style="font-family: sans-serif; margin: 1em">{html.escape(fault.detail)}</p>'
+    return HTMLResponse(text, 404, HEADERS)
 
 
 def _work(dag_id: str) -> Path:
@@ -66,3 +82,12 @@ class ClassLiftPages(AirflowPlugin):
 
     name = "classlift_pages"
     fastapi_apps: ClassVar = [{"app": app, "url_prefix": "/classlift", "name": "ClassLift"}]
+    external_views: ClassVar = [
+        {
+            "name": "Verdict",
+            "href": f"{BASE}/classlift/{{DAG_ID}}/runs/{{RUN_ID}}/report",
+            "destination": destination,
+            "url_route": f"verdict-of-{destination}",
+        }
+        for destination in ("dag_run", "task_instance")
+    ]
