@@ -107,8 +107,18 @@ class ProcessOperator(BaseOperator):
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def shown(topology: Topology) -> dict[str, Any]:
+    """What the form shows in each field: the config's value, or else the default of a switch."""
+    return {
+        name: schema.get("default") if topology.defaults[name] is None else topology.defaults[name]
+        for name, schema in topology.form.items()
+    }
+
+
 class NodeOperator(ProcessOperator):
     """Runs `python -m pipelines.run_node`; the run's parameters travel as one JSON value.
+
+    What is as the form shows it is left out, so that a switch that nobody touched asks for nothing.
 
     node: id of the node. topology: of the compiled config.
     """
@@ -117,6 +127,7 @@ class NodeOperator(ProcessOperator):
         super().__init__(**kwargs)
         self.node = node
         self.compiled = str(topology.compiled)
+        self.shown = shown(topology)
 
     def words(self, context: Any) -> list[str]:
         """The node's command line; nothing in it but the run's id is not ours."""
@@ -125,7 +136,12 @@ class NodeOperator(ProcessOperator):
 
     def variables(self, context: Any) -> dict[str, str]:
         """The parameters; the node refuses those that it does not know."""
-        return {variables.PARAMETERS: json.dumps(given(context))}
+        values = {
+            name: value
+            for name, value in given(context).items()
+            if name not in self.shown or value != self.shown[name]
+        }
+        return {variables.PARAMETERS: json.dumps(values)}
 
 
 class NewLabelsOperator(NodeOperator):

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup
 from approval import VerdictApproval
 from notify import FAILED, WAITING, Notifier
-from operators import GateOperator, NewLabelsOperator, NodeOperator, PushOperator
+from operators import GateOperator, NewLabelsOperator, NodeOperator, PushOperator, shown
 from topologies import Topology, read_topologies
 
 # LocalExecutor has no queues; a pool it has.
@@ -73,10 +73,14 @@ def build_dag(topology: Topology) -> DAG:
                 blessing >> _approval(topology, groups[node.phase], tell) >> tasks[node.id]
     # Last: Airflow copies them in depth into each task that is made after them, and gives them to a
     # task that runs all the same.
-    dag.params = {
-        key: Param(topology.defaults[key], **schema) for key, schema in topology.form.items()
-    }
+    dag.params = {key: _field(topology, key) for key in topology.form}
     return dag
+
+
+def _field(topology: Topology, key: str) -> Param:
+    """A field of the form, which shows what holds when a run leaves it alone."""
+    schema = {name: part for name, part in topology.form[key].items() if name != "default"}
+    return Param(shown(topology)[key], **schema)
 
 
 def _notifier(topology: Topology) -> Callable[[str], Notifier] | None:

@@ -35,6 +35,9 @@ _GROUPS: tuple[tuple[str, type], ...] = (
     (AIRFLOW, AirflowSettings),
 )
 
+LIMITS = ("minimum", "exclusiveMinimum", "maximum")
+"""Words of a JSON schema for the range of a number."""
+
 _SECTIONS = (recipe.SECTION, rebalancing.SECTION, gate.SECTION, airflow.SECTION, recipe.DETAILS)
 """The headings of the form, from top to bottom."""
 
@@ -58,8 +61,46 @@ class RunParameter:
         return self.about.schema(or_null=True)
 
     def field(self) -> JsonSchema:
-        """The schema with the section of the form that the parameter stands in."""
-        return {"section": self.about.setting.section, **self.schema}
+        """The schema as Airflow's form takes it, with a section, and with words for what is unset.
+
+        The form moves a number into a range that it knows, without a word: so the range stands in
+        `allOf`, where the form does not look. A switch is on or off, so its default is what holds
+        where nobody sets it; a list shows words for null.
+        """
+        about, schema = self.about, self.schema
+        limits = {name: schema.pop(name) for name in LIMITS if name in schema}
+        if limits:
+            schema["allOf"] = [limits]
+        if about.type is bool:
+            schema["default"] = bool(about.default)
+        if about.setting.choices:
+            schema["values_display"] = {
+                **{word: word for word in about.setting.choices},
+                "null": f"default: {about.default_words()}",
+            }
+        schema["description"] = f"{about.setting.help} {self.range_and_default()}"
+        return {"section": about.setting.section, **schema}
+
+    def range_and_default(self) -> str:
+        """What a value can be, and what holds when it is not set, in words.
+
+        >>> PARAMETERS["steps"].range_and_default()
+        '1 to 1,000,000; empty: 900.'
+        """
+        about = self.about
+        default = about.default_words()
+        if about.type is bool:
+            words = about.setting.unset or ("on" if about.default else "off")
+            return f"Default: {words}."
+        if about.setting.choices:
+            return f"Default: {default}."
+        if about.item:
+            default = "none"
+        range_words = about.range_words()
+        if not range_words:
+            return f"Empty: {default}."
+        unit = f" {about.setting.unit}" if about.setting.unit else ""
+        return f"{range_words[:1].upper()}{range_words[1:]}{unit}; empty: {default}."
 
 
 def _in_order() -> dict[str, RunParameter]:

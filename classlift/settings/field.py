@@ -72,7 +72,8 @@ class Setting:
         pattern: A regular expression that the text, or each item of a list, must match.
         min_length: The least number of characters.
         max_length: The largest number of characters.
-        examples: Words that the form proposes.
+        examples: Words that the form proposes; with a pattern, those that match it.
+        forms: What other text may look like that matches the pattern, in words.
         after: The setting of the same section that it follows in the form, where that is one of
             another dataclass.
         groups: For a mapping of values: the dataclasses whose settings it may have.
@@ -92,6 +93,7 @@ class Setting:
     min_length: int | None = None
     max_length: int | None = None
     examples: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
     after: str = ""
     groups: tuple[type, ...] = ()
 
@@ -254,18 +256,22 @@ class Field:
     def _single(self) -> JsonSchema:
         """The JSON schema of a single value: of the setting, of an item, of a mapping's value."""
         about, single = self.setting, self.item or self.type
+        words: JsonSchema = {}
+        if about.pattern and about.forms:  # an error that lists words says more than the pattern
+            listed = {"enum": [*about.examples, *about.forms]}
+            words = {"if": {"pattern": about.pattern}, "else": listed}
         limits: JsonSchema = {
             "minimum": None if self.is_list else about.minimum,
             "exclusiveMinimum": about.above,
             "maximum": about.maximum,
             "enum": list(about.choices) or None,
-            "pattern": about.pattern,
+            "pattern": None if words else about.pattern,
             "minLength": about.min_length,
             "maxLength": about.max_length,
             "examples": list(about.examples) or None,
         }
         given = {name: limit for name, limit in limits.items() if limit is not None}
-        return {"type": _TYPES[single], **(_PATH if single is Path else {}), **given}
+        return {"type": _TYPES[single], **(_PATH if single is Path else {}), **given, **words}
 
 
 def fields_of(group: type[Any]) -> tuple[Field, ...]:

@@ -27,7 +27,10 @@ FROZEN_PARTS: dict[str, frozenset[str]] = {
 """Whole parts that a policy freezes."""
 
 POLICIES = (*BRANCH_PARTS, *FROZEN_PARTS)
-"""Policies by name; beside them, `first:N` and `regex:...`."""
+"""Policies by name; beside them stand `FORMS`."""
+
+FORMS = ("first:N", "regex:...")
+"""What a policy may look like that has no name."""
 
 _NAMES = "|".join(POLICIES).replace("+", r"\+")
 PATTERN = rf"^(?:{_NAMES}|first:[1-9][0-9]{{0,3}}|regex:.+)$(?!\n)"

@@ -10,6 +10,7 @@ from classlift.errors import ConfigError
 from classlift.settings.field import Value, Values, require_in_range, setting
 from classlift.settings.freeze import (
     BRANCH_PARTS,
+    FORMS,
     MAX_LENGTH,
     PATTERN,
     POLICIES,
@@ -44,6 +45,7 @@ class Recipe:
         pattern=PATTERN,
         max_length=MAX_LENGTH,
         examples=POLICIES,
+        forms=FORMS,
     )
     class_weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
     steps: int = setting(

@@ -58,5 +58,12 @@ def test_the_form_offers_the_classes(parsed):
     assert parsed["params"]["target"]["enum"] == list("0123456789")
 
 
+def test_a_switch_shows_what_holds(parsed):
+    shown = parsed["shown"]
+    assert (shown["augmentation"], shown["rivalry"], shown["flip"]) == (True, True, False)
+    assert shown["device"] is None
+    assert parsed["params"]["device"]["values_display"]["null"] == "default: auto"
+
+
 def test_the_dag_file_imports_airflow_alone(found):
     assert found["imported"] == []

@@ -90,7 +90,7 @@ context = {
     "dag_run": SimpleNamespace(conf={}),
     "ti": SimpleNamespace(xcom_pull=lambda task_ids: json.loads(answer)),
 }
-topology = SimpleNamespace(compiled="compiled", work=work, name="x")
+topology = SimpleNamespace(compiled="compiled", work=work, name="x", form={}, defaults={})
 operator = PushOperator(task_id="Pusher", node="Pusher", topology=topology)
 print(json.dumps([operator.words(context), operator.variables(context)]))
 """

@@ -1,5 +1,6 @@
 import functools
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -64,6 +65,9 @@ def test_good_values_pass(values):
         ({"replay_share": 1.0}, "param replay_share: 1.0 is greater than"),
         ({"class_weight": 0}, "param class_weight: 0 is less than or equal to"),
         ({"freeze_policy": "regex:" + "a" * 2000}, "is too long"),
+        ({"freeze_policy": "first"}, "'first' is not one of ['target-branch', "),
+        ({"freeze_policy": "first"}, "'all-but-class-head', 'first:N', 'regex:...']"),
+        ({"freeze_policy": "first:N"}, "There is no freeze policy 'first:N'"),
         ({"freeze_policy": "regex:("}, "freeze_policy: no regular expression: '('"),
         ({"freeze_policy": "regex:\ud800"}, "param freeze_policy: it is nested too deeply, or no"),
         ({"recall_floors": {"8": NESTED}}, "param recall_floors: "),
@@ -75,6 +79,24 @@ def test_wrong_values_are_refused_with_a_sentence(values, sentence):
         check(values, SCHEMAS)
     assert sentence in str(error.value)
     assert len(str(error.value)) < 1000
+
+
+def test_the_form_says_what_holds_and_moves_no_number_silently():
+    form = {name: parameter.field() for name, parameter in PARAMETERS.items()}
+    for name, field in form.items():
+        assert not {"minimum", "exclusiveMinimum", "maximum"} & field.keys(), name
+        assert re.search(r"([Dd]efault|empty|Empty): \w", field["description"]), name
+        assert not re.search(r"\b(null|None|true|false)\b", field["description"]), name
+        if "enum" in field:  # words for each, also for null
+            assert {str(word or "null") for word in field["enum"]} == field["values_display"].keys()
+        if "boolean" in field["type"]:
+            assert isinstance(field["default"], bool), name
+    assert form["augmentation"]["default"] is True
+    assert form["device"]["values_display"]["null"] == "default: auto"
+    assert form["steps"]["description"].endswith("1 to 1,000,000; empty: 900.")
+    for values, limit in (({"steps": -5}, "minimum of 1"), ({"min_lift": 2}, "maximum of 1")):
+        with pytest.raises(ConfigError, match=limit):
+            check(values, form)
 
 
 def test_groups_change_only_what_depends_on_them():
