@@ -24,6 +24,7 @@ COMMANDS = {
     "compile": "pipelines.commands.compile",
     "report": "pipelines.commands.report",
     "gate": "pipelines.commands.gate",
+    "compare": "pipelines.commands.compare",
     "push": "pipelines.commands.push",
     "rollback": "pipelines.commands.rollback",
     "watch": "pipelines.commands.watch",

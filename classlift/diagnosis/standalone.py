@@ -13,18 +13,18 @@ from classlift.data.label_map import LabelMap, quoted
 from classlift.data.media import read_bytes
 from classlift.data.snapshot import Snapshot, with_names
 from classlift.data.units import find_units
-from classlift.detectors.backends import backend_of, label_map_of, load_detector
+from classlift.detectors.backends import backend_of
 from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.diagnosis.report import write_page
 from classlift.diagnosis.run import diagnose
-from classlift.errors import DataError, ModelError
+from classlift.errors import DataError
 from classlift.examples.write import write_examples
 from classlift.quality.relabel import FOLDER as TASKS
 from classlift.quality.relabel import write_tasks
 from classlift.quality.suspicions import SHOWN, pictures
-from classlift.serving.bundle import ENTRY, LABEL_MAP, THRESHOLDS_UNKNOWN, Bundle
+from classlift.serving.asked import bundle_of, own_label_map
+from classlift.serving.bundle import THRESHOLDS_UNKNOWN
 from classlift.serving.detect import detect
-from classlift.serving.write import import_entry
 from classlift.settings.rebalancing import Rebalancing
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def diagnose_model(
 
     """
     backend = backend_of(model)
-    labels = LabelMap.read(_label_map_of(model, backend, label_map))
+    labels = LabelMap.read(own_label_map(model, backend, label_map))
     target = labels.renamed.get(target, target)
     snapshot = replace(snapshot, boxes=with_names(snapshot.boxes, labels.renamed))
     if target not in labels:
@@ -77,7 +77,7 @@ def diagnose_model(
             "images."
         )
     with TemporaryDirectory(prefix="classlift-") as work:
-        bundle = _bundle(model, backend, label_map, Path(work) / "model")
+        bundle = bundle_of(model, backend, label_map, Path(work) / "model")
         if not bundle.brings_operating_points():
             logger.warning(THRESHOLDS_UNKNOWN)
         examples, answers = Path(work) / "examples", Path(work) / "answers"
@@ -119,43 +119,3 @@ def judged_on_the_rest(snapshot: Snapshot) -> Snapshot:
     moved = pc.if_else(pc.equal(splits, "test"), "eval", splits)
     place = snapshot.images.schema.get_field_index("split")
     return replace(snapshot, images=snapshot.images.set_column(place, "split", moved))
-
-
-def _label_map_of(model: Path, backend: str | None, label_map: Path | None) -> Path:
-    if label_map is not None:
-        return label_map
-    if backend is not None:
-        return label_map_of(backend, model)
-    own = model / ENTRY / LABEL_MAP
-    if not own.is_file():
-        raise ModelError(f"{model}: {own.name} is missing; give its label map.")
-    return own
-
-
-def _with_label_map(model: Path, label_map: Path, folder: Path) -> Path:
-    """A folder with links to a model's files, and another label map."""
-    folder.mkdir()
-    for path in model.iterdir():
-        if path.name != LABEL_MAP:
-            (folder / path.name).symlink_to(path.resolve())
-    shutil.copy(label_map, folder / LABEL_MAP)
-    return folder
-
-
-def _bundle(
-    model: Path,
-    backend: str | None,
-    label_map: Path | None,
-    saved_model: Path,
-) -> Bundle:
-    if backend is not None:
-        logger.info(f"loading {model}")
-        if label_map is not None:
-            model = _with_label_map(model, label_map, saved_model.with_name("entry"))
-        return import_entry(load_detector(backend, model), model, saved_model)
-    if label_map is None:
-        return Bundle(model)
-    shutil.copytree(model, saved_model)
-    (saved_model / ENTRY).mkdir(exist_ok=True)
-    shutil.copy(label_map, saved_model / ENTRY / LABEL_MAP)
-    return Bundle(saved_model)

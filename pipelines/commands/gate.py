@@ -12,7 +12,7 @@ from pipelines.commands.options import assigned, config_argument, set_argument
 def _arguments(parser: argparse.ArgumentParser) -> None:
     config_argument(parser)
     parser.add_argument("--run", help="default: the latest that reached its gate")
-    set_argument(parser)
+    set_argument(parser, "a setting of the gate alone")
     parser.add_argument(
         "--report",
         type=Path,
@@ -23,10 +23,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from classlift.gate.terminal import render_verdict
     from classlift.gate.verdict import REPORT
     from pipelines.config import load_config
     from pipelines.judged_again import judge_again
-    from pipelines.summary import render_verdict
 
     config = load_config(arguments.config)
     verdict = judge_again(config, arguments.run, assigned(arguments), arguments.report)

@@ -29,14 +29,14 @@ def claimed(arguments: argparse.Namespace) -> "Config":
     return config
 
 
-def set_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds `--set`, once for each parameter."""
+def set_argument(parser: argparse.ArgumentParser, what: str = "a parameter of this run") -> None:
+    """Adds `--set`, once for each parameter; `what` they are, for `--help`."""
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of this run; numbers, true, false, null and objects are read as JSON",
+        help=f"{what}; numbers, true, false, null and objects are read as JSON",
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,26 +10,25 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from classlift import cli, own_folders
-from classlift.data.snapshot import Snapshot
 from classlift.errors import ConfigError, EvaluationError
 from classlift.gate import report
 from classlift.gate import run as gate
 from classlift.gate.predictions import Origin, gate_predictions
 from classlift.gate.uses import TestSet, confidence_of_use
 from classlift.gate.verdict import REPORT, VERDICT, Verdict
+from classlift.metrics import resampling, statistics
 from classlift.settings.gate import GateSettings
 from components.recorded_uses import EVALUATION, TEST_IMAGES, TEST_SET
 from pipelines.config import Config, load_config
 from pipelines.judged_again import GATES_OWN, judge_again
 from pipelines.metadata import connection_to, initialise, open_store
 from pipelines.nodes import GATE
-from tests.classlift.gate.test_holes import AT_HALF, LABELS, TARGET, fewer_resamples, model
+from tests.classlift.gate.test_holes import AT_HALF, LABELS, TARGET, model
 from tests.classlift.gate.test_report import DIAGNOSIS
-from tests.classlift.gate.test_run import bundle, snapshot
+from tests.classlift.gate.test_run import bundle, make_snapshot
 from tests.project import make_project
 
-pytestmark = [pytest.mark.unit, pytest.mark.usefixtures(fewer_resamples.__name__)]
-__all__ = ["snapshot"]
+pytestmark = pytest.mark.unit
 RUN = "local__1"
 KINDS = {
     "snapshot": "ClassLiftSnapshot",
@@ -55,11 +55,21 @@ class Judged:
         return {str(path): path.read_bytes() for path in found}
 
 
-@pytest.fixture
-def judged(tmp_path, snapshot: Snapshot, monkeypatch) -> Judged:
+@pytest.fixture(scope="module", autouse=True)
+def sooner() -> Iterator[None]:
+    """Bounds are a little rougher, and the report has no pictures: there are no images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resampling, "RESAMPLES", 200)
+        patch.setattr(statistics, "RESAMPLES", 200)
+        patch.setattr(report, "_gallery", lambda *_: [])
+        yield
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory, sooner) -> Judged:
     """The run is refused: it asked for a lift of 0.5."""
-    monkeypatch.setattr(report, "_gallery", lambda *_: [])  # there are no images
-    config = load_config(make_project(tmp_path, "judged_test").config)
+    folder, snapshot = tmp_path_factory.mktemp("judged"), make_snapshot()
+    config = load_config(make_project(folder, "judged_test").config)
     places = {name: config.work / name for name in KINDS}
     models = (model(1.0), model(3.0))
     chosen = gate_predictions(
@@ -142,21 +152,15 @@ def test_the_same_settings_give_the_same_verdict_at_the_same_use(judged, tmp_pat
 
 def test_another_setting_is_the_look_that_a_run_with_it_would_be(judged, tmp_path):
     before = judged.files()
-    for _ in range(2):  # which is not recorded, so that the second time is charged no more
-        again = judge_again(judged.config, RUN, {"min_lift": 0.05}, tmp_path / "again")
-        assert again.verdict == "push"
-        assert (again.test_uses, again.confidence) == (2, confidence_of_use(2))
+    again = judge_again(judged.config, RUN, {"min_lift": 0.05}, tmp_path / "again")
+    assert again.verdict == "push"
+    assert (again.test_uses, again.confidence) == (2, confidence_of_use(2))
     assert "min_lift 0.05 instead of 0.5. The bounds are those of use 2" in again.reasons[-1]
     assert Verdict.read(tmp_path / "again") == again
     assert "was only judged again" in (tmp_path / "again" / REPORT).read_text("utf-8")
     assert again.next_steps() == ()  # nothing was pushed that could be taken back
     assert judged.files() == before
     assert not judged.config.serving.exists()
-
-
-def test_null_is_the_default(judged, tmp_path):
-    again = judge_again(judged.config, RUN, {"min_lift": None}, tmp_path / "again")
-    assert again.settings.min_lift == GateSettings.min_lift
 
 
 @pytest.mark.parametrize(
@@ -191,6 +195,7 @@ def test_a_run_that_is_not_there_or_was_cleaned_is_said(judged, tmp_path):
     with pytest.raises(EvaluationError, match=f"its challenger predictions .{gone}. were removed"):
         judge_again(judged.config, RUN, {}, tmp_path / "again")
     assert not (tmp_path / "again").exists()
+    (tmp_path / "moved").rename(gone)
 
 
 def test_a_folder_of_somebody_else_is_not_written_to(judged):
@@ -202,12 +207,18 @@ def test_a_folder_of_somebody_else_is_not_written_to(judged):
 def test_the_command_prints_the_verdict(judged, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "again"
     words = ["gate", "--config", str(judged.config.path), "--report", str(folder)]
-    monkeypatch.setattr(sys, "argv", ["classlift", *words, "--set", "min_lift=0.02"])
-    assert cli.main() == 0
+    monkeypatch.setattr(sys, "argv", ["classlift", *words, "--set", "min_lift=null"])
+    assert cli.main() == 0  # null is the default; the look before was not recorded
     said = capsys.readouterr().out
     assert said.startswith("class  objects  before")
     assert "\nPush: class bike" in said
+    assert "min_lift 0.05 instead of 0.5. The bounds are those of use 2" in said
     assert f"Report:  {folder / REPORT}" in said
+
+
+def test_the_command_prints_json_of_its_own(judged, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "again"
+    words = ["gate", "--config", str(judged.config.path), "--report", str(folder)]
     monkeypatch.setattr(sys, "argv", ["classlift", *words, "--json"])
     assert cli.main() == 0
     assert json.loads(capsys.readouterr().out) == json.loads((folder / VERDICT).read_text())

@@ -52,8 +52,7 @@ def test_which_classes_a_recipe_leaves_alone(tmp_path, recipe, left_alone):
     assert classes_left_alone(bundle(tmp_path, AT_HALF, **recipe), TARGET) == left_alone
 
 
-@pytest.fixture
-def snapshot() -> Snapshot:
+def make_snapshot() -> Snapshot:
     rows = [
         {
             **dict.fromkeys(IMAGES.names, ""),
@@ -68,6 +67,11 @@ def snapshot() -> Snapshot:
     ]
     images = pa.Table.from_pylist(rows, IMAGES)
     return Snapshot(images, BOXES.empty_table(), pa.table({}), "abc")
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    return make_snapshot()
 
 
 def gated(tmp_path, snapshot, champion, challenger, models, **settings):
