@@ -29,9 +29,16 @@ _EXTRAS = {
 
 
 def exit_code_of(command: Callable[[], int]) -> int:
-    """Runs a command; prints the sentence of what stops it, and returns its exit code.
+    """Runs a command, and prints the sentence of what stops it.
 
-    Raises what is a fault of the program.
+    What is a fault of the program is raised.
+
+    Args:
+        command: returns its exit code.
+
+    Returns:
+        That exit code, or the one of what stopped it.
+
     """
     try:
         return command()
@@ -50,9 +57,16 @@ def exit_code_of(command: Callable[[], int]) -> int:
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """A sentence and an exit code for an error; None for one that is a fault of the program.
+    """What an error means to a user.
 
     The errors that it came of are looked at too: a runner may have wrapped it.
+
+    Args:
+        error: no ClassLiftError, which is a sentence itself.
+
+    Returns:
+        A sentence and an exit code; None for one that is a fault of the program.
+
     """
     for cause in _causes(error):
         number = _number(cause)

@@ -51,9 +51,16 @@ def is_own(folder: Path, what: str) -> bool:
 def make(folder: Path, what: str) -> Path:
     """Makes a folder with a mark, or takes one that is there: marked for this purpose, or empty.
 
-    what: for what purpose it is made, such as `checkpoints`; a mark for another one does not count.
+    Args:
+        folder: to make.
+        what: for what purpose, such as `checkpoints`; a mark for another one does not count.
 
-    Raises ConfigError for anything else that is there, and touches nothing of it.
+    Returns:
+        The same folder.
+
+    Raises:
+        ConfigError: anything else is there, of which nothing is touched.
+
     """
     require_own(folder, what)
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +70,15 @@ def make(folder: Path, what: str) -> Path:
 
 
 def require_own(folder: Path, what: str) -> None:
-    """Raises ConfigError when something is there that we neither made for this purpose nor could
-    make there: a file, or a folder with content and without our mark.
+    """Requires that a folder was made for this purpose, or can be: it is empty, or not there.
+
+    Args:
+        folder: to look at.
+        what: its purpose, as in `make`.
+
+    Raises:
+        ConfigError: something else is there: a file, or a folder with content and without our mark.
+
     """
     if not os.path.lexists(folder) or is_own(folder, what):
         return
@@ -88,6 +102,17 @@ def clear(folder: Path, what: str) -> Path:
     """Makes a folder as `make` does, and empties it; links in it are removed, not followed.
 
     The mark goes last and comes first: whatever interrupts, the folder is known again.
+
+    Args:
+        folder: to make.
+        what: its purpose, as in `make`.
+
+    Returns:
+        The same folder.
+
+    Raises:
+        ConfigError: as `make`.
+
     """
     make(folder, what)
     for entry in folder.iterdir():

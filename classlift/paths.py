@@ -13,9 +13,19 @@ State = tuple[int, int, int, int]
 
 
 def inside(root: Path, relative: str, where: str) -> Path:
-    """The file `relative` below `root`.
+    """A file below a folder.
 
-    Raises DataError when the path is absolute, climbs out with `..`, or leaves through a link.
+    Args:
+        root: the folder.
+        relative: the path from there, as data give it.
+        where: file and record that give it, for errors.
+
+    Returns:
+        The path, which need not be there.
+
+    Raises:
+        DataError: it is absolute, climbs out with `..`, or leaves through a link.
+
     """
     base = _resolved(root)
     if os.sep not in relative and relative not in ("", ".", "..") and "\0" not in relative:
@@ -39,9 +49,16 @@ def _resolved(root: Path) -> Path:
 
 
 def state(path: str | Path) -> State:
-    """(size, mtime and ctime in ns, inode) of a file: while they stay, so does what it holds.
+    """The state of a file: while it stays, so does what the file holds.
 
-    The mtime can be set back by anyone, the ctime by nobody. All -1 when there is no such file.
+    The mtime can be set back by anyone, the ctime by nobody.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Size in bytes, mtime and ctime in ns, inode; all -1 when there is no such file.
+
     """
     try:
         found = os.stat(path)

@@ -77,9 +77,17 @@ class Search:
             raise self._gave_up() from None
 
     def find(self, texts: Sequence[str]) -> list[str | None]:
-        """What the pattern finds in each text: its first group, or all of it; None for nothing.
+        """Looks for the pattern in texts.
 
-        Raises ConfigError when that takes too long.
+        Args:
+            texts: of any length.
+
+        Returns:
+            For each, what the pattern's first group finds, or all of it; None for nothing.
+
+        Raises:
+            ConfigError: that takes too long.
+
         """
         self._say(texts)
         answer = _pipe(self._process.stdout).readline()
@@ -105,8 +113,16 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
 def searching(pattern: str, where: str) -> Iterator[Search]:
     """A search for one pattern, in a process that ends with it.
 
-    where: what a sentence about the pattern begins with. Raises ConfigError for a pattern that is
-    none, or that takes too long.
+    Args:
+        pattern: a regular expression.
+        where: what a sentence about it begins with.
+
+    Yields:
+        The search.
+
+    Raises:
+        ConfigError: the pattern is none, or takes too long.
+
     """
     require_pattern(pattern, where)
     with subprocess.Popen(

@@ -32,8 +32,18 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 def open_regular(path: Path | str, what: str, fault: Fault = DataError) -> BinaryIO:
     """Opens a regular file to read its bytes; whatever else is there is never waited for.
 
-    what: what the file is to a user, such as "the config". Raises `fault`.
-    """
+    Args:
+        path: of the file.
+        what: what the file is to a user, such as "the config".
+        fault: the error to raise.
+
+    Returns:
+        The open file.
+
+    Raises:
+        fault: it can't be read, or is no regular file.
+
+    """  # noqa: DOC501 - what is raised again is the `fault`
     try:
         _require_regular(os.stat(path), path, what, fault)  # opening alone can move some devices
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -94,9 +104,19 @@ def read_text(path: Path | str, what: str, limit: int, fault: Fault = DataError)
 def parse_json(text: str, where: str, fault: Fault = DataError) -> Any:
     """What a JSON text holds.
 
-    Raises `fault` for what is no JSON, a key that stands twice in one object (the first would be
-    lost without a word), nesting that is too deep, numbers with more than 4300 digits, and text
-    that no file can hold (lone surrogates).
+    Args:
+        text: of the whole document.
+        where: what a sentence about it begins with.
+        fault: the error to raise.
+
+    Returns:
+        The document.
+
+    Raises:
+        fault: it is no JSON, a key stands twice in one object (the first would be lost without a
+            word), it is nested too deeply, a number has more than 4300 digits, or a text is one
+            that no file can hold (lone surrogates).
+
     """
     try:
         document = json.loads(text, object_pairs_hook=_single_keys)
@@ -135,11 +155,22 @@ def read_yaml(
 ) -> Any:
     """What a YAML file holds.
 
-    typed: numbers, true, false and null become Python's; False leaves every scalar the text that
-    it is, so that a class called `no` or `2024-01-01` keeps its name.
+    Args:
+        path: of the file.
+        what: what the file is to a user, such as "the config".
+        limit: the most bytes.
+        fault: the error to raise.
+        typed: numbers, true, false and null become Python's; False leaves every scalar the text
+            that it is, so that a class called `no` or `2024-01-01` keeps its name.
 
-    Raises `fault` for what is no YAML, tags, a key that stands twice in one mapping, nesting deeper
-    than `MAX_DEPTH`, and more than `MAX_NODES` values once aliases are written out.
+    Returns:
+        The document.
+
+    Raises:
+        fault: it can't be read or is no YAML, has tags, a key stands twice in one mapping, it is
+            nested deeper than `MAX_DEPTH`, or has more than `MAX_NODES` values once aliases are
+            written out.
+
     """
     text = read_text(path, what, limit, fault)
     try:

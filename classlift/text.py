@@ -5,13 +5,21 @@ MAX_MESSAGE = 2000
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""The text with what can't be printed written as Python writes it; `keep` stays.
+    r"""The text with what can't be printed written as Python writes it.
 
     Control characters can move the cursor, colour a terminal or start a new line of a log; lone
     surrogates can't be encoded at all.
 
+    Args:
+        text: of any source.
+        keep: characters that stay.
+
+    Returns:
+        The text, which prints as it is.
+
     >>> printable("a\x1b[31mb\nc")
     'a\\x1b[31mb\\nc'
+
     """
     if text.isprintable():
         return text
@@ -19,20 +27,35 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def shown(name: str) -> str:
-    """A name inside a sentence: in quotes where one would not see where it begins or ends.
+    """A name inside a sentence.
+
+    Args:
+        name: as it was given.
+
+    Returns:
+        The name, in quotes where one would not see where it begins or ends.
 
     >>> shown("traffic light"), shown("car "), shown("")
     ('traffic light', "'car '", "''")
+
     """
     plain = name.isprintable() and name == name.strip() and "  " not in name
     return name if name and plain else repr(name)
 
 
 def shorten(text: str, limit: int = MAX_MESSAGE) -> str:
-    """The text with its middle left out where it is longer than `limit` characters.
+    """The text with its middle left out where it is long.
+
+    Args:
+        text: of any length.
+        limit: the most characters.
+
+    Returns:
+        At most so many.
 
     >>> shorten("a sentence", 300), len(shorten("a" * 1000, 300))
     ('a sentence', 300)
+
     """
     if len(text) <= limit:
         return text

@@ -34,10 +34,17 @@ def map_shards(
 ) -> None:
     """Calls `function(shard, folder, **context)` once for each shard, in no order.
 
-    function: of a module, so that workers can import it; it must bear to be called again for a
-    shard, as Beam does when a worker is lost. options: Beam's, as on its command line.
+    Args:
+        function: of a module, so that workers can import it; it must bear to be called again for a
+            shard, as Beam does when a worker is lost.
+        shards: that can be pickled.
+        folder: that all workers see.
+        options: Beam's, as on its command line.
+        **context: further arguments, the same for all.
 
-    Raises DataError with the first shard's sentence when some raised a ClassLiftError.
+    Raises:
+        DataError: some raised a ClassLiftError; it has the first shard's sentence.
+
     """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions

@@ -77,6 +77,9 @@ def parser_for(words: Sequence[str] = ()) -> argparse.ArgumentParser:
             others are left out; without any, all are listed and none has arguments, which takes no
             library.
 
+    Returns:
+        A parser that puts the command that is chosen into `command`.
+
     """
     parser = argparse.ArgumentParser(
         prog="classlift",

@@ -88,6 +88,16 @@ def plan_pastes(
 
     Boxes that are partly hidden shrink to what stays visible, those of which less than
     `MIN_VISIBLE` does are dropped. Crowds stay as they are.
+
+    Args:
+        image: that is pasted into.
+        boxes: of the image, in pixels.
+        donors: that can be chosen.
+        rng: by which they are.
+
+    Returns:
+        The pastes in their order, and the boxes with those of the pastes.
+
     """
     pastes = list(_draw(image, donors, rng))
     rectangles = [(*p.at, p.at[0] + p.size[0], p.at[1] + p.size[1]) for p in pastes]
@@ -148,9 +158,19 @@ def _visible(box: BoxRow, rectangles: Sequence[tuple[int, int, int, int]]) -> Bo
 
 
 def paste(encoded: bytes, image_format: str, pastes: Sequence[tuple[Paste, bytes]]) -> bytes:
-    """Pastes donors (each with the bytes of its image) into an encoded image.
+    """Pastes donors into an encoded image.
 
-    image_format: `jpeg` or `png`, of the answer. Raises DataError when an image can't be decoded.
+    Args:
+        encoded: the image file's bytes.
+        image_format: `jpeg` or `png`, of the answer.
+        pastes: each with the bytes of the donor's image.
+
+    Returns:
+        The bytes of the new image.
+
+    Raises:
+        DataError: an image can't be decoded.
+
     """
     try:
         canvas = decode_rgb(encoded)

@@ -25,9 +25,17 @@ def class_factors(labels_by_image: Sequence[frozenset[str]], plan: Rebalancing) 
 
     The target's is multiplied by `target_boost`.
 
+    Args:
+        labels_by_image: the classes that each image shows.
+        plan: says the method.
+
+    Returns:
+        The factors by class, 1 or more.
+
     >>> images = [frozenset({"car"})] * 3 + [frozenset({"scooter"})]
     >>> class_factors(images, Rebalancing("inverse_frequency", target="scooter", target_boost=2))
     {'car': 1.0, 'scooter': 6.0}
+
     """
     frequency = class_frequency(labels_by_image)
     if not frequency:
@@ -55,11 +63,21 @@ def class_factors(labels_by_image: Sequence[frozenset[str]], plan: Rebalancing) 
 def repeat_factors(
     labels_by_image: Sequence[frozenset[str]], plan: Rebalancing
 ) -> npt.NDArray[np.float64]:
-    """r(i) = max over the classes in image i of their factors; 1 for an image without objects.
+    """How often each image is to be shown, relative to one without objects.
+
+    r(i) = max over the classes in image i of their factors.
+
+    Args:
+        labels_by_image: the classes that each image shows.
+        plan: says the method.
+
+    Returns:
+        [images]; 1 for an image without objects.
 
     >>> images = [frozenset({"car"})] * 3 + [frozenset({"car", "scooter"})]
     >>> repeat_factors(images, Rebalancing(repeat_threshold=1.0)).tolist()
     [1.0, 1.0, 1.0, 2.0]
+
     """
     by_class = class_factors(labels_by_image, plan)
     return np.array(
@@ -85,7 +103,17 @@ def copies(
     so that old ones make up `replay_share`; the cap keeps that share. Fractions are rounded
     stochastically, so that the expectation is exact and the sum never exceeds the cap.
 
-    Raises DataError when a share is asked of a group that has no images.
+    Args:
+        labels_by_image: the classes that each image shows.
+        is_old: [images], whether the champion was trained on it.
+        plan: says method, share, cap and seed.
+
+    Returns:
+        [images].
+
+    Raises:
+        DataError: a share is asked of a group that has no images.
+
     """
     old = np.asarray(is_old, bool)
     factors = repeat_factors(labels_by_image, plan)
@@ -110,8 +138,16 @@ def round_stochastically(values: npt.NDArray[np.float64], seed: int) -> npt.NDAr
     Systematic sampling in a random order (Madow, 1949): the expectation of each is exact, and the
     sum is that of the values, up or down.
 
+    Args:
+        values: [n], 0 or more.
+        seed: of the order, and of where sampling starts.
+
+    Returns:
+        [n] whole numbers.
+
     >>> round_stochastically(np.array([0.5, 0.5, 2.0]), seed=1).sum()
     np.int64(3)
+
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(values))

@@ -110,10 +110,16 @@ class Rebalanced:
     def read(cls, folder: Path) -> "Rebalanced":
         """Reads it from the folder of the Examples.
 
+        Args:
+            folder: of the Examples.
+
+        Returns:
+            What rebalancing did.
+
         Raises:
             DataError: the file is missing or damaged.
 
-        """
+        """  # noqa: DOC501 - `fault` makes the DataError
         path = folder / FILE
 
         def fault(what: str) -> DataError:

@@ -31,6 +31,9 @@ def run(
         folder: of the Examples.
         beam_options: Beam's, as on its command line.
 
+    Returns:
+        What rebalancing did, which is also written.
+
     Raises:
         DataError: the snapshot or an image is damaged, or the plan can't be kept with these data.
 

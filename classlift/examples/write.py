@@ -122,6 +122,9 @@ def write_examples(
         folder: to write below; the folders of the splits must not be there.
         beam_options: Beam's, as on its command line.
 
+    Returns:
+        What rebalancing did, which is not written yet.
+
     Raises:
         DataError: an image file has changed since the snapshot was taken, or the plan can't be kept
             with these data.
@@ -177,7 +180,16 @@ def _train_files(
 ) -> Iterator[RecordFile]:
     """The files of the train split, one at a time, so that they need not fit into memory together.
 
-    times: how often each of the images is written.
+    Args:
+        members: of the snapshot.
+        images: rows of the images of train.
+        times: how often each of them is written.
+        label_map: the ids that the records give to classes.
+        plan: how the split is rebalanced.
+
+    Returns:
+        The files, in a random order of their examples.
+
     """
     order = np.repeat(images, times)
     np.random.default_rng(plan.seed).shuffle(order)

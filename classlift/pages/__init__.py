@@ -43,9 +43,17 @@ def render(template: Path, **values: Any) -> str:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty matplotlib figure, in inches, whose texts are what they say.
+    """An empty matplotlib figure whose texts are what they say.
 
     Names of classes are never read as mathematics, of which half a formula would end the report.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Returns:
+        The figure.
+
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -58,8 +66,15 @@ def new_figure(width: float, height: float) -> "Figure":
 def axis_name(name: str) -> str:
     """A name of a user for an axis: short, on one line.
 
+    Args:
+        name: of any length.
+
+    Returns:
+        At most 40 characters.
+
     >>> axis_name("scooter"), len(axis_name("a" * 5000))
     ('scooter', 40)
+
     """
     return shorten(shown(name), 40)
 

@@ -102,6 +102,15 @@ def unseen_classes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Fin
     """Classes of which eval or test has no object: the gate can't read them.
 
     The target has a rule of its own, with a least number. Boxes of crowds are no objects.
+
+    Args:
+        snapshot: that is judged.
+        tables: its frames.
+        asked: which classes the model has, and the target.
+
+    Returns:
+        A finding a split, for eval and for test.
+
     """
     findings = []
     objects = tables.boxes[~tables.boxes["is_crowd"].astype(bool)]

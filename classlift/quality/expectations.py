@@ -34,9 +34,15 @@ class Checked:
 
 
 def check(tables: Sequence[Checked], docs: Path) -> list[Finding]:
-    """The broken rules of some tables; writes Data Docs to the folder `docs`.
+    """Checks tables by Great Expectations.
 
-    A rule that could not be evaluated is a critical finding.
+    Args:
+        tables: with their rules.
+        docs: folder to which its Data Docs are written.
+
+    Returns:
+        The broken rules; one that could not be evaluated is critical.
+
     """
     import great_expectations as gx
 

@@ -24,8 +24,15 @@ class Words:
     def fault(self, count: int) -> str:
         """What is wrong with so many images.
 
+        Args:
+            count: of images.
+
+        Returns:
+            A part of a sentence.
+
         >>> Words("image can't be read", "images can't be read").fault(2)
         "2 images can't be read"
+
         """
         return f"{count:,} {self.one if count == 1 else self.many}"
 

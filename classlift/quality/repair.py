@@ -53,8 +53,6 @@ def repair(
 ) -> list[Change]:
     """Writes a repaired copy as COCO JSON with its images to a new folder.
 
-    labels: the classes of the label map, in the order of their ids.
-
     Images that can't be used are left out with their boxes, but for those that Exif turns, whose
     pixels are turned. Of images that are there twice, the first stays. Images that need no edit are
     hard links where the file system has them. Boxes are ordered, clipped to their image, and
@@ -62,7 +60,18 @@ def repair(
     of `labels` only in case or blanks is renamed; boxes of any other class stay as they are, for
     what is in the picture without a box would be taught as background. `changes.json` lists it all.
 
-    Raises ConfigError when the folder is there already, DataError when nothing would be left.
+    Args:
+        snapshot: to repair.
+        labels: the classes of the label map, in the order of their ids.
+        folder: to write.
+
+    Returns:
+        What was changed.
+
+    Raises:
+        ConfigError: the folder is there already.
+        DataError: nothing would be left, or an image can't be read.
+
     """
     changes: list[Change] = []
     problems = {

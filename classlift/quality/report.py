@@ -180,9 +180,13 @@ def _bars(title: str, names: Sequence[str], counts: np.ndarray) -> Figure:
 
 
 def _coverage(placed: pd.DataFrame) -> np.ndarray:
-    """[cells, cells] how many boxes lie over each cell of the image.
+    """How many boxes lie over each cell of the image.
 
     Each box adds 1 at its first corner and takes it away past its last ones; sums do the rest.
+
+    Returns:
+        [cells, cells], rows from the top.
+
     """
     steps = np.zeros((_GRID + 1, _GRID + 1), np.int64)
     known = placed[(placed["width"] > 0) & (placed["height"] > 0)]

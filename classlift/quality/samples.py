@@ -25,12 +25,15 @@ _HEALTHY = "#2f9e44"
 def samples(
     boxes: pd.DataFrame, names: Sequence[str], uris: Mapping[str, str]
 ) -> dict[str, list[Picture]]:
-    """Pictures of boxes without a fault, by class, from the smallest to the largest.
+    """Pictures of boxes without a fault.
 
     Args:
         boxes: the validator's frame.
         names: of the classes; with very many, those with the most boxes are shown.
         uris: of the images that can be read, by image_id.
+
+    Returns:
+        The pictures by class, from the smallest box to the largest.
 
     """
     healthy = boxes[

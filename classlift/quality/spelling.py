@@ -7,19 +7,33 @@ from collections.abc import Iterable, Mapping
 def plain(name: str) -> str:
     """A name without what spelling changes: case, and blanks at its ends or repeated.
 
+    Args:
+        name: of a class.
+
+    Returns:
+        The same text for all its spellings.
+
     >>> plain(" Traffic  Light") == plain("traffic light")
     True
+
     """
     return " ".join(name.split()).casefold()
 
 
 def meant(labels: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """By label that is none of `names`: the one name that it differs from only in spelling.
+    """The classes that labels mean which differ from them only in spelling.
 
-    Where several names do, nobody can tell, and the label is left out.
+    Args:
+        labels: as they were found.
+        names: of the classes.
+
+    Returns:
+        By label that is none of `names`, the name. Where several names differ so, nobody can tell,
+        and the label is left out.
 
     >>> meant(["cat ", "Cat", "dog"], ["cat", "bird"])
     {'cat ': 'cat', 'Cat': 'cat'}
+
     """
     known = tuple(names)
     alike = groups(known)

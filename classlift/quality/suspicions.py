@@ -48,13 +48,20 @@ class Suspicion:
 def suspicions(
     boxes: pa.Table, detections: pa.Table, min_score: float = MIN_SCORE
 ) -> list[Suspicion]:
-    """Confident detections that the labels contradict, the most confident first.
-
-    boxes: `schema.BOXES`; detections: `schema.DETECTIONS` of the same images.
+    """Confident detections that the labels contradict.
 
     A detection of a class at the place of a box of another one is a class swap, unless that box's
     own class is detected there with a higher score. One where no box is at all is a missing label.
-    Crowds cover what they cover. At most `MAX_LISTED`.
+    Crowds cover what they cover.
+
+    Args:
+        boxes: `schema.BOXES`, in pixels.
+        detections: `schema.DETECTIONS` of the same images.
+        min_score: from which a detection is confident, 0 to 1.
+
+    Returns:
+        The most confident first, at most `MAX_LISTED`.
+
     """
     truth, found = boxes.to_pandas(), detections.to_pandas()
     truth["label"] = truth["label"].astype(str)

@@ -159,8 +159,12 @@ class Field:
     def default_words(self) -> str:
         """What holds when it is not set, in words.
 
+        Returns:
+            The default as a config writes it, or a phrase.
+
         >>> Field("x", bool, False, True, Setting("", "")).default_words()
         'true'
+
         """
         if self.default is REQUIRED:
             return "must be set"
@@ -173,10 +177,14 @@ class Field:
         return json.dumps(self.default)
 
     def range_words(self) -> str:
-        """The values that it can have, in words; empty where its type says it all.
+        """The values that it can have, in words.
+
+        Returns:
+            A phrase; empty where its type says it all.
 
         >>> Field("x", float, False, 0.5, Setting("", "", above=0, maximum=1e6)).range_words()
         'above 0, at most 1,000,000'
+
         """
         about = self.setting
         if about.choices:
@@ -200,8 +208,12 @@ class Field:
     def value_words(self) -> str:
         """What a value must be, in words.
 
+        Returns:
+            Its type and its range.
+
         >>> Field("x", int, False, 0, Setting("", "", minimum=0)).value_words()
         'a whole number, 0 or more'
+
         """
         noun = f"{self.noun()} for each class" if self.item else self.noun()
         return ", ".join(filter(None, (noun, self.range_words())))
@@ -297,9 +309,15 @@ def field_of(group: type[Any], name: str) -> Field:
 
 
 def require_in_range(settings: object, where: str) -> None:
-    """Checks each setting of a dataclass. where: what the sentence calls it, as `recipe`.
+    """Checks each setting of a dataclass.
 
-    Raises ConfigError for a value of another type or out of its range.
+    Args:
+        settings: the dataclass.
+        where: what the sentence calls it, as `recipe`.
+
+    Raises:
+        ConfigError: a value is of another type, or out of its range.
+
     """
     for field in fields_of(type(settings)):
         value = getattr(settings, field.name)
@@ -312,9 +330,14 @@ def require_in_range(settings: object, where: str) -> None:
 
 
 def schema_of(*groups: type) -> JsonSchema:
-    """The JSON schema of a mapping with the settings of dataclasses, none of them twice.
+    """The JSON schema of a mapping with the settings of dataclasses.
 
-    What stands in the form may be null, as the form leaves it.
+    Args:
+        *groups: the dataclasses, with no setting twice.
+
+    Returns:
+        The schema. What stands in the form may be null, as the form leaves it.
+
     """
     fields = [field for group in groups for field in fields_of(group)]
     schema: JsonSchema = {"type": "object", "additionalProperties": False}
@@ -337,7 +360,16 @@ def _default(field: Field) -> JsonSchema:
 def read(group: type[T], record: Mapping[str, Any]) -> T:
     """A dataclass of settings from the mapping of a config that its schema allows.
 
-    Raises ConfigError for what the dataclass itself refuses.
+    Args:
+        group: the dataclass.
+        record: the mapping; what it leaves out has its default.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ConfigError: the dataclass itself refuses them.
+
     """
     values: dict[str, object] = {}
     for field in fields_of(group):

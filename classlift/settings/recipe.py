@@ -239,10 +239,18 @@ class Recipe:
     def override(self, values: Values) -> "Recipe":
         """The recipe with some parts replaced.
 
-        Raises ConfigError for a part that there isn't, and for a value out of its range.
+        Args:
+            values: the new values by part.
+
+        Returns:
+            A recipe with them.
+
+        Raises:
+            ConfigError: there is no such part, or a value is out of its range.
 
         >>> Recipe().override({"steps": 10}).steps
         10
+
         """
         known = [f.name for f in dataclasses.fields(self)]
         for name in values:

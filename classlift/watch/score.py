@@ -115,10 +115,19 @@ def score(
 ) -> dict[str, Figures]:
     """The figures of each class at its operating point.
 
-    boxes: `schema.BOXES` of the images; detections: `schema.DETECTIONS` of the same. points: score
-    thresholds, of all classes; floors: recalls, of some.
+    Args:
+        boxes: `schema.BOXES` of the images, in pixels.
+        detections: `schema.DETECTIONS` of the same.
+        image_ids: all images.
+        points: score thresholds, of all classes.
+        floors: recalls, of some.
 
-    Raises EvaluationError as `matching.match` does.
+    Returns:
+        The figures by class.
+
+    Raises:
+        EvaluationError: as `matching.match`.
+
     """
     labels = list(points)
     matches = match(boxes, detections, image_ids, labels)
@@ -141,6 +150,14 @@ def judged(classes: Mapping[str, Figures], floors: Mapping[str, float]) -> dict[
 
     A recall fell below its floor when its upper bound is below it; that of a few objects hardly
     ever is.
+
+    Args:
+        classes: the figures by class.
+        floors: recalls, 0 to 1, of some of them.
+
+    Returns:
+        The figures by class.
+
     """
     result = {}
     for label, figures in classes.items():

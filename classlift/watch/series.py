@@ -44,9 +44,17 @@ class Scoring:
 
 
 def read(path: Path) -> list[Scoring]:
-    """All scorings; none when there is no such file yet.
+    """Reads all scorings.
 
-    Raises DataError, naming the line, for one that is damaged.
+    Args:
+        path: of the file.
+
+    Returns:
+        The scorings, the earliest first; none when there is no such file yet.
+
+    Raises:
+        DataError: it is damaged; names the line.
+
     """
     if not path.exists():
         return []
@@ -72,10 +80,20 @@ def find(scorings: Sequence[Scoring], version: int, snapshot: str) -> Scoring | 
 
 
 def append(path: Path, scoring: Scoring) -> list[Scoring]:
-    """Adds a scoring to the file, whole or not at all, and returns all of them.
+    """Adds a scoring to the file, whole or not at all.
 
-    One whose version and snapshot were scored already is not added. One process at a time: the
-    caller sees to that. Raises DataError as `read` does.
+    One process at a time: the caller sees to that.
+
+    Args:
+        path: of the file.
+        scoring: to add; one whose version and snapshot were scored already is not added.
+
+    Returns:
+        All of them.
+
+    Raises:
+        DataError: as `read`.
+
     """
     scorings = read(path)
     if find(scorings, scoring.version, scoring.snapshot) is None:
