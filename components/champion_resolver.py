@@ -28,10 +28,21 @@ def ChampionResolver(
 ) -> None:
     """Resolves the champion of a snapshot.
 
-    new_classes: JSON of the ids of classes that the pre-trained model lacks, by name.
-    served: `champion_key` of what is served as the node starts; the cache is keyed by it.
+    Args:
+        snapshot: that the run is about; nothing of it is read.
+        champion: the model to write.
+        serving_dir: folder of the versions.
+        pretrained: folder of the pre-trained model.
+        pretrained_hash: of its files; the cache is keyed by it.
+        backend: of the pre-trained model.
+        new_classes: JSON of the ids of classes that the pre-trained model lacks, by name.
+        served: `champion_key` of what is served as the node starts; the cache is keyed by it.
+        code_version: of what the node can read; the cache is keyed by it.
 
-    Raises UnavailableError when another version came to be served since.
+    Raises:
+        UnavailableError: another version came to be served since.
+        ModelError: as `resolve_champion`.
+
     """
     del snapshot, pretrained_hash, code_version
     if champion_key(Path(serving_dir), Path(pretrained)) != served:

@@ -45,7 +45,15 @@ class Executor(executor.Executor):  # type: ignore[misc]  # TFX has no types
     ) -> None:
         """Pushes the model where both blessings are there and the champion is still served.
 
-        Raises PipelineError when a blessing is not there at all; and as `push`.
+        Args:
+            input_dict: the model, its evaluation and its two blessings.
+            output_dict: the pushed model, which gets the version's properties.
+            exec_properties: the push destination, and the pre-trained model.
+
+        Raises:
+            PipelineError: a blessing is not there at all.
+            ClassLiftError: as `push`.
+
         """
         pushed = artifact_utils.get_single_instance(
             output_dict[standard_component_specs.PUSHED_MODEL_KEY]

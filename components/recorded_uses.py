@@ -13,7 +13,13 @@ EVALUATION, TEST_SET, TEST_IMAGES = "ModelEvaluation", "test_set", "test_images"
 def recorded_uses(connection: str, test_set: TestSet) -> int:
     """How many earlier looks at a test set are recorded, see `TestSet.uses`.
 
-    connection: to ML Metadata, `ConnectionConfig` as JSON.
+    Args:
+        connection: to ML Metadata, `ConnectionConfig` as JSON.
+        test_set: whose uses are counted.
+
+    Returns:
+        Their number.
+
     """
     config = json_format.Parse(connection, pb.ConnectionConfig())
     store = metadata_store.MetadataStore(config)

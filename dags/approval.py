@@ -72,6 +72,14 @@ class VerdictApproval(ApprovalOperator):
         """Takes the answer; asks again where it approves and says nothing of why.
 
         Airflow's page holds an empty field back; what comes from elsewhere it does not check.
+
+        Args:
+            context: of Airflow.
+            event: the answer, with `chosen_options` and the fields of the page.
+
+        Returns:
+            What Airflow's own operator returns of an answer that is taken.
+
         """
         reason = (event.get("params_input") or {}).get("reason") or ""
         approved = self.APPROVE in event.get("chosen_options", ())

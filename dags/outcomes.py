@@ -15,9 +15,15 @@ _RULE = "\n\n---\n"
 
 
 def outcome(answers: Mapping[str, Any], states: Mapping[str, str | None]) -> str | None:
-    """What became of a run; None where it says no more than that it failed.
+    """What became of a run.
 
-    answers: what the tasks returned, by their names. states: theirs.
+    Args:
+        answers: what the tasks returned, by their names.
+        states: of the tasks, by their names.
+
+    Returns:
+        A sentence or two; None where there is no more to say than that it failed.
+
     """
     verdict = answers.get(PUSHER) or answers.get(GATE)
     if not isinstance(verdict, dict):

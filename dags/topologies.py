@@ -119,9 +119,14 @@ def _node(record: Any) -> Node:
 
 
 def work_of(dag_id: str) -> Path | None:
-    """The work folder of the config whose DAG this is; None for a DAG of no compiled config.
+    """The work folder of the config whose DAG this is, whatever version compiled it.
 
-    Whatever version compiled it.
+    Args:
+        dag_id: of any DAG.
+
+    Returns:
+        The folder; None for a DAG of no compiled config.
+
     """
     for path in COMPILED.glob("*/topology.json"):
         record = json.loads(path.read_text())

@@ -63,9 +63,15 @@ class Verdict:
 
 
 def read_verdict(work: str, run_id: str) -> Verdict:
-    """The verdict of a run that reached its gate.
+    """Reads the verdict of a run that reached its gate.
 
-    work: folder of the config.
+    Args:
+        work: folder of the config.
+        run_id: of the run.
+
+    Returns:
+        What people are told of it.
+
     """
     path = Path(work, "runs", run_id, "evaluation", "verdict.json")
     record = json.loads(path.read_text())

@@ -43,9 +43,15 @@ class ScoreOperator(ProcessOperator):
         return ["classlift", "watch", f"--config={self.config}", "--json"]
 
     def execute(self, context: Any) -> list[dict[str, Any]]:
-        """What `RetrainOperator` takes, an item a class.
+        """Scores what is served, and says which runs follow.
 
-        A run's id says what was found, so that the same finding never starts two.
+        Args:
+            context: of Airflow.
+
+        Returns:
+            What `RetrainOperator` takes, an item a class. A run's id says what was found, so that
+            the same finding never starts two.
+
         """
         found = json.loads(super().execute(context))
         return [

@@ -108,7 +108,14 @@ def migrate(home: Path) -> None:
 def make_private(home: Path) -> None:
     """Makes a folder that nobody else may read, or takes from one, and all in it, what others may.
 
-    Raises ConfigError when something in it belongs to somebody else. Links are not followed.
+    Links are not followed.
+
+    Args:
+        home: the folder.
+
+    Raises:
+        ConfigError: something in it belongs to somebody else.
+
     """
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     paths = [home]
@@ -131,7 +138,12 @@ def make_private(home: Path) -> None:
 def make_passwords(home: Path) -> None:
     """Makes a password for each user of Airflow who has none, in a file and nowhere else.
 
-    Raises ConfigError when Airflow can't make them.
+    Args:
+        home: of Airflow.
+
+    Raises:
+        ConfigError: Airflow can't make them.
+
     """
     result = subprocess.run(
         [BIN / "python", "-c", _MAKE_PASSWORDS],
@@ -172,7 +184,15 @@ def _prepare(home: Path, *words: str) -> None:
 def serve(home: Path) -> int:
     """Runs Airflow's four services until one ends or SIGTERM or Ctrl-C comes; then all end.
 
-    Returns 0 when asked to stop. What each says is in `home`.
+    Args:
+        home: of Airflow; what each service says is there.
+
+    Returns:
+        0 when asked to stop.
+
+    Raises:
+        ConfigError: a service has ended.
+
     """
     environment = airflow_environment(home)
     environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = (
@@ -235,9 +255,18 @@ def run_dag(
     log: Path,
     verbose: bool = False,
 ) -> int:
-    """One run of a DAG through `airflow dags test`; returns its exit code.
+    """One run of a DAG through `airflow dags test`; the lines of the nodes are logged as they come.
 
-    The lines of the nodes are logged as they come; the whole output goes to `log`.
+    Args:
+        dag_id: of the DAG.
+        parameters: of the run.
+        home: of Airflow.
+        log: file for the whole output.
+        verbose: whether that is logged too.
+
+    Returns:
+        The exit code of Airflow.
+
     """
     command = [str(BIN / "airflow"), "dags", "test", dag_id, "--conf", json.dumps(dict(parameters))]
     log.parent.mkdir(parents=True, exist_ok=True)

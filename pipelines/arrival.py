@@ -29,10 +29,16 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def raise_event(name: str, url: str, note: str | None, home: Path) -> None:
     """Raises the asset event `labels/<name>` through Airflow's REST API.
 
-    note: shown beside the event, and no more. home: of the Airflow that `make airflow` starts; its
-    password for `admin` is taken where the environment names no user.
+    Args:
+        name: of the config.
+        url: of Airflow.
+        note: shown beside the event, and no more.
+        home: of the Airflow that `make airflow` starts; its password for `admin` is taken where the
+            environment names no user.
 
-    Raises ConfigError when Airflow can't be reached, refuses, or does not know the config.
+    Raises:
+        ConfigError: Airflow can't be reached, refuses, or does not know the config.
+
     """
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"--url {url[:200]}: it must begin with http:// or https://.")

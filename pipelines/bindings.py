@@ -40,11 +40,18 @@ class RuntimeValues:
 
 
 def bind(values: Values, fixed: Mapping[str, str]) -> RuntimeValues:
-    """Groups checked values; None leaves a part to its default.
+    """Groups the checked values of a run for the nodes.
 
-    fixed: what the trainer needs and no user sets: `backend`, `code_version`, `work`.
+    Args:
+        values: by parameter; None leaves one to its default.
+        fixed: what the trainer needs and no user sets: `backend`, `code_version`, `work`.
 
-    Raises ConfigError for values that contradict each other.
+    Returns:
+        The groups, each a text by which a node is cached.
+
+    Raises:
+        ConfigError: values contradict each other.
+
     """
     given = {name: value for name, value in values.items() if value is not None}
     gate = read(GateSettings, given)

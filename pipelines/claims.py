@@ -118,9 +118,14 @@ def require_compiled_free(folder: Path, name: str, config: Path) -> None:
 
 
 def compiled_for(folder: Path) -> Path | None:
-    """The config that a folder was compiled for; None for one that ClassLift did not make.
+    """The config that a folder was compiled for. A folder that an earlier version made is marked.
 
-    One that an earlier version made is marked.
+    Args:
+        folder: to look at.
+
+    Returns:
+        The config's file; None for a folder that ClassLift did not make.
+
     """
     if own_folders.mark_of(folder) is None and _COMPILED.made(folder):
         claim_compiled(folder, *owner_of(folder))
@@ -181,9 +186,14 @@ def _take(folder: Path, facts: dict[str, str]) -> None:
 
 
 def _earlier(work: Path) -> list[tuple[Path, str]]:
-    """The folders in an unmarked `work` that an earlier version made, with their purposes.
+    """Finds what an earlier version made in a work folder without a mark.
 
-    Raises ConfigError for what we did not make where runs would write.
+    Returns:
+        The folders, with their purposes.
+
+    Raises:
+        ConfigError: something that we did not make is where runs would write.
+
     """
     if not os.path.isdir(work) or own_folders.mark_of(work) is not None:
         return []

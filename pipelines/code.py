@@ -49,6 +49,13 @@ def files_of(module: str) -> set[Path]:
     """The files of a module and of all that it can import: Python, templates, label maps.
 
     The packages that a module lies in are among them, but not what these import for their users.
+
+    Args:
+        module: its dotted name.
+
+    Returns:
+        The files.
+
     """
     found: set[Path] = set()
     left = {file for file in [_file(module)] if file}

@@ -61,13 +61,21 @@ def main() -> int:
 
 
 def compile_config(config: Config, in_airflow: bool = True) -> Path:
-    """Compiles a config unless its compiled form is current; returns the folder it lies in.
+    """Compiles a config unless its compiled form is current.
 
-    In a process of its own, for TensorFlow talks while it is imported. in_airflow: whether the
-    config gets DAGs; one that has some keeps them.
+    In a process of its own, for TensorFlow talks while it is imported.
 
-    Raises ConfigError when another config has its name or one of its folders, see
-    `pipelines.claims`, or when that process fails, with what it said.
+    Args:
+        config: to compile.
+        in_airflow: whether the config gets DAGs; one that has some keeps them.
+
+    Returns:
+        The folder that the compiled form lies in.
+
+    Raises:
+        ConfigError: another config has its name or one of its folders, see `pipelines.claims`, or
+            that process fails; says what it said.
+
     """
     folder = claim_folders(config)
     in_airflow = in_airflow or makes_dags(folder)
@@ -96,9 +104,17 @@ def compile_config(config: Config, in_airflow: bool = True) -> Path:
 
 
 def claim_folders(config: Config) -> Path:
-    """Makes the folders of a config its own; returns that of its compiled form.
+    """Makes the folders of a config its own.
 
-    Raises ConfigError when one is another config's, or the name is.
+    Args:
+        config: to compile.
+
+    Returns:
+        The folder of its compiled form.
+
+    Raises:
+        ConfigError: one is another config's, or the name is.
+
     """
     folder = compiled_folder(config)
     require_compiled_free(folder, config.name, config.path)  # before anything is made
@@ -134,7 +150,9 @@ def compile_all() -> None:
 def _own_root() -> None:
     """Marks the folder of all compiled forms as ours.
 
-    Raises ConfigError when it has a list for TF Serving and nothing that ClassLift compiled.
+    Raises:
+        ConfigError: it has a list for TF Serving and nothing that ClassLift compiled.
+
     """
     root = compiled_root()
     if own_folders.is_own(root, own_folders.ALL_COMPILED):

@@ -105,8 +105,16 @@ class Config:
 def load_config(path: Path) -> Config:
     """Reads a config; its relative paths are below the project's root, wherever it is called from.
 
-    Raises ConfigError when the file can't be read, a key is unknown, a value is out of range, or a
-    folder that is written to and another one contain one another.
+    Args:
+        path: of the file.
+
+    Returns:
+        The config, whose model and label map were looked at.
+
+    Raises:
+        ConfigError: the file can't be read, a key is unknown, a value is out of range, or a folder
+            that is written to and another one contain one another.
+
     """
     raw = read_yaml(path, "the config", MAX_BYTES, ConfigError)
     try:
@@ -177,10 +185,15 @@ def load_config(path: Path) -> Config:
 
 
 def _new_classes(names: Sequence[str], label_map: LabelMap, columns: int) -> dict[str, int]:
-    """The ids of new classes: those after the model's columns, in their order.
+    """Gives new classes the ids after the model's columns, in their order.
 
-    Raises ConfigError for a class that the model has, also under another spelling, and for one that
-    is named twice.
+    Returns:
+        The ids by name.
+
+    Raises:
+        ConfigError: the model has a class already, also under another spelling, or one is named
+            twice.
+
     """
     for name in names:
         if names.count(name) > 1:
@@ -202,9 +215,13 @@ def _place(path: Path, where: str) -> Path:
 
 
 def _require_apart(config: Config) -> None:
-    """Raises ConfigError when a folder that runs write to and another folder contain one another.
+    """Requires that no folder that runs write to and another folder contain one another.
 
     Paths are resolved: what links hide is found too.
+
+    Raises:
+        ConfigError: two do.
+
     """
     read = {"data.root": config.data_root, "model.path": config.model}
     sources = {f"data.sources.{number}": source for number, source in enumerate(config.sources)}

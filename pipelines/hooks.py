@@ -88,6 +88,13 @@ def at_champion(start: Start) -> Mapping[str, str]:
 
     A run that asks what an earlier one asked, of the same data, keeps that one's champion: its
     answer comes from the cache, instead of a pushed model being trained against itself.
+
+    Args:
+        start: of the node that resolves it.
+
+    Returns:
+        The value of `served`.
+
     """
     from classlift.serving.folder import champion_key
     from pipelines.metadata import champion_of_request
@@ -150,8 +157,19 @@ def require_no_anomalies(ending: Ending) -> int:
 
 
 def publish_evaluation(ending: Ending) -> int:
-    """Links verdict and report to where the UI and those who approve find them: a run from the
-    cache takes no room of its own, and what is linked outlives its other name.
+    """Links verdict and report to where the UI and those who approve find them.
+
+    A run from the cache takes no room of its own, and what is linked outlives its other name.
+
+    Args:
+        ending: of the gate.
+
+    Returns:
+        0.
+
+    Raises:
+        EvaluationError: the evaluation is damaged.
+
     """
     evaluation = next(Path(a.uri) for a in ending.artifacts if a.type == "ModelEvaluation")
     read_evaluation(evaluation)  # never a damaged one
@@ -169,9 +187,16 @@ def _link(source: str, destination: str) -> None:
 
 
 def say_what_was_pushed(ending: Ending) -> int:
-    """Tells whether this run pushed, notes it beside the verdict; 99 when there is nothing new.
+    """Tells whether this run pushed, and notes it beside the verdict.
 
     A Pusher ends COMPLETE whether it pushed or not.
+
+    Args:
+        ending: of the Pusher.
+
+    Returns:
+        The exit code, 99 when there is nothing new.
+
     """
     from pipelines.summary import note_result
 

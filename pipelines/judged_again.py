@@ -105,9 +105,14 @@ def _changed(settings: GateSettings, values: Values) -> GateSettings:
 
 
 def _inputs(store: MetadataStore, pipeline: str, run: str) -> dict[str, Path]:
-    """The folders that a run's gate read, by name.
+    """The folders that a run's gate read.
 
-    Raises EvaluationError when one is gone.
+    Returns:
+        The folders by name.
+
+    Raises:
+        EvaluationError: one is gone.
+
     """
     found = inputs_of(store, pipeline, run, GATE_NODE.id)
     for name, artifact in found.items():

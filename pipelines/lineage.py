@@ -114,9 +114,17 @@ class Lineage:
 def trace(config: Config, version: int | None = None) -> Lineage:
     """The lineage of a served version.
 
-    version: the newest by default.
+    Args:
+        config: that it is served by.
+        version: its number; the newest by default.
 
-    Raises ConfigError when there is no such version, ModelError when one is damaged.
+    Returns:
+        The version, and those that it comes from.
+
+    Raises:
+        ConfigError: there is no such version.
+        ModelError: one of them is damaged.
+
     """
     served = served_versions(config.serving)
     if not served:
@@ -170,7 +178,12 @@ def _describe(config: Config, number: int | None, provenance: Provenance) -> Anc
 def _with_push(known: Ancestor, store: MetadataStore) -> Ancestor:
     """Adds when, by which run and by whom a version was pushed.
 
-    Raises EvaluationError where ML Metadata knows nothing of it.
+    Returns:
+        The version with that.
+
+    Raises:
+        EvaluationError: ML Metadata knows nothing of it.
+
     """
     pushed = pushed_model(store, known.version) if known.version is not None else None
     if pushed is None:

@@ -31,8 +31,21 @@ def run_pipeline(
 ) -> int:
     """Runs all nodes, each in its own process; stops at the first that fails.
 
-    Returns the exit code of that node, or 0. What depends on a skipped node is skipped too. The
-    whole output of each node is kept in the run's folder. Raises as `running` does.
+    What depends on a skipped node is skipped too. The whole output of each node is kept in the
+    run's folder.
+
+    Args:
+        compiled: folder of the compiled config.
+        run_id: of the run.
+        parameters: that the run sets.
+        verbose: whether the nodes' whole output is shown.
+
+    Returns:
+        The exit code of the node that failed, or 0.
+
+    Raises:
+        ConfigError: a parameter is wrong; or as `running`.
+
     """
     topology = Topology.read(compiled)
     run_values(topology, json.dumps(dict(parameters)))  # refuse wrong values before any work

@@ -40,7 +40,15 @@ def connection_to(work: Path) -> pb.ConnectionConfig:
     There is never a password in it, for it is compiled and recorded: libpq, the client library of
     Postgres, takes the password from PGPASSWORD or ~/.pgpass.
 
-    Raises ConfigError for an address that is not of this form.
+    Args:
+        work: folder of the config.
+
+    Returns:
+        The connection, which is not opened.
+
+    Raises:
+        ConfigError: the address is not of this form.
+
     """
     connection = pb.ConnectionConfig()
     address = os.environ.get(METADATA_VARIABLE)
@@ -63,7 +71,14 @@ def connection_to(work: Path) -> pb.ConnectionConfig:
 def initialise(connection: pb.ConnectionConfig) -> None:
     """Creates the tables once: two first connections at the same time can fail.
 
-    Raises ConfigError when a Postgres database can't be opened, else as `open_store`.
+    Args:
+        connection: to ML Metadata.
+
+    Raises:
+        ConfigError: a Postgres database can't be opened.
+        UnavailableError: another process writes to SQLite's file all the time.
+        EvaluationError: SQLite's file can't be read.
+
     """
     if connection.HasField("sqlite"):
         Path(connection.sqlite.filename_uri).parent.mkdir(parents=True, exist_ok=True)
@@ -96,10 +111,20 @@ def _is_gone(database: Path) -> bool:
 def open_store(
     connection: pb.ConnectionConfig, read_only: bool = True
 ) -> metadata_store.MetadataStore:
-    """Opens a metadata store; read_only guards SQLite alone.
+    """Opens a metadata store.
 
-    Raises EvaluationError when SQLite's file can't be read, and UnavailableError when another
-    process writes to it all the time, or a Postgres database can't be opened.
+    Args:
+        connection: to it.
+        read_only: guards SQLite alone.
+
+    Returns:
+        The store.
+
+    Raises:
+        EvaluationError: SQLite's file can't be read.
+        UnavailableError: another process writes to it all the time, or a Postgres database can't be
+            opened.
+
     """
     config = pb.ConnectionConfig()
     config.CopyFrom(connection)
@@ -165,9 +190,21 @@ def output_artifacts(
 def output_artifact(
     store: metadata_store.MetadataStore, pipeline: str, run_id: str, node: str, kind: str
 ) -> pb.Artifact:
-    """The output of a type that a node put out in a run.
+    """What a node put out in a run.
 
-    Raises EvaluationError when there is none: the run did not come so far.
+    Args:
+        store: ML Metadata.
+        pipeline: name of the config.
+        run_id: of the run.
+        node: id of the node.
+        kind: type of the artifact.
+
+    Returns:
+        The first artifact of the type.
+
+    Raises:
+        EvaluationError: there is none: the run did not come so far.
+
     """
     for artifact in output_artifacts(store, pipeline, run_id, node):
         if artifact.type == kind:
@@ -258,9 +295,16 @@ def record_push(
 
 
 def pushed_model(store: metadata_store.MetadataStore, version: int) -> pb.Artifact | None:
-    """What was recorded when a version was pushed, by the Pusher or a person; None if nothing.
+    """What was recorded when a version was pushed, by the Pusher or a person.
 
-    The last record: a push that was recorded and then failed leaves its number to another.
+    Args:
+        store: ML Metadata.
+        version: its number.
+
+    Returns:
+        The last record, for a push that was recorded and then failed leaves its number to another;
+        None if there is none.
+
     """
     found = [
         artifact
@@ -288,9 +332,17 @@ def parameter_of(
 def champion_of_request(
     store: metadata_store.MetadataStore, pipeline: str, node: str, request: str
 ) -> str | None:
-    """What was the champion when a run last asked this, where the cache still has it.
+    """What was the champion when a run last asked this.
 
-    node: that resolves the champion. None when no run has asked it.
+    Args:
+        store: ML Metadata.
+        pipeline: name of the config.
+        node: id of the node that resolves the champion.
+        request: what was asked.
+
+    Returns:
+        The `champion_key`, where the cache still has it; None when no run has asked this.
+
     """
     context = store.get_context_by_type_and_name("node", f"{pipeline}.{node}")
     executions = store.get_executions_by_context(context.id) if context else []

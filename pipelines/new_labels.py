@@ -80,9 +80,18 @@ def _snapshot(store: MetadataStore, pipeline: str, run_id: str) -> Snapshot:
 
 
 def new_objects(now: Snapshot, before: Snapshot, target: str) -> int:
-    """How many training boxes of the target class `now` has that `before` had not.
+    """How many training boxes of the target class came since an earlier snapshot.
 
     A box is known again by the bytes of its image and its corners.
+
+    Args:
+        now: today's snapshot.
+        before: the earlier one.
+        target: the weak class.
+
+    Returns:
+        The number of boxes.
+
     """
     objects = [_objects(snapshot, target) for snapshot in (now, before)]
     return int(objects[0].join(objects[1], _OBJECT, join_type="left anti").num_rows)

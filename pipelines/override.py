@@ -67,15 +67,27 @@ def push_anyway(
     reason: str,
     run_id: str | None = None,
 ) -> Path:
-    """Pushes the challenger of a run that was refused or inconclusive; returns the new version.
+    """Pushes the challenger of a run that was refused or inconclusive.
 
-    run_id: the latest run that reached its gate by default. Who and why stand in the metadata, in
-    `verdict.json` and in the provenance that the version carries.
+    Who and why stand in the metadata, in `verdict.json` and in the provenance that the version
+    carries. Where an error is raised, nothing is pushed.
 
-    Raises ConfigError for a name or reason that says nothing, and for a run that needs no override
-    or was pushed already; EvaluationError when the run has no whole evaluation, or one of another
-    champion than the one served; ModelError when its model is gone or did not pass its serving
-    check; UnavailableError when it can't be copied. Nothing is pushed then.
+    Args:
+        config: name and folders of the config.
+        by: who pushes.
+        reason: why.
+        run_id: of the run; the latest that reached its gate by default.
+
+    Returns:
+        The folder of the new version.
+
+    Raises:
+        ConfigError: name or reason say nothing, or the run needs no override or was pushed already.
+        EvaluationError: the run has no whole evaluation, or one of another champion than the one
+            served.
+        ModelError: its model is gone, or did not pass its serving check.
+        UnavailableError: it can't be copied.
+
     """
     signature = signed(by, reason)
     connection = connection_to(config.work)

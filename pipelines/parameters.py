@@ -61,11 +61,15 @@ class RunParameter:
         return self.about.schema(or_null=True)
 
     def field(self) -> JsonSchema:
-        """The schema as Airflow's form takes it, with a section, and with words for what is unset.
+        """The schema as Airflow's form takes it.
 
         The form moves a number into a range that it knows, without a word: so the range stands in
         `allOf`, where the form does not look. A switch is on or off, so its default is what holds
         where nobody sets it; a list shows words for null.
+
+        Returns:
+            The schema with a section, and with words for what is unset.
+
         """
         about, schema = self.about, self.schema
         limits = {name: schema.pop(name) for name in LIMITS if name in schema}
@@ -82,10 +86,14 @@ class RunParameter:
         return {"section": about.setting.section, **schema}
 
     def range_and_default(self) -> str:
-        """What a value can be, and what holds when it is not set, in words.
+        """What a value can be, and what holds when it is not set.
+
+        Returns:
+            A phrase or two.
 
         >>> PARAMETERS["steps"].range_and_default()
         '1 to 1,000,000; empty: 900.'
+
         """
         about = self.about
         default = about.default_words()
@@ -107,6 +115,10 @@ def _in_order() -> dict[str, RunParameter]:
     """The settings that the form has, by section; in one, as the dataclasses declare them.
 
     What another dataclass adds to a section stands after the setting that it names.
+
+    Returns:
+        The parameters by name, in this order.
+
     """
     found = {
         about.name: RunParameter(group, about)
@@ -127,10 +139,16 @@ PARAMETERS = _in_order()
 
 
 def check(values: Values, schemas: Mapping[str, JsonSchema]) -> None:
-    """Checks the values of a run against the schemas by name.
+    """Checks the values of a run.
 
-    Raises ConfigError for an unknown name and for a value of the wrong type or range.
-    """
+    Args:
+        values: by name.
+        schemas: of all parameters, by name.
+
+    Raises:
+        ConfigError: a name is unknown, or a value of the wrong type or range.
+
+    """  # noqa: DOC501 - ValidationError is caught
     for name, value in values.items():
         if name not in schemas:
             raise ConfigError(

@@ -33,10 +33,16 @@ def build_pipeline(
 ) -> tfx.dsl.Pipeline:
     """All nodes of the pipeline, wired.
 
-    defaults: what the runtime parameters are when a run sets nothing.
-    schema_file: the curated TFDV schema with the model's classes filled in.
-    topology: has the hashes of code and model that the cache is keyed by.
-    connection: to ML Metadata.
+    Args:
+        config: that is compiled.
+        defaults: what the runtime parameters are when a run sets nothing.
+        schema_file: the curated TFDV schema with the model's classes filled in.
+        topology: has the hashes of code and model that the cache is keyed by.
+        connection: to ML Metadata.
+
+    Returns:
+        The pipeline.
+
     """
     values = {
         name: tfx.dsl.experimental.RuntimeParameter(name, type(value), value)

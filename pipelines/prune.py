@@ -82,10 +82,20 @@ class Plan:
 
 
 def plan(config: Config, retention: Retention, now: datetime | None = None) -> Plan:
-    """What nothing needs any more. Touches nothing.
+    """Finds what nothing needs any more. Touches nothing.
 
-    Raises EvaluationError when ML Metadata are not there or can't be read: then nobody knows what
-    is needed.
+    Args:
+        config: whose runs and versions are looked at.
+        retention: what is to be kept.
+        now: the time by which runs are old; that of today by default.
+
+    Returns:
+        What may go and what is kept.
+
+    Raises:
+        EvaluationError: ML Metadata are not there or can't be read: then nobody knows what is
+            needed.
+
     """
     store = open_existing(connection_to(config.work))
     runs = recorded_runs(store, config.name)
@@ -118,8 +128,14 @@ def alone_with(config: Config) -> Iterator[None]:
 def remove(config: Config, found: Plan) -> None:
     """Removes what a plan names, and says so line by line.
 
-    Raises ConfigError when a folder can't be moved, or the one that it lies in does not carry our
-    mark; what was removed before is gone then, and the rest is as it was.
+    Args:
+        config: that the plan is of.
+        found: the plan.
+
+    Raises:
+        ConfigError: a folder can't be moved, or the one that it lies in does not carry our mark;
+            what was removed before is gone then, and the rest is as it was.
+
     """
     outputs, runs = config.work / PIPELINE_ROOT, config.work / RUNS
     own_folders.require_own(outputs, own_folders.OUTPUTS)
@@ -142,10 +158,17 @@ def remove(config: Config, found: Plan) -> None:
 
 
 def readable(size: int) -> str:
-    """Bytes in a unit for people.
+    """A size in a unit for people.
+
+    Args:
+        size: in bytes.
+
+    Returns:
+        Megabytes or gigabytes, with a decimal.
 
     >>> readable(0), readable(1234), readable(5_600_000_000)
     ('0.0 MB', '0.0 MB', '5.6 GB')
+
     """
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
@@ -162,7 +185,10 @@ def _kept_runs(runs: Sequence[RecordedRun], retention: Retention, now: datetime)
 def _kept_versions(serving: Path, retention: Retention, kept: Iterable[RecordedRun]) -> list[int]:
     """The served versions to keep: all, or the newest and those that kept runs pushed.
 
-    Never fewer than two: the one that is served, and the one that a rollback goes back to.
+    Returns:
+        Their numbers, never fewer than two: the one that is served, and the one that a rollback
+        goes back to.
+
     """
     versions = served_versions(serving)
     if retention.versions is None:

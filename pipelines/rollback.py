@@ -27,16 +27,29 @@ def roll_back(
     reason: str,
     to: int | None = None,
 ) -> Path:
-    """Serves an older version again, as a copy with a higher number; returns the new version.
+    """Serves an older version again, as a copy with a higher number.
 
-    to: the last whole version before the newest by default, so that a second rollback undoes the
-    first. Who, why, and from what to what stand in the metadata and in the provenance that the copy
-    carries. The champion of the next run is the copy.
+    Who, why, and from what to what stand in the metadata and in the provenance that the copy
+    carries. The champion of the next run is the copy. Where an error is raised, what is served
+    stays.
 
-    Raises ConfigError for a name or reason that says nothing, when there is nothing to go back to,
-    and for a version that is unknown or is the newest; ModelError for a damaged one;
-    EvaluationError when it can't be recorded; UnavailableError when it can't be copied. What is
-    served stays then.
+    Args:
+        config: that the versions are served by.
+        by: who does it.
+        reason: why.
+        to: number of the version; the last whole one before the newest by default, so that a second
+            rollback undoes the first.
+
+    Returns:
+        The folder of the copy.
+
+    Raises:
+        ConfigError: name or reason say nothing, there is nothing to go back to, or the version is
+            unknown or is the newest.
+        ModelError: it is damaged.
+        EvaluationError: it can't be recorded.
+        UnavailableError: it can't be copied.
+
     """
     signature = signed(by, reason)
     versions = served_versions(config.serving)

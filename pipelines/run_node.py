@@ -89,9 +89,18 @@ def main() -> int:
 
 
 def run_values(topology: Topology, text: str) -> Values:
-    """The values of all run parameters: the config's, replaced by those in a JSON object.
+    """The values of all run parameters: the config's, replaced by those of the run.
 
-    Raises ConfigError for what is not JSON, an unknown name, or a wrong value.
+    Args:
+        topology: of the compiled config.
+        text: a JSON object; empty for none.
+
+    Returns:
+        The values by name.
+
+    Raises:
+        ConfigError: it is not JSON, a name is unknown, or a value is wrong.
+
     """
     given = parse_json(text or "{}", PARAMETERS_VARIABLE, ConfigError)
     if not isinstance(given, dict):
@@ -191,7 +200,13 @@ def _run(
 def _clear_outputs(execution_info: Any, root: Path) -> None:
     """Removes what an attempt that was killed left in the output folders, which TFX reuses.
 
-    root: of all outputs, which carries our mark; nothing is removed elsewhere.
+    Args:
+        execution_info: of TFX; names the folders.
+        root: of all outputs, which carries our mark; nothing is removed elsewhere.
+
+    Raises:
+        PipelineError: a folder is not below it.
+
     """
     from tfx.dsl.io import fileio
 

@@ -42,7 +42,16 @@ class Summary:
 def summarise(config: Place, run_id: str) -> Summary:
     """Collects the result of a run; copies `verdict.json` and `report.html` to the work folder.
 
-    Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.
+    Args:
+        config: name and folders of the config.
+        run_id: of the run.
+
+    Returns:
+        What is said of the run.
+
+    Raises:
+        EvaluationError: the run did not reach its gate, or its evaluation is damaged.
+
     """
     work = config.work
     store = open_store(connection_to(work))
@@ -57,11 +66,20 @@ def summarise(config: Place, run_id: str) -> Summary:
 def read_result(
     store: MetadataStore, pipeline: str, run_id: str, served: str | None = None
 ) -> tuple[Verdict, Path]:
-    """The verdict of a run with what became of it, and the folder of its evaluation.
+    """The result of a run.
 
-    served: which version is served now, in words; None where that is not to be told.
+    Args:
+        store: ML Metadata.
+        pipeline: name of the config.
+        run_id: of the run.
+        served: which version is served now, in words; None where that is not to be told.
 
-    Raises EvaluationError when the run did not reach its gate, or its evaluation is damaged.
+    Returns:
+        The verdict with what became of it, and the folder of its evaluation.
+
+    Raises:
+        EvaluationError: the run did not reach its gate, or its evaluation is damaged.
+
     """
     evaluation = output_artifact(store, pipeline, run_id, GATE.id, "ModelEvaluation")
     verdict = read_evaluation(Path(evaluation.uri))

@@ -116,7 +116,15 @@ class Topology:
     def read(cls, folder: Path) -> "Topology":
         """Reads `topology.json` of a compiled config.
 
-        Raises ConfigError when it is not there, or of another version.
+        Args:
+            folder: of the compiled form.
+
+        Returns:
+            The topology.
+
+        Raises:
+            ConfigError: it is not there, or of another version.
+
         """
         path = folder / TOPOLOGY
         if not path.is_file():

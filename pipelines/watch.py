@@ -46,11 +46,20 @@ def watch(config: Config) -> Look:
     """Scores the newest version on the watched data, and adds a scoring to the series.
 
     What was scored already, this version on this snapshot, is not scored again: its figures are
-    judged by the floors of today.
+    judged by the floors of today. Where an error is raised, nothing is added.
 
-    Raises ConfigError when nothing is watched or served, or a floor is of a class that the version
-    does not have; DataError when labels or images are wrong; ModelError when the version is
-    damaged. Nothing is added then.
+    Args:
+        config: that has a `watch`.
+
+    Returns:
+        The scoring, and where its page is.
+
+    Raises:
+        ConfigError: nothing is watched or served, or a floor is of a class that the version does
+            not have.
+        DataError: labels or images are wrong.
+        ModelError: the version is damaged.
+
     """
     if config.watch is None:
         raise ConfigError(

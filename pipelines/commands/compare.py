@@ -97,9 +97,18 @@ def _compared(arguments: argparse.Namespace) -> "Verdict":
 
 
 def _place(name: str, serving: Path | None) -> Path:
-    """The path of a model or of results; `serving`: the folder whose versions numbers are.
+    """The path of a model or of results.
 
-    Raises ConfigError when there is none.
+    Args:
+        name: a path, or the number of a version.
+        serving: the folder of the versions.
+
+    Returns:
+        A path that is there.
+
+    Raises:
+        ConfigError: there is none.
+
     """
     from classlift.serving.folder import version_folder
 
