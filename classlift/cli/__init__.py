@@ -31,6 +31,7 @@ COMMANDS = {
     "lineage": "pipelines.commands.lineage",
     "validate": "classlift.cli.validate",
     "diagnose": "classlift.cli.diagnose",
+    "calibrate": "classlift.cli.calibrate",
     "convert": "classlift.cli.convert",
     "new-model": "classlift.cli.new_model",
     "prune": "pipelines.commands.prune",
