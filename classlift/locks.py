@@ -31,10 +31,16 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 @contextmanager
 def alone(path: Path, doing: str, wait: bool = False) -> Iterator[None]:
-    """Nobody else has the lock at `path` within the block.
+    """Nobody else has the lock at a path within the block.
 
-    doing: what the holder does, for those who are refused. wait: until it is free, with a line of
-    progress; else UnavailableError, which names the holder, is raised where it is not.
+    Args:
+        path: of the lock's file.
+        doing: what the holder does, for those who are refused.
+        wait: until it is free, with a line of progress.
+
+    Raises:
+        UnavailableError: it is not free, and is not waited for; names the holder.
+
     """
     with _held(path, doing, "", wait):
         yield

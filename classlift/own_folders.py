@@ -128,7 +128,13 @@ def clear(folder: Path, what: str) -> Path:
 def remove(folder: Path, what: str) -> None:
     """Removes a folder that we made for this purpose; nothing happens when there is none.
 
-    Raises ConfigError, and touches nothing, when what is there is not ours.
+    Args:
+        folder: to remove.
+        what: its purpose, as in `make`.
+
+    Raises:
+        ConfigError: what is there is not ours; nothing of it is touched.
+
     """
     if not os.path.lexists(folder):
         return

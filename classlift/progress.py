@@ -43,7 +43,10 @@ class _Handler(logging.StreamHandler[TextIO]):
 def configure(stream: TextIO, begins: str = "") -> None:
     """Lets the lines of this process go to a stream, from here on and nowhere else.
 
-    begins: a format of `logging` that stands before each message.
+    Args:
+        stream: for whole lines.
+        begins: a format of `logging` that stands before each message.
+
     """
     for name in LOGGERS:
         logger = logging.getLogger(name)

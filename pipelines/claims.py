@@ -89,10 +89,16 @@ _COMPILED = Earlier(
 def claim(name: str, config: Path, work: Path, serving: Path) -> None:
     """Makes `work` and `serving` folders of this config, unless they are already.
 
-    name: of the config; config: its file.
+    Args:
+        name: of the config.
+        config: its file.
+        work: folder that runs write to.
+        serving: folder of the versions.
 
-    Raises ConfigError, and touches nothing, when one is another config's, or when runs would write
-    to `work` where something is that ClassLift did not make.
+    Raises:
+        ConfigError: one is another config's, or runs would write to `work` where something is that
+            ClassLift did not make. Nothing is touched then.
+
     """
     _require_free(work, WORK, config)
     _require_free(serving, SERVING, config)

@@ -44,7 +44,12 @@ _DIRECT = {
 def clean(build: Path) -> None:
     """Removes what ClassLift made below a folder, but what is served or remembered.
 
-    Raises UnavailableError, and removes nothing, when a run of a config goes on there.
+    Args:
+        build: the folder.
+
+    Raises:
+        UnavailableError: a run of a config goes on there. Nothing is removed then.
+
     """
     purposes = {}
     for path in build.rglob(own_folders.MARK):

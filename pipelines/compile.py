@@ -187,7 +187,13 @@ def _require_apart(configs: Sequence[Config]) -> None:
 def write_compiled(config: Config, in_airflow: bool = True) -> None:
     """Writes `pipeline.json`, `topology.json` and `schema.pbtxt`, and makes the metadata store.
 
-    Raises ConfigError as `compile_config` does.
+    Args:
+        config: to compile.
+        in_airflow: whether the config gets DAGs.
+
+    Raises:
+        ConfigError: as `compile_config`.
+
     """
     folder = claim_folders(config)
     topology = topology_of(config, in_airflow)

@@ -93,7 +93,15 @@ def initialise(connection: pb.ConnectionConfig) -> None:
 def begin_anew(connection: pb.ConnectionConfig) -> None:
     """Makes SQLite's file where it is gone, and says what was lost with it.
 
-    The compiled pipeline made it, and whoever runs next can't do without. Raises as `open_store`.
+    The compiled pipeline made it, and whoever runs next can't do without.
+
+    Args:
+        connection: to ML Metadata.
+
+    Raises:
+        UnavailableError: as `open_store`.
+        EvaluationError: as `open_store`.
+
     """
     if connection.HasField("sqlite") and _is_gone(Path(connection.sqlite.filename_uri)):
         logger.warning(
@@ -263,9 +271,14 @@ def record_push(
 ) -> None:
     """Records in one transaction that a person had a version served.
 
-    kind: `OVERRIDE` or `ROLLBACK`. signed: an `Override` or a `Rollback`, which become the
-    properties of the execution; its `run`, where it has one, is the run that it belongs to.
-    inputs: what the version was made of, by name.
+    Args:
+        store: ML Metadata.
+        kind: `OVERRIDE` or `ROLLBACK`.
+        signed: an `Override` or a `Rollback`, which become the properties of the execution; its
+            `run`, where it has one, is the run that it belongs to.
+        destination: folder of the version.
+        inputs: what the version was made of, by name.
+
     """
     record = signed.record()
     execution_type = pb.ExecutionType(name=kind, properties=dict.fromkeys(record, pb.STRING))

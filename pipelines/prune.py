@@ -119,7 +119,12 @@ def plan(config: Config, retention: Retention, now: datetime | None = None) -> P
 def alone_with(config: Config) -> Iterator[None]:
     """No run of the config goes on within the block: it might need what nothing needed before.
 
-    Raises UnavailableError, with the name of who has it.
+    Args:
+        config: whose runs wait.
+
+    Raises:
+        UnavailableError: a run goes on; names who has it.
+
     """
     with alone(config.work / RUNS / LOCK, f"classlift prune of {config.name}"):
         yield

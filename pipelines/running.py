@@ -47,8 +47,15 @@ def running(
     Airflow's own limit; any other is refused at once. Between two nodes of a run in Airflow nobody
     holds the config, so that a run which waits for a person hinders no other.
 
-    Raises UnavailableError, with the name of who has it; ConfigError when the folders of the config
-    are not its own, see `claim`.
+    Args:
+        topology: of the config.
+        run_id: of the run.
+        node: id of the node; None for a whole run.
+
+    Raises:
+        UnavailableError: somebody else has it; names who.
+        ConfigError: the folders of the config are not its own, see `claim`.
+
     """
     claim(topology.name, topology.config, topology.work, topology.serving)
     runs = own_folders.make(topology.work / RUNS, own_folders.RUNS)

@@ -38,8 +38,13 @@ def hand_on(source: Path, folder: Path) -> None:
 def restore(served: Sequence[Path], memory: Path) -> None:
     """Fills the memory of splits from the served versions, where it has none, and says so.
 
-    served: their `assets.extra`, the newest first, which says the split of an image that several
-    know. Nothing happens where nothing is served.
+    Nothing happens where nothing is served.
+
+    Args:
+        served: their `assets.extra`, the newest first, which says the split of an image that
+            several know.
+        memory: folder of the memory.
+
     """
     if (memory / FILE).exists() or not served:
         return

@@ -81,10 +81,16 @@ def columns_of(backend: str, folder: Path, label_map: "LabelMap") -> int:
 
 
 def require_model(backend: str, folder: Path) -> None:
-    """Looks at a model on disk without loading it: whether it is one that can be fine-tuned, and
-    whether its parts are there.
+    """Looks at a model on disk without loading it.
 
-    Raises ModelError, or DataError for its label map.
+    Args:
+        backend: one of `BACKENDS`.
+        folder: of the model.
+
+    Raises:
+        ModelError: it is none that can be fine-tuned, or a part of it is missing.
+        DataError: its label map is missing, or none.
+
     """
     if backend == "od_api":
         from classlift.data.label_map import LabelMap

@@ -96,15 +96,22 @@ class Detector(Protocol):
         """Freezes variables, batch-norm statistics too; returns what is left to train, by name."""
 
     def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
-        """Gives a class a head of its own that scores the model's boxes, or a neck and a head with
-        boxes of their own; both started from the model's.
+        """Gives a class a head of its own, or a neck and a head.
 
-        What the class has already, it keeps. From then on it is answered by its branch alone, and
-        every other class as before, to the bit: the branch has a budget of detections of its own.
-        Training means this branch.
+        A head alone scores the model's boxes, with a neck there are boxes of their own; both start
+        from the model's. What the class has already, it keeps. From then on it is answered by its
+        branch alone, and every other class as before, to the bit: the branch has a budget of
+        detections of its own. Training means this branch.
 
-        auxiliary: adds a loss `auxiliary`, by layers beside the branch's last that score all
-        classes; they are not saved.
+        Args:
+            label: the class.
+            parts: of `freeze.PARTS`, that are its own.
+            auxiliary: adds a loss `auxiliary`, by layers beside the branch's last that score all
+                classes; they are not saved.
+
+        Raises:
+            ModelError: in this model, no class can have a head of its own.
+
         """
 
     @property
@@ -114,11 +121,17 @@ class Detector(Protocol):
         """
 
     def add_class(self, label: str, number: int) -> None:
-        """Gives a class that the model does not have a place at the end of the label map; a branch
-        can be grown for it, and until then it is never detected.
+        """Gives a class that the model does not have a place at the end of the label map.
 
-        number: its id, above those of the model's columns. Raises ModelError where no class can
-        have a branch.
+        A branch can be grown for it, and until then it is never detected.
+
+        Args:
+            label: its name.
+            number: its id, above those of the model's columns.
+
+        Raises:
+            ModelError: no class can have a branch.
+
         """
 
     def drop_branches(self) -> None:
@@ -130,24 +143,51 @@ class Detector(Protocol):
         """The classes with a branch."""
 
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
-        """Replaces the parameters of the focal loss; None for the model's own.
+        """Replaces the parameters of the focal loss.
 
-        Raises ModelError when the model's class loss has none.
+        Args:
+            gamma: 0 or more; None for the model's own.
+            alpha: 0 to 1; None for the model's own.
+
+        Raises:
+            ModelError: the model's class loss has none.
+
         """
 
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """What the frozen prefix makes of a batch's images; where `prefix` is not None."""
 
     def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-        """Features of boxes, as the common head is fed with: float32[batch, boxes, depth].
+        """Features of boxes, as the common head is fed with.
 
-        images: [batch, height, width, 3] in the frame; boxes: [batch, boxes, 4], 0..1 of it.
+        Args:
+            images: [batch, height, width, 3], of the frame, RGB, 0 to 255.
+            boxes: [batch, boxes, 4], ymin, xmin, ymax, xmax in 0..1 of it.
+
+        Returns:
+            float32[batch, boxes, depth].
+
+        Raises:
+            ModelError: `can_describe` is False.
+
         """
 
     def outputs(
         self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
     ) -> tuple[tf.Tensor, ...]:
-        """What the common head says before post-processing, with batch norm as in inference."""
+        """What the common head says before post-processing, with batch norm as in inference.
+
+        Args:
+            images: [batch, height, width, 3], of the frame, RGB, 0 to 255.
+            features: of these images, instead of computing them; for a frozen prefix.
+
+        Returns:
+            Tensors as `ChampionOutputs` takes them.
+
+        Raises:
+            ModelError: nobody is held to the champion's answers in this kind of model.
+
+        """
 
     def losses(
         self,
@@ -155,17 +195,29 @@ class Detector(Protocol):
         features: tuple[tf.Tensor, ...] | None = None,
         champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """The training losses by name, scalars; their sum is what training minimises.
+        """The training losses; their sum is what training minimises.
 
-        features: of the batch's images, instead of computing them; for a frozen prefix.
-        champion_outputs: adds a loss `distillation`.
+        Args:
+            batch: images of the frame with their boxes.
+            features: of the batch's images, instead of computing them; for a frozen prefix.
+            champion_outputs: adds a loss `distillation`.
 
-        Under several replicas each gives its share: the sum over them is the loss of the batch.
+        Returns:
+            Scalars by name. Under several replicas each gives its share: the sum over them is the
+            loss of the batch.
+
         """
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """Detections by the OD API's names, for images [batch, height, width, 3] in the frame, RGB,
-        0 to 255; boxes in 0..1 of the frame.
+        """The detections in images.
+
+        Args:
+            images: [batch, height, width, 3], of the frame, RGB, 0 to 255.
+
+        Returns:
+            By the OD API's names: boxes [batch, n, 4], ymin, xmin, ymax, xmax in 0..1 of the frame,
+            classes [batch, n] from 1, scores [batch, n], and how many of them count [batch].
+
         """
 
     def save(self, folder: Path) -> None:

@@ -265,7 +265,13 @@ def _count(columns: Iterable[Any]) -> Counter[str]:
 def write_file(file: RecordFile, folder: Path) -> None:
     """Writes one file of records, or nothing; one image at a time is in memory.
 
-    Raises DataError when an image file has changed since the snapshot was taken.
+    Args:
+        file: which images go into it, and how.
+        folder: of the Examples.
+
+    Raises:
+        DataError: an image file has changed since the snapshot was taken.
+
     """
     boxes, ends = file.boxes.to_pylist(), np.cumsum(file.counts)
     with replacing(folder / file.path) as draft, draft.open("wb") as out:

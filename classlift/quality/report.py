@@ -69,9 +69,16 @@ def write_report(
 ) -> None:
     """Writes the report.
 
-    boxes, images: the validator's frames; labels: the names of the label map; findings: its
-    `Finding`s; docs: the address of the Data Docs, as seen from the report; where: the path of the
-    labels, as it was given; the folders of the images where it was not.
+    Args:
+        path: of the HTML file.
+        boxes: the validator's frame.
+        images: the validator's frame.
+        labels: the names of the label map.
+        findings: of the validator.
+        suspicions: labels that a model doubts.
+        docs: the address of the Data Docs, as seen from the report.
+        where: the path of the labels, as it was given; the folders of the images where it was not.
+
     """
     sound = images[images["phash"] != ""]  # the others are never decoded
     uris = dict(zip(sound["image_id"], sound["uri"], strict=True))

@@ -35,11 +35,19 @@ def detect(
 ) -> None:
     """Writes `Predictions` of a bundle on splits of an Examples artifact, a folder a split.
 
-    options: Beam's. study: of `STUDIED_IMAGES` of the splits `STUDIED`, also writes
-    `objects.parquet` (`schema.OBJECTS`) if the model can describe them; of `train`, no other images
-    are predicted.
+    Args:
+        saved_model: folder of the bundle.
+        examples: folder of the Examples.
+        splits: to predict.
+        folder: to write below.
+        options: Beam's.
+        study: of `STUDIED_IMAGES` of the splits `STUDIED`, also writes `objects.parquet`
+            (`schema.OBJECTS`) if the model can describe them; of `train`, no other images are
+            predicted.
 
-    Raises DataError with the sentence of what went wrong in a worker.
+    Raises:
+        DataError: something went wrong in a worker; it has that sentence.
+
     """
     wanted = dict.fromkeys([*splits, *(STUDIED if study else ())])
     files = {split: example_files(examples, split) for split in wanted}

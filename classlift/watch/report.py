@@ -34,9 +34,14 @@ def write_report(
 ) -> None:
     """Writes the page.
 
-    name: of the config. scorings: the series; latest: the one to show in full, judged by today's
-    floors. validation: the report of the labels. promise: what a threshold of the version was
-    chosen for; None where it does not say.
+    Args:
+        path: of the HTML file.
+        name: of the config.
+        scorings: the series.
+        latest: the one to show in full, judged by today's floors.
+        validation: the report of the labels.
+        promise: what a threshold of the version was chosen for; None where it does not say.
+
     """
     classes = latest.classes
     shown = scorings[-SHOWN:]

@@ -110,10 +110,20 @@ class Branching(Learner, Protocol[B]):
         """As `Detector.smallest_object`."""
 
     def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> B:
-        """A branch for the classes of these ids, started from the detector's own weights; for ids
-        that are not the detector's, from a score of nearly nothing.
+        """A branch, started from the detector's own weights.
 
-        Raises ModelError where no class can have one.
+        For ids that are not the detector's it starts from a score of nearly nothing.
+
+        Args:
+            numbers: ids of its classes.
+            parts: of `freeze.PARTS`, that are its own.
+
+        Returns:
+            The branch.
+
+        Raises:
+            ModelError: no class can have one.
+
         """
 
     def detect_with(

@@ -156,7 +156,14 @@ def write_entry(
 ) -> None:
     """Writes a zoo entry: config, label map and checkpoint.
 
-    is_whole: whether the OD API makes the same detector of it; if not, its tools refuse the config.
+    Args:
+        folder: to write into.
+        config: of the model.
+        label_map: of the model.
+        saved: its weights.
+        is_whole: whether the OD API makes the same detector of it; if not, its tools refuse the
+            config.
+
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = text_format.MessageToString(config)

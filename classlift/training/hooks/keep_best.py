@@ -122,10 +122,14 @@ class KeepBest(Hook):
         return candidates[best]
 
     def _choose_rivalry(self, rivalry: tf.Variable, kept: Evaluation) -> None:
-        """Sets the rivalry of a branch to that with the highest AP50 on eval: recall at one point
-        of the curve is too noisy to tell them apart.
+        """Sets the rivalry of a branch to that with the highest AP50 on eval.
 
-        kept: the evaluation of the weights in place, with the rivalry that the branch has.
+        Recall at one point of the curve is too noisy to tell them apart.
+
+        Args:
+            rivalry: of the branch.
+            kept: the evaluation of the weights in place, with the rivalry that the branch has.
+
         """
         tried, evaluations = [float(rivalry)], [kept]
         for value in RIVALRIES:
