@@ -47,6 +47,24 @@ def record_files(path: Path) -> list[Path]:
     return sorted(file for file in path.iterdir() if is_record(file) and file.is_file())
 
 
+def label_map_beside(path: Path) -> Path | None:
+    """The label map of a record, or of those in a folder: `label_map.pbtxt` beside it, else the one
+    that is called as Roboflow (`cars_label_map.pbtxt`) or tutorials (`labelmap.pbtxt`) do.
+
+    Returns:
+        Its path; None where there is none, or several that may be meant.
+
+    """
+    folder = path if os.path.isdir(path) else path.parent
+    found = sorted(
+        file
+        for file in folder.glob("*.pbtxt")
+        if "labelmap" in re.sub("[^a-z]", "", file.stem.lower()) and file.is_file()
+    )
+    plain = folder / "label_map.pbtxt"
+    return plain if plain in found else found[0] if len(found) == 1 else None
+
+
 def record_uri(path: Path, offset: int) -> str:
     """The URI of the image in the Example that starts at a byte offset of a TFRecord file."""
     return f"{path}{_RECORD}{offset}"

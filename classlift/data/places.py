@@ -16,8 +16,10 @@ SPLIT_WORDS = {
     "validation": EVAL,
     "eval": EVAL,
     "dev": EVAL,
+    "minival": EVAL,
     "test": TEST,
     "testing": TEST,
+    "testdev": TEST,
 }
 """What published splits are called."""
 

@@ -10,6 +10,7 @@ from classlift.data.labels import NO_PLACE, Corners
 
 ENCLOSED = "labels are boxes; around other shapes, the enclosing box is taken"
 LEFT_OUT = "labels are boxes, or shapes that have an area; others are left out"
+KEY_POINTS = "labels are boxes; key points beside them are left out"
 """What is said of images with other shapes."""
 
 

@@ -9,7 +9,7 @@ from classlift.data.formats.open_images import NAMELESS
 from classlift.data.formats.via import CHOSEN
 from classlift.data.image_files import RENAMED
 from classlift.data.images import ENCODED_ANEW, MAX_PIXELS, READABLE, TURNED
-from classlift.data.shapes import ENCLOSED, LEFT_OUT
+from classlift.data.shapes import ENCLOSED, KEY_POINTS, LEFT_OUT
 from classlift.quality.findings import CRITICAL
 
 
@@ -81,6 +81,10 @@ _WORDS = {
     ENCLOSED: _of(
         "has other shapes than boxes, for which the boxes around them are taken",
         "have other shapes than boxes, for which the boxes around them are taken",
+    ),
+    KEY_POINTS: _of(
+        "has key points beside its boxes, which are left out",
+        "have key points beside their boxes, which are left out",
     ),
     LEFT_OUT: _of(
         "has shapes without an area, which are left out",

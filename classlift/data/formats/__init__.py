@@ -33,7 +33,7 @@ from classlift.data.labels import (
     Shard,
     read_packed_shard,
 )
-from classlift.data.media import is_record, record_files
+from classlift.data.media import is_record, label_map_beside, record_files
 from classlift.data.places import Layout, Place, folders_in, split_of
 from classlift.data.problems import ImageProblem
 from classlift.errors import ConfigError, DataError
@@ -54,9 +54,8 @@ def _classes_of_records(place: Place) -> Sequence[str]:
         Their names; none where there is no label map.
 
     """
-    folder = place.path if os.path.isdir(place.path) else place.path.parent
-    path = place.label_map or folder / "label_map.pbtxt"
-    return LabelMap.read(path).names if path.is_file() else ()
+    path = place.label_map or label_map_beside(place.path)
+    return LabelMap.read(path).names if path and path.is_file() else ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,8 @@ def _read_record_shard(shard: Shard) -> Labels:
     """Reads tf.Examples in the OD API's layout, each with its image.
 
     The sides of boxes are shares of the image. Class names come from `image/object/class/text`, or
-    by `image/object/class/label` from the `label_map.pbtxt` beside the file.
+    by `image/object/class/label` from the `label_map.pbtxt` beside the file. Files called as splits
+    (`train.record`, `coco_val.record-00000-of-00010`) are published splits.
 
     Args:
         shard: of `_record_shards`.
@@ -388,7 +388,7 @@ def class_list(layout: Layout, labelled: Iterable[str]) -> tuple[str, ...]:
 def files_of(layout: Layout) -> Iterator[Path]:
     """All files that a source may be made of."""
     if not os.path.isdir(layout.root):
-        yield from (layout.root, layout.root.with_name("label_map.pbtxt"))
+        yield from filter(None, (layout.root, label_map_beside(layout.root)))
         return
     folders = {layout.root}
     for place in layout.places:

@@ -130,6 +130,7 @@ class Collected:
         found: Found | None = None,
         near: Path | None = None,
         inside_file: str = "",
+        split: str | None = None,
     ) -> CollectedImage:
         """Adds an image.
 
@@ -142,6 +143,7 @@ class Collected:
             found: its file, where it was found otherwise than by its name.
             near: as `ImageFiles.find` takes it.
             inside_file: URI of its bytes in another file, where its own is not there.
+            split: as published with the labels; None where they do not say.
 
         Returns:
             The image, to add boxes to.
@@ -162,7 +164,7 @@ class Collected:
         self._named[file_name] = name
         missing = inside_file and not os.path.isfile(found.path)
         uri = inside_file if missing else str(found.path)
-        image = LabelledImage(file_name, uri, width, height, source)
+        image = LabelledImage(file_name, uri, width, height, source, split=split)
         self._remarks += found.remark(name, file_name, source)
         self._images[name] = CollectedImage(image, found.path)
         return self._images[name]

@@ -10,7 +10,7 @@ from lxml import etree
 from classlift.data.formats.collected import Collected, CollectedImage, find_files, side
 from classlift.data.image_files import Found
 from classlift.data.labels import NO_PLACE, Corners, Rounding, Shard, flag_of, size_of
-from classlift.data.places import Place
+from classlift.data.places import Place, split_of
 from classlift.data.shapes import around, around_ellipse, around_turned
 from classlift.errors import DataError
 from classlift.reading import GIGA, open_regular, read_bytes
@@ -52,7 +52,8 @@ def cvat_shards(place: Place) -> Iterator[Shard]:
 
     Around turned boxes, polygons, ellipses and masks the enclosing box is taken; points, lines,
     skeletons and cuboids are left out, and so is what is `outside`. Frames of a video are the files
-    `frame_000000` and so on; those without a shape have no objects.
+    `frame_000000` and so on; those without a shape have no objects. The subsets of a project are
+    published splits where they are called so.
 
     Args:
         place: of the file.
@@ -100,7 +101,8 @@ def _add_image(found: Collected, element: Element, path: Path) -> None:
     subset = element.get("subset")
     if subset:  # in a project, each subset has its own folder
         name = f"{subset}/{name}"
-    image = found.add(name, source, place, width, height)
+    split = split_of(subset or "")
+    image = found.add(name, source, place, width, height, split=split)
     for count, shape in enumerate(_shapes(element, place), start=1):
         _add_shape(image, shape, shape.get("label"), f"{source} shape {count}", place)
 

@@ -21,6 +21,9 @@ UNLABELLED = "each image has a label file; one without counts as one without obj
 MAX_BYTES = 100 * MEGA
 """The most bytes of the labels of one image."""
 
+MAX_SHARE = 2
+"""No number of YOLO is more: shares of the image, and how well a key point is seen."""
+
 _NUMBERS = 14  # after the class: truncated, occluded, alpha, 4 sides, 3 sizes, 3 places, angle
 
 
@@ -43,10 +46,15 @@ def _folders(folder: Path) -> tuple[Path, Path] | None:
 def _is_kitti(path: Path) -> bool:
     try:
         lines = read_text(path, "labels", MAX_BYTES).split("\n")
-        first = next((line for line in lines if line.strip()), "")
-        return labels_of(first) is not None
+        found = labels_of(next((line for line in lines if line.strip()), ""))
     except DataError:
         return False
+    if found is None:
+        return False
+    label, corners = found
+    # The polygons and poses of YOLO are many numbers too, all of them shares.
+    are_numbers = all(map(_is_number, label.split(" ")))
+    return not are_numbers or (" " not in label and max(map(abs, corners)) > MAX_SHARE)
 
 
 def kitti_shards(place: Place) -> Iterator[Shard]:

@@ -21,8 +21,8 @@ from classlift.data.labels import (
     flag_of,
     size_of,
 )
-from classlift.data.media import record_files, record_uri
-from classlift.data.places import Place
+from classlift.data.media import label_map_beside, record_files, record_uri
+from classlift.data.places import Place, split_of
 from classlift.data.schema import ExampleKeys
 from classlift.errors import DataError
 from classlift.paths import state
@@ -63,9 +63,8 @@ def tfrecord_shards(place: Place) -> Iterator[Shard]:
         raise DataError(f"{path}: there is no record in it; copy the file again.")
     for file in files:
         _require_unpacked(file)
-        names = place.label_map or file.with_name("label_map.pbtxt")
-        named = place.label_map or state(names)[0] >= 0
-        states = (file.name, state(file), str(names) if named else "", state(names))
+        names = place.label_map or label_map_beside(file)
+        states = (file.name, state(file), str(names or ""), state(names) if names else ())
         first = 0
         for offsets in chunks(_offsets(file)):
             yield Shard("tfrecord", file, (*states, first, offsets))
@@ -86,7 +85,8 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
     """Reads Examples in the OD API's layout.
 
     Class names come from `image/object/class/text`, or by `image/object/class/label` from a label
-    map. Boxes are stored as shares of the image and become pixels.
+    map. Boxes are stored as shares of the image and become pixels. The name of the file says the
+    split, where it says one.
 
     Args:
         shard: one of `tfrecord_shards`.
@@ -101,6 +101,7 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
     """  # noqa: DOC501 - the DataError has a maker
     path, (_, _, names, _, first, offsets) = shard.path, shard.items
     label_map = LabelMap.read(Path(names)) if names else None
+    split = split_of(path.name)
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
     for number, (offset, example) in enumerate(_examples(path, offsets), start=first):
@@ -110,7 +111,7 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
             raise _without_image(example, path, offset, where)
         width, height, is_sized = _size(example, where)
         uri = record_uri(path, offset)
-        images.append(LabelledImage(name, uri, width, height, where, is_sized))
+        images.append(LabelledImage(name, uri, width, height, where, is_sized, split))
         boxes += _boxes(example, name, width, height, label_map, where)
     return Labels(images, boxes)
 

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lxml import etree
 
 from classlift.data.image_files import Found, ImageFiles
+from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.labels import (
     NO_PLACE,
     Corners,
@@ -22,7 +23,7 @@ from classlift.data.labels import (
     number_of,
     size_of,
 )
-from classlift.data.places import SPLIT_WORDS, Place
+from classlift.data.places import SPLIT_WORDS, Place, split_of
 from classlift.data.problems import ImageProblem
 from classlift.errors import DataError
 from classlift.paths import inside, state
@@ -44,11 +45,16 @@ Element = Any  # lxml brings no types
 def find_annotations(folder: Path) -> Path | None:
     """The folder that holds the XML files, if this is a VOC folder: one in it, or itself."""
     for name in ANNOTATIONS:
-        if (folder / name).is_dir() and any(map(_is_annotation, (folder / name).iterdir())):
+        if (folder / name).is_dir() and any(map(_is_annotation, sorted(_files(folder / name)))):
             return folder / name
     if folder.is_dir() and any(map(_is_annotation, sorted(folder.iterdir()))):
         return folder
     return None
+
+
+def _files(annotations: Path, is_deep: bool = True) -> Iterator[Path]:
+    """The files of a folder, and of those below it, which are those of splits or of tasks."""
+    yield from filter(_is_xml, annotations.rglob("*") if is_deep else annotations.iterdir())
 
 
 def find(path: Path) -> list[Place]:
@@ -79,8 +85,10 @@ def _image_sets(folder: Path) -> dict[str, str]:
         if split is None or path.stem.lower() == "trainval":
             continue  # lists of a class, and one that joins two
         for line in read_text(path, "a list of images", MAX_BYTES).splitlines():
-            if line.strip():
-                found.setdefault(Path(line.split()[0]).stem, split)
+            name = line.strip()
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES:  # not that of VOC's own lists
+                name = name.removesuffix(Path(name).suffix)
+            found.setdefault(name, split)
     return found
 
 
@@ -90,20 +98,28 @@ def voc_shards(place: Place) -> Iterator[Shard]:
     annotations = find_annotations(folder)
     if annotations is None:
         raise DataError(f"{folder}: there is no folder of XML files ({' or '.join(ANNOTATIONS)}).")
-    names = sorted(path.name for path in annotations.iterdir() if _is_xml(path))
-    split_of = _image_sets(folder)
+    files = _files(annotations, is_deep=annotations != folder)
+    names = sorted(path.relative_to(annotations).as_posix() for path in files)
+    sets = _image_sets(folder)
     for part in chunks(names):
         states = [state(annotations / name) for name in part]
-        splits = tuple(split_of.get(Path(name).stem) for name in part)
+        splits = tuple(_split(PurePosixPath(name), sets) for name in part)
         digest = hashlib.sha256(repr(states).encode()).hexdigest()
         yield Shard("voc", folder, (part, splits, digest))
+
+
+def _split(name: PurePosixPath, sets: Mapping[str, str]) -> str | None:
+    """The published split of an XML file: that of a list, else of its folder below the others."""
+    listed = sets.get(str(name.with_suffix(""))) or sets.get(name.stem)
+    return listed or next(filter(None, map(split_of, name.parts[:-1])), None)
 
 
 def read_voc_shard(shard: Shard) -> Labels:
     """Reads the XML files of a shard.
 
     Coordinates are taken as they stand, as the OD API's own converter does, though the first
-    pixel of the original VOC is 1. Document types and entities are refused.
+    pixel of the original VOC is 1. Document types and entities are refused. The lists of
+    `ImageSets/Main` are published splits, and so are folders below that of the annotations.
 
     Args:
         shard: one of `voc_shards`.
@@ -134,9 +150,12 @@ def read_voc_shard(shard: Shard) -> Labels:
         if not name:
             raise DataError(f"{path} names no image file.")
         where = f"{folder.name}/{file_name}"
+        below = PurePosixPath(file_name).parent
+        if below.parts and not PurePosixPath(name).is_relative_to(below):
+            name = str(below / name)
         size = _children(parts.get("size", ()))
         width, height = (size_of(_text(size.get(s)), s, path) for s in ("width", "height"))
-        image = _find_image(places, files, name, path)
+        image = _find_image(places, files, name, path, str(below).strip("."))
         remarks += image.remark(name, name, where)
         images.append(LabelledImage(name, str(image.path), width, height, where, split=split))
         for number, found in enumerate(filter(_is_object, root.iter()), start=1):
@@ -192,12 +211,28 @@ def _text(element: Element | None) -> str:
     return "" if element is None else (element.text or "").strip()
 
 
-def _find_image(places: list[Path], files: ImageFiles, name: str, path: str) -> Found:
-    """The image in one of the places, or the one that can be meant; a name may lack its suffix."""
-    for place in places:
-        image = inside(place, name, path)
-        if os.path.isfile(image):
-            return Found(image)
+def _find_image(places: list[Path], files: ImageFiles, name: str, path: str, below: str) -> Found:
+    """The image in one of the places, or the one that can be meant; a name may lack its suffix.
+
+    Args:
+        places: folders of images.
+        files: the images below the folder of the data set.
+        name: of the image, with the folder that its XML file is in.
+        path: of that file, for errors.
+        below: that folder, below the one of all annotations; empty where it is that one.
+
+    Returns:
+        The image that was found.
+
+    Raises:
+        DataError: there is none.
+
+    """
+    for wanted in (name, name.rpartition("/")[2]) if below else (name,):
+        for place in places:
+            image = inside(place, wanted, path)
+            if os.path.isfile(image):
+                return Found(image)
     found = files.find(name, path)
     if not os.path.isfile(found.path) and not Path(name).suffix:
         found = files.find_stem(name, path) or found

@@ -3,8 +3,9 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from classlift.data.images import IMAGE_SUFFIXES, size_of_image
@@ -20,9 +21,9 @@ from classlift.data.labels import (
     number_of,
     whole_number_of,
 )
-from classlift.data.places import Place, split_of
+from classlift.data.places import SPLIT_WORDS, Place, split_of
 from classlift.data.problems import INFO, ImageProblem
-from classlift.data.shapes import ENCLOSED, around
+from classlift.data.shapes import ENCLOSED, KEY_POINTS, around
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_text, read_yaml
@@ -30,6 +31,9 @@ from classlift.settings.sources import EVAL, TEST, TRAIN
 
 NAMES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names", "_darknet.labels")
 """What the file that names the classes is called: by Ultralytics, labelImg, CVAT, Roboflow."""
+
+YAML = (".yaml", ".yml")
+"""The suffixes of Ultralytics' files, which anybody may call as the data set."""
 
 SPLIT_KEYS = {"train": TRAIN, "val": EVAL, "valid": EVAL, "test": TEST}
 """The keys of data.yaml that say where the images of a split are."""
@@ -98,8 +102,8 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
 
     """
     folder = place.path
-    names_file, names = _class_names(folder)
-    split_by = _splits(folder, names_file)
+    described = _described(folder)
+    split_by = _splits(folder, described)
     is_apart = _is_apart(folder)
     root, of_labels = (folder / n if is_apart else folder for n in ("images", "labels"))
     known: set[Path] = set()
@@ -122,7 +126,7 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
         if orphans:
             raise DataError(f"{orphans[0]}: there is no image of this name below {root}.")
     for part in chunks(items):
-        yield Shard("yolo", folder, (tuple(names), is_apart, part))
+        yield Shard("yolo", folder, (described.names, described.keypoints, is_apart, part))
 
 
 def read_yolo_shard(shard: Shard) -> Labels:
@@ -130,8 +134,8 @@ def read_yolo_shard(shard: Shard) -> Labels:
 
     A line is `class x y width height`, the centre and the size as shares of the image; one with a
     class and without four numbers is a box without a place. Of `class x y x y x y ...`, the corners
-    of a polygon or of a turned box, the enclosing box is taken. An image without a label file has
-    no boxes.
+    of a polygon or of a turned box, the enclosing box is taken; where data.yaml has `kpt_shape`,
+    key points follow the box, and are left out. An image without a label file has no boxes.
 
     Args:
         shard: one of `yolo_shards`.
@@ -143,7 +147,7 @@ def read_yolo_shard(shard: Shard) -> Labels:
         DataError: a line is no such thing, or its class is unknown; names file and line.
 
     """
-    folder, (names, is_apart, items) = shard.path, shard.items
+    folder, (names, keypoints, is_apart, items) = shard.path, shard.items
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
     remarks: list[ImageProblem] = []
@@ -159,39 +163,80 @@ def read_yolo_shard(shard: Shard) -> Labels:
             if is_apart:
                 labels = str(Path("labels", Path(labels).relative_to("images")))
             path = inside(folder, labels, str(folder))
-            found, polygons = _boxes(path, labels, name, width, height, names, folder)
+            found, counts = _boxes(path, labels, name, (width, height), names, keypoints, folder)
             boxes += found
+            polygons, poses = counts["polygon"], counts["pose"]
+            where = f"{folder.name}/{labels}"
             if polygons:
                 said = f"{ENCLOSED}: {polygons} polygon{'' if polygons == 1 else 's'}"
-                remarks.append(ImageProblem(name, f"{folder.name}/{labels}", said, INFO))
+                remarks.append(ImageProblem(name, where, said, INFO))
+            if poses:
+                said = f"{KEY_POINTS}: {poses} pose{'' if poses == 1 else 's'}"
+                remarks.append(ImageProblem(name, where, said, INFO))
     return Labels(images, boxes, remarks)
 
 
 def classes_of(place: Place) -> list[str]:
     """The classes in the order of their numbers."""
-    return _class_names(place.path)[1]
+    return list(_described(place.path).names)
 
 
-def _class_names(folder: Path) -> tuple[Path, list[str]]:
-    """The names of the classes, from the folder, beside the labels, or above where it is a split's.
+@dataclass(frozen=True)
+class _Described:
+    """What is said of a data set beside its labels.
+
+    path: of the file that names the classes. names: by number; empty for a number that is none.
+    document: what it holds where it is YAML, else empty. keypoints: how many numbers follow the box
+    of a pose; 0 where there are no poses.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    document: Mapping[str, Any]
+
+    @property
+    def keypoints(self) -> int:
+        shape = self.document.get("kpt_shape")
+        if shape is None:
+            return 0
+        try:
+            count, numbers = map(whole_number_of, map(str, shape))
+            if count < 1 or numbers not in (2, 3):
+                raise ValueError(f"{count} key points of {numbers} numbers")
+        except (TypeError, ValueError):
+            raise DataError(
+                f"{self.path}: `kpt_shape` must be how many key points there are, and 2 or 3 "
+                f"numbers of each, not {shape!r:.80}."
+            ) from None
+        return count * numbers
+
+
+def _described(folder: Path) -> _Described:
+    """What names the classes: a file in the folder or beside the labels, or above, where the folder
+    is one of a split.
 
     Returns:
-        The file that names them, and the names by number from 0.
+        The file and what it says, with the names by number from 0.
 
     Raises:
         DataError: there is no such file, or it does not list the classes, each once.
 
     """
-    places = [*(folder / n for n in NAMES), folder / "labels" / "classes.txt"]
-    for path in (*places, *(folder.parent / n for n in NAMES)):
-        if not os.path.lexists(path):
-            continue
-        if path.suffix != ".yaml":
+    for path in _descriptions(folder):
+        document: Any = {}
+        if path.suffix.lower() not in YAML:
             text = read_text(path, "the names of the classes", MAX_BYTES)
             names: Any = [line.strip() for line in text.rstrip().split("\n")]
         else:
-            document = read_yaml(path, "the names of the classes", MAX_BYTES, typed=False)
+            try:
+                document = read_yaml(path, "the names of the classes", MAX_BYTES, typed=False)
+            except DataError:
+                if path.name in NAMES:
+                    raise
+                continue  # whatever another tool wrote
             names = document.get("names") if isinstance(document, dict) else None
+            if names is None and path.name not in NAMES:
+                continue
         if isinstance(names, dict) and sorted(map(str, names)) == sorted(
             map(str, range(len(names)))
         ):
@@ -204,45 +249,79 @@ def _class_names(folder: Path) -> tuple[Path, list[str]]:
         repeated = sorted(n for n, count in Counter(names).items() if n and count > 1)
         if repeated:
             raise DataError(f"{path}: the class {repeated[0]!r} is named more than once.")
-        return path, names
+        return _Described(path, tuple(names), document)
     raise DataError(
-        f"{folder}: the names of the classes are missing: add {' or '.join(NAMES[:3])}."
+        f"{folder}: the names of the classes are missing: add {', '.join(NAMES[:2])} or {NAMES[2]}."
     )
 
 
-def _splits(folder: Path, names_file: Path) -> Callable[[Path], str | None]:
-    """What tells the published split of an image: data.yaml, else the name of the folder that it is
-    in below `images/`.
+def _descriptions(folder: Path) -> Iterator[Path]:
+    """The files that may name the classes, the likeliest first."""
+    for place in (folder, folder / "labels", folder.parent):
+        yield from (p for p in (place / n for n in NAMES) if os.path.lexists(p))
+        if place.is_dir():
+            others = [p for p in sorted(place.iterdir()) if p.suffix.lower() in (*YAML, ".names")]
+            yield from (path for path in others if path.name not in NAMES)
+
+
+def _splits(folder: Path, described: _Described) -> Callable[[Path], str | None]:
+    """What tells the published split of an image: data.yaml, a list of its images, else the name
+    of the folder that it is in.
 
     Returns:
         A function from the path of an image to its split, or None.
 
     """
-    document: Any = None
-    if names_file.suffix == ".yaml":
-        document = read_yaml(names_file, "the names of the classes", MAX_BYTES, typed=False)
     said: list[tuple[Path, str]] = []
+    lists = [path for path in sorted(folder.glob("*.txt")) if path.stem.lower() != "trainval"]
+    listed = {path: SPLIT_WORDS.get(path.stem.lower()) for path in lists}
     for key, split in SPLIT_KEYS.items():
-        value = document.get(key) if isinstance(document, dict) else None
+        value = described.document.get(key)
         for place in value if isinstance(value, list) else [value]:
             if isinstance(place, str):
-                for start in (names_file.parent, _start(names_file, document)):
-                    said.append((Path(os.path.normpath(start / place)), split))
+                for start in (described.path.parent, _start(described)):
+                    path = Path(os.path.normpath(start / place))
+                    said.append((path, split))
+                    if path.suffix == ".txt" and path.is_file() and path.is_relative_to(folder):
+                        listed[path] = split
+    by_name = _Listed({path: split for path, split in listed.items() if split})
 
     def split_by(image: Path) -> str | None:
         for place, split in said:
             if image.is_relative_to(place):
                 return split
-        inner = image.relative_to(folder).parts[:-1]
-        return next((found for part in inner if (found := split_of(part))), None)
+        inner = image.relative_to(folder).parts
+        folders = (split_of(part) for part in inner[:-1])
+        return by_name.split_of(inner) or next(filter(None, folders), None)
 
     return split_by
 
 
-def _start(names_file: Path, document: dict[str, object]) -> Path:
+class _Listed:
+    """The splits of images that text files list, by whatever path from wherever."""
+
+    def __init__(self, lists: Mapping[Path, str]) -> None:
+        self._whole: dict[tuple[str, ...], str] = {}
+        self._ends: dict[tuple[str, ...], str] = {}
+        for path, split in lists.items():
+            for line in read_text(path, "a list of images", MAX_LABEL_BYTES).splitlines():
+                parts = PurePosixPath(line.strip().replace("\\", "/")).parts
+                parts = tuple(part for part in parts if part not in (".", ".."))
+                if parts and Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES:
+                    self._whole.setdefault(parts, split)
+                    for start in range(len(parts)):
+                        self._ends.setdefault(parts[start:], split)
+
+    def split_of(self, image: tuple[str, ...]) -> str | None:
+        """The split of an image: its path ends as a line does, or a line ends as its path does."""
+        ends = (self._whole.get(image[start:]) for start in range(len(image)))
+        return self._ends.get(image) or next(filter(None, ends), None)
+
+
+def _start(described: _Described) -> Path:
     """The folder that the paths of a data.yaml start from."""
-    path = document.get("path")
-    return names_file.parent / path if isinstance(path, str) else names_file.parent
+    path = described.document.get("path")
+    return described.path.parent / path if isinstance(path, str) else described.path.parent
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -257,16 +336,17 @@ def _boxes(
     path: Path,
     relative: str,
     name: str,
-    width: int,
-    height: int,
+    size: tuple[int, int],
     names: tuple[str, ...],
+    keypoints: int,
     folder: Path,
-) -> tuple[list[LabelledBox], int]:
-    """The boxes of a label file, and how many of them enclose a polygon."""
+) -> tuple[list[LabelledBox], Counter[str]]:
+    """The boxes of a label file, and how many of them enclose a polygon or are of a pose."""
     # Lines end as they do in files; `splitlines` also knows separators that only damage writes.
     text = read_text(path, "the labels of an image", MAX_LABEL_BYTES)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    found, polygons = [], 0
+    found: list[LabelledBox] = []
+    counts: Counter[str] = Counter()
     for number, line in enumerate(lines, start=1):
         if not line.strip(" \t"):
             continue
@@ -274,20 +354,28 @@ def _boxes(
         try:
             class_text, *numbers = re.split("[ \t]+", line.strip(" \t"))
             class_id = whole_number_of(class_text)
-            is_polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
-            if (len(numbers) > 4 and not is_polygon) or len(line.splitlines()) > 1:
+            is_pose = bool(keypoints) and len(numbers) == 4 + keypoints
+            is_polygon = not keypoints and len(numbers) >= 6 and len(numbers) % 2 == 0
+            if (len(numbers) > 4 and not (is_pose or is_polygon)) or len(line.splitlines()) > 1:
                 raise ValueError("neither a box nor a polygon")
         except ValueError:
+            others = (
+                f"with {keypoints} numbers of key points behind it, as `kpt_shape` says"
+                if keypoints
+                else "`class x y x y x y ...` of a polygon, or of a pose, whose data.yaml has "
+                "`kpt_shape`"
+            )
             raise DataError(
-                f"{path}: line {number} must be `class x y width height`, or `class x y x y x y "
-                f"...` of a polygon, not {line[:80]!r}."
+                f"{path}: line {number} must be `class x y width height`, or {others}, not "
+                f"{line[:80]!r}."
             ) from None
         if not 0 <= class_id < len(names) or not names[class_id]:
             raise DataError(f"{path}: line {number} has the class {class_id}, which has no name.")
-        corners = _polygon if is_polygon else _corners
-        found.append(LabelledBox(name, names[class_id], corners(numbers, width, height), where))
-        polygons += is_polygon
-    return found, polygons
+        box = _polygon(numbers, *size) if is_polygon else _corners(numbers[:4], *size)
+        found.append(LabelledBox(name, names[class_id], box, where))
+        counts["polygon"] += is_polygon
+        counts["pose"] += is_pose
+    return found, counts
 
 
 def _corners(numbers: list[str], width: int, height: int) -> Corners:

@@ -24,7 +24,7 @@ from classlift.data.image_files import RENAMED
 from classlift.data.images import probe_all
 from classlift.data.label_map import LabelMap
 from classlift.data.media import read_bytes
-from classlift.data.shapes import ENCLOSED
+from classlift.data.shapes import ENCLOSED, KEY_POINTS
 from classlift.data.snapshot import Source, fingerprint, take_snapshot
 from classlift.errors import DataError
 
@@ -205,6 +205,8 @@ def test_yolo(tmp_path, names, line):
         ("1 0.1 0.2 0.5 0.1 0.4 0.9", (4.0, 3.0, 20.0, 27.0)),  # a triangle
         ("1 0.25 0.5 0.5 0.25 0.75 0.5 0.5 0.75", (10.0, 7.5, 30.0, 22.5)),  # a turned box
         ("1 0.5 0.5 0.5 0.1 0.9 0.5 0.5 0.9 0.1 0.5", (4.0, 3.0, 36.0, 27.0)),
+        (f"1 0.1 0.2{' 0.5 0.1' * 5} 0.4 0.9", (4.0, 3.0, 20.0, 27.0)),  # 14 numbers, as KITTI has
+        (f"1 0.1 0.2{' 0.5 0.1' * 9} 0.4 0.9", (4.0, 3.0, 20.0, 27.0)),
     ],
 )
 def test_yolo_polygons_are_enclosed_and_that_is_said(tmp_path, line, box):
@@ -213,12 +215,34 @@ def test_yolo_polygons_are_enclosed_and_that_is_said(tmp_path, line, box):
     assert labels.boxes[1].box == pytest.approx((15.0, 12.0, 25.0, 18.0))
     (remark,) = labels.remarks
     assert remark.problem == f"{ENCLOSED}: 1 polygon"
+    assert detect_format(tmp_path / "data") == "yolo"
     assert (remark.severity, remark.source) == ("info", "data/labels/train/a.txt")
+
+
+@pytest.mark.parametrize(("shape", "numbers"), [("[2, 3]", 6), ("[3, 2]", 6), ("[17, 3]", 51)])
+def test_yolo_key_points_are_left_out_and_that_is_said(tmp_path, shape, numbers):
+    points = " 0.9" * numbers
+    names = f"names: [car, bike]\nkpt_shape: {shape}\nflip_idx: [1, 0]"
+    lines = f"1 0.5 0.5 0.25 0.2{points}\n0 0.5 0.5 0.25 0.2"
+    labels = read_labels(yolo(tmp_path / "data", line=lines, names=names))
+    assert [box.label for box in labels.boxes] == ["bike", "car"]
+    for box in labels.boxes:
+        assert box.box == pytest.approx((15.0, 12.0, 25.0, 18.0))
+    assert [remark.problem for remark in labels.remarks] == [f"{KEY_POINTS}: 1 pose"]
 
 
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
+        ({"names": "names: [car, bike]\nkpt_shape: 17"}, "`kpt_shape` must be how many"),
+        ({"names": "names: [car, bike]\nkpt_shape: [0, 3]"}, "`kpt_shape` must be how many"),
+        (
+            {
+                "names": "names: [car, bike]\nkpt_shape: [2, 3]",
+                "line": "1 0.5 0.5 0.25 0.2 0.9 0.1 0.2 0.9",
+            },
+            "or with 6 numbers of key points behind it",
+        ),
         ({"line": "1 0.5 0.5 0.25 0.2 0.9"}, "line 1 must be"),
         ({"line": "1 0.5 0.5 0.25 0.2 0.9 0.1 0.2"}, "or `class x y x y x y ...` of a polygon"),
         ({"line": "one 0.5 0.5 0.25 0.2"}, "line 1 must be"),

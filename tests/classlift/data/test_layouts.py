@@ -222,8 +222,43 @@ def darknet_of_roboflow(data: Path) -> None:
         (data / split / "_darknet.labels").write_text("car\nbus\n")
 
 
+def lists_of_darknet(data: Path) -> None:
+    """Paths from wherever darknet is started."""
+    for split, names in (("train", "ab"), ("valid", "cd"), ("test", "ef")):
+        yolo(data / "img", data / "img", *names)
+        listed = "".join(f"build/x64/data/img/{name}.jpg\n" for name in names)
+        (data / f"{split}.txt").write_text(listed)
+    (data / "obj.names").write_text("car\nbus\n")
+    for path in (data / "img").iterdir():
+        path.rename(data / path.name)
+
+
+def yaml_of_any_name(data: Path) -> None:
+    ultralytics(data)
+    (data / "data.yaml").rename(data / "streets.yml")
+    (data / "mkdocs.yaml").write_text("site_name: x\nnav: !!python/name:x\n")
+
+
+def lists_of_windows_in_yaml(data: Path) -> None:
+    for split, names in (("first", "ab"), ("second", "cd"), ("third", "ef")):
+        yolo(data / "images", data / "labels", *names)
+        (data / f"{split}.txt").write_text("".join(f"C:\\d\\images\\{n}.jpg\n" for n in names))
+    (data / "data.yaml").write_text(
+        "train: first.txt\nval: second.txt\ntest: third.txt\nnames: [car, bus]\n"
+    )
+
+
 @pytest.mark.parametrize(
-    "export", [roboflow, ultralytics, named_by_yaml_alone, darknet_of_roboflow]
+    "export",
+    [
+        roboflow,
+        ultralytics,
+        named_by_yaml_alone,
+        darknet_of_roboflow,
+        lists_of_darknet,
+        yaml_of_any_name,
+        lists_of_windows_in_yaml,
+    ],
 )
 def test_yolo_with_splits(tmp_path, export):
     export(tmp_path / "data")
@@ -318,6 +353,37 @@ def test_voc_of_roboflow(tmp_path):
     for split in ("train", "valid", "test"):
         beside(tmp_path / "data" / split)
     assert Counter(taken(tmp_path / "data").values()) == {"train": 2, "eval": 2, "test": 2}
+
+
+@pytest.mark.parametrize("annotations", ["annotations", "Annotations", "annots"])
+@pytest.mark.parametrize("images", ["images/{}", "JPEGImages"])
+def test_voc_with_a_folder_of_annotations_a_split(tmp_path, annotations, images):
+    data = tmp_path / "data"
+    for split, names in (("train", "ab"), ("val", "cd"), ("test", "ef")):
+        for name in names:
+            # One name in all splits, where each has a folder of images.
+            stem = "0" + "ab"[names.index(name)] if "{" in images else name
+            picture(data / images.format(split) / f"{stem}.jpg")
+            path = data / annotations / split / f"{stem}.xml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(xml(f"{stem}.jpg"))
+    snapshot = take_snapshot([Source(data)])
+    assert Counter(splits(snapshot).values()) == {"train": 2, "eval": 2, "test": 2}
+    assert all(f"/{i.split('/')[1]}/" in f"/{u}" for i, u in uris(snapshot) if "{" in images)
+
+
+def uris(snapshot):
+    return list(zip(*(snapshot.images[c].to_pylist() for c in ("image_id", "uri")), strict=True))
+
+
+def test_voc_lists_name_images_with_dots_and_suffixes(tmp_path):
+    data = tmp_path / "data"
+    voc(data, "a_jpg.rf.01", "b_jpg.rf.01", "c 1")
+    lists = data / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a_jpg.rf.01\nc 1\n")
+    (lists / "val.txt").write_text("b_jpg.rf.01.jpg\n")
+    assert [split for _, split in sorted(taken(data).items())] == ["train", "eval", "train"]
 
 
 def test_the_lists_of_voc_stand(tmp_path):
