@@ -34,7 +34,7 @@ COMMANDS = {
     "calibrate": "classlift.cli.calibrate",
     "convert": "classlift.cli.convert",
     "new-model": "classlift.cli.new_model",
-    "prune": "pipelines.commands.prune",
+    "clean": "pipelines.commands.clean",
     "data-arrived": "pipelines.commands.data_arrived",
     "settings": "classlift.cli.settings",
     "doctor": "pipelines.commands.doctor",

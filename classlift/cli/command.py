@@ -58,16 +58,22 @@ def source_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def setting_argument(
-    parser: argparse.ArgumentParser, group: type, name: str, help: str, default: object = None
+    parser: argparse.ArgumentParser,
+    group: type,
+    name: str,
+    help: str,
+    default: object = None,
+    option: str = "",
 ) -> None:
     """Adds the option of a setting, which has the setting's type and range.
 
     Args:
         parser: Gets the option.
         group: The dataclass that declares the setting.
-        name: Its name there, and of the option.
+        name: Its name there.
         help: What the option does, for `--help`.
         default: What it is when it is not given.
+        option: The name of the option; that of the setting where it is empty.
 
     """
     from classlift.settings.field import field_of
@@ -81,7 +87,7 @@ def setting_argument(
                 return cast(object, number)
         raise argparse.ArgumentTypeError(f"it must be {field.value_words()}")
 
-    parser.add_argument(f"--{name}", type=value, metavar="N", help=help, default=default)
+    parser.add_argument(f"--{option or name}", type=value, metavar="N", help=help, default=default)
 
 
 def read_labels(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, ...]]:

@@ -25,7 +25,7 @@ from classlift.transforms import LOCAL_OPTIONS
 
 @dataclass(frozen=True)
 class Retention:
-    """What `classlift prune` keeps."""
+    """What `classlift clean` keeps."""
 
     runs: int = setting(10, "Runs", "The newest runs.", unit="runs", minimum=1)
     days: int = setting(
@@ -107,7 +107,7 @@ class ConfigFile:
     gate: Values = setting(
         {}, "Gate", "What a challenger must show to be pushed.", groups=(GateSettings,)
     )
-    retention: Retention = setting(Retention(), "Retention", "What `classlift prune` keeps.")
+    retention: Retention = setting(Retention(), "Retention", "What `classlift clean` keeps.")
     watch: WatchSettings | None = setting(
         None,
         "Watch",

@@ -203,14 +203,14 @@ def test_old_runs_can_go_and_what_is_served_and_known_of_it_stays(demo):
     project, _ = demo
     words = ["classlift", "lineage", "--config", str(project.config), "--json"]
     versions, known = project.versions(), json.loads(project.command(*words).stdout)
-    prune = ["classlift", "prune", "--config", str(project.config), "--runs", "1"]
+    clean = ["classlift", "clean", "--config", str(project.config), "--keep", "1"]
     trainings = project.work / "pipeline" / "Trainer" / "model"
     before = len(list(trainings.iterdir()))
-    result = project.command(*prune)
+    result = project.command(*clean)
     assert result.returncode == 0, result.stdout
     assert "nothing is removed yet" in result.stdout
     assert len(list(trainings.iterdir())) == before
-    result = project.command(*prune, "--remove")
+    result = project.command(*clean, "--yes")
     assert result.returncode == 0, result.stdout
     assert len(list(trainings.iterdir())) < before
     assert project.versions() == versions

@@ -9,7 +9,7 @@ from classlift.errors import ConfigError
 from demo import scenes
 from pipelines.config import load_config
 from pipelines.metadata import connection_to, initialise, open_existing, output_artifact
-from pipelines.prune import ARTIFACT, Leftover, Plan, remove
+from pipelines.old_runs import ARTIFACT, Leftover, Plan, remove
 from tests.project import make_project
 
 
@@ -78,7 +78,7 @@ def test_a_run_on_postgres_leaves_no_password_anywhere(postgres, monkeypatch, tm
         assert result.returncode == 0, result.stdout
         assert project.outcomes() == {"DatasetSnapshot": outcome}
 
-    # what was pruned is made anew, and then answers again
+    # what was removed is made anew, and then answers again
     monkeypatch.setenv(METADATA_VARIABLE, address)
     monkeypatch.setenv("PGPASSWORD", postgres.password)
     config = load_config(project.config)

@@ -1,4 +1,4 @@
-"""What `classlift prune` removes, on a real metadata store: what no kept run needs, and no more."""
+"""What `classlift clean` removes, on a real metadata store: what no kept run needs, and no more."""
 
 import json
 import sys
@@ -15,12 +15,13 @@ from classlift.errors import ConfigError, EvaluationError, UnavailableError
 from classlift.locks import alone
 from classlift.settings.config import Retention
 from components.recorded_uses import EVALUATION
-from pipelines import prune
+from pipelines import old_runs
 from pipelines.config import Config, load_config
 from pipelines.metadata import connection_to, initialise, open_store
+from pipelines.old_runs import ARTIFACT, ASIDE, RUN, VERSION
 from pipelines.places import RUNS
-from pipelines.prune import ARTIFACT, ASIDE, RUN, VERSION
 from pipelines.running import LOCK
+from tests.classlift.gate import verdicts
 from tests.project import make_project
 
 pytestmark = pytest.mark.unit
@@ -132,10 +133,10 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def pruned(history: History, **retention: int) -> prune.Plan:
+def pruned(history: History, **retention: int) -> old_runs.Plan:
     """Removes what nothing needs three days later."""
-    found = prune.plan(history.config, Retention(**retention), LATER)
-    prune.remove(history.config, found)
+    found = old_runs.plan(history.config, Retention(**retention), LATER)
+    old_runs.remove(history.config, found)
     return found
 
 
@@ -192,8 +193,8 @@ def test_young_runs_stay(history):
     for run in ("one", "two", "three"):
         history.run(run, "Trainer")
     retention = Retention(runs=1, days=2)
-    assert len(prune.plan(history.config, retention, NOW).kept_runs) == 3
-    assert prune.plan(history.config, retention, LATER).kept_runs == ("three",)
+    assert len(old_runs.plan(history.config, retention, NOW).kept_runs) == 3
+    assert old_runs.plan(history.config, retention, LATER).kept_runs == ("three",)
 
 
 def test_nothing_that_no_run_made_is_touched(history, tmp_path):
@@ -251,7 +252,7 @@ def test_old_versions_go_when_asked_but_not_what_is_served_or_not_ours(history):
 def test_what_is_interrupted_leaves_no_half_folder_and_is_finished_later(history, monkeypatch):
     history.run("one", "DatasetSnapshot", "Trainer", "RecallGate")
     history.run("two", "Trainer", "RecallGate")
-    found = prune.plan(history.config, Retention(runs=1), LATER)
+    found = old_runs.plan(history.config, Retention(runs=1), LATER)
     whole = own_folders.clear
 
     def die(folder: Path, what: str) -> None:
@@ -259,7 +260,7 @@ def test_what_is_interrupted_leaves_no_half_folder_and_is_finished_later(history
 
     monkeypatch.setattr(own_folders, "clear", die)
     with pytest.raises(KeyboardInterrupt):
-        prune.remove(history.config, found)
+        old_runs.remove(history.config, found)
     monkeypatch.setattr(own_folders, "clear", whole)
     [aside] = history.config.work.rglob(ASIDE)
     assert len([p for p in aside.iterdir() if p.name != own_folders.MARK]) == 1
@@ -285,8 +286,8 @@ def test_a_folder_of_somebody_else_in_its_way_is_named(history):
 def test_while_a_run_goes_on_nothing_is_removed(history, monkeypatch, capsys):
     history.run("one", "Trainer")
     history.run("two", "Trainer", "RecallGate")
-    words = ["classlift", "prune", "--config", str(history.config.path), "--runs", "1"]
-    monkeypatch.setattr(sys, "argv", [*words, "--remove"])
+    words = ["classlift", "clean", "--config", str(history.config.path), "--keep", "1"]
+    monkeypatch.setattr(sys, "argv", [*words, "--yes"])
     with alone(history.config.work / RUNS / LOCK, "run three of prune_test"):
         assert cli.main() == UnavailableError.exit_code
     assert "run three of prune_test" in capsys.readouterr().err
@@ -310,7 +311,7 @@ def test_without_metadata_nobody_knows_what_is_needed(history):
         path.unlink()
     before = tree(history.config.work)
     with pytest.raises(EvaluationError, match="there is no ML Metadata"):
-        prune.plan(history.config, Retention(runs=1))
+        old_runs.plan(history.config, Retention(runs=1))
     assert tree(history.config.work) == before
 
 
@@ -318,24 +319,63 @@ def test_the_command_shows_first_and_removes_when_asked(history, monkeypatch, ca
     history.run("one", "Trainer")
     history.run("two", "Trainer", "RecallGate")
     before = tree(history.config.work)
-    words = ["classlift", "prune", "--config", str(history.config.path), "--runs", "1"]
+    words = ["classlift", "clean", "--config", str(history.config.path), "--keep", "1"]
     monkeypatch.setattr(sys, "argv", words)
     assert cli.main() == 0
     shown = capsys.readouterr().out
     assert str(history.path("one", "Trainer")) in shown
-    assert "would go: 1 artifact (0.0 MB), 1 run (0.0 MB), 0 served versions" in shown
-    assert "nothing is removed yet: run it again with --remove" in shown
+    assert "0.0 MB  would go: 1 artifact\n    0.0 MB  would go: 1 run\n" in shown
+    assert "kept: 1 runs (two)\nkept: 0 served versions (none)" in shown
+    assert "nothing is removed yet: run it again with --yes" in shown
     assert tree(history.config.work) == before
-    monkeypatch.setattr(sys, "argv", [*words, "--remove"])
+    monkeypatch.setattr(sys, "argv", [*words, "--yes"])
     assert cli.main() == 0
-    assert "removed: 1 artifact" in capsys.readouterr().out
+    assert "removed: 0.0 MB" in capsys.readouterr().out
     assert not history.path("one", "Trainer").exists()
 
 
-@pytest.mark.parametrize("option", [["--runs", "0"], ["--versions", "1"], ["--days", "-1"],
-                                    ["--runs", "x"], ["--days", "99999999999"]])  # fmt: skip
+@pytest.mark.parametrize(("answer", "stays"), [("", True), ("no", True), ("y", False)])
+def test_a_person_at_a_terminal_is_asked(history, monkeypatch, capsys, answer, stays):
+    history.run("one", "Trainer")
+    history.run("two", "Trainer", "RecallGate")
+    words = ["classlift", "clean", "--config", str(history.config.path), "--keep", "1"]
+    monkeypatch.setattr(sys, "argv", words)
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert cli.main() == 0
+    assert history.path("one", "Trainer").exists() == stays
+    assert ("run it again with --yes" in capsys.readouterr().out) == stays
+
+
+def test_json_says_what_goes_and_stays_and_never_asks(history, monkeypatch, capsys):
+    history.run("one", "Trainer")
+    history.run("two", "Trainer", "RecallGate")
+    gone = [str(history.path("one", "Trainer")), str(history.config.work / "runs" / "one")]
+    words = ["classlift", "clean", "--config", str(history.config.path), "--keep", "1", "--json"]
+    for extra, removed in (([], False), (["--yes"], True)):
+        monkeypatch.setattr(sys, "argv", [*words, *extra])
+        assert cli.main() == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["removed"] == removed
+        assert sorted(left["path"] for left in said["leftovers"]) == sorted(gone)
+        assert said["kept_runs"] == ["two"]
+
+
+def test_the_champion_of_what_is_served_stays(history):
+    for number in range(1, 6):
+        history.run(f"run_{number}", "RecallGate", push=number)
+    champion = replace(verdicts.VERDICT, champion="version 2")
+    champion.write(history.path("run_5", "RecallGate"))
+    (history.path("run_5", "RecallGate") / "report.html").write_text("a report")
+    assert pruned(history, runs=1, versions=2).kept_versions == (2, 4, 5)
+    assert sorted(p.name for p in history.config.serving.iterdir()) == ["2", "4", "5"]
+
+
+@pytest.mark.parametrize("option", [["--keep", "0"], ["--versions", "1"], ["--days", "-1"],
+                                    ["--keep", "x"], ["--days", "99999999999"]])  # fmt: skip
 def test_a_wrong_number_is_refused(history, monkeypatch, capsys, option):
-    words = ["classlift", "prune", "--config", str(history.config.path), *option]
+    words = ["classlift", "clean", "--config", str(history.config.path), *option]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as end:
         cli.main()

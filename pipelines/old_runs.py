@@ -8,6 +8,7 @@ anything else in these folders is not ours to judge. What stays:
   cache;
 - of each run whose model was ever pushed the evaluation: who asks for the lineage of a version
   finds its verdict;
+- the version that is served, the one before it, and the champion that it was compared with;
 - the memory of splits, ML Metadata and the series of what is watched: they are never touched.
 
 A folder is moved aside before it is removed, so that no half of it is ever taken for the whole;
@@ -17,7 +18,7 @@ what an interrupted `remove` leaves aside, the next one removes.
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,10 +26,11 @@ from pathlib import Path
 from ml_metadata.metadata_store import MetadataStore
 
 from classlift import own_folders
-from classlift.errors import ConfigError
+from classlift.errors import ConfigError, EvaluationError
+from classlift.gate.verdict import read_evaluation
 from classlift.locks import alone
 from classlift.serving.bundle import Bundle
-from classlift.serving.folder import served_versions
+from classlift.serving.folder import served_versions, version_of
 from classlift.settings.config import Retention
 from pipelines.config import Config
 from pipelines.metadata import (
@@ -72,6 +74,18 @@ class Plan:
     kept_runs: tuple[str, ...]
     kept_versions: tuple[int, ...]
 
+    def to_json(self) -> dict[str, object]:
+        """The plan as `clean --json` prints it; sizes in bytes."""
+        return {
+            "leftovers": [
+                {"kind": left.kind, "path": str(left.path), "bytes": left.size}
+                for left in self.leftovers
+            ],
+            "bytes": self.size(),
+            "kept_runs": self.kept_runs,
+            "kept_versions": self.kept_versions,
+        }
+
     def size(self, kind: str | None = None) -> int:
         """Bytes of all that would go, or of a kind."""
         return sum(left.size for left in self.leftovers if kind in (None, left.kind))
@@ -103,6 +117,9 @@ def plan(config: Config, retention: Retention, now: datetime | None = None) -> P
     needed = {artifact for run in runs if run.id in kept for artifact in run.artifacts}
     needed |= {artifact for run in runs if run.pushed for artifact in run.evaluations}
     versions = _kept_versions(config.serving, retention, [r for r in runs if r.id in kept])
+    champion = _champion_of_served(store, config.serving, runs)
+    if champion is not None and champion not in versions:
+        versions = sorted([*versions, champion])
     found = [
         *_artifacts(store, config.work / PIPELINE_ROOT, runs, needed),
         *_run_folders(config.work / RUNS, [r for r in runs if r.id not in kept and not r.pushed]),
@@ -126,7 +143,7 @@ def alone_with(config: Config) -> Iterator[None]:
         UnavailableError: a run goes on; names who has it.
 
     """
-    with alone(config.work / RUNS / LOCK, f"classlift prune of {config.name}"):
+    with alone(config.work / RUNS / LOCK, f"classlift clean of {config.name}"):
         yield
 
 
@@ -201,6 +218,35 @@ def _kept_versions(serving: Path, retention: Retention, kept: Iterable[RecordedR
     newest = set(versions[-max(2, retention.versions) :])
     pushed = {version for run in kept for version in run.pushed}
     return [version for version in versions if version in newest | pushed]
+
+
+def _champion_of_served(
+    store: MetadataStore, serving: Path, runs: Iterable[RecordedRun]
+) -> int | None:
+    """The champion of what is served.
+
+    Args:
+        store: with the runs.
+        serving: the folder of the versions.
+        runs: of the config.
+
+    Returns:
+        The version that the newest one was compared with, or, where that is a copy that a rollback
+        made, its original was; None where it is not there, or not known.
+
+    """
+    versions = served_versions(serving)
+    if not versions:
+        return None
+    rollback = Bundle(serving / str(versions[-1])).provenance().rollback_of
+    judged = int(rollback.version) if rollback else versions[-1]
+    for run in runs:
+        if judged in run.pushed:
+            for artifact in store.get_artifacts_by_id(sorted(run.evaluations)):
+                with suppress(EvaluationError):  # one that is lost says nothing any more
+                    champion = version_of(read_evaluation(Path(artifact.uri)).champion)
+                    return champion if champion in versions else None
+    return None
 
 
 def _artifacts(
