@@ -25,8 +25,14 @@ def BulkDetect(
 ) -> None:
     """Writes a model's predictions on eval and test; a model that has answered is not asked again.
 
-    study: 1 to describe objects of train and eval too, for the diagnosis. beam_options: JSON of
-    Beam's options.
+    Args:
+        examples: the images.
+        model: that answers.
+        predictions: to write, a folder a split.
+        study: 1 to describe objects of train and eval too, for the diagnosis.
+        beam_options: JSON list, as on Beam's command line.
+        code_version: of what the node can read; the cache is keyed by it.
+
     """
     del code_version
     saved_model = Path(path_utils.serving_model_path(model.uri))

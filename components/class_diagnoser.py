@@ -31,10 +31,21 @@ def ClassDiagnoser(
 ) -> None:
     """Says why the target class is weak and writes the recipe.
 
-    overrides: JSON of the parts of the recipe that the user sets; `class_weight` is the target's,
-        `class_weighting` a method for all classes, and `train_anyway` goes on where training is
-        not likely to help.
-    relabel_page: HTML file for the labels of eval that the champion doubts.
+    Args:
+        examples: that the champion answered for, and that the challenger will learn.
+        champion: the model in production.
+        champion_predictions: its answers.
+        diagnosis: to write.
+        recipe: to write, for the trainer.
+        target: the weak class.
+        precision: 0 to 1, at which recalls are read.
+        operating_points: one of `settings.gate.OPERATING_POINTS`.
+        overrides: JSON of the parts of the recipe that the user sets; `class_weight` is the
+            target's, `class_weighting` a method for all classes, and `train_anyway` goes on where
+            training is not likely to help.
+        relabel_page: HTML file for the labels of eval that the champion doubts.
+        code_version: of what the node can read; the cache is keyed by it.
+
     """
     result = run(
         Bundle(Path(path_utils.serving_model_path(champion.uri))),

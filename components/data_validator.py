@@ -28,11 +28,21 @@ def DataValidator(
     report_dir: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
-    """Stops the run with a DataError when the snapshot breaks a critical rule.
+    """Stops the run when the snapshot breaks a critical rule.
 
-    The class mix is compared with that of the snapshot that the newest version in `serving_dir`
-    was made from. new_classes: JSON of the ids of classes that the label map lacks, by name. The
-    outputs of a failed node are removed, so the report is kept in `report_dir`.
+    The class mix is compared with that of the snapshot that the newest version was made from.
+
+    Args:
+        snapshot: to judge.
+        validation: the report to write.
+        label_map: file of the pre-trained model's.
+        new_classes: JSON of the ids of classes that the label map lacks, by name.
+        target: the weak class.
+        min_target_boxes: how many boxes of it each split needs.
+        serving_dir: folder of the versions.
+        report_dir: folder that keeps the report, for the outputs of a failed node are removed.
+        code_version: of what the node can read; the cache is keyed by it.
+
     """
     profile = served_provenance(Path(serving_dir)).profile
     run(

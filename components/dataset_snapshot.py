@@ -32,14 +32,20 @@ def DatasetSnapshot(
 ) -> None:
     """Takes a snapshot of the labelled data.
 
-    sources: JSON list of the config's `data.sources`; relative paths are below `root`.
-    memory: folder for what the next snapshot needs to know of this one. serving_dir: whose versions
-    carry the splits, for a memory that was lost. beam_options: JSON list. renamed: JSON object of
-    labels and what the boxes are called instead. droppable: the share of boxes that may be left out
-    because they are bad.
-    classes: JSON list of all classes; new_classes:
-    JSON of the ids of those that the pre-trained model lacks, by name.
-    fingerprint, code_version: not read; the cache is keyed by them.
+    Args:
+        snapshot: to write.
+        sources: JSON list of the config's `data.sources`.
+        root: folder that their relative paths are below.
+        memory: folder for what the next snapshot needs to know of this one.
+        serving_dir: whose versions carry the splits, for a memory that was lost.
+        beam_options: JSON list, as on Beam's command line.
+        renamed: JSON object of labels and what the boxes are called instead.
+        droppable: the share of boxes, 0 to 1, that may be left out because they are bad.
+        classes: JSON list of all classes.
+        new_classes: JSON of the ids of those that the pre-trained model lacks, by name.
+        fingerprint: of the sources; the cache is keyed by it.
+        code_version: of what the node can read; the cache is keyed by it.
+
     """
     taken = take_snapshot(
         [Source.from_dict(record, Path(root)) for record in json.loads(sources)],

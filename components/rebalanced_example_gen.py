@@ -27,8 +27,16 @@ def RebalancedExampleGen(
 ) -> None:
     """Writes tf.Examples from a snapshot that passed validation.
 
-    new_classes: JSON of the ids of classes that the label map lacks, by name.
-    rebalancing: JSON of `Rebalancing`; beam_options: JSON list.
+    Args:
+        snapshot: of the labelled data.
+        validation: its report, so that nothing is written before the data are judged.
+        examples: to write.
+        label_map: file of the pre-trained model's.
+        new_classes: JSON of the ids of classes that the label map lacks, by name.
+        rebalancing: JSON of `Rebalancing`.
+        beam_options: JSON list, as on Beam's command line.
+        code_version: of what the node can read; the cache is keyed by it.
+
     """
     del validation  # an input so that nothing is written before the data are judged
     run(

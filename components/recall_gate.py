@@ -43,8 +43,23 @@ def RecallGate(
 ) -> None:
     """Judges the challenger; blesses it only for the verdict `push`.
 
-    settings: JSON of `GateSettings`. metadata: JSON of ML Metadata's `ConnectionConfig`; there the
-    uses of the test set are counted. This one is recorded with the evaluation, as its property.
+    Args:
+        examples: for the pictures of test.
+        snapshot: of the labelled data.
+        diagnosis: of the champion, for the report.
+        champion: the model in production.
+        challenger: the newly trained model.
+        champion_predictions: the champion's answers.
+        challenger_predictions: the challenger's, for the same images.
+        blessing: to write.
+        evaluation: verdict and report to write. This use of the test set is recorded with it, as
+            its property.
+        target: the weak class.
+        settings: JSON of `GateSettings`.
+        metadata: JSON of ML Metadata's `ConnectionConfig`; there the uses of the test set are
+            counted.
+        code_version: of what the node can read; the cache is keyed by it.
+
     """
     data = Snapshot.read(Path(snapshot.uri))
     test_set = TestSet.of(data.images)

@@ -12,9 +12,11 @@ from classlift.training.run import TrainingTask, run
 def run_fn(fn_args: Any) -> None:
     """Trains the challenger by the recipe, and chooses its score thresholds as the gate does.
 
-    fn_args: TFX's; `hyperparameters` is the recipe, `base_model` the champion, and
-    `custom_config` has `backend`, `target`, `code_version`, the gate's `precision`,
-    `operating_points`, `thresholds` and `score_threshold`, and the folder `work`.
+    Args:
+        fn_args: TFX's; `hyperparameters` is the recipe, `base_model` the champion, and
+            `custom_config` has `backend`, `target`, `code_version`, the gate's `precision`,
+            `operating_points`, `thresholds` and `score_threshold`, and the folder `work`.
+
     """
     recipe = Recipe.from_json(json.dumps(fn_args.hyperparameters))
     config = fn_args.custom_config
