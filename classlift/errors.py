@@ -11,6 +11,7 @@ EXIT_OK = 0
 EXIT_RETRY = 1
 EXIT_PERMANENT = 78  # EX_CONFIG of BSD's sysexits.h: a retry can't mend it
 EXIT_NOTHING_TO_DO = 99  # Airflow's default skip_on_exit_code
+EXIT_CLOSED_PIPE = 141  # 128 + SIGPIPE, as of every program whose reader has gone
 
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -6,6 +6,7 @@ here, those that need the pipeline in `pipelines/commands`; a line in `COMMANDS`
 
 import argparse
 import os
+import select
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,6 +15,7 @@ from typing import cast
 from classlift import __version__
 from classlift.cli.command import Command
 from classlift.environment import PARENT_VARIABLE, UNICODE, restart_with
+from classlift.errors import EXIT_CLOSED_PIPE
 from classlift.faults import exit_code_of
 from classlift.parent import die_with_parent
 from classlift.progress import configure, escape_what_is_not_printable
@@ -53,9 +55,34 @@ def main() -> int:
     """Runs the command that this process was started with.
 
     Returns:
-        The exit code: 0 done, 78 what a retry can't mend, 1 what it may, 2 wrong arguments.
+        The exit code: 0 done, 78 what a retry can't mend, 1 what it may, 2 wrong arguments, 141
+        when nobody reads on.
+
+    Raises:
+        BrokenPipeError: another pipe than stdout has no reader.
 
     """
+    try:
+        try:
+            return _main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_closed():
+            raise
+        # What Python still holds goes nowhere when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_CLOSED_PIPE
+
+
+def _is_closed() -> bool:
+    """Whether stdout is a pipe whose reader has gone, as in `classlift settings | head -1`."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def _main() -> int:
     escape_what_is_not_printable()
     configure(sys.stderr)
     arguments = parser_for(sys.argv[1:2]).parse_args()

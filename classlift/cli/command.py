@@ -43,6 +43,11 @@ def say(text: str) -> None:
     print(printable(text, keep="\n"), flush=True)
 
 
+def json_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds `--json`."""
+    parser.add_argument("--json", action="store_true", help="for a machine to read")
+
+
 def source_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what names labels: a path, and what can't be told by looking at it."""
     from classlift.data.formats import FORMATS

@@ -1,10 +1,17 @@
 """`classlift convert`: labels and their images in another format."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from classlift.cli.command import Command, read_labels, require_sound, source_arguments
+from classlift.cli.command import (
+    Command,
+    json_argument,
+    read_labels,
+    require_sound,
+    source_arguments,
+)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +20,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     source_arguments(parser)
     parser.add_argument("new", type=Path, help="the folder to make")
     parser.add_argument("--to", choices=list(WRITERS), required=True)
+    json_argument(parser)
 
 
 def _classes(arguments: argparse.Namespace, labelled: Sequence[str]) -> tuple[str, ...]:
@@ -34,7 +42,11 @@ def _run(arguments: argparse.Namespace) -> int:
         given = arguments.label_map
         label_map = LabelMap.read(given) if given else LabelMap(_classes(arguments, labels))
         WRITERS[arguments.to](snapshot.images, snapshot.boxes, label_map, draft)
-    print(f"{arguments.new}: {snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes")
+    images, boxes = snapshot.images.num_rows, snapshot.boxes.num_rows
+    if arguments.json:
+        print(json.dumps({"folder": str(arguments.new), "images": images, "boxes": boxes}))
+    else:
+        print(f"{arguments.new}: {images} images, {boxes} boxes")
     return 0
 
 

@@ -3,12 +3,12 @@
 import argparse
 import json
 
-from classlift.cli.command import Command
+from classlift.cli.command import Command, json_argument
 from classlift.errors import EXIT_OK
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for a machine to read")
+    json_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

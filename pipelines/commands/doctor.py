@@ -5,13 +5,13 @@ import importlib.util
 import json
 import shutil
 
-from classlift.cli.command import Command
+from classlift.cli.command import Command, json_argument
 from classlift.errors import EXIT_OK, EXIT_PERMANENT, ConfigError
 from pipelines.commands.options import ROOT
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for a machine to read")
+    json_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

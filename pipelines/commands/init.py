@@ -1,9 +1,10 @@
 """`classlift init`: a first config for a model and a folder of labels."""
 
 import argparse
+import json
 from pathlib import Path
 
-from classlift.cli.command import Command, say
+from classlift.cli.command import Command, json_argument, say
 from classlift.errors import EXIT_OK
 
 
@@ -18,6 +19,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, required=True, help="the file to write, e.g. configs/scooters.yaml"
     )
+    json_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -25,7 +27,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
     images = arguments.images.resolve() if arguments.images else None
     start = Start(arguments.model, arguments.data, images, arguments.format, arguments.target)
-    for remark in write_first_config(start, arguments.config):
+    remarks = write_first_config(start, arguments.config)
+    if arguments.json:
+        print(json.dumps({"config": str(arguments.config), "missing": remarks}))
+        return EXIT_OK
+    for remark in remarks:
         say(f"{remark}.")
     say(f"written: {arguments.config}; next: classlift run --config {arguments.config}")
     return EXIT_OK

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from classlift.cli.command import Command, say
+from classlift.cli.command import Command, json_argument, say
 from classlift.errors import EXIT_OK
 from pipelines.commands.options import config_argument
 
@@ -11,7 +11,7 @@ from pipelines.commands.options import config_argument
 def _arguments(parser: argparse.ArgumentParser) -> None:
     config_argument(parser)
     parser.add_argument("version", type=int, nargs="?", help="default: the newest")
-    parser.add_argument("--json", action="store_true", help="for a machine to read")
+    json_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

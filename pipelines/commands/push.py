@@ -1,8 +1,9 @@
 """`classlift push`: a person pushes what the gate did not bless."""
 
 import argparse
+import json
 
-from classlift.cli.command import Command, say
+from classlift.cli.command import Command, json_argument, say
 from classlift.errors import EXIT_OK
 from classlift.parent import raise_on_sigterm
 from pipelines.commands.options import claimed, config_argument
@@ -13,6 +14,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", required=True, metavar="NAME", help="who pushes")
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why, in a sentence")
     parser.add_argument("--run", help="default: the latest that reached its gate")
+    json_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -20,7 +22,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
     config = claimed(arguments)
     raise_on_sigterm()
-    say(str(push_anyway(config, arguments.by, arguments.reason, arguments.run)))
+    pushed = push_anyway(config, arguments.by, arguments.reason, arguments.run)
+    say(
+        json.dumps({"version": int(pushed.name), "folder": str(pushed)})
+        if arguments.json
+        else str(pushed)
+    )
     return EXIT_OK
 
 

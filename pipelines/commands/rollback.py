@@ -1,9 +1,10 @@
 """`classlift rollback`: an older version is served again."""
 
 import argparse
+import json
 import logging
 
-from classlift.cli.command import Command
+from classlift.cli.command import Command, json_argument
 from classlift.errors import EXIT_OK
 from classlift.parent import raise_on_sigterm
 from classlift.serving.bundle import Bundle
@@ -19,6 +20,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to", type=int, metavar="VERSION", help="default: the one before the newest"
     )
+    json_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -30,7 +32,10 @@ def _run(arguments: argparse.Namespace) -> int:
     record = Bundle(destination).provenance().rollback_of
     if record is not None:
         logger.info(f"served again: version {record.version}, in place of {record.replaced}")
-    print(destination)
+    if arguments.json:
+        print(json.dumps({"version": int(destination.name), "folder": str(destination)}))
+    else:
+        print(destination)
     return EXIT_OK
 
 

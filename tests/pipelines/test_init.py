@@ -110,3 +110,16 @@ def test_the_command_says_what_comes_next(data, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == (
         f"written: {path}; next: classlift run --config {path}"
     )
+
+
+def test_json_has_what_is_missing(data, tmp_path, capsys):
+    command = load("init")
+    parser = argparse.ArgumentParser()
+    command.arguments(parser)
+    path = tmp_path / "digits.yaml"
+    words = ["--model", str(MODEL), "--data", str(data), "--config", str(path), "--json"]
+    assert command.run(parser.parse_args(words)) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said.keys() == {"config", "missing"}
+    assert said["config"] == str(path)
+    assert said["missing"]

@@ -1,9 +1,11 @@
 """An older version is served again: which, by whom, why, and when nothing happens."""
 
+import json
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as pb
@@ -267,3 +269,9 @@ def test_the_command_says_what_is_served_again(two, monkeypatch, capsys):
     assert err.splitlines()[-1] == "served again: version 5, in place of 6"
     monkeypatch.setattr(sys, "argv", ["classlift", *words, "--to", "4"])
     assert cli.main() == 78
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["classlift", *words, "--to", "6", "--json"])
+    assert cli.main() == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["folder"] == str(two.config.serving / str(said["version"]))
+    assert Path(said["folder"]).is_dir()
