@@ -28,8 +28,11 @@ UMASK_VARIABLE = "CLASSLIFT_UMASK"
 class Variable:
     """An environment variable of ClassLift.
 
-    about: what it says, in Markdown. own: whether ClassLift sets it itself, for processes that it
-    starts; the others are for users.
+    Attributes:
+        about: what it says, in Markdown.
+        own: whether ClassLift sets it itself, for processes that it starts; the others are for
+            users.
+
     """
 
     name: str

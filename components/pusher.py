@@ -94,7 +94,9 @@ class Executor(executor.Executor):  # type: ignore[misc]  # TFX has no types
 class Pusher(base_component.BaseComponent):  # type: ignore[misc]  # TFX has no types
     """The node: TFX's interface, and the evaluation.
 
-    pretrained: folder of the model that is the champion before the first push.
+    Args:
+        pretrained: folder of the model that is the champion before the first push.
+
     """
 
     SPEC_CLASS = PusherSpec

@@ -34,7 +34,9 @@ class VerdictApproval(ApprovalOperator):
     With `approve_before_push` it asks where the gate says push too. No answer in time means no; who
     approves without a reason is asked again.
 
-    work: folder of the config.
+    Args:
+        work: folder of the config.
+
     """
 
     template_fields = ()  # nothing of a verdict is rendered by Jinja

@@ -36,9 +36,21 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class Message:
     """What is told of the end of a task; what is None is left out.
 
-    event: one of the above. config, dag, run: whose end it is. task: that failed. target, verdict,
-    sentence, lift, lower_bound, version, report: of a run whose gate has spoken; version is what
-    was pushed. reasons: in words.
+    Attributes:
+        event: one of the above.
+        config: name of the config.
+        dag: id of the DAG.
+        run: id of the run.
+        task: id of the task, where one failed.
+        target: of a run whose gate has spoken, as all that follows but the reasons.
+        verdict: push, refuse or inconclusive.
+        sentence: the verdict and what decided it.
+        lift: the change of the target's recall.
+        lower_bound: of the lift.
+        version: that was pushed.
+        reasons: in words.
+        report: its address.
+
     """
 
     event: str
@@ -118,8 +130,13 @@ def _slack(text: str) -> str:
 class Notifier(BaseNotifier):
     """Tells of one kind of event. What can't be sent is in the task's log, and changes no run.
 
-    event: of the above. name, work: of the config. email: addresses, through the connection
-    `smtp_default`. webhook: whether to POST to the connection `classlift_webhook`.
+    Args:
+        event: of the above.
+        name: of the config.
+        work: folder of the config.
+        email: addresses, through the connection `smtp_default`.
+        webhook: whether to POST to the connection `classlift_webhook`.
+
     """
 
     def __init__(

@@ -120,7 +120,10 @@ class NodeOperator(ProcessOperator):
 
     What is as the form shows it is left out, so that a switch that nobody touched asks for nothing.
 
-    node: id of the node. topology: of the compiled config.
+    Args:
+        node: id of the node.
+        topology: of the compiled config.
+
     """
 
     def __init__(self, *, node: str, topology: Topology, **kwargs: Any) -> None:

@@ -28,8 +28,12 @@ FORM = {
 class RollbackOperator(ProcessOperator):
     """Runs `classlift rollback` with the form's values, in the name of who started the run.
 
-    config: path of the config. What is typed into the form can become no option: each value is
-    part of the word that names its option.
+    What is typed into the form can become no option: each value is part of the word that names its
+    option.
+
+    Args:
+        config: path of the config.
+
     """
 
     def __init__(self, *, config: str, **kwargs: Any) -> None:

@@ -37,11 +37,20 @@ class Node:
 class Topology:
     """A compiled config.
 
-    compiled: the folder that it was read from. config: its YAML file. work: where its runs leave
-    what they make. owner: of its DAGs. cron: when a run starts by itself; None for never.
-    min_new_objects: of the target class, which a run that nobody started needs. email, webhook:
-    who is told how runs end. form: the JSON schema of each parameter. defaults: their values.
-    watches: whether what is served is scored; watch_cron: when, None for never by itself.
+    Attributes:
+        compiled: the folder that it was read from.
+        config: its YAML file.
+        work: where its runs leave what they make.
+        owner: of its DAGs.
+        cron: when a run starts by itself; None for never.
+        min_new_objects: of the target class, which a run that nobody started needs.
+        email: addresses that are told how runs end.
+        webhook: whether the webhook is told.
+        form: the JSON schema of each parameter.
+        defaults: their values.
+        watches: whether what is served is scored.
+        watch_cron: when, None for never by itself.
+
     """
 
     compiled: Path

@@ -18,7 +18,9 @@ UNCHANGED = "unchanged"
 class ClassRow:
     """One class on the test set; recalls are None where they are not known.
 
-    lower_bound: of the change in recall; None where no bound is shown.
+    Attributes:
+        lower_bound: of the change in recall; None where no bound is shown.
+
     """
 
     label: str
@@ -33,10 +35,14 @@ class ClassRow:
 class Verdict:
     """What the gate said of a run, and what became of it.
 
-    verdict: push, refuse or inconclusive. sentence: the verdict and what decided it. lift,
-    lower_bound: the change of the target's recall and the bound that it is above; None where the
-    champion does not know the class. champion: the version or model that it was compared to.
-    pushed: the version that this very run pushed; None when it pushed none.
+    Attributes:
+        verdict: push, refuse or inconclusive.
+        sentence: the verdict and what decided it.
+        lift: the change of the target's recall; None where the champion does not know the class.
+        lower_bound: that the lift is above; None where it is.
+        champion: the version or model that it was compared to.
+        pushed: the version that this very run pushed; None when it pushed none.
+
     """
 
     verdict: str

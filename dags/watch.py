@@ -27,7 +27,9 @@ class SeriesLink(BaseOperatorLink):
 class ScoreOperator(ProcessOperator):
     """Runs `classlift watch`; returns a retraining for each class that fell below its floor.
 
-    config: path of the config.
+    Args:
+        config: path of the config.
+
     """
 
     operator_extra_links = (SeriesLink(),)

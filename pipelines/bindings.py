@@ -24,8 +24,10 @@ TRAINED_FOR = ("precision", "operating_points", "thresholds", "score_threshold")
 class RuntimeValues:
     """The runtime parameters of the pipeline, by their names; strings that are objects are JSON.
 
-    fingerprint, served: of the labelled data and of the champion; each is looked up as the node
-    starts that is cached by it.
+    Attributes:
+        fingerprint: of the labelled data, looked up as the node starts that is cached by it.
+        served: the champion, looked up likewise.
+
     """
 
     target: str

@@ -39,8 +39,11 @@ _KEEPS = (
 class Earlier:
     """How a folder in `work` looks that a version made which did not mark its folders yet.
 
-    purpose: as in its mark. paths: a pattern that each path in it, relative and at most two names
-    long, has to match. needed: what has to be there.
+    Attributes:
+        purpose: as in its mark.
+        paths: a pattern that each path in it, relative and at most two names long, has to match.
+        needed: what has to be there.
+
     """
 
     purpose: str

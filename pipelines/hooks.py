@@ -31,7 +31,12 @@ logger = logging.getLogger(__name__)
 class Start:
     """A node that is about to start.
 
-    node: its id. values: the run's parameters. store: ML Metadata, to read; connection: to them.
+    Attributes:
+        node: its id.
+        values: the run's parameters.
+        store: ML Metadata, to read.
+        connection: to ML Metadata.
+
     """
 
     topology: Topology
@@ -46,8 +51,12 @@ class Start:
 class Ending:
     """How a node ended that ended well.
 
-    looked: what was found when it started. execution: its id in ML Metadata. artifacts: what it put
-    out. cached: whether the cache answered for it.
+    Attributes:
+        looked: what was found when it started.
+        execution: its id in ML Metadata.
+        artifacts: what it put out.
+        cached: whether the cache answered for it.
+
     """
 
     start: Start

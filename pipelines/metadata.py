@@ -447,9 +447,13 @@ def _executions(store: metadata_store.MetadataStore, run_id: str) -> list[pb.Exe
 class RecordedRun:
     """What ML Metadata know of a run of a config.
 
-    began: when its first node did. artifacts: ids of all that its nodes read or put out, also from
-    the cache. evaluations: those of its gate. pushed: the versions that came of it, by the Pusher
-    or a person. is_going_on: whether a node has neither ended nor failed.
+    Attributes:
+        began: when its first node did.
+        artifacts: ids of all that its nodes read or put out, also from the cache.
+        evaluations: those of its gate.
+        pushed: the versions that came of it, by the Pusher or a person.
+        is_going_on: whether a node has neither ended nor failed.
+
     """
 
     id: str

@@ -22,18 +22,21 @@ REFUSED, PUSHED = "refused", "pushed"
 class Node:
     """One node of the pipeline.
 
-    id: as the pipeline calls it.
-    profile: which libraries its process may import, one of the above.
-    phase: the group that Airflow's UI shows it in.
-    about: what the UI says of it, in Markdown.
-    on_gpu: whether it is faster with a GPU; then it waits in the queue of its worker.
-    hours: after which Airflow ends it.
-    operator: what Airflow makes of it, one of the above.
-    tells: the event that people are told of when it ended well.
-    needs_new_labels: whether a run that nobody started ends before it where too little is new.
-    blesses: whether nothing is pushed without its blessing, and a person is asked only after it.
-    looks: run just before it starts; returns runtime parameters that its cache is keyed by.
-    ended: run after it ended well; returns the exit code.
+    Attributes:
+        id: as the pipeline calls it.
+        profile: which libraries its process may import, one of the above.
+        phase: the group that Airflow's UI shows it in.
+        about: what the UI says of it, in Markdown.
+        on_gpu: whether it is faster with a GPU; then it waits in the queue of its worker.
+        hours: after which Airflow ends it.
+        operator: what Airflow makes of it, one of the above.
+        tells: the event that people are told of when it ended well.
+        needs_new_labels: whether a run that nobody started ends before it where too little is new.
+        blesses: whether nothing is pushed without its blessing, and a person is asked only after
+            it.
+        looks: run just before it starts; returns runtime parameters that its cache is keyed by.
+        ended: run after it ended well; returns the exit code.
+
     """
 
     id: str

@@ -55,8 +55,12 @@ ARTIFACT, RUN, VERSION = "artifact", "run", "served version"
 class Leftover:
     """A folder that nothing needs.
 
-    kind: `ARTIFACT`, `RUN` or `VERSION`. root: the folder of all of its kind. size: bytes that its
-    files take; what else has a link to them, keeps them. artifact_id: in ML Metadata.
+    Attributes:
+        kind: `ARTIFACT`, `RUN` or `VERSION`.
+        root: the folder of all of its kind.
+        size: bytes that its files take; what else has a link to them, keeps them.
+        artifact_id: in ML Metadata.
+
     """
 
     kind: str

@@ -29,8 +29,11 @@ from pipelines.places import EVALUATION, RUNS, Place
 class Summary:
     """The result of one run.
 
-    run: its id. verdict: with its outcome, of which `served` says in words which version is served
-    now, and since when.
+    Attributes:
+        run: its id.
+        verdict: with its outcome, of which `served` says in words which version is served now, and
+            since when.
+
     """
 
     run: str

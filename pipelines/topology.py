@@ -29,7 +29,9 @@ TRAINER = "components.trainer"
 class TopologyNode:
     """One node as it was compiled: its row in `pipelines.nodes`, and what it waits for.
 
-    upstream: ids of the nodes that come before it; the rest as in the row.
+    Attributes:
+        upstream: ids of the nodes that come before it; all else is as in the row.
+
     """
 
     id: str
@@ -70,11 +72,19 @@ class Watching:
 class Topology:
     """A compiled config.
 
-    stamp: changes when anything does that it was compiled from. config: the file that it was
-    compiled from. work, serving, model: the config's folders. model_hash: of the model's files.
-    in_airflow: whether DAGs are made of it. code: hashes of the code that a component can read, by
-    its module. parameters: those of a run, in the order of the form. defaults: what they are when
-    a run sets nothing. watch: None where the config watches nothing.
+    Attributes:
+        stamp: changes when anything does that it was compiled from.
+        config: the file that it was compiled from.
+        work: folder that runs write to.
+        serving: folder of the versions.
+        model: folder of the pre-trained model.
+        model_hash: of the model's files.
+        in_airflow: whether DAGs are made of it.
+        code: hashes of the code that a component can read, by its module.
+        parameters: those of a run, in the order of the form.
+        defaults: what they are when a run sets nothing.
+        watch: None where the config watches nothing.
+
     """
 
     stamp: str

@@ -26,9 +26,13 @@ def _no_environment(_: argparse.Namespace) -> Mapping[str, str]:
 class Command:
     """A command of the command line.
 
-    purpose: a sentence for `--help`. example: the words after `classlift`. run: does it, and
-    returns the exit code. arguments: adds its own to a parser. environment: what the process needs
-    before anything is imported.
+    Attributes:
+        purpose: a sentence for `--help`.
+        example: the words after `classlift`.
+        run: does it, and returns the exit code.
+        arguments: adds its own to a parser.
+        environment: what the process needs before anything is imported.
+
     """
 
     purpose: str

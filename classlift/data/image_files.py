@@ -55,7 +55,9 @@ class Found:
 class ImageFiles:
     """The image files below a folder, by the names that labels give them.
 
-    split: that all labels are in, where it is known; folders of other splits have other images.
+    Args:
+        split: that all labels are in, where it is known; folders of other splits have other images.
+
     """
 
     def __init__(self, folder: Path, split: str | None = None) -> None:

@@ -95,9 +95,13 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MA
 class ImageFacts:
     """What the snapshot keeps of an image file.
 
-    width, height: of the stored pixels, 0 when they can't be told; format: a value of `FORMATS`,
-    or empty; orientation: Exif's, `UPRIGHT` when there is none; problem: a rule and its value, or
-    empty.
+    Attributes:
+        width: of the stored pixels, 0 when they can't be told.
+        height: as `width`.
+        format: a value of `FORMATS`, or empty.
+        orientation: Exif's, `UPRIGHT` when there is none.
+        problem: a rule and its value, or empty.
+
     """
 
     sha256: str

@@ -20,14 +20,16 @@ _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+', re.DOTALL)
 class Outline:
     """What the beginning of a JSON file shows.
 
-    kind: `{` for an object, `[` for a list, empty for what is neither.
-    keys: of the object, with `{`, `[` or empty for an object, a list or another value.
-    inner: the keys of the first object that lies directly in it.
+    Attributes:
+        kind: `{` for an object, `[` for a list, empty for what is neither.
+        keys: of the object, with `{`, `[` or empty for an object, a list or another value.
+        inner: the keys of the first object that lies directly in it.
 
     >>> parse('{"info": {}, "images": [{"id": 1}]}').keys
     {'info': '{', 'images': '['}
     >>> sorted(parse('[{"id": 1, "data": {"image": "a.jpg"}}, {"x": 1}]').inner)
     ['data', 'id']
+
     """
 
     kind: str

@@ -41,17 +41,21 @@ SHOWN_CHARACTERS = 200
 class LabelMap:
     """Class names by id. Ids start at 1, and may have gaps: they are those of a checkpoint.
 
-    names: in the order of their ids; the `display_name` of a class, where the file has one.
-    ids: ascending, one for each name; 1, 2, ... by default.
-    other_names: a second name of each class that its labels may have: the `name` of the file where
-        `display_name` is another one, and the same name where there is none. The same by default.
+    Attributes:
+        names: in the order of their ids; the `display_name` of a class, where the file has one.
+        ids: ascending, one for each name; 1, 2, ... by default.
+        other_names: a second name of each class that its labels may have: the `name` of the file
+            where `display_name` is another one, and the same name where there is none. The same by
+            default.
 
-    Raises DataError for no class, for a name that is empty, repeated or no Unicode text, and for
-    ids that are below 1 or repeated.
+    Raises:
+        DataError: there is no class, a name is empty, repeated or no Unicode text, or ids are below
+            1 or repeated.
 
     >>> label_map = LabelMap(("car", "scooter"), (3, 8))
     >>> label_map.id_of("scooter"), label_map.name_of(3), len(label_map), label_map.last_id
     (8, 'car', 2, 8)
+
     """
 
     names: tuple[str, ...]

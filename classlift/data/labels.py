@@ -39,7 +39,10 @@ _FALSE = {"", "0", "false", "no", "n", "f", "none", "null", "unspecified"}
 class Rounding:
     """By how much the sides of a box may leave their image, for that a format rounds them.
 
-    share: of the image's width or height. pixels: on top of that.
+    Attributes:
+        share: of the image's width or height.
+        pixels: on top of that.
+
     """
 
     share: float = 2**-22
@@ -55,10 +58,15 @@ product with the size of the image is rounded once more."""
 class LabelledImage:
     """One image of a source.
 
-    uri: where its bytes are, for `classlift.data.media`. width, height: in pixels, as the
-    labels claim; None where they do not say. source: file and record that name it. is_sized:
-    whether it is the labels that say the size, and not the file, which the reader looked at.
-    split: as published with the labels, one of `schema.SPLITS`; None where they do not say.
+    Attributes:
+        uri: where its bytes are, for `classlift.data.media`.
+        width: in pixels, as the labels claim; None where they do not say.
+        height: as `width`.
+        source: file and record that name it.
+        is_sized: whether it is the labels that say the size, and not the file, which the reader
+            looked at.
+        split: as published with the labels, one of `schema.SPLITS`; None where they do not say.
+
     """
 
     file_name: str
@@ -221,8 +229,10 @@ def size_of(value: object, name: str, where: str) -> int | None:
 class Labels:
     """The images and boxes of one source, in the order of its files.
 
-    remarks: what its reader has to say of images, also of some that it left out; they have their
-    `file_name` as id.
+    Attributes:
+        remarks: what its reader has to say of images, also of some that it left out; they have
+            their `file_name` as id.
+
     """
 
     images: list[LabelledImage]
@@ -234,8 +244,10 @@ class Labels:
 class Shard:
     """A part of a source, which any process that sees the files can read alone.
 
-    items: what the format's reader needs, with the state of the label files (`paths.state`), so
-    that the key changes when they do.
+    Attributes:
+        items: what the format's reader needs, with the state of the label files (`paths.state`), so
+            that the key changes when they do.
+
     """
 
     format: str

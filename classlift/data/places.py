@@ -28,13 +28,15 @@ SPLIT_WORDS = {
 class Place:
     """Labels of one format that lie together.
 
-    format: a name of `classlift.data.formats.FORMATS`.
-    path: their file or folder.
-    home: the folder that the names of its images start from; for a record the file itself.
-    split: the published split that all its images are in; None where it says none.
-    below: what the names of its images get in front, so that they differ from those of other
-        places of one source: empty, or a path that ends in `/`.
-    label_map: names the class ids of records that have no names; None is the one beside them.
+    Attributes:
+        format: a name of `classlift.data.formats.FORMATS`.
+        path: their file or folder.
+        home: the folder that the names of its images start from; for a record the file itself.
+        split: the published split that all its images are in; None where it says none.
+        below: what the names of its images get in front, so that they differ from those of other
+            places of one source: empty, or a path that ends in `/`.
+        label_map: names the class ids of records that have no names; None is the one beside them.
+
     """
 
     format: str
@@ -49,9 +51,11 @@ class Place:
 class Layout:
     """What lies at a path that somebody named.
 
-    root: the folder, or the record, by whose name the ids of its images begin.
-    places: at least one.
-    notes: sentences on what was chosen among several.
+    Attributes:
+        root: the folder, or the record, by whose name the ids of its images begin.
+        places: at least one.
+        notes: sentences on what was chosen among several.
+
     """
 
     root: Path

@@ -20,8 +20,11 @@ _IMAGES = pa.schema([("image_id", pa.string())])
 class Predictions:
     """What one model answered for one split.
 
-    image_ids: all images, in the order of the records; boxes: `schema.BOXES`; detections:
-    `schema.DETECTIONS`.
+    Attributes:
+        image_ids: all images, in the order of the records.
+        boxes: the labels of these images, `schema.BOXES`, in pixels.
+        detections: what the model answered, `schema.DETECTIONS`, in pixels.
+
     """
 
     image_ids: tuple[str, ...]

@@ -56,19 +56,21 @@ _PLACED = schema.IMAGES.append(pa.field(_PUBLISHED, pa.string()))
 class Source:
     """Labels in the config.
 
-    path: a file or folder in one of `classlift.data.formats.FORMATS`.
-    split: `train`, `eval` or `test`; None leaves it to `split_from`.
-    tag: `old` for what the champion was trained on, `new` otherwise.
-    format: a name of `classlift.data.formats.FORMATS`; None tells it by looking.
-    images: the folder that the paths of a format which lists them start from, where it is not found
-        by looking.
-    group: a regular expression on the file name; images in which it finds the same text (its
-        first group, if it has one) are of one group. None: each image is its own.
-    labelled_for: the classes whose every object has a box; None for all, see `Labelling`.
-    split_from: `published`, `train` or `spread`, see `classlift.data.published`; None takes the
-        splits that are published with the labels, and spreads the images over all three, see
-        `classlift.data.splits`, where there are none.
-    label_map: names the class ids of records that have no names; None is the one beside them.
+    Attributes:
+        path: a file or folder in one of `classlift.data.formats.FORMATS`.
+        split: `train`, `eval` or `test`; None leaves it to `split_from`.
+        tag: `old` for what the champion was trained on, `new` otherwise.
+        format: a name of `classlift.data.formats.FORMATS`; None tells it by looking.
+        images: the folder that the paths of a format which lists them start from, where it is not
+            found by looking.
+        group: a regular expression on the file name; images in which it finds the same text (its
+            first group, if it has one) are of one group. None: each image is its own.
+        labelled_for: the classes whose every object has a box; None for all, see `Labelling`.
+        split_from: `published`, `train` or `spread`, see `classlift.data.published`; None takes the
+            splits that are published with the labels, and spreads the images over all three, see
+            `classlift.data.splits`, where there are none.
+        label_map: names the class ids of records that have no names; None is the one beside them.
+
     """
 
     path: Path
@@ -182,8 +184,10 @@ class SnapshotFacts:
 class Snapshot:
     """Tables with the schemas of `classlift.data.schema`, and a hash of what they say.
 
-    problems: what is wrong with image files, and what was done to boxes on their way in
-    (`problems.IMAGE_PROBLEMS`); the validator judges them.
+    Attributes:
+        problems: what is wrong with image files, and what was done to boxes on their way in
+            (`problems.IMAGE_PROBLEMS`); the validator judges them.
+
     """
 
     images: pa.Table
@@ -283,8 +287,11 @@ def take_snapshot(
 class _Part:
     """What was read of a shard.
 
-    key: of the part. below: what its file names get in front. split: as published, of all its
-    images; None where only they say it themselves.
+    Attributes:
+        key: of the part.
+        below: what its file names get in front.
+        split: as published, of all its images; None where only they say it themselves.
+
     """
 
     key: str
@@ -296,7 +303,9 @@ class _Part:
 class _Read:
     """What was read of a source.
 
-    prefix: what the ids of its images begin with.
+    Attributes:
+        prefix: what the ids of its images begin with.
+
     """
 
     source: Source

@@ -32,11 +32,14 @@ Indices = npt.NDArray[np.int64]
 class Candidates:
     """Images to place, one an index.
 
-    keys: numbers that order them whatever their order here, such as the ranks of their SHA-256.
-    groups: numbers, in the order of their names; images of one group are not parted. bits:
-    perceptual hashes, see `hash_bits`; near duplicates are not parted either. counts: [images,
-    classes], boxes of each class. splits: an index into `SPLITS` where the image's split is
-    settled, else `OPEN` or `HELD_OUT`.
+    Attributes:
+        keys: numbers that order them whatever their order here, such as the ranks of their SHA-256.
+        groups: numbers, in the order of their names; images of one group are not parted.
+        bits: perceptual hashes, see `hash_bits`; near duplicates are not parted either.
+        counts: [images, classes], boxes of each class.
+        splits: an index into `SPLITS` where the image's split is settled, else `OPEN` or
+            `HELD_OUT`.
+
     """
 
     keys: Indices

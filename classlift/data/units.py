@@ -45,9 +45,11 @@ FILE = "units.json"
 class Units:
     """The units of the images of eval and test.
 
-    of_image: the name of the unit of each image, by image_id; it is that of one of its images.
-    reasons: by split, what joined images there, of `GROUP`, `SEQUENCE`, `TWINS`.
-    counts: by split, images and units.
+    Attributes:
+        of_image: the name of the unit of each image, by image_id; it is that of one of its images.
+        reasons: by split, what joined images there, of `GROUP`, `SEQUENCE`, `TWINS`.
+        counts: by split, images and units.
+
     """
 
     of_image: dict[str, str]

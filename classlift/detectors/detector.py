@@ -16,11 +16,13 @@ from classlift.errors import ModelError
 class Batch:
     """Images and their padded labels, ready for `Detector.losses`.
 
-    images: float32[batch, height, width, 3], RGB, 0 to 255, already in the detector's frame.
-    boxes: float32[batch, boxes, 4], ymin, xmin, ymax, xmax in 0..1.
-    labels: int32[batch, boxes], class ids from 1; 0 where a box is padding; -n where it is a region
-        in which objects of class n may stand without a box.
-    weights: float32[batch, boxes], the weight of each box in the loss; 0 where it is padding.
+    Attributes:
+        images: float32[batch, height, width, 3], RGB, 0 to 255, already in the detector's frame.
+        boxes: float32[batch, boxes, 4], ymin, xmin, ymax, xmax in 0..1.
+        labels: int32[batch, boxes], class ids from 1; 0 where a box is padding; -n where it is a
+            region in which objects of class n may stand without a box.
+        weights: float32[batch, boxes], the weight of each box in the loss; 0 where it is padding.
+
     """
 
     images: tf.Tensor
@@ -33,7 +35,10 @@ class Batch:
 class ChampionOutputs:
     """What the champion says of the same images, for training that should not forget it.
 
-    outputs: as `Detector.outputs` gives them; free: the ids of the classes that may change.
+    Attributes:
+        outputs: as `Detector.outputs` gives them.
+        free: the ids of the classes that may change.
+
     """
 
     outputs: tuple[tf.Tensor, ...]

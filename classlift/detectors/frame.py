@@ -8,17 +8,23 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class Frame:
-    """height, width: in pixels.
+    """The frame that a detector takes images in, and how they get there.
 
-    short_side: None where images are stretched to the frame. Otherwise they keep their aspect: they
-    are scaled until their longer side fills the frame or their shorter side has so many pixels,
-    whichever comes first, and are padded with black below and to the right; as the OD API does.
-    centred: images keep their aspect as in Keras: with "pad" black is added on both sides until
-    they have the frame's aspect, with "crop" both sides are cut off; then they are resized. None
-    otherwise.
-    pixel_centres: whether the interpolation takes pixels at their centres, as TensorFlow 2 does, or
-    at their upper left corners, as the OD API does to this day.
-    interpolation, antialias: as `tf.image.resize` has them.
+    Attributes:
+        height: in pixels.
+        width: in pixels.
+        short_side: in pixels; None where images are stretched to the frame. Otherwise they keep
+            their aspect: they are scaled until their longer side fills the frame or their shorter
+            side has so many pixels, whichever comes first, and are padded with black below and to
+            the right; as the OD API does.
+        centred: where it is set, images keep their aspect as in Keras: with "pad" black is added on
+            both sides until they have the frame's aspect, with "crop" both sides are cut off; then
+            they are resized. None otherwise.
+        pixel_centres: whether the interpolation takes pixels at their centres, as TensorFlow 2
+            does, or at their upper left corners, as the OD API does to this day.
+        interpolation: as `tf.image.resize` has it.
+        antialias: as `tf.image.resize` has it.
+
     """
 
     height: int

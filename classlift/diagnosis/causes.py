@@ -45,10 +45,15 @@ _SIDES = ["xmin", "ymin", "xmax", "ymax"]
 class Study:
     """What is known of the weak class.
 
-    matches: of the champion on eval. trained_on: boxes by class in what the champion was trained
-    on. curve: of the probe; None without one. apart: how well a probe tells the target from a
-    class, by its name. sides: root of the area in pixels of the detector's frame, by image_id and
-    box_id; None when not known. smallest: `Detector.smallest_object`.
+    Attributes:
+        matches: of the champion on eval.
+        trained_on: boxes by class in what the champion was trained on.
+        curve: of the probe; None without one.
+        apart: how well a probe tells the target from a class, by its name.
+        sides: root of the area in pixels of the detector's frame, by image_id and box_id; None when
+            not known.
+        smallest: `Detector.smallest_object`.
+
     """
 
     target: str

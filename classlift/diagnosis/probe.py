@@ -32,7 +32,10 @@ FEWEST = 8
 class DescribedObjects:
     """What a detector describes of one split.
 
-    labels: the class of each, empty for what is not labelled; features: float32[objects, depth].
+    Attributes:
+        labels: the class of each, empty for what is not labelled.
+        features: float32[objects, depth].
+
     """
 
     labels: npt.NDArray[np.object_]

@@ -22,9 +22,14 @@ HOPELESS = 0.10
 
 @dataclass(frozen=True)
 class Rule:
-    """What follows from a cause. branch: the freeze policy, where a class can have a branch.
+    """What follows from a cause.
 
-    advice: what the recipe can't do, and the team can; hopeless: whether training can't help.
+    Attributes:
+        branch: the freeze policy, where a class can have a branch.
+        reason: why, in words.
+        advice: what the recipe can't do, and the team can.
+        hopeless: whether training can't help.
+
     """
 
     branch: str

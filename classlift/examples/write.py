@@ -46,8 +46,11 @@ Indices = npt.NDArray[np.int64]
 class RecordFile:
     """One file of records to write: a shard of the work.
 
-    images: its records in their order; boxes: of each in turn, `counts` of them.
-    pasted: what copy-paste does to some records, by their number, and their boxes after it.
+    Attributes:
+        images: its records in their order.
+        boxes: of each in turn, `counts` of them.
+        pasted: what copy-paste does to some records, by their number, and their boxes after it.
+
     """
 
     path: str

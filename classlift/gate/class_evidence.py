@@ -40,23 +40,30 @@ class Guarantee:
 class ClassEvidence:
     """One class on test, each model at its own operating point.
 
-    objects: labelled objects. unchanged: boxes and scores are the same bits in both models on
-    every image, and served at the same threshold. Bounds are one-sided; 95%, but for
-    `precision_lower`, which is of `PRECISION_CONFIDENCE`.
+    Bounds are one-sided; 95%, but for `precision_lower`, which is of `PRECISION_CONFIDENCE`.
 
-    precision and its bounds: the challenger's; NaN when it detects nothing. detections_needed: how
-    many more would likely take `precision_lower` to what is asked; None when no number would, or
-    none is needed. precision_change: None where the precision of the settings is asked for, and not
-    the champion's; where a threshold was chosen for the latter, its `p_worse` is of "it fell by no
-    more than the tolerance".
-    ap50: change of the average precision, uninterpolated. boxes: mean IoU of what both find; None
-    where they find nothing in common.
-    gained, lost: units (images, or scenes) in which the challenger finds more objects than the
-    champion, and fewer.
-    read_at: the thresholds of champion and challenger here; infinite where there is none with the
-    precision. served: as production sees it; served_recall: the change of that recall, None where
-    it is `recall`. hole: why the class can't be read, in words; None where it can.
-    guarantee: of the target, where its operating points are to be guaranteed; else None.
+    Attributes:
+        objects: labelled objects.
+        unchanged: boxes and scores are the same bits in both models on every image, and served at
+            the same threshold.
+        precision: the challenger's, as its bounds; NaN when it detects nothing.
+        detections_needed: how many more would likely take `precision_lower` to what is asked; None
+            when no number would, or none is needed.
+        precision_change: None where the precision of the settings is asked for, and not the
+            champion's; where a threshold was chosen for the latter, its `p_worse` is of "it fell by
+            no more than the tolerance".
+        ap50: change of the average precision, uninterpolated.
+        boxes: mean IoU of what both find; None where they find nothing in common.
+        gained: units (images, or scenes) in which the challenger finds more objects than the
+            champion.
+        lost: units in which it finds fewer.
+        read_at: the thresholds of champion and challenger here; infinite where there is none with
+            the precision.
+        served: as production sees it.
+        served_recall: the change of that recall, None where it is `recall`.
+        hole: why the class can't be read, in words; None where it can.
+        guarantee: of the target, where its operating points are to be guaranteed; else None.
+
     """
 
     label: str

@@ -29,9 +29,13 @@ from classlift.settings.gate import GateSettings
 class Comparison:
     """Both models on test.
 
-    champion_points, challenger_points: at which each is read. deployed: the champion's thresholds
-    in production; served: those that the challenger is served with.
-    on_test: the target's recalls where both have the precision asked for on test itself.
+    Attributes:
+        champion_points: score thresholds by class at which the champion is read.
+        challenger_points: those at which the challenger is read.
+        deployed: the champion's thresholds in production.
+        served: those that the challenger is served with.
+        on_test: the target's recalls where both have the precision asked for on test itself.
+
     """
 
     champion: Matches

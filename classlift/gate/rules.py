@@ -64,8 +64,11 @@ SIGN_ALPHA = 1 - CONFIDENCE
 class Context:
     """What the rules judge by.
 
-    place: where the target's recalls are read, in words. fallen: by class, what surely fell.
-    is_new: whether the champion did not know the target.
+    Attributes:
+        place: where the target's recalls are read, in words.
+        fallen: by class, what surely fell.
+        is_new: whether the champion did not know the target.
+
     """
 
     target: str

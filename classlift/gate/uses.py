@@ -28,8 +28,11 @@ _SKETCH = 512
 class TestImages:
     """What is kept of the images of a test set: how many, and the smallest of their hashes.
 
-    As in Broder, On the resemblance and containment of documents, 1997. hashes: of eight
-    hexadecimal digits, in their order.
+    As in Broder, On the resemblance and containment of documents, 1997.
+
+    Attributes:
+        hashes: of eight hexadecimal digits, in their order.
+
     """
 
     __test__ = False  # pytest: the name is no test's

@@ -17,10 +17,13 @@ from classlift.errors import EvaluationError
 class Evaluation:
     """What faster-coco-eval says of one model on one split.
 
-    objects, detections: the tables that went in; a row's id in `matched` is its number, from 1.
-    matched: IoU by "detection's id_object's id", of all IoU thresholds and sizes together.
-    precision: [IoU thresholds, 101 recalls, classes, sizes]; -1 where a class has no object.
-    recall: [IoU thresholds, classes, sizes]; likewise.
+    Attributes:
+        objects: the table that went in; a row's id in `matched` is its number, from 1.
+        detections: as `objects`.
+        matched: IoU by "detection's id_object's id", of all IoU thresholds and sizes together.
+        precision: [IoU thresholds, 101 recalls, classes, sizes]; -1 where a class has no object.
+        recall: [IoU thresholds, classes, sizes]; likewise.
+
     """
 
     objects: pd.DataFrame

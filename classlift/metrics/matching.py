@@ -23,13 +23,15 @@ class Matches:
 
     Crowd boxes are no objects; detections that match one are left out, as in COCO.
 
-    image_ids: all images, also those without objects or detections.
-    objects: a row a labelled object: image_id, label, box_id, its box in pixels, and `score` and
-        `iou` of the detection that found it (NaN where none did).
-    detections: a row a detection: image_id, label, score, its box in pixels, `is_match`.
-    ap50: average precision at IoU 0.5 by label (COCO's 101 points); NaN without objects.
-    units: for each image the name of the unit that it is part of, such as its scene: what is drawn
-        and counted as one by the statistics. Empty: each image is a unit of its own.
+    Attributes:
+        image_ids: all images, also those without objects or detections.
+        objects: a row a labelled object: image_id, label, box_id, its box in pixels, and `score`
+            and `iou` of the detection that found it (NaN where none did).
+        detections: a row a detection: image_id, label, score, its box in pixels, `is_match`.
+        ap50: average precision at IoU 0.5 by label (COCO's 101 points); NaN without objects.
+        units: for each image the name of the unit that it is part of, such as its scene: what is
+            drawn and counted as one by the statistics. Empty: each image is a unit of its own.
+
     """
 
     image_ids: tuple[str, ...]

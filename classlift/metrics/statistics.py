@@ -31,7 +31,10 @@ Counts = npt.NDArray[np.float64]
 class Shares(NamedTuple):
     """Wholes and parts by unit and class, each [units, classes], as the counts below.
 
-    images: [units, classes], in how many images of the unit the wholes are; at most one by default.
+    Attributes:
+        images: [units, classes], in how many images of the unit the wholes are; at most one by
+            default.
+
     """
 
     wholes: Counts

@@ -25,8 +25,10 @@ detections, which another process may compute a little lower."""
 class Chosen:
     """The threshold of one class that the challenger is served with.
 
-    precision: on eval, that it was chosen for; None where none was chosen. hole: why none could be
-    chosen, in words; then it is the one in production.
+    Attributes:
+        precision: on eval, that it was chosen for; None where none was chosen.
+        hole: why none could be chosen, in words; then it is the one in production.
+
     """
 
     threshold: float

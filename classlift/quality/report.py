@@ -41,7 +41,9 @@ _BLUE, _WRONG = "#1668dc", "#d6336c"
 class ClassRow:
     """What the page says of a class: its boxes by split, by size and by aspect, and some of them.
 
-    share: of the most that a class has, 0 to 1.
+    Attributes:
+        share: of the most that a class has, 0 to 1.
+
     """
 
     name: str

@@ -32,8 +32,12 @@ _DETECTION = "#d6336c"
 class Suspicion:
     """One place to look at.
 
-    kind: `missing label` or `other class`. label, source: what stands there, empty for a missing
-    label. box: of the detection, xmin, ymin, xmax, ymax in pixels.
+    Attributes:
+        kind: `missing label` or `other class`.
+        label: what stands there; empty for a missing label.
+        source: file and record of what stands there; empty for a missing label.
+        box: of the detection, xmin, ymin, xmax, ymax in pixels.
+
     """
 
     kind: str

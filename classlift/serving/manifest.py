@@ -34,8 +34,11 @@ class FileState:
 class Manifest:
     """The files of a version.
 
-    files: by path relative to its folder, with `/`. export: `digest` of the exported model that was
-    pushed, which tells whether a push was done already; None for a copy that a rollback made.
+    Attributes:
+        files: by path relative to its folder, with `/`.
+        export: `digest` of the exported model that was pushed, which tells whether a push was done
+            already; None for a copy that a rollback made.
+
     """
 
     files: Mapping[str, FileState]

@@ -25,10 +25,13 @@ NAMES = re.compile(r"[0-9a-f]{32}\.npz|\.[0-9a-f]{32}\.npz\.[0-9a-f]{32}")
 class Checkpoints:
     """The last checkpoint of one training run, in a folder that outlives the process.
 
-    depends_on: all that the run's outcome depends on; checkpoints of another run are removed by the
-    first `save`.
+    Args:
+        depends_on: all that the run's outcome depends on; checkpoints of another run are removed by
+            the first `save`.
 
-    Raises ConfigError, before anything is trained, for a folder with content that is not ours.
+    Raises:
+        ConfigError: the folder has content that is not ours; before anything is trained.
+
     """
 
     def __init__(self, folder: Path, depends_on: Mapping[str, Any]) -> None:

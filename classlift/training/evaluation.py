@@ -20,7 +20,10 @@ PICTURES, PICTURE_SIDE = 8, 320
 class Evaluator:
     """Predicts the whole eval split with a model's serving signature, which reads its weights.
 
-    files: the records of eval; board: gets pictures of its first images.
+    Args:
+        files: the records of eval.
+        board: gets pictures of its first images.
+
     """
 
     def __init__(

@@ -27,9 +27,14 @@ however often and wherever training starts."""
 class TrainingResult:
     """What a training run did: for the log and the provenance of its model.
 
-    steps: done; chosen: the step whose weights were kept; mixture: the share of the new weights in
-    them; rivalry: as chosen, of a branch; judgements: evaluations on eval, in the order of the
-    steps, then of the mixtures and rivalries tried.
+    Attributes:
+        steps: done.
+        chosen: the step whose weights were kept.
+        mixture: the share of the new weights in them.
+        rivalry: as chosen, of a branch.
+        judgements: evaluations on eval, in the order of the steps, then of the mixtures and
+            rivalries tried.
+
     """
 
     steps: int
@@ -74,10 +79,16 @@ class Hook:
 class Training:
     """A training on its way: what the hooks see of it, and change.
 
-    variables: those that steps change, batch-norm statistics too; start: their values before the
-    first step; done: steps; seconds, images: of the steps after the first, which is compiled;
-    shown: the losses when they were last looked at; last_checkpoint: where good weights lie, as a
-    sentence; stopping: no further step is made.
+    Attributes:
+        variables: those that steps change, batch-norm statistics too.
+        start: their values before the first step.
+        done: steps.
+        seconds: of the steps after the first, which is compiled.
+        images: shown in these steps.
+        shown: the losses when they were last looked at.
+        last_checkpoint: where good weights lie, as a sentence.
+        stopping: no further step is made.
+
     """
 
     detector: Detector

@@ -42,13 +42,18 @@ logger = logging.getLogger(__name__)
 class TrainingTask:
     """What is trained, of what, and where to.
 
-    backend: the detector's; settings: of the gate. Recall is read at their precision on eval when
-    weights are chosen, also where the score threshold is fixed: at that, the checkpoint that shouts
-    most would win.
-    examples: the folder of the splits; challenger: the folder of its SavedModel; board: of
-    TensorBoard's event files; work: of checkpoints until training has ended, and of features for
-    the next one; code_version: of the code that trains; thresholds: the settings by which score
-    thresholds are chosen.
+    Attributes:
+        backend: the detector's.
+        settings: of the gate. Recall is read at their precision on eval when weights are chosen,
+            also where the score threshold is fixed: at that, the checkpoint that shouts most would
+            win.
+        examples: the folder of the splits.
+        challenger: the folder of its SavedModel.
+        board: of TensorBoard's event files.
+        work: of checkpoints until training has ended, and of features for the next one.
+        code_version: of the code that trains.
+        thresholds: the settings by which score thresholds are chosen.
+
     """
 
     recipe: Recipe

@@ -13,8 +13,10 @@ from classlift.records import Record
 class Evaluation:
     """What weights are worth on eval.
 
-    recalls: of each class at its own operating point; NaN for a class without objects.
-    step: of the training that the weights are of.
+    Attributes:
+        recalls: of each class at its own operating point; NaN for a class without objects.
+        step: of the training that the weights are of.
+
     """
 
     target: str

@@ -47,10 +47,16 @@ class Teacher:
 class TrainingStep:
     """Adam on the trained variables, compiled at the first call.
 
-    trained: variables by name; teacher: for the recipe's distillation.
-
     Under a distribution strategy a batch is split over its replicas, and losses and gradients are
-    those of the whole batch. Raises ConfigError when it can't be split evenly.
+    those of the whole batch.
+
+    Args:
+        trained: variables by name.
+        teacher: for the recipe's distillation.
+
+    Raises:
+        ConfigError: a batch can't be split evenly.
+
     """
 
     def __init__(

@@ -62,17 +62,19 @@ def _classes_of_records(place: Place) -> Sequence[str]:
 class Format:
     """One format of labels.
 
-    name: what a config and `--format` call it.
-    title: what people call it.
-    made_by: the tools whose exports it is.
-    layout: what lies where, in words for docs.
-    find: what of it lies at a file or in a folder: nothing where it is another format. It looks at
-        names and at the beginnings of files, and does not judge what they hold.
-    shards: cuts what lies at a place into parts.
-    read: reads one part, in whatever process.
-    images: whether another folder than its own may be named for its images.
-    rounding: by how much sides may leave their image, for that its numbers are rounded.
-    classes: the classes that it lists, in its order, whether or not they are labelled.
+    Attributes:
+        name: what a config and `--format` call it.
+        title: what people call it.
+        made_by: the tools whose exports it is.
+        layout: what lies where, in words for docs.
+        find: what of it lies at a file or in a folder: nothing where it is another format. It looks
+            at names and at the beginnings of files, and does not judge what they hold.
+        shards: cuts what lies at a place into parts.
+        read: reads one part, in whatever process.
+        images: whether another folder than its own may be named for its images.
+        rounding: by how much sides may leave their image, for that its numbers are rounded.
+        classes: the classes that it lists, in its order, whether or not they are labelled.
+
     """
 
     name: str

@@ -41,7 +41,10 @@ NOT_LABELLED = "an image is labelled; one that nobody finished is left out"
 class CollectedImage:
     """The labels of one image while they are read.
 
-    image: as labels say it. path: its file, which may not be there.
+    Args:
+        image: as labels say it.
+        path: its file, which may not be there.
+
     """
 
     def __init__(self, image: LabelledImage, path: Path) -> None:

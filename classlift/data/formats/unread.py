@@ -15,8 +15,11 @@ LOOKED_AT = 50
 class Unread:
     """A format that is not read.
 
-    title: what people call it. todo: what to do instead, as an imperative. is_one: whether a JSON
-    file with such an outline is one.
+    Attributes:
+        title: what people call it.
+        todo: what to do instead, as an imperative.
+        is_one: whether a JSON file with such an outline is one.
+
     """
 
     title: str

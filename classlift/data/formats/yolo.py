@@ -185,9 +185,12 @@ def classes_of(place: Place) -> list[str]:
 class _Described:
     """What is said of a data set beside its labels.
 
-    path: of the file that names the classes. names: by number; empty for a number that is none.
-    document: what it holds where it is YAML, else empty. keypoints: how many numbers follow the box
-    of a pose; 0 where there are no poses.
+    Attributes:
+        path: of the file that names the classes.
+        names: by number; empty for a number that is none.
+        document: what it holds where it is YAML, else empty.
+        keypoints: how many numbers follow the box of a pose; 0 where there are no poses.
+
     """
 
     path: Path

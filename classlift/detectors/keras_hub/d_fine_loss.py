@@ -25,10 +25,12 @@ class Stages:
     """What a model says at each stage: the decoder's first guess, then after each of its layers;
     last come the encoder's proposals, which have neither corners nor points.
 
-    logits: float32[batch, stages, queries, classes].
-    boxes: float32[batch, stages, queries, 4], centre x, y, width, height in 0..1.
-    corners: float32[batch, stages - 1, queries, 4 * bins], logits of the distance of each side.
-    points: float32[batch, stages - 1, queries, 4], the boxes that distances are measured from.
+    Attributes:
+        logits: float32[batch, stages, queries, classes].
+        boxes: float32[batch, stages, queries, 4], centre x, y, width, height in 0..1.
+        corners: float32[batch, stages - 1, queries, 4 * bins], logits of the distance of each side.
+        points: float32[batch, stages - 1, queries, 4], the boxes that distances are measured from.
+
     """
 
     logits: tf.Tensor
@@ -41,8 +43,10 @@ class Stages:
 class Costs:
     """What makes a query and a box a bad pair: the factors of its three costs.
 
-    focal: whether the cost of a class is that of the focal loss, with alpha and gamma; otherwise it
-    is the softmax.
+    Attributes:
+        focal: whether the cost of a class is that of the focal loss, with alpha and gamma;
+            otherwise it is the softmax.
+
     """
 
     category: float
@@ -106,7 +110,10 @@ def _solve(cost: np.ndarray, is_box: np.ndarray) -> np.ndarray:
 class Bins:
     """Where the distributions of distances have their bins.
 
-    edges: float32[bins], ascending; scale: of distances, in shares of half a reference box.
+    Attributes:
+        edges: float32[bins], ascending.
+        scale: of distances, in shares of half a reference box.
+
     """
 
     edges: tf.Tensor

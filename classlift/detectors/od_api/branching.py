@@ -50,7 +50,9 @@ class Branch(Learner, Protocol):
     It has a column for each of its classes, in the order of their ids in `numbers`; whoever asks
     for a branch says how many. `Branched` asks for one column each time: one class, one branch.
 
-    rivalry: as `Detector.rivalry`; 0 until training has chosen.
+    Attributes:
+        rivalry: as `Detector.rivalry`; 0 until training has chosen.
+
     """
 
     numbers: tuple[int, ...]
@@ -84,7 +86,10 @@ B = TypeVar("B", bound=Branch)
 class Branching(Learner, Protocol[B]):
     """A detector of which classes can have branches, as an architecture implements it.
 
-    model: the OD API's own, which is saved as it is; config: of it.
+    Attributes:
+        model: the OD API's own, which is saved as it is.
+        config: of it.
+
     """
 
     label_map: LabelMap
@@ -154,7 +159,9 @@ class Branching(Learner, Protocol[B]):
 class Branched(Generic[B]):
     """A detector of the OD API, some of whose classes have branches; a `Detector`.
 
-    common: what answers for all other classes.
+    Args:
+        common: what answers for all other classes.
+
     """
 
     def __init__(self, common: Branching[B]) -> None:

@@ -89,9 +89,12 @@ def used_by_neck(extractor: Any, images: tf.Tensor, maps: Sequence[tf.Tensor]) -
 class Trunk:
     """What comes before a head: a model's backbone, and a neck, the model's own or a branch's.
 
-    extractor: whose backbone it is; neck: the extractor whose neck it is, where it is another one.
-    prefix: the last of `backbone` and `neck` up to which all is frozen, so that features can be
-    kept; None while the backbone is trained.
+    Args:
+        extractor: whose backbone it is.
+        neck: the extractor whose neck it is, where it is another one.
+        prefix: the last of `backbone` and `neck` up to which all is frozen, so that features can be
+            kept; None while the backbone is trained.
+
     """
 
     def __init__(self, extractor: Any, frame: Frame, neck: Any = None) -> None:

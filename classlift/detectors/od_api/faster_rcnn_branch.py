@@ -24,7 +24,9 @@ class FasterRcnnBranch:
     It has the columns of all classes, for a softmax tells each from all others, and answers with
     those of its own.
 
-    numbers: the ids of its classes.
+    Args:
+        numbers: the ids of its classes.
+
     """
 
     parts = frozenset({"head", "class-head"})

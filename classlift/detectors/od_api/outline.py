@@ -75,8 +75,11 @@ INSTEAD = (
 class Outline:
     """What a config says of its model.
 
-    meta_architecture: as the config names it; classes: `num_classes`; extractor: the type of its
-    feature extractor.
+    Attributes:
+        meta_architecture: as the config names it.
+        classes: `num_classes`.
+        extractor: the type of its feature extractor.
+
     """
 
     meta_architecture: str
@@ -189,8 +192,10 @@ def read_label_map(folder: Path) -> LabelMap:
 class Note:
     """What `BRANCHES` says.
 
-    branches: the parts of each class's branch; new: the classes that the model's own columns do not
-    have, in the order in which they came.
+    Attributes:
+        branches: the parts of each class's branch.
+        new: the classes that the model's own columns do not have, in the order in which they came.
+
     """
 
     branches: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -29,8 +29,12 @@ ScoreConversion = Callable[[tf.Tensor], tf.Tensor]
 class SsdParts:
     """The parts of an `SSDMetaArch`.
 
-    model: as the API builds it; extractor: its feature extractor; predictor: its box predictor;
-    convert_scores: what makes scores of the predictor's answers.
+    Args:
+        model: as the API builds it.
+        extractor: its feature extractor.
+        predictor: its box predictor.
+        convert_scores: what makes scores of the predictor's answers.
+
     """
 
     def __init__(self, model: Any) -> None:
@@ -85,7 +89,10 @@ class SsdParts:
 class FasterRcnnParts:
     """The parts of a `FasterRCNNMetaArch`.
 
-    model: as the API builds it; extractor: its feature extractor.
+    Args:
+        model: as the API builds it.
+        extractor: its feature extractor.
+
     """
 
     def __init__(self, model: Any) -> None:

@@ -16,11 +16,13 @@ EPSILON = 1e-8  # object_detection.box_coders.faster_rcnn_box_coder.EPSILON
 class Targets:
     """What each anchor should predict.
 
-    classes: float32[batch, anchors, classes + 1], one-hot with background first; all zero for
-        background (the OD API's `encode_background_as_zeros`).
-    class_weights: float32[batch, anchors].
-    boxes: float32[batch, anchors, 4], encoded ty, tx, th, tw.
-    box_weights: float32[batch, anchors].
+    Attributes:
+        classes: float32[batch, anchors, classes + 1], one-hot with background first; all zero for
+            background (the OD API's `encode_background_as_zeros`).
+        class_weights: float32[batch, anchors].
+        boxes: float32[batch, anchors, 4], encoded ty, tx, th, tw.
+        box_weights: float32[batch, anchors].
+
     """
 
     classes: tf.Tensor
@@ -33,12 +35,14 @@ class Targets:
 class TargetAssigner:
     """ArgMaxMatcher and FasterRcnnBoxCoder of the OD API, for a whole batch of padded boxes.
 
-    anchors: float32[anchors, 4], ymin, xmin, ymax, xmax in 0..1.
-    classes: number of classes without background.
-    matched, unmatched: IoU at and above which an anchor is positive, and below which it is
-        background; between the two it is ignored.
-    force_match: whether each box gets its best anchor whatever the IoU.
-    scales: the box coder's factors for y, x, height, width.
+    Attributes:
+        anchors: float32[anchors, 4], ymin, xmin, ymax, xmax in 0..1.
+        classes: number of classes without background.
+        matched: IoU at and above which an anchor is positive.
+        unmatched: IoU below which it is background; between the two it is ignored.
+        force_match: whether each box gets its best anchor whatever the IoU.
+        scales: the box coder's factors for y, x, height, width.
+
     """
 
     anchors: tf.Tensor

@@ -25,7 +25,9 @@ RIVALRIES = (0.0, 0.5)
 class KeepBest(Hook):
     """Evaluates at the recipe's steps, stops early by its `patience`, keeps the best weights.
 
-    evaluate: the evaluation on eval of the present weights, of a step.
+    Attributes:
+        evaluate: the evaluation on eval of the present weights, of a step.
+
     """
 
     evaluate: Callable[[int], Evaluation]
