@@ -27,13 +27,18 @@ def _on_sigterm(*_: object) -> NoReturn:
     raise Terminated
 
 
+def end_with_parent() -> None:
+    """Asks Linux for SIGTERM when the parent dies from now on."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
 def die_with_parent() -> None:
     """Asks Linux for SIGTERM when the parent dies, so that no training outlives its task.
 
     Exits at once where the parent had died before Linux could be asked.
     """
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    end_with_parent()
     parent = os.environ.get(PARENT_VARIABLE)
     if parent and parent != str(os.getppid()):
         sys.exit("classlift: the task that started this process is gone")

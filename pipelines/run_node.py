@@ -7,7 +7,8 @@ they never meet a shell. Exit codes: 0 done or cached; 99 nothing to do; 78 a fa
 can't mend; 1 worth a retry.
 
 Imports are the price of a process a node, so this module imports what the node needs and no more;
-`tfx.v1`, which imports everything, never.
+`tfx.v1`, which imports everything, never. A node that needs TensorFlow and ran before asks the
+cache without it.
 """
 
 import argparse
@@ -16,7 +17,9 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,13 @@ from classlift.errors import (
     PipelineError,
 )
 from classlift.faults import explain
-from classlift.parent import EXIT_TERMINATED, Terminated, die_with_parent, raise_on_sigterm
+from classlift.parent import (
+    EXIT_TERMINATED,
+    Terminated,
+    die_with_parent,
+    end_with_parent,
+    raise_on_sigterm,
+)
 from classlift.progress import configure_node, escape_what_is_not_printable
 from classlift.reading import parse_json
 from classlift.settings.field import Values
@@ -47,6 +56,13 @@ logger = logging.getLogger(__name__)
 
 STARTED = time.monotonic()
 
+NOT_CACHED = 75
+"""How a child ends that asked the cache for nothing: EX_TEMPFAIL of BSD's sysexits.h."""
+
+
+class _NotCached(Exception):
+    """The cache has no answer, and the process can't do the node's work."""
+
 
 def main() -> int:
     """The command line; returns the exit code."""
@@ -60,18 +76,53 @@ def main() -> int:
     die_with_parent()
     escape_what_is_not_printable()
     configure_node(arguments.node)
+    return _ended(lambda: _start(arguments.compiled, arguments.node, arguments.run_id))
+
+
+def _start(compiled: Path, name: str, run_id: str) -> int:
+    """Runs a node once what it belongs to is known and its own; returns the exit code."""
+    topology = Topology.read(compiled)
+    folder = run_folder(topology.work, run_id)
+    parameters = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))
+    node = topology.node(name)
+    if node is None:
+        known = ", ".join(n.id for n in topology.nodes)
+        raise PipelineError(f"There is no node {name!r}; there are: {known}.")
+
+    def run(profile: str) -> int:
+        _prepare_imports(profile, topology.backend)
+        works = profile == node.profile
+        return _run(compiled, topology, node, run_id, parameters, works)
+
+    with running(topology, run_id, name):
+        folder.mkdir(exist_ok=True)
+        logger.info("starting")
+        if node.profile != nodes.LIGHT and any(folder.parent.glob(f"*/{node.id}.json")):
+            code = _in_a_child(lambda: run(nodes.LIGHT))
+            if code != NOT_CACHED:
+                return code
+        return run(node.profile)
+
+
+def _in_a_child(work: Callable[[], int]) -> int:
+    """The exit code of a function in a fork of this process, whose imports end with it."""
+    _flush()
+    parent, child = os.getpid(), os.fork()
+    if child:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return code if code >= 0 else EXIT_RETRY
+    end_with_parent()
+    code = _ended(work) if os.getppid() == parent else EXIT_TERMINATED
+    _flush()
+    os._exit(code)  # past the locks, which are the parent's
+
+
+def _ended(work: Callable[[], int]) -> int:
+    """The exit code of what a process is for, or of the error that ended it, which is said."""
     try:
-        topology = Topology.read(arguments.compiled)
-        folder = run_folder(topology.work, arguments.run_id)
-        parameters = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))
-        node = topology.node(arguments.node)
-        if node is None:
-            known = ", ".join(n.id for n in topology.nodes)
-            raise PipelineError(f"There is no node {arguments.node!r}; there are: {known}.")
-        _prepare_imports(node.profile, topology.backend)
-        with running(topology, arguments.run_id, arguments.node):
-            folder.mkdir(exist_ok=True)
-            return _run(arguments.compiled, topology, node, arguments.run_id, parameters)
+        return work()
+    except _NotCached:
+        return NOT_CACHED
     except ClassLiftError as error:
         logger.error(f"stopped: {error}")
         return error.exit_code
@@ -117,6 +168,7 @@ def _prepare_imports(profile: str, backend: str) -> None:
         sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # type: ignore[assignment]
     elif profile == nodes.DETECTOR:
         os.environ.update(ENVIRONMENTS[backend])
+        sys.modules["apache_beam"] = None  # type: ignore[assignment]
 
 
 def _run(
@@ -125,9 +177,27 @@ def _run(
     node: TopologyNode,
     run_id: str,
     parameters: Values,
+    works: bool,
 ) -> int:
+    """Runs the node in this process.
+
+    Args:
+        compiled: the folder of the compiled config.
+        topology: what is in it.
+        node: which node it is.
+        run_id: of the run that it belongs to.
+        parameters: the values of all parameters of the run.
+        works: whether the process can do its work, or asks the cache alone.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        _NotCached: when the cache has no answer, and the process can't do the work.
+        PipelineError: when a node that it needs has not finished, or its inputs can't be resolved.
+
+    """
     name, row = node.id, nodes.ROWS[node.id]
-    logger.info("starting")
     from google.protobuf import json_format
     from tfx.orchestration import metadata
     from tfx.orchestration.local import runner_utils
@@ -163,17 +233,35 @@ def _run(
     raise_on_sigterm()
 
     class NodeLauncher(launcher.Launcher):  # type: ignore[misc]  # TFX has no types
+        def _prepare_execution(self) -> Any:
+            prepared = super()._prepare_execution()
+            if prepared.is_execution_needed and not works:
+                raise _NotCached  # what is registered now, the process that works goes on with
+            return prepared
+
         def _run_executor(self, execution_info: Any) -> Any:
             _clear_outputs(execution_info, topology.work / PIPELINE_ROOT)
             return super()._run_executor(execution_info)
 
+    class LateOperator:
+        """TFX's own imports the executor when it is made; for what the cache answers, it isn't."""
+
+        def __init__(self, **arguments: Any) -> None:
+            self._own = cache(lambda: operators[type(executor)](**arguments))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._own(), name)
+
+    executor = runner_utils.extract_executor_spec(deployment, name)
+    operators = launcher.DEFAULT_EXECUTOR_OPERATORS
     info = NodeLauncher(
         pipeline_node=pipeline_node,
         mlmd_connection=mlmd,
         pipeline_info=ir.pipeline_info,
         pipeline_runtime_spec=ir.runtime_spec,
-        executor_spec=runner_utils.extract_executor_spec(deployment, name),
+        executor_spec=executor,
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+        custom_executor_operators={type(executor): LateOperator},
     ).launch()
 
     # launch() returns normally when inputs can't be resolved: only the store knows the truth.
@@ -225,8 +313,12 @@ def _quiet_logs() -> None:
     logging.set_verbosity(logging.INFO if os.environ.get(VERBOSE_VARIABLE) else logging.ERROR)
 
 
-if __name__ == "__main__":
-    exit_code = main()
+def _flush() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    exit_code = main()
+    _flush()
     os._exit(exit_code)  # without TensorFlow's and Beam's teardown, a second or two

@@ -40,8 +40,8 @@ def refused(request, tmp_path_factory) -> tuple[Project, CompletedProcess]:
     return project, run(project)
 
 
-def run(project: Project, *words: str) -> CompletedProcess:
-    return project.command("classlift", "run", "--config", str(project.config), *words)
+def run(project: Project, *words: str, **variables: str) -> CompletedProcess:
+    return project.command("classlift", "run", "--config", str(project.config), *words, **variables)
 
 
 def test_a_run_ends_with_a_verdict(refused):
@@ -68,10 +68,14 @@ def test_a_run_ends_with_a_verdict(refused):
         ),
     ],
 )
-def test_only_what_reads_a_changed_value_runs_again(refused, asked, runs_again):
+def test_only_what_reads_a_changed_value_runs_again(refused, asked, runs_again, tmp_path):
     """What is judged is the same model; the diagnosis writes the recipe, and so the rate."""
     project, _ = refused
-    result = run(project, "--set", asked)
+    variables = {}
+    if runs_again == {"RecallGate"}:  # what is cached, and the gate, import no TensorFlow
+        (tmp_path / "tensorflow.py").write_text("raise ImportError('no TensorFlow')")
+        variables["PYTHONPATH"] = str(tmp_path)
+    result = run(project, "--set", asked, **variables)
     assert result.returncode == 0, result.stdout
     outcomes = project.outcomes()
     assert outcomes.pop("Pusher") == "skipped"  # it looked, and the gate had refused
