@@ -127,6 +127,32 @@ def _node(record: Any) -> Node:
     return Node(**{**facts, "upstream": tuple(facts["upstream"])})
 
 
+@dataclass(frozen=True)
+class Served:
+    """Where a config serves its versions, and the DAGs that show and change that."""
+
+    name: str
+    serving: Path
+    work: Path
+    retrain_dag: str
+    rollback_dag: str
+
+
+def read_served() -> list[Served]:
+    """Of each compiled config that has DAGs, by name, whatever version compiled it."""
+    records = [json.loads(p.read_text()) for p in COMPILED.glob("*/topology.json") if _has_dags(p)]
+    return [
+        Served(
+            record["name"],
+            Path(record["serving"]),
+            Path(record["work"]),
+            f"classlift_retrain_{record['name']}",
+            f"classlift_rollback_{record['name']}",
+        )
+        for record in sorted(records, key=lambda record: record["name"])
+    ]
+
+
 def work_of(dag_id: str) -> Path | None:
     """The work folder of the config whose DAG this is, whatever version compiled it.
 

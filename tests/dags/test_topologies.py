@@ -53,6 +53,13 @@ def test_both_sides_read_the_same(topologies, tmp_path):
         assert vars(theirs) == {name: getattr(node, name) for name in names}
 
 
+def test_what_is_served_is_where_it_was_compiled_to(topologies, tmp_path):
+    [served] = topologies.read_served()
+    written, [read] = Topology.read(tmp_path / "x"), topologies.read_topologies()
+    assert (served.name, served.serving, served.work) == ("x", written.serving, written.work)
+    assert (served.retrain_dag, served.rollback_dag) == (read.retrain_dag, read.rollback_dag)
+
+
 def test_the_table_of_nodes_is_in_it(topologies, tmp_path):
     for node, row in zip(Topology.read(tmp_path / "x").nodes, nodes.NODES, strict=True):
         shared = vars(node).keys() & vars(row).keys()

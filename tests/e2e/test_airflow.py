@@ -9,8 +9,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +35,7 @@ from tests.servers import free_port, program
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 NAME = "ui_test"
-DAG = f"classlift_retrain_{NAME}"
+DAG, ROLLBACK = f"classlift_retrain_{NAME}", f"classlift_rollback_{NAME}"
 INJECTIONS = ['"; touch pwned #', "$(touch pwned)", "{{ macros }}", "8\n9", "8" * 10_000]
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -211,6 +214,29 @@ def test_unknown_parameters_are_refused_by_the_first_task(world):
     assert world.mails[0]["To"] == "team@localhost"
 
 
+def test_the_form_shows_what_holds_and_refuses_in_words(world, page):
+    page.goto(f"{world.server.url}/dags/{DAG}")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    form.get_by_text("Training, in detail", exact=True).first.click()
+    augmentation = form.locator("input[name=element_augmentation]")
+    augmentation.wait_for(state="attached")
+    assert augmentation.is_checked()
+    form.get_by_text("default: auto").first.wait_for()
+    form.get_by_text("Training", exact=True).first.click()
+    before = world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"]
+    steps = form.locator("input[name=element_steps]")
+    steps.fill("-5")
+    steps.blur()
+    assert steps.input_value() == "-5"  # and is not moved into its range
+    form.get_by_role("button", name="Trigger").click()
+    words = "Invalid input for param steps: -5 is less than the minimum of 1"
+    form.get_by_text(words).first.wait_for()
+    assert world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"] == before
+    shoot(page, world, "0-refused")
+    page.goto("about:blank")
+
+
 def trigger_in_browser(world: World, page: Page, name: str) -> str:
     """Fills in the form; the run's id."""
     before = world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"]
@@ -297,6 +323,40 @@ def test_an_open_verdict_is_approved_and_pushed_in_that_name(world, page):
     page.get_by_text("What changed, in pictures").wait_for()
     assert page.get_by_role("heading", level=1).inner_text().startswith("Class 8")
     shoot(page, world, "2-report")
+    for place in ("plugin/verdict-of-dag_run", "tasks/RecallGate/plugin/verdict-of-task_instance"):
+        page.goto(f"{world.server.url}/dags/{DAG}/runs/{run}/{place}")
+        page.frame_locator("iframe").get_by_text(post["sentence"]).first.wait_for()
+    shoot(page, world, "2-verdict")
+
+
+def test_an_older_version_is_served_again_from_the_models_page(world, page):
+    [newest] = world.project.versions()
+    served, older = world.project.folder / "served", str(int(newest) - 1)
+    shutil.copytree(served / newest, served / older)
+    assert world.server.ask("PATCH", f"dags/{ROLLBACK}", {"is_paused": False})[0] == 200
+    page.goto(f"{world.server.url}/")
+    page.get_by_text("Models", exact=True).first.wait_for()  # in the navigation
+    page.goto(f"{world.server.url}/plugin/classlift-models")
+    models = page.frame_locator("iframe")
+    models.get_by_role("row").filter(has_text=newest).get_by_text("served now").wait_for()
+    models.get_by_label(f"Reason for version {older}").fill(INJECTIONS[0])
+    shoot(page, world, "3-models")
+    models.get_by_role("button", name="Serve again").click()
+    models.get_by_text(f"Version {older} is about to be served again").wait_for()
+    page.goto("about:blank")
+    wait("the copy", lambda: len(world.project.versions()) == 3, 180)
+    path = served / max(world.project.versions()) / "assets.extra" / "provenance.json"
+    again = json.loads(path.read_text())["rollback_of"]
+    assert again == {"by": "admin", "reason": INJECTIONS[0], "version": older, "replaced": newest}
+    address = f"{world.server.url}/classlift-models/"
+    back = f"{address}{ROLLBACK}/back"
+    assert ask(address, "GET")[0] == 401
+    assert ask(back, "POST", {}, token=world.server.token("guest"))[0] == 403
+    assert ask(back, "POST", {}, token=world.server.token())[0] == 400  # neither version nor reason
+    foreign = {"Sec-Fetch-Site": "cross-site", "Authorization": f"Bearer {world.server.token()}"}
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(urllib.request.Request(back, b"to=1&reason=x", foreign))  # noqa: S310
+    assert ask(f"{address}{DAG}/back", "POST", {}, token=world.server.token())[0] == 404
 
 
 def test_pages_are_for_those_who_may_see_the_dag(world):

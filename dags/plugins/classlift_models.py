@@ -1,0 +1,156 @@
+"""The page *Models* in Airflow's navigation: what each config serves, and the way back.
+
+/classlift-models/            versions of the configs whose DAG the reader may see
+/classlift-models/<dag>/back  starts the DAG that rolls back, for those who may start it
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+from airflow.api.common.trigger_dag import trigger_dag
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.configuration import conf
+from airflow.exceptions import AirflowException, ParamValidationError
+from airflow.plugins_manager import AirflowPlugin
+from airflow.utils.types import DagRunTriggeredByType
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # which a server does not do for plugins
+from topologies import Served, read_served
+from versions import Version, read_versions
+
+# Its forms need the reader's cookie, so it is not in a sandbox; no script runs all the same.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+    "frame-ancestors 'self'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, no-cache",
+}
+PATH = "/classlift-models"
+BASE = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+"""The path of Airflow on its host."""
+
+LONGEST_BODY = 20_000
+"""Bytes of a form that is sent."""
+
+STYLE = """
+:root { color-scheme: light dark; } body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem; }
+table { border-collapse: collapse; width: 100%; } caption { text-align: left; }
+th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0;
+  border-bottom: 1px solid #8886; overflow-wrap: anywhere; } tr.served td { font-weight: 600; }
+input { font: inherit; width: 14rem; max-width: 100%; } button { font: inherit; }
+"""
+
+app = FastAPI(title="ClassLift models", docs_url=None, redoc_url=None, openapi_url=None)
+
+
+@app.get("/")
+def models(user: GetUserDep) -> HTMLResponse:
+    """The versions of each config."""
+    seen = get_auth_manager().get_authorized_dag_ids(user=user)
+    parts = [_config(served) for served in read_served() if served.retrain_dag in seen]
+    return _page("".join(parts) or "<p>No config is compiled whose DAG you may see.</p>")
+
+
+MAY_START = [Depends(requires_access_dag("POST", DagAccessEntity.RUN))]
+
+
+@app.post("/{dag_id}/back", dependencies=MAY_START)
+async def back(
+    request: Request,
+    dag_id: str,
+    user: GetUserDep,
+    sec_fetch_site: Annotated[str, Header()] = "same-origin",
+) -> HTMLResponse:
+    """Starts the DAG that rolls back, in the reader's name, which the version will carry."""
+    if sec_fetch_site != "same-origin":  # another site's form in the reader's browser
+        raise HTTPException(403, "This form is sent from Airflow's own pages alone.")
+    if dag_id not in [served.rollback_dag for served in read_served()]:
+        raise HTTPException(404, f"No compiled config has a DAG {dag_id}.")
+    body = await request.body()
+    if len(body) > LONGEST_BODY:
+        raise HTTPException(413, "The reason is too long.")
+    form = parse_qs(body.decode("utf-8", "replace"))
+    number, reason = form.get("to", [""])[-1], form.get("reason", [""])[-1]
+    if not re.fullmatch("[0-9]{1,19}", number) or not reason.strip():
+        raise HTTPException(400, "A version and a reason are needed.")
+    values = {"to": int(number), "reason": reason}
+    return _page(await run_in_threadpool(_start, dag_id, values, user.get_name()))
+
+
+def _start(dag_id: str, values: dict[str, Any], user: str) -> str:
+    """Starts a run of the DAG; what became of that, as HTML."""
+    try:
+        run = trigger_dag(
+            dag_id, triggered_by=DagRunTriggeredByType.UI, triggering_user_name=user, conf=values
+        )
+    except (ParamValidationError, ValueError, AirflowException) as error:
+        raise HTTPException(400, str(error).partition("\n")[0]) from None
+    name = html.escape(run.run_id if run else "")
+    return (
+        f"<p><b>Version {values['to']} is about to be served again</b>: run {name} of the DAG "
+        f"{html.escape(dag_id)} sees to it; where that DAG is paused, it waits until somebody "
+        f'unpauses it.</p><p><a href="{BASE}{PATH}/">Back to the versions</a></p>'
+    )
+
+
+def _config(served: Served) -> str:
+    """The versions of one config, as HTML."""
+    versions = read_versions(served.serving, served.work)
+    title = f"<h2>{html.escape(served.name)}</h2>"
+    if not versions:
+        return f"{title}<p>Nothing is pushed yet: the pre-trained model is served.</p>"
+    heads = ["version", "pushed (UTC)", "target", "its recall on test", "verdict", "by", "go back"]
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    rows = "".join(_row(served, version, version is versions[0]) for version in versions)
+    return f"{title}<table><tr>{head}</tr>{rows}</table>"
+
+
+def _row(served: Served, version: Version, is_served: bool) -> str:
+    cells = [str(version.number), version.date, version.target, version.recall]
+    cells += [version.verdict, version.who]
+    row = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+    if is_served:
+        return f'<tr class="served">{row}<td>served now</td></tr>'
+    action = html.escape(f"{BASE}{PATH}/{served.rollback_dag}/back")
+    return (
+        f'<tr>{row}<td><form method="post" action="{action}">'
+        f'<input type="hidden" name="to" value="{version.number}">'
+        '<input name="reason" required maxlength="2000" placeholder="why, in one line" '
+        f'aria-label="Reason for version {version.number}"> '
+        f"<button>Serve again</button></form></td></tr>"
+    )
+
+
+def _page(body: str) -> HTMLResponse:
+    document = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>ClassLift: models</title>'
+        f"<style>{STYLE}</style><body><h1>Models</h1>{body}</body></html>"
+    )
+    return HTMLResponse(document, headers=HEADERS)
+
+
+class ClassLiftModels(AirflowPlugin):
+    """Registers the page."""
+
+    name = "classlift_models"
+    fastapi_apps: ClassVar = [{"app": app, "url_prefix": PATH, "name": "ClassLift models"}]
+    external_views: ClassVar = [
+        {
+            "name": "Models",
+            "href": f"{BASE}{PATH}/",
+            "destination": "nav",
+            "nav_top_level": True,
+            "url_route": "classlift-models",
+        }
+    ]
