@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, ParamsDict
 from airflow.sdk.exceptions import AirflowSkipException
 from operators import APPROVAL, given, report_url
+from outcomes import REJECTED
 from verdicts import PUSH, REFUSE, UNCHANGED, Verdict, read_verdict
 
 REASONS, ROWS = 6, 6
@@ -93,6 +94,9 @@ class VerdictApproval(ApprovalOperator):
             )
             self.notifiers = []  # whom it concerns was told
             return self.execute(context)
+        if not approved:  # of which Airflow keeps no answer; never as one, for that would push
+            kept = {name: event.get(name) for name in ("chosen_options", "responded_by_user")}
+            context["ti"].xcom_push(key=REJECTED, value=kept)
         return super().execute_complete(context, event)
 
 

@@ -8,6 +8,9 @@ from typing import Any
 GATE, PUSHER, APPROVAL, NEW_LABELS = "RecallGate", "Pusher", "Approval", "NewLabels"
 """Tasks whose answers and states say it."""
 
+REJECTED = "rejected"
+"""The key of the XCom that says who rejected."""
+
 LONGEST = 1000
 """Characters of a note."""
 

@@ -14,7 +14,7 @@ from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # which a server does not do for plugins
-from outcomes import APPROVAL, GATE, PUSHER, outcome, with_own_words
+from outcomes import APPROVAL, GATE, PUSHER, REJECTED, outcome, with_own_words
 
 
 class Noting:
@@ -44,6 +44,10 @@ def _note(dag_run: Any) -> None:
         for name in (GATE, PUSHER, APPROVAL)
         if name in tasks
     }
+    if APPROVAL in tasks and not answers[APPROVAL]:
+        answers[APPROVAL] = tasks[APPROVAL].xcom_pull(
+            task_ids=APPROVAL, key=REJECTED, session=session
+        )
     line = outcome(answers, {name: task.state for name, task in tasks.items()})
     if line is None:
         return
