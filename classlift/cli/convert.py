@@ -41,7 +41,8 @@ def _run(arguments: argparse.Namespace) -> int:
     with new_folder(arguments.new.resolve()) as draft:
         given = arguments.label_map
         label_map = LabelMap.read(given) if given else LabelMap(_classes(arguments, labels))
-        WRITERS[arguments.to](snapshot.images, snapshot.boxes, label_map, draft)
+        write = WRITERS[arguments.to]
+        write(snapshot.images, snapshot.boxes, label_map, draft, snapshot.is_published)
     images, boxes = snapshot.images.num_rows, snapshot.boxes.num_rows
     if arguments.json:
         print(json.dumps({"folder": str(arguments.new), "images": images, "boxes": boxes}))

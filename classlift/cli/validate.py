@@ -81,13 +81,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path) -> int:
     """Writes the repaired copy and judges it; its exit code is the command's."""
-    from classlift.data.formats.coco import ANNOTATIONS
     from classlift.data.snapshot import Source, take_snapshot
     from classlift.quality.repair import CHANGES, repair
     from classlift.quality.validate import validate
 
     changes = repair(snapshot, labels, folder.resolve())
-    repaired = take_snapshot([Source((folder / ANNOTATIONS).resolve())])
+    repaired = take_snapshot([Source(folder.resolve())])
     own_folders.make(report / "repaired", own_folders.VALIDATION)
     judged = report / "repaired"
     findings = validate(repaired, labels, None, 0, judged, where=str(folder))
@@ -95,7 +94,7 @@ def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path
     for finding in critical:
         logger.info(f"still critical: {finding.sentence()}")
     print(
-        f"repaired copy: {folder / ANNOTATIONS}, {len(changes)} changes listed in "
+        f"repaired copy: {folder}, {len(changes)} changes listed in "
         f"{folder / CHANGES}, {len(critical)} critical findings left",
         file=sys.stderr,
     )

@@ -187,6 +187,8 @@ class Snapshot:
     Attributes:
         problems: what is wrong with image files, and what was done to boxes on their way in
             (`problems.IMAGE_PROBLEMS`); the validator judges them.
+        is_published: whether splits are those that were published with the labels, and not found
+            by spreading or said by a config.
 
     """
 
@@ -194,6 +196,7 @@ class Snapshot:
     boxes: pa.Table
     problems: pa.Table
     content_hash: str
+    is_published: bool = False
 
     def image_problems(self) -> list[ImageProblem]:
         """What is wrong with image files."""
@@ -217,7 +220,8 @@ class Snapshot:
     def _write_rest(self, folder: Path) -> None:
         pq.write_table(self.images, folder / "images.parquet", row_group_size=_ROW_GROUP)
         pq.write_table(self.problems, folder / "image_problems.parquet")
-        (folder / "snapshot.json").write_text(json.dumps(vars(self.facts()), indent=1))
+        facts = {**vars(self.facts()), "is_published": self.is_published}
+        (folder / "snapshot.json").write_text(json.dumps(facts, indent=1))
         seal(folder, _FILES)
 
     @classmethod
@@ -234,7 +238,8 @@ class Snapshot:
                 facts = json.loads((folder / "snapshot.json").read_text())
                 if "unlabelled" not in images.column_names:  # of an earlier version
                     images = _with_unlabelled(images, [])
-                return cls(images, boxes, problems, facts["content_hash"])
+                is_published = facts.get("is_published", False)  # none of an earlier version
+                return cls(images, boxes, problems, facts["content_hash"], is_published)
             except (OSError, ValueError, KeyError, pa.ArrowException) as error:
                 damaged = " ".join(str(error).split())
         raise DataError(
@@ -488,6 +493,7 @@ def _assemble(
     if not image_table.num_rows:
         raise DataError("The data have no images: name at least one source that has some.")
     _require_single_ids(image_table, read, folder)
+    is_published = image_table[_PUBLISHED].null_count < image_table.num_rows
     labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])
     release_unused()
     image_table = _place(image_table, labels, splits)
@@ -499,7 +505,8 @@ def _assemble(
         problems += dropped
         pq.write_table(boxes, draft / _BOXES_FILE, row_group_size=_ROW_GROUP)
     problem_table = to_table(problems)
-    snapshot = Snapshot(image_table, boxes, problem_table, content_hash(image_table, boxes))
+    hashed = content_hash(image_table, boxes)
+    snapshot = Snapshot(image_table, boxes, problem_table, hashed, is_published)
     snapshot._write_rest(draft)
     return snapshot
 

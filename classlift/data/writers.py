@@ -7,10 +7,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from classlift.data import schema
 from classlift.data.examples import Row, to_example
 from classlift.data.formats import parquet
 from classlift.data.formats.coco import ANNOTATIONS, write_coco
@@ -57,44 +60,114 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_coco_folder(images: pa.Table, boxes: pa.Table, label_map: LabelMap, folder: Path) -> None:
-    """`annotations.json` and the images beside it."""
+class Writer(Protocol):
+    """Writes a data set to a folder that is there."""
+
+    def __call__(
+        self,
+        images: pa.Table,
+        boxes: pa.Table,
+        label_map: LabelMap,
+        folder: Path,
+        is_published: bool = False,
+    ) -> None:
+        """Writes it.
+
+        Args:
+            images: `schema.IMAGES`.
+            boxes: `schema.BOXES`.
+            label_map: the classes and their ids.
+            folder: to write into.
+            is_published: the splits of the images are to stand, for whoever reads the folder.
+
+        """
+
+
+def write_coco_folder(
+    images: pa.Table,
+    boxes: pa.Table,
+    label_map: LabelMap,
+    folder: Path,
+    is_published: bool = False,
+) -> None:
+    """`annotations.json`, or a file for each published split, and the images beside it."""
     ids = {name: label_map.id_of(name) for name in label_map}
-    write_coco(copy_images(images, folder), boxes, ids, folder / ANNOTATIONS)
+    write_coco_splits(copy_images(images, folder), boxes, ids, folder, is_published)
+
+
+def write_coco_splits(
+    images: pa.Table, boxes: pa.Table, ids: Mapping[str, int], folder: Path, is_published: bool
+) -> None:
+    """Writes `annotations.json`, or, where splits are published, a file for each of them.
+
+    Args:
+        images: `schema.IMAGES`, with paths from the folder on as `uri`.
+        boxes: `schema.BOXES`.
+        ids: of the classes, by name.
+        folder: to write into.
+        is_published: the splits of the images are to stand.
+
+    """
+    for split, part in _by_split(images, is_published):
+        of_part = boxes.filter(pc.is_in(boxes["image_id"], part["image_id"].combine_chunks()))
+        write_coco(part, of_part, ids, folder / (f"{split}.json" if split else ANNOTATIONS))
+
+
+def _by_split(images: pa.Table, is_published: bool) -> Iterator[tuple[str | None, pa.Table]]:
+    """The images of each split by its name, or all of them by none."""
+    if not is_published:
+        yield None, images
+        return
+    for split in schema.SPLITS:
+        part = images.filter(pc.equal(images["split"], split))
+        if part.num_rows:
+            yield split, part
 
 
 def write_parquet_folder(
-    images: pa.Table, boxes: pa.Table, label_map: LabelMap, folder: Path
+    images: pa.Table,
+    boxes: pa.Table,
+    label_map: LabelMap,
+    folder: Path,
+    is_published: bool = False,
 ) -> None:
     """`images.parquet` and `boxes.parquet`, the images beside them, and the label map."""
-    for table, name in (
-        (copy_images(images, folder), parquet.IMAGES),
-        (boxes, parquet.BOXES),
-    ):
+    copied = copy_images(images, folder)
+    if not is_published:  # what we spread may be spread anew
+        place = copied.schema.get_field_index("split")
+        copied = copied.set_column(place, "split", pa.nulls(copied.num_rows, pa.string()))
+    for table, name in ((copied, parquet.IMAGES), (boxes, parquet.BOXES)):
         pq.write_table(table, folder / name, write_page_checksum=True)
     label_map.write(folder / "label_map.pbtxt")
 
 
 def write_tfrecord_folder(
-    images: pa.Table, boxes: pa.Table, label_map: LabelMap, folder: Path
+    images: pa.Table,
+    boxes: pa.Table,
+    label_map: LabelMap,
+    folder: Path,
+    is_published: bool = False,
 ) -> None:
-    """`data.record` in the OD API's layout, and its label map."""
+    """`data.record`, or a file for each published split, in the OD API's layout, and its label
+    map.
+    """
     from classlift.data.formats.tfrecord import write_record
 
     by_image: dict[str, list[Row]] = {}
     for row in boxes.to_pylist():
         by_image.setdefault(row["image_id"], []).append(row)
-    with (folder / "data.record").open("wb") as out:
-        for row in images.to_pylist():
-            found = by_image.get(row["image_id"], [])
-            encoded = read_bytes(row["uri"])
-            encoded, row["format"] = for_tensorflow(encoded, row["format"], row["uri"])
-            row["sha256"] = hashlib.sha256(encoded).hexdigest()
-            write_record(out, to_example(row, found, encoded, label_map))
+    for split, part in _by_split(images, is_published):
+        with (folder / f"{split or 'data'}.record").open("wb") as out:
+            for row in part.to_pylist():
+                found = by_image.get(row["image_id"], [])
+                encoded = read_bytes(row["uri"])
+                encoded, row["format"] = for_tensorflow(encoded, row["format"], row["uri"])
+                row["sha256"] = hashlib.sha256(encoded).hexdigest()
+                write_record(out, to_example(row, found, encoded, label_map))
     label_map.write(folder / "label_map.pbtxt")
 
 
-WRITERS: dict[str, Callable[[pa.Table, pa.Table, LabelMap, Path], None]] = {
+WRITERS: dict[str, Writer] = {
     "coco": write_coco_folder,
     "parquet": write_parquet_folder,
     "tfrecord": write_tfrecord_folder,

@@ -18,13 +18,12 @@ import pyarrow as pa
 from PIL import Image, ImageOps
 
 from classlift.data import schema
-from classlift.data.formats.coco import ANNOTATIONS, write_coco
 from classlift.data.geometry import SIDES
 from classlift.data.images import TURNED
 from classlift.data.problems import ImageProblem
 from classlift.data.profile import joined
 from classlift.data.snapshot import Snapshot
-from classlift.data.writers import copy_images, new_folder
+from classlift.data.writers import copy_images, new_folder, write_coco_splits
 from classlift.errors import DataError
 from classlift.quality.measures import repeated_iou
 from classlift.quality.rules import REPEATED_IOU
@@ -58,7 +57,8 @@ def repair(
     hard links where the file system has them. Boxes are ordered, clipped to their image, and
     dropped where nothing of them is left or they repeat another one. A class that differs from one
     of `labels` only in case or blanks is renamed; boxes of any other class stay as they are, for
-    what is in the picture without a box would be taught as background. `changes.json` lists it all.
+    what is in the picture without a box would be taught as background. Published splits stand, each
+    in a JSON file of its own. `changes.json` lists it all.
 
     Args:
         snapshot: to repair.
@@ -86,7 +86,7 @@ def repair(
         copied = copy_images(images, draft, edits, link=True)
         names = dict.fromkeys([*labels, *sorted(boxes["label"].unique().to_pylist())])
         ids = {name: number for number, name in enumerate(names, 1)}
-        write_coco(copied, boxes, ids, draft / ANNOTATIONS)
+        write_coco_splits(copied, boxes, ids, draft, snapshot.is_published)
         text = json.dumps([asdict(change) for change in changes], indent=1)
         (draft / CHANGES).write_text(text)
     logger.info(

@@ -20,6 +20,7 @@ from classlift.cli import load
 from classlift.data.examples import to_example
 from classlift.data.label_map import LabelMap
 from classlift.data.snapshot import Source, take_snapshot
+from classlift.quality.repair import repair
 from pipelines.config import ROOT, load_config
 from pipelines.first_config import Start, write_first_config
 
@@ -619,6 +620,30 @@ def test_an_export_is_read_and_gets_a_config(export, tmp_path):
     write_first_config(Start(MODEL, tmp_path / "data", target="8"), path)
     config = load_config(path)
     assert (config.defaults["target"], config.sources[0].path) == ("8", tmp_path / "data")
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("to", ["coco", "parquet", "tfrecord", "--fix"])
+@pytest.mark.parametrize("export", [roboflow_coco, ultralytics, coco_records, cvat_voc])
+def test_published_splits_outlive_a_copy(export, to, tmp_path):
+    data, new = tmp_path / "data", tmp_path / "new"
+    export(data)
+    before = take_snapshot([Source(data)])
+    assert before.is_published == bool(EXPORTS[export])
+    if to == "--fix":
+        repair(before, CLASSES, new)
+    else:
+        assert run("convert", data, new, "--to", to) == 0
+    after = take_snapshot([Source(new)])
+    assert after.is_published == before.is_published
+    assert after.boxes.num_rows == before.boxes.num_rows
+    if before.is_published:
+        assert split_by_file(after) == split_by_file(before)
+
+
+def split_by_file(snapshot) -> dict[str, str]:
+    columns = (snapshot.images[c].to_pylist() for c in ("image_id", "split"))
+    return {Path(image_id).name: split for image_id, split in zip(*columns, strict=True)}
 
 
 @pytest.mark.pipeline

@@ -19,7 +19,7 @@ from classlift.data.labels import (
     packed_shards,
     size_of,
 )
-from classlift.data.places import Place
+from classlift.data.places import Place, split_of
 from classlift.data.problems import ImageProblem
 from classlift.errors import DataError
 from classlift.reading import open_regular
@@ -56,7 +56,8 @@ def parquet_shards(place: Place) -> Iterator[Shard]:
 
     `images.parquet` has `image_id` and `uri`, a path from the folder on; `boxes.parquet` has
     `image_id`, `label`, and `xmin`, `ymin`, `xmax`, `ymax` in pixels. `width`, `height`, `is_crowd`
-    and `difficult` may be left out; further columns are ignored.
+    and `difficult` may be left out. `split` is the published split (`train`, `eval` or `test`);
+    further columns are ignored.
 
     Args:
         place: of the folder.
@@ -70,7 +71,7 @@ def parquet_shards(place: Place) -> Iterator[Shard]:
 
     """
     folder = place.path
-    images = _read(folder / IMAGES, _IMAGE_COLUMNS, _SIZE)
+    images = _read(folder / IMAGES, _IMAGE_COLUMNS, (*_SIZE, "split"))
     boxes = _read(folder / BOXES, _BOX_COLUMNS, _FLAGS)
     by_image: dict[str, list[LabelledBox]] = defaultdict(list)
     for row in boxes:
@@ -109,7 +110,8 @@ def _item(
     found = files.below(row["uri"], row["where"])
     remarks += found.remark(row["uri"], name, row["where"])
     width, height = (size_of(row[side], side, row["where"]) for side in _SIZE)
-    image = LabelledImage(name, str(found.path), width, height, row["where"])
+    split = split_of(str(row["split"] or ""))
+    image = LabelledImage(name, str(found.path), width, height, row["where"], split=split)
     return image, tuple(boxes.get(name, ()))
 
 
