@@ -120,7 +120,12 @@ class ImageFiles:
 
     def relative(self, path: Path) -> str:
         """The path from the folder on, with slashes."""
-        return path.relative_to(self.folder.resolve()).as_posix()
+        return str(path).removeprefix(self._start)
+
+    @cached_property
+    def _start(self) -> str:
+        """What the path of each file begins with."""
+        return os.path.join(self.folder.resolve(), "")
 
     def _plain(self, name: str, near: Path | None) -> str | None:
         """The path below the folder that a name is as it stands; None if it leads out of it."""

@@ -361,6 +361,11 @@ def read_labels(path: Path, format_name: str | None = None) -> Labels:
     for place in look(path, format_name).places:
         for shard in FORMATS[place.format].shards(place):
             labels = FORMATS[place.format].read(shard)
+            if not place.below:
+                images += labels.images
+                boxes += labels.boxes
+                remarks += labels.remarks
+                continue
             images += [replace(i, file_name=place.below + i.file_name) for i in labels.images]
             boxes += [replace(b, file_name=place.below + b.file_name) for b in labels.boxes]
             remarks += [replace(r, image_id=place.below + r.image_id) for r in labels.remarks]

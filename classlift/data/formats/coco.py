@@ -151,8 +151,9 @@ def shards_of(
             f"it (the first: {first}); say where they are, with --images, or `images` in a config."
         )
     boxes: dict[str, list[LabelledBox]] = {image.file_name: [] for image in images.values()}
+    file = f"{path.parent.name}/{path.name}"
     for annotation_id, record in annotations.items():
-        where = f"{path.parent.name}/{path.name} annotation {annotation_id}"
+        where = f"{file} annotation {annotation_id}"
         image = _refer(images, record, "image_id", path, where)
         category = _refer(categories, record, "category_id", path, where)
         boxes[image.file_name].append(
