@@ -296,7 +296,7 @@ def test_xml_in_capitals(tmp_path):
 def converting(path: Path, new: Path, to: str) -> argparse.Namespace:
     """The arguments of `classlift convert`."""
     given = {"path": path, "format": None, "images": None, "label_map": None}
-    return argparse.Namespace(**given, new=new, to=to)
+    return argparse.Namespace(**given, new=new, to=to, json=False)
 
 
 @pytest.mark.parametrize("to", WRITERS)
