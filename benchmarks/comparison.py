@@ -142,12 +142,12 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
         if not champion_path.exists():
             champion = load_detector("od_api", setting.model)
             import_entry(champion, setting.model, champion_path)
-    detector, teacher = prepare("od_api", setting.model, target, recipe)
+    detector, teacher = prepare("od_api", setting.model, [target], recipe)
     labels = detector.label_map
     train_files = example_files(examples, "train")
     serving = Serving(detector)
     evaluate = Evaluator(
-        serving.encoded, example_files(examples, "eval"), labels, target, PRECISION
+        serving.encoded, example_files(examples, "eval"), labels, [target], PRECISION
     )
     started = time.perf_counter()
     result = fit(

@@ -130,8 +130,10 @@ def training_step(detector: Branched[SsdBranch], name: str) -> tuple[Callable[..
     policy = name.removesuffix(CACHED)
     detector.drop_branches()
     if policy in BRANCH_PARTS:
-        detector.grow_branch("8", BRANCH_PARTS[policy])
-    trained = detector.freeze(frozen_names(policy, list(detector.variables()), detector.branch))
+        detector.grow_branches(["8"], BRANCH_PARTS[policy])
+    trained = detector.freeze(
+        frozen_names(policy, list(detector.variables()), detector.trained_branches)
+    )
     step = TrainingStep(detector, trained, Recipe(policy, learning_rate=1e-6))
     batch = Batch(*random_batch(detector))
     features = detector.features(batch.images) if name.endswith(CACHED) else ()

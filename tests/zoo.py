@@ -196,9 +196,9 @@ def train(detector, policy: str, steps: int) -> list[float]:
 
     recipe = Recipe(policy, batch_size=2, auxiliary=0.0)
     if policy in BRANCH_PARTS:
-        detector.grow_branch(TARGET, BRANCH_PARTS[policy])
+        detector.grow_branches([TARGET], BRANCH_PARTS[policy])
     names = list(detector.variables())
-    frozen = frozen_names(policy, names, detector.branch)
+    frozen = frozen_names(policy, names, detector.trained_branches)
     step = TrainingStep(detector, detector.freeze(frozen), recipe)
     rng = np.random.default_rng(0)
     shape = (recipe.batch_size, *detector.frame.size, 3)

@@ -1,8 +1,9 @@
 """What every detector backend offers to training, export and the gate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import tensorflow as tf
@@ -80,16 +81,20 @@ class Detector(Protocol):
         """
 
     @property
-    def branch(self) -> str | None:
-        """The prefix of the names of the branch that training means; None for the common head."""
+    def trained_branches(self) -> tuple[str, ...]:
+        """The prefixes of the names of the branches that training means; none for the common
+        head.
+        """
 
     @property
-    def rivalry(self) -> tf.Variable | None:
-        """How much a detection of another class speaks against the branch's: where they overlap by
-        half, the branch's score is multiplied by (1 - the other's) ** rivalry.
+    def rivalries(self) -> Mapping[str, tf.Variable]:
+        """By class with a branch that training means, how much a detection of another class speaks
+        against the branch's: where they overlap by half, the branch's score is multiplied by
+        (1 - the other's) ** rivalry.
 
         What is surely a 3 is hardly an 8, which a head of one class can't know; but a rider and his
-        bicycle overlap, so it is for eval to choose. None without a branch.
+        bicycle overlap, so it is for eval to choose. The others are the common head's, so that no
+        branch has a say in another.
         """
 
     def variables(self) -> dict[str, tf.Variable]:
@@ -100,22 +105,26 @@ class Detector(Protocol):
     def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
         """Freezes variables, batch-norm statistics too; returns what is left to train, by name."""
 
-    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
-        """Gives a class a head of its own, or a neck and a head.
+    def grow_branches(
+        self, labels: Sequence[str], parts: frozenset[str], auxiliary: bool = False
+    ) -> None:
+        """Gives each of some classes a head of its own, or a neck and a head.
 
         A head alone scores the model's boxes, with a neck there are boxes of their own; both start
-        from the model's. What the class has already, it keeps. From then on it is answered by its
-        branch alone, and every other class as before, to the bit: the branch has a budget of
-        detections of its own. Training means this branch.
+        from the model's. What a class has already, it keeps. From then on it is answered by its
+        branch alone, and every other class as before, to the bit: a branch has a budget of
+        detections of its own. Training means these branches, each of which learns as it would
+        alone.
 
         Args:
-            label: the class.
-            parts: of `freeze.PARTS`, that are its own.
-            auxiliary: adds a loss `auxiliary`, by layers beside the branch's last that score all
+            labels: the classes.
+            parts: of `freeze.PARTS`, that are a branch's own.
+            auxiliary: adds a loss `auxiliary`, by layers beside a branch's last that score all
                 classes; they are not saved.
 
         Raises:
             ModelError: in this model, no class can have a head of its own.
+
 
         """
 
@@ -262,14 +271,16 @@ class WithoutBranches(WithoutFeatures):
     """What those of them share in which no class can have a head of its own either."""
 
     can_branch = False
-    branch = None
-    rivalry = None
+    trained_branches = ()
+    rivalries: Mapping[str, tf.Variable] = MappingProxyType({})
 
-    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
+    def grow_branches(
+        self, labels: Sequence[str], parts: frozenset[str], auxiliary: bool = False
+    ) -> None:
         """Raises ModelError: there are none."""
         raise ModelError(
-            f"In {self.described}, class {label!r} can't have a head of its own; choose another "
-            "freeze policy, as all-but-heads."
+            f"In {self.described}, class {labels[0]!r} can't have a head of its own; choose "
+            "another freeze policy, as all-but-heads."
         )
 
     @property

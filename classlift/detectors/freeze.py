@@ -25,13 +25,14 @@ _BLOCK = re.compile(r".*?(?:block_?\d+|expanded_conv)")
 _KERNEL = re.compile(r".*(?:kernel|weights)")
 
 
-def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -> frozenset[str]:
+def frozen_names(policy: str, names: Sequence[str], branches: Sequence[str] = ()) -> frozenset[str]:
     """The names of the variables that a policy freezes.
 
     Args:
         policy: as `check_policy` takes it.
         names: of all variables, in the order in which an image passes them.
-        branch: the prefix of the names of the branch to train, for the policies that train one.
+        branches: the prefixes of the names of the branches to train, for the policies that train
+            some.
 
     Returns:
         Those of `names` that stay as they are.
@@ -47,7 +48,8 @@ def frozen_names(policy: str, names: Sequence[str], branch: str | None = None) -
     """
     check_policy(policy)
     if policy in BRANCH_PARTS:
-        trained = tuple(f"{branch}/{part}/" for part in (*BRANCH_PARTS[policy], AUXILIARY))
+        parts = (*BRANCH_PARTS[policy], AUXILIARY)
+        trained = tuple(f"{branch}/{part}/" for branch in branches for part in parts)
         frozen = {name for name in names if not name.startswith(trained)}
     elif policy in FROZEN_PARTS:
         frozen = {name for name in names if part_of(name) in FROZEN_PARTS[policy]}
@@ -104,22 +106,43 @@ def is_auxiliary(name: str) -> bool:
     return part_of(name) == "branch" and name.split("/")[2] == AUXILIARY
 
 
-def frozen_prefix(names: Sequence[str], frozen: frozenset[str], branch: str | None) -> str | None:
+def learner_of(name: str) -> str:
+    """The branch that a variable belongs to.
+
+    Args:
+        name: of the variable.
+
+    Returns:
+        The prefix of the names of the branch; empty for a variable of none.
+
+    >>> learner_of("branch/8/class-head/ClassPredictor/bias")
+    'branch/8'
+
+    """
+    return "/".join(name.split("/")[:2]) if part_of(name) == "branch" else ""
+
+
+def frozen_prefix(
+    names: Sequence[str], frozen: frozenset[str], branches: Sequence[str]
+) -> str | None:
     """Up to where a model is frozen, from the image on.
 
     Args:
         names: of all variables.
         frozen: those that a policy freezes.
-        branch: the prefix of the names of the branch to train; one with a neck of its own passes
-            through that one.
+        branches: the prefixes of the names of the branches to train; one with a neck of its own
+            passes through that one.
 
     Returns:
-        The last of `backbone` and `neck` up to which all is frozen; None when the backbone trains.
+        The last of `backbone` and `neck` up to which all is frozen, and common to all that is
+        trained; None when the backbone trains.
 
     """
-    own = f"{branch}/neck/"
-    neck = own if any(name.startswith(own) for name in names) else "neck/"
-    stages = {"backbone": "backbone/", "neck": neck}
+    own = [f"{branch}/neck/" for branch in branches] or ["neck/"]
+    necks = {neck if any(n.startswith(neck) for n in names) else "neck/" for neck in own}
+    stages = {"backbone": "backbone/"}
+    if len(necks) == 1:
+        stages["neck"] = necks.pop()
     found = None
     for stage, prefix in stages.items():
         if not all(name in frozen for name in names if name.startswith(prefix)):

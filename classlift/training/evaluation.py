@@ -1,6 +1,6 @@
 """Evaluates the present weights on eval, and draws what they find."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -31,33 +31,37 @@ class Evaluator:
         serve: Serve,
         files: Sequence[str],
         label_map: LabelMap,
-        target: str,
+        targets: Sequence[str],
         precision: float,
         board: Board | None = None,
     ) -> None:
         self._serve, self._files, self._label_map = serve, files, label_map
-        self._target, self._precision, self._board = target, precision, board
+        self._targets, self._precision, self._board = tuple(targets), precision, board
 
     def __call__(self, step: int) -> Evaluation:
         """Evaluates the weights as they are now, at a step."""
         matches = self.matches()
         points = operating_points(matches, self._precision)
         if self._board is not None:
-            self._draw(self._board, step, points[self._target])
+            self._draw(self._board, step, points)
         return Evaluation(
-            target=self._target,
+            targets=self._targets,
             recalls=recall_at(matches, points),
-            ap50=matches.ap50[self._target],
+            ap50={label: matches.ap50[label] for label in self._targets},
             step=step,
         )
 
-    def _draw(self, board: Board, step: int, threshold: float) -> None:
-        """Draws the first images, with the target's detections at its operating point."""
+    def _draw(self, board: Board, step: int, points: Mapping[str, float]) -> None:
+        """Draws the first images, with each target's detections at its operating point."""
         parsed = next(read_examples(self._files, PICTURES))
         encoded = parsed[ExampleKeys.ENCODED]
         detections = self._serve(encoded)
-        is_target = detections["detection_classes"] == self._label_map.id_of(self._target)
-        shown = is_target & (detections["detection_scores"] >= threshold)
+        classes, scores = detections["detection_classes"], detections["detection_scores"]
+        of_targets = [
+            (classes == self._label_map.id_of(label)) & (scores >= points[label])
+            for label in self._targets
+        ]
+        shown = tf.reduce_any(of_targets, axis=0)
         boxes = tf.where(shown[..., None], detections["detection_boxes"], 0.0)
         decoded = [tf.io.decode_image(e, 3, expand_animations=False) for e in encoded]
         images = [tf.image.resize(image, [PICTURE_SIDE, PICTURE_SIDE]) for image in decoded]

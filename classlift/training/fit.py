@@ -48,7 +48,8 @@ def fit(
             batches end too soon; or the freeze policy does not fit the model.
 
     """
-    frozen = frozen_names(recipe.freeze_policy, list(detector.variables()), detector.branch)
+    names = list(detector.variables())
+    frozen = frozen_names(recipe.freeze_policy, names, detector.trained_branches)
     detector.set_focal(recipe.focal_gamma, recipe.focal_alpha)
     trained = detector.freeze(frozen)
     if teacher is not None:
@@ -78,7 +79,8 @@ def fit(
 
 def features_key(detector: Detector, frozen: frozenset[str]) -> str:
     """A hash of all that features depend on beside the images: what makes them, and its weights."""
-    digest = hashlib.blake2b(f"{detector.prefix} {detector.branch} {detector.frame}".encode())
+    made_for = f"{detector.prefix} {detector.trained_branches} {detector.frame}"
+    digest = hashlib.blake2b(made_for.encode())
     for name, variable in detector.variables().items():
         if name in frozen:
             digest.update(name.encode() + variable.numpy().tobytes())

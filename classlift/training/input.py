@@ -27,7 +27,7 @@ def training_batches(
     label_map: LabelMap,
     recipe: Recipe,
     start: int = 0,
-    target: str | None = None,
+    targets: Sequence[str] = (),
 ) -> Iterator[Batch]:
     """Reads what training is shown, augmented, from the record files of one split.
 
@@ -39,14 +39,14 @@ def training_batches(
         label_map: of the model.
         recipe: says the size of a batch, the augmentation, the class weights and the seed.
         start: the number of the first batch; those before it are left out, and not decoded.
-        target: a class that its branch learns. Images that are not labelled for it are regions of
-            it, see `Batch`.
+        targets: the classes that branches learn. Images that are not labelled for one are regions
+            of it, see `Batch`.
 
     Yields:
         Batches without end.
 
     """
-    number = 0 if target is None else label_map.id_of(target)
+    numbers = tf.constant([label_map.id_of(target) for target in targets], tf.int32)
     by_id = np.zeros(label_map.last_id + 1, np.float32)
     by_id[list(label_map.ids)] = [recipe.class_weights.get(name, 1.0) for name in label_map]
     weights = tf.constant(by_id)
@@ -61,11 +61,12 @@ def training_batches(
             boxes = tf.clip_by_value(boxes, 0.0, 1.0)
             is_seen = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=-1)
             labels = tf.where(is_seen, labels, 0)
-        if number:
-            is_region = tf.reduce_any(parsed[ExampleKeys.UNLABELLED].values == number)
+        if targets:
+            unlabelled = tf.cast(parsed[ExampleKeys.UNLABELLED].values, tf.int32)
+            is_region = tf.reduce_any(unlabelled[:, None] == numbers, axis=0)
             whole = tf.constant([[0.0, 0.0, 1.0, 1.0]])
-            boxes = tf.concat([boxes, tf.where(is_region, whole, 0.0)], axis=0)
-            labels = tf.concat([labels, [tf.where(is_region, -number, 0)]], axis=0)
+            boxes = tf.concat([boxes, tf.where(is_region[:, None], whole, 0.0)], axis=0)
+            labels = tf.concat([labels, tf.where(is_region, -numbers, 0)], axis=0)
         return fitted, boxes, labels
 
     def augment(

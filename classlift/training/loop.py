@@ -31,7 +31,7 @@ class TrainingResult:
         steps: done.
         chosen: the step whose weights were kept.
         mixture: the share of the new weights in them.
-        rivalry: as chosen, of a branch.
+        rivalries: as chosen, of branches by class.
         judgements: evaluations on eval, in the order of the steps, then of the mixtures and
             rivalries tried.
 
@@ -44,7 +44,7 @@ class TrainingResult:
     losses: dict[str, float]
     chosen: int
     mixture: float = 1.0
-    rivalry: float | None = None
+    rivalries: dict[str, float] = field(default_factory=dict)
     judgements: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -185,7 +185,6 @@ class Training:
             hook.after_evaluation(self, evaluation)
 
     def _result(self) -> TrainingResult:
-        rivalry = self.detector.rivalry
         return TrainingResult(
             steps=self.done,
             seconds=self.seconds,
@@ -194,7 +193,7 @@ class Training:
             losses=self.shown,
             chosen=self.chosen,
             mixture=self.mixture,
-            rivalry=None if rivalry is None else float(rivalry),
+            rivalries={label: float(value) for label, value in self.detector.rivalries.items()},
             judgements=[asdict(evaluation) for evaluation in self.evaluations],
         )
 

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -160,10 +161,10 @@ def _train(
     labels = champion.label_map()
     board = Board(task.board)
     with strategy.scope(), compute_in_half(recipe.mixed_precision):
-        detector, teacher = prepare(task.backend, champion.entry, task.target, recipe)
+        detector, teacher = prepare(task.backend, champion.entry, [task.target], recipe)
         serving = Serving(detector)
         evaluate = Evaluator(
-            serving.encoded, eval_files, labels, task.target, task.settings.precision, board
+            serving.encoded, eval_files, labels, [task.target], task.settings.precision, board
         )
         result = fit(
             detector,
@@ -173,7 +174,7 @@ def _train(
                 detector.frame,
                 labels,
                 recipe,
-                target=task.target if recipe.freeze_policy in BRANCH_PARTS else None,
+                targets=[task.target] if recipe.freeze_policy in BRANCH_PARTS else (),
             ),
             recipe,
             hooks=[Resume(checkpoints), board, KeepBest(evaluate)],
@@ -189,14 +190,14 @@ def _train(
 
 
 def prepare(
-    backend: str, entry: Path, target: str, recipe: Recipe
+    backend: str, entry: Path, targets: Sequence[str], recipe: Recipe
 ) -> tuple[Detector, Teacher | None]:
-    """Loads the detector that learns, with the branch that the recipe gives it.
+    """Loads the detector that learns, with the branches that the recipe gives it.
 
     Args:
         backend: of the model.
         entry: folder of the champion to train.
-        target: the weak class.
+        targets: the classes to raise.
         recipe: what training will do.
 
     Returns:
@@ -207,11 +208,11 @@ def prepare(
     teacher = None
     if recipe.distillation:
         champion = load_detector(backend, entry)
-        teacher = Teacher(champion, frozenset({target, *champion.branches()}))
+        teacher = Teacher(champion, frozenset({*targets, *champion.branches()}))
         champion.drop_branches()
     if recipe.freeze_policy in BRANCH_PARTS:
         parts = BRANCH_PARTS[recipe.freeze_policy]
-        detector.grow_branch(target, parts, auxiliary=recipe.auxiliary > 0)
+        detector.grow_branches(targets, parts, auxiliary=recipe.auxiliary > 0)
     else:
         detector.drop_branches()  # the common head learns their classes again
     return detector, teacher

@@ -17,7 +17,7 @@ from classlift.detectors.detector import (
     over_replicas,
     share_of_replica,
 )
-from classlift.detectors.freeze import part_of
+from classlift.detectors.freeze import learner_of, part_of
 from classlift.errors import ConfigError, ModelError
 from classlift.settings.recipe import Recipe
 from classlift.training.cache import Features
@@ -74,6 +74,11 @@ class TrainingStep:
         self._masks = [
             _column_mask(name, variable, detector.named_columns)
             for name, variable in trained.items()
+        ]
+        owners = [learner_of(name) for name in trained]
+        self._learners = [
+            [i for i, owner in enumerate(owners) if owner == learner]
+            for learner in dict.fromkeys(owners)
         ]
         self._start = [v.numpy() for v in self._variables] if recipe.l2_to_start else []
         self._strategy = tf.distribute.get_strategy()
@@ -184,13 +189,31 @@ class TrainingStep:
             gradient if mask is None else gradient * mask
             for gradient, mask in zip(gradients, self._masks, strict=True)
         ]
-        gradients, _ = tf.clip_by_global_norm(gradients, GRADIENT_NORM)
+        gradients = self._clipped(gradients)
         for factor, optimizer in self._optimizers.items():
             optimizer.apply_gradients(
                 [(gradients[i], self._variables[i]) for i in self._groups[factor]],
                 skip_gradients_aggregation=True,
             )
         return losses
+
+    def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Keeps gradients at the norm `GRADIENT_NORM`.
+
+        Args:
+            gradients: of the variables.
+
+        Returns:
+            The same, shortened where they were longer; those of each branch by themselves, so that
+            it learns as it would alone.
+
+        """
+        clipped = list(gradients)
+        for group in self._learners:
+            parts, _ = tf.clip_by_global_norm([gradients[i] for i in group], GRADIENT_NORM)
+            for i, part in zip(group, parts, strict=True):
+                clipped[i] = part
+        return clipped
 
     def _champion_outputs(self, features: Features, batch: Batch) -> ChampionOutputs | None:
         if self._teacher is None:

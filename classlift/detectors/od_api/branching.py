@@ -74,7 +74,7 @@ class Branch(Learner, Protocol):
         """Takes over what a branch with fewer parts of its own has learned."""
 
     def add_auxiliary(self) -> None:
-        """Adds what the loss `auxiliary` needs (`Detector.grow_branch`)."""
+        """Adds what the loss `auxiliary` needs (`Detector.grow_branches`)."""
 
     def losses(self, batch: Batch, features: Features | None = None) -> Mapping[str, tf.Tensor]:
         """The training losses of its classes; objects of others are background."""
@@ -171,7 +171,7 @@ class Branched(Generic[B]):
         self.frame = common.frame
         self._branches: dict[str, B] = {}
         self._new: list[str] = []
-        self._trained: str | None = None
+        self._trained: tuple[str, ...] = ()
 
     @classmethod
     def load(
@@ -238,24 +238,24 @@ class Branched(Generic[B]):
         return self.common.smallest_object
 
     @property
-    def branch(self) -> str | None:
-        """The prefix of the names of the branch that training means."""
-        return None if self._trained is None else _prefix(self._trained).removesuffix("/")
+    def trained_branches(self) -> tuple[str, ...]:
+        """The prefixes of the names of the branches that training means."""
+        return tuple(_prefix(label).removesuffix("/") for label in self._trained)
 
     @property
-    def rivalry(self) -> tf.Variable | None:
-        """How much a detection of another class speaks against the branch's."""
-        return None if self._trained is None else self._branches[self._trained].rivalry
+    def rivalries(self) -> Mapping[str, tf.Variable]:
+        """How much a detection of another class speaks against a branch's, by its class."""
+        return {label: self._branches[label].rivalry for label in self._trained}
 
     @property
     def prefix(self) -> str | None:
         """The last part up to which all is frozen, on the way to what is trained."""
-        return self._learner.prefix
+        return self._trained_learners[0].prefix
 
     @property
-    def _learner(self) -> Learner:
+    def _trained_learners(self) -> Sequence[Learner]:
         """What training means."""
-        return self.common if self._trained is None else self._branches[self._trained]
+        return [self._branches[label] for label in self._trained] or [self.common]
 
     def _learners(self) -> dict[str, Learner]:
         """All that has variables, by what their names begin with."""
@@ -275,27 +275,32 @@ class Branched(Generic[B]):
         unknown = names - set(variables)
         if unknown:
             raise ModelError(f"There is no variable {min(unknown)!r} to freeze.")
-        for prefix, learner in self._learners().items():
+        for start, learner in self._learners().items():
             own = learner.variables()
-            learner.freeze(frozenset(name for name in own if prefix + name in names))
-        self._learner.cut(frozen_prefix(list(variables), names, self.branch))
+            learner.freeze(frozenset(name for name in own if start + name in names))
+        prefix = frozen_prefix(list(variables), names, self.trained_branches)
+        for learner in self._trained_learners:
+            learner.cut(prefix)
         return {
             name: variable
             for name, variable in variables.items()
             if variable.trainable and name not in names
         }
 
-    def grow_branch(self, label: str, parts: frozenset[str], auxiliary: bool = False) -> None:
-        """Gives a class a branch. Raises ModelError where no class can have one."""
-        known = self._branches.get(label)
-        if known is None or not parts <= known.parts:
-            branch = self.common.branch_of([self.label_map.id_of(label)], parts)
-            if known is not None:
-                branch.go_on_from(known)
-            self._branches[label] = branch
-        if auxiliary:
-            self._branches[label].add_auxiliary()
-        self._trained = label
+    def grow_branches(
+        self, labels: Sequence[str], parts: frozenset[str], auxiliary: bool = False
+    ) -> None:
+        """Gives each of some classes a branch. Raises ModelError where no class can have one."""
+        for label in labels:
+            known = self._branches.get(label)
+            if known is None or not parts <= known.parts:
+                branch = self.common.branch_of([self.label_map.id_of(label)], parts)
+                if known is not None:
+                    branch.go_on_from(known)
+                self._branches[label] = branch
+            if auxiliary:
+                self._branches[label].add_auxiliary()
+        self._trained = tuple(labels)
 
     @property
     def unanswered(self) -> tuple[str, ...]:
@@ -321,7 +326,7 @@ class Branched(Generic[B]):
     def drop_branches(self) -> None:
         """Takes all branches away but those of new classes, of which the model knows nothing."""
         self._branches = {k: branch for k, branch in self._branches.items() if k in self._new}
-        self._trained = None
+        self._trained = ()
 
     def branches(self) -> tuple[str, ...]:
         """The classes with a branch."""
@@ -333,7 +338,7 @@ class Branched(Generic[B]):
 
     def features(self, images: tf.Tensor) -> Features:
         """What the frozen prefix makes of images, on the way to what is trained."""
-        return self._learner.features(images)
+        return self._trained_learners[0].features(images)
 
     def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
         """Features of boxes, as the common head is fed with."""
@@ -349,10 +354,24 @@ class Branched(Generic[B]):
         features: Features | None = None,
         champion_outputs: ChampionOutputs | None = None,
     ) -> Mapping[str, tf.Tensor]:
-        """The training losses of the branch that training means, or of the common head."""
-        if self._trained is not None:
-            return self._branches[self._trained].losses(batch, features)
-        return self.common.losses(batch, features, champion_outputs)
+        """The training losses of what training means.
+
+        Args:
+            batch: as `Detector.losses`.
+            features: of its images, for a frozen prefix.
+            champion_outputs: for the loss `distillation` of the common head.
+
+        Returns:
+            The losses by name; those of several branches are added up.
+
+        """
+        if not self._trained:
+            return self.common.losses(batch, features, champion_outputs)
+        found: dict[str, tf.Tensor] = {}
+        for label in self._trained:
+            for name, loss in self._branches[label].losses(batch, features).items():
+                found[name] = found[name] + loss if name in found else loss
+        return found
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """The detections in images, those of classes with a branch from there.

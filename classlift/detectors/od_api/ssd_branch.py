@@ -40,7 +40,6 @@ class SsdBranch:
     Args:
         numbers: the ids of its classes, which may be above those of the detector; its scores have a
             column for each, in their order, after that of the background where the model has one.
-            Training gives a branch one class today; nothing in here counts on that.
         parts: what it has of its own (`freeze.BRANCH_PARTS`); without a neck, its boxes are the
             common head's, which are of no class.
 

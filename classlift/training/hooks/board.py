@@ -38,15 +38,16 @@ class Board(Hook):
         self._written = time.monotonic()
 
     def after_evaluation(self, training: Training, evaluation: Evaluation) -> None:
-        """Writes recalls at matched precision on eval, by class, and the AP50 of the target."""
+        """Writes recalls at matched precision on eval, by class, and the AP50 of the targets."""
         with self._writer.as_default(evaluation.step):
             for label, recall in evaluation.recalls.items():
                 tf.summary.scalar(f"eval_recall/{label}", recall)
-            tf.summary.scalar(f"eval_ap50/{evaluation.target}", evaluation.ap50)
+            for label, ap50 in evaluation.ap50.items():
+                tf.summary.scalar(f"eval_ap50/{label}", ap50)
         self._writer.flush()
 
     def pictures(self, step: int, images: tf.Tensor, boxes: tf.Tensor) -> None:
-        """Writes images uint8[n, height, width, 3] with boxes [n, m, 4] of the target drawn in."""
+        """Writes images uint8[n, height, width, 3] with boxes [n, m, 4] of the targets drawn in."""
         drawn = tf.image.draw_bounding_boxes(tf.cast(images, tf.float32), boxes, ORANGE)
         with self._writer.as_default(step):
             tf.summary.image("predictions", tf.cast(drawn, tf.uint8), max_outputs=len(images))

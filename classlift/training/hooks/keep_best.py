@@ -1,7 +1,7 @@
 """Which weights a training leaves behind: the best on eval."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
 import tensorflow as tf
@@ -18,7 +18,7 @@ MIXTURES = (0.2, 0.4, 0.6, 0.8)
 """Shares of the new weights that interpolation tries, beside 1."""
 
 RIVALRIES = (0.0, 0.5)
-"""Values of `Detector.rivalry` that are tried."""
+"""Values of `Detector.rivalries` that are tried."""
 
 
 @dataclass
@@ -68,9 +68,9 @@ class KeepBest(Hook):
         training.chosen = kept.step
         share = f", {training.mixture:.0%} of them" if training.mixture < 1 else ""
         logger.info(f"kept: the weights of step {kept.step}{share}")
-        rivalry = training.detector.rivalry
-        if training.recipe.rivalry and rivalry is not None:
-            self._choose_rivalry(rivalry, kept)
+        rivalries = training.detector.rivalries
+        if training.recipe.rivalry and rivalries:
+            self._choose_rivalries(rivalries, kept)
 
     def state(self) -> tuple[Arrays, Notes]:
         """The evaluations so far, and the best weights."""
@@ -123,24 +123,29 @@ class KeepBest(Hook):
         mix(training.mixture)
         return candidates[best]
 
-    def _choose_rivalry(self, rivalry: tf.Variable, kept: Evaluation) -> None:
-        """Sets the rivalry of a branch to that with the highest AP50 on eval.
+    def _choose_rivalries(self, rivalries: Mapping[str, tf.Variable], kept: Evaluation) -> None:
+        """Sets the rivalry of each branch to that with the highest AP50 of its class on eval.
 
-        Recall at one point of the curve is too noisy to tell them apart.
+        Recall at one point of the curve is too noisy to tell them apart. No branch's has a say in
+        another's, so one evaluation tries a value for all.
 
         Args:
-            rivalry: of the branch.
-            kept: the evaluation of the weights in place, with the rivalry that the branch has.
+            rivalries: of the branches, by class.
+            kept: the evaluation of the weights in place, with the rivalries that the branches have.
 
         """
-        tried, evaluations = [float(rivalry)], [kept]
+        tried = {label: [float(rivalry)] for label, rivalry in rivalries.items()}
+        evaluations = [kept]
         for value in RIVALRIES:
-            if value not in tried:
+            if all(values[0] == value for values in tried.values()):
+                continue
+            for label, rivalry in rivalries.items():
                 rivalry.assign(value)
-                logger.info(f"rivalry {value:g}")
-                tried.append(value)
-                evaluations.append(self._evaluated(kept.step))
+                tried[label].append(value)
+            logger.info(f"rivalry {value:g}")
+            evaluations.append(self._evaluated(kept.step))
         self._evaluations += evaluations[1:]
-        best = max(zip(tried, evaluations, strict=True), key=lambda pair: pair[1].ap50)
-        rivalry.assign(best[0])
-        logger.info(f"kept: rivalry {float(rivalry):g}")
+        for label, rivalry in rivalries.items():
+            ap50 = [evaluation.ap50[label] for evaluation in evaluations]
+            rivalry.assign(tried[label][ap50.index(max(ap50))])
+            logger.info(f"kept: rivalry {float(rivalry):g} of class {label}")

@@ -53,27 +53,29 @@ def test_what_a_policy_leaves_to_train(policy, trained):
 )
 def test_a_branch_policy_trains_its_own_branch_alone(policy, trained):
     names = NAMES + BRANCHES
-    frozen = frozen_names(policy, names, "branch/8")
+    frozen = frozen_names(policy, names, ["branch/8"])
     assert [name for name in names if name not in frozen] == trained
 
 
 @pytest.mark.parametrize(
-    ("policy", "branch", "prefix"),
+    ("policy", "branches", "prefix"),
     [
-        ("none", None, None),
-        ("first:1", None, None),
-        ("backbone", None, "backbone"),
-        ("first:2", None, "backbone"),
-        ("backbone+neck", None, "neck"),
-        ("all-but-class-head", None, "neck"),
-        ("target-branch+neck", "branch/8", "backbone"),
-        ("target-branch", "branch/8", "neck"),  # its neck is there, and frozen
-        ("target-branch", "branch/3", "neck"),  # the common neck
+        ("none", [], None),
+        ("first:1", [], None),
+        ("backbone", [], "backbone"),
+        ("first:2", [], "backbone"),
+        ("backbone+neck", [], "neck"),
+        ("all-but-class-head", [], "neck"),
+        ("target-branch+neck", ["branch/8"], "backbone"),
+        ("target-branch", ["branch/8"], "neck"),  # its neck is there, and frozen
+        ("target-branch", ["branch/3"], "neck"),  # the common neck
+        ("target-branch", ["branch/3", "branch/5"], "neck"),
+        ("target-branch", ["branch/3", "branch/8"], "backbone"),  # each passes through its own
     ],
 )
-def test_up_to_where_all_is_frozen(policy, branch, prefix):
-    names = NAMES + (BRANCHES if branch else [])
-    assert frozen_prefix(names, frozen_names(policy, names, branch), branch) == prefix
+def test_up_to_where_all_is_frozen(policy, branches, prefix):
+    names = NAMES + (BRANCHES if branches else [])
+    assert frozen_prefix(names, frozen_names(policy, names, branches), branches) == prefix
 
 
 def test_residual_blocks_of_the_zoo():

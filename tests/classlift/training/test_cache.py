@@ -31,9 +31,9 @@ def batches(detector, train_files):
 
 def freeze(detector, policy):
     if policy in BRANCH_PARTS:
-        detector.grow_branch("8", BRANCH_PARTS[policy])
+        detector.grow_branches(["8"], BRANCH_PARTS[policy])
     names = list(detector.variables())
-    return detector.freeze(frozen_names(policy, names, detector.branch))
+    return detector.freeze(frozen_names(policy, names, detector.trained_branches))
 
 
 @pytest.fixture(params=[*BRANCH_PARTS, "backbone"])
@@ -270,7 +270,7 @@ def test_when_features_are_cached(recipe, prefix, caches):
 
 def test_a_branch_learns_from_the_cache(detector, train_files, caplog):
     """The loss falls; what is frozen stays."""
-    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
     head = {n: v.numpy() for n, v in detector.variables().items() if part_of(n) != "branch"}
     recipe = Recipe(steps=40, batch_size=8, cached_batches=6)
     found = partial(training_batches, train_files, detector.frame, detector.label_map, recipe)
@@ -289,7 +289,7 @@ def test_one_seed_one_branch(detector, train_files):
     ends = []
     for seed in (1, 1, 2):
         tf.keras.utils.set_random_seed(seed)
-        detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+        detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
         recipe = Recipe(steps=6, batch_size=4, cached_batches=3, seed=seed)
         found = partial(training_batches, train_files, detector.frame, detector.label_map, recipe)
         fit(detector, found, recipe)

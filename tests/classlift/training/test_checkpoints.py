@@ -38,7 +38,7 @@ TRAIN = textwrap.dedent(
     make_reproducible(0)
     detector = load_detector("od_api", Path(model))
     if policy in BRANCH_PARTS:
-        detector.grow_branch("8", BRANCH_PARTS[policy])
+        detector.grow_branches(["8"], BRANCH_PARTS[policy])
     batches = partial(
         training_batches, [records], detector.frame, detector.label_map, recipe
     )

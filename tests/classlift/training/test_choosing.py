@@ -22,7 +22,7 @@ pytestmark = pytest.mark.pipeline
 
 @pytest.fixture
 def branched(detector):
-    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
     yield detector
     detector.drop_branches()
     detector.freeze(frozenset())
@@ -42,7 +42,8 @@ class Scripted:
     def __call__(self, step):
         self.seen.append(branch(self.detector))
         number = len(self.seen) - 1
-        return Evaluation("8", {"8": self.recalls[number], "3": 0.9}, self.ap50[number], step)
+        recalls = {"8": self.recalls[number], "3": 0.9}
+        return Evaluation(("8",), recalls, {"8": self.ap50[number]}, step)
 
 
 def train(detector, files, evaluate, **recipe):
@@ -85,14 +86,34 @@ def test_eval_chooses_the_rivalry(branched, train_files, without, with_it, kept)
     evaluate = Scripted(branched, [0.5, 0.5], [without, with_it])
     result = train(branched, train_files, evaluate, steps=2)
     assert [seen["branch/8/head/rivalry"] for seen in evaluate.seen] == [0.0, 0.5]
-    assert result.rivalry == branch(branched)["branch/8/head/rivalry"] == kept
+    assert result.rivalries["8"] == branch(branched)["branch/8/head/rivalry"] == kept
+
+
+def test_eval_chooses_each_branchs_own_rivalry(detector, train_files):
+    """A value is tried on all branches at once."""
+    tried = []
+
+    def evaluate(step):
+        rivalries = {label: float(value) for label, value in detector.rivalries.items()}
+        tried.append(rivalries)
+        ap50 = {"8": 0.5 + rivalries["8"], "3": 0.5 - rivalries["3"]}
+        return Evaluation(("8", "3"), {"8": 0.5, "3": 0.5}, ap50, step)
+
+    detector.grow_branches(["8", "3"], BRANCH_PARTS[TARGET_BRANCH])
+    try:
+        result = train(detector, train_files, evaluate, steps=1)
+    finally:
+        detector.drop_branches()
+        detector.freeze(frozenset())
+    assert tried == [{"8": 0.0, "3": 0.0}, {"8": 0.5, "3": 0.5}]
+    assert result.rivalries == {"8": 0.5, "3": 0.0}
 
 
 def test_what_tensorboard_shows(branched, examples, train_files, tmp_path):
     """Losses and recalls by step, and pictures of the first images of eval."""
     board = Board(tmp_path)
     files = example_files(examples, "eval")
-    evaluate = Evaluator(Serving(branched).encoded, files, branched.label_map, "8", 0.5, board)
+    evaluate = Evaluator(Serving(branched).encoded, files, branched.label_map, ["8"], 0.5, board)
     recipe = Recipe(batch_size=4, steps=2, evaluations=2, cached_batches=0)
     batches = partial(training_batches, train_files, branched.frame, branched.label_map, recipe)
     result = fit(branched, batches, recipe, hooks=[board, KeepBest(evaluate)])

@@ -6,11 +6,11 @@ from classlift.training.loop import evaluation_steps
 from classlift.training.selection import Evaluation, best_of
 
 pytestmark = pytest.mark.pipeline  # training imports TensorFlow
-BEFORE = Evaluation("8", {"8": 0.4, "3": 0.9, "5": float("nan")}, 0.5)
+BEFORE = Evaluation(("8",), {"8": 0.4, "3": 0.9, "5": float("nan")}, {"8": 0.5})
 
 
 def judged(target, other, ap50=0.7):
-    return Evaluation("8", {"8": target, "3": other, "5": float("nan")}, ap50)
+    return Evaluation(("8",), {"8": target, "3": other, "5": float("nan")}, {"8": ap50})
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,18 @@ def judged(target, other, ap50=0.7):
 )
 def test_the_best_candidate(candidates, best):
     assert best_of(BEFORE, candidates, max_drop=0.05) == best
+
+
+def test_the_best_for_several_targets_is_the_best_in_the_mean():
+    def both(first, second):
+        return Evaluation(("8", "3"), {"8": first, "3": second, "5": 0.9}, {"8": 0.5, "3": 0.5})
+
+    candidates = [both(0.9, 0.3), both(0.7, 0.7), both(0.6, 0.7)]
+    assert best_of(both(0.2, 0.9), candidates, max_drop=0.05) == 1  # no target is another class
+    assert str(candidates[0]) == (
+        "recall of class 8 0.900 at matched precision, AP50 0.500; "
+        "recall of class 3 0.300 at matched precision, AP50 0.500"
+    )
 
 
 def test_a_class_without_objects_counts_for_nothing():

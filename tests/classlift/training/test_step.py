@@ -122,9 +122,9 @@ TWO_DEVICES = textwrap.dedent(
     for strategy in (one, both):
         with strategy.scope():
             detector = load_detector("od_api", Path(sys.argv[1]))
-            detector.grow_branch("8", BRANCH_PARTS["target-branch"])
-            names = list(detector.variables())
-            trained = detector.freeze(frozen_names("target-branch", names, detector.branch))
+            detector.grow_branches(["8"], BRANCH_PARTS["target-branch"])
+            names, branches = list(detector.variables()), detector.trained_branches
+            trained = detector.freeze(frozen_names("target-branch", names, branches))
             step = TrainingStep(detector, trained, Recipe(batch_size=4, steps=9))
             batches = batches_for_every_level(detector, "8", 4)
             for _ in range(3):

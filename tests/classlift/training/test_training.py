@@ -57,9 +57,9 @@ def test_frozen_is_frozen_and_the_rest_moves(detector, policy):
     What each policy freezes is in test_freeze.py.
     """
     if policy in BRANCH_PARTS:
-        detector.grow_branch("8", BRANCH_PARTS[policy])
+        detector.grow_branches(["8"], BRANCH_PARTS[policy])
     before = values(detector)
-    frozen = frozen_names(policy, list(before), detector.branch)
+    frozen = frozen_names(policy, list(before), detector.trained_branches)
     try:
         recipe = Recipe(freeze_policy=policy, steps=2, batch_size=2, cached_batches=0)
         fit(detector, lambda _: batches_for_every_level(detector, "8", 2), recipe)

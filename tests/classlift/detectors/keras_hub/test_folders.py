@@ -83,7 +83,7 @@ def test_saving_leaves_what_is_frozen(folders, tmp_path):
 def test_what_a_model_can_not_do_is_said(folders):
     model = load_detector("keras_hub", folders["retinanet"])
     with pytest.raises(ModelError, match="choose another freeze policy, as all-but-heads"):
-        model.grow_branch("car", BRANCH_PARTS[TARGET_BRANCH])
+        model.grow_branches(["car"], BRANCH_PARTS[TARGET_BRANCH])
     with pytest.raises(ModelError, match="leave distillation out"):
         model.outputs(tf.zeros([1, 64, 64, 3]))
     with pytest.raises(ModelError, match="no features are kept"):

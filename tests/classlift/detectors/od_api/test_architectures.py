@@ -40,12 +40,12 @@ def story(entry):
     size = detector.frame.size
     images = tf.constant(rng.uniform(0, 255, (2, *size, 3)).astype(np.float32))
     answers = [rows_of(detector.detect(images))]
-    detector.grow_branch(TARGET, BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
+    detector.grow_branches([TARGET], BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
     answers.append(rows_of(detector.detect(images)))
     numbers = [detector.label_map.id_of(label) for label in (TARGET, OTHER)]
     boxes = tf.constant([[[0.1, 0.1, 0.5, 0.5], [0.3, 0.3, 0.9, 0.9]]] * 2)
     batch = Batch(images, boxes, tf.constant([numbers] * 2), tf.ones([2, 2]))
-    frozen = frozen_names(TARGET_BRANCH, list(detector.variables()), detector.branch)
+    frozen = frozen_names(TARGET_BRANCH, list(detector.variables()), detector.trained_branches)
     trained = detector.freeze(frozen)
     before = {name: v.numpy() for name, v in detector.variables().items()}
     step = TrainingStep(
@@ -123,7 +123,7 @@ def test_saved_and_loaded_it_answers_alike(story, tmp_path):
 def test_a_second_stage_has_no_neck(tmp_path):
     detector = load_detector("od_api", write_faster_rcnn(tmp_path, LABELS))
     with pytest.raises(ModelError, match="and no neck; choose the freeze policy target-branch"):
-        detector.grow_branch(TARGET, BRANCH_PARTS[TARGET_BRANCH_NECK])
+        detector.grow_branches([TARGET], BRANCH_PARTS[TARGET_BRANCH_NECK])
 
 
 def test_frozen_statistics_stay(entry):

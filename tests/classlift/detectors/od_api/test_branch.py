@@ -34,8 +34,8 @@ from tests.classlift.conftest import DEMO_MODEL
 pytestmark = pytest.mark.pipeline
 
 
-def train(detector, label, examples, steps=5, policy=TARGET_BRANCH, auxiliary=0.0):
-    detector.grow_branch(label, BRANCH_PARTS[policy], auxiliary > 0)
+def train(detector, labels, examples, steps=5, policy=TARGET_BRANCH, auxiliary=0.0):
+    detector.grow_branches(labels, BRANCH_PARTS[policy], auxiliary > 0)
     recipe = Recipe(policy, steps=steps, batch_size=8, learning_rate=0.01, auxiliary=auxiliary)
     files = example_files(examples, "train")
     batches = partial(training_batches, files, detector.frame, detector.label_map, recipe)
@@ -76,9 +76,9 @@ def trained(examples, tmp_path_factory):
     entry = tmp_path_factory.mktemp("branches") / "entry"
     detector = load_detector("od_api", DEMO_MODEL)
     before = detections(detector, examples)
-    train(detector, "8", examples)
+    train(detector, ["8"], examples)
     first = detections(detector, examples)
-    train(detector, "3", examples, policy=TARGET_BRANCH_NECK)
+    train(detector, ["3"], examples, policy=TARGET_BRANCH_NECK)
     second = detections(detector, examples)
     detector.save(entry)
     return before, first, second, entry
@@ -111,6 +111,40 @@ def test_the_tools_of_the_od_api_refuse_a_model_with_branches(trained, tmp_path)
     assert found["model"] == read_config(entry).model
 
 
+def test_branches_learn_together_what_each_learns_alone(trained, examples):
+    """Of the same batches, from the same features; and each can be left out afterwards."""
+    before, _, _, entry = trained
+    together = load_detector("od_api", DEMO_MODEL)
+    train(together, ["3", "8"], examples)
+    alone, learned = branch_values(load_detector("od_api", entry), "8"), together.variables()
+    for name, value in alone.items():
+        np.testing.assert_allclose(learned[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+    after = detections(together, examples)
+    for label in together.label_map:
+        assert np.array_equal(before[label], after[label]) == (label not in ("3", "8")), label
+    one = load_detector("od_api", DEMO_MODEL)
+    one.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
+    for name, variable in one.variables().items():
+        variable.assign(learned[name])
+    shipped = detections(one, examples)
+    for label in one.label_map:
+        assert np.array_equal(shipped[label], (after if label == "8" else before)[label]), label
+
+
+def test_a_branch_with_a_neck_and_one_without_learn_together(trained, examples):
+    """They share the features of the backbone alone."""
+    *_, entry = trained
+    again = load_detector("od_api", entry)  # 3 has a neck of its own, which stays as it is
+    before = {label: branch_values(again, label) for label in ("8", "3")}
+    train(again, ["8", "3"], examples, steps=2)
+    assert again.prefix == "backbone"
+    for label, values in before.items():
+        after = branch_values(again, label)
+        changed = {n for n, v in after.items() if not np.array_equal(v, values[n])}
+        assert changed
+        assert not [name for name in changed if "/neck/" in name]
+
+
 def test_a_branch_travels_with_the_model(trained, examples):
     """Saved and loaded: the same answers; the next run finds its branches."""
     _, _, second, entry = trained
@@ -121,7 +155,7 @@ def test_a_branch_travels_with_the_model(trained, examples):
     found = detections(again, examples)
     assert all(np.array_equal(second[label], found[label]) for label in again.label_map)
     before = branch_values(again, "3")
-    train(again, "8", examples, steps=2)  # trained on, from where it was
+    train(again, ["8"], examples, steps=2)  # trained on, from where it was
     assert again.branches() == ("8", "3")
     after = branch_values(again, "3")
     assert any("/neck/" in name for name in before)
@@ -131,7 +165,7 @@ def test_a_branch_travels_with_the_model(trained, examples):
 def test_an_untrained_branch_says_what_the_common_head_says(detector, examples):
     images = tf.random.stateless_uniform([2, 128, 128, 3], [1, 2], 0, 255)
     before = detector.detect(images)
-    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
     try:
         after = detector.detect(images)
     finally:
@@ -174,13 +208,13 @@ def test_a_branch_is_the_part_of_any_head_that_scores(change, train_files):
     config = read_config(DEMO_MODEL)
     change(config.model.ssd)
     detector = Branched(SsdDetector(config, LabelMap.read(DEMO_MODEL / LABEL_MAP)))
-    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
+    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
     images = tf.random.stateless_uniform([2, 128, 128, 3], [5, 6], 0, 255)
     _, scores = detector.outputs(images)
     boxes, branch_scores = detector._branches["8"](detector.common._trunk.maps(images))
     assert boxes is None
     np.testing.assert_allclose(branch_scores, tf.gather(scores, [0, 9], axis=-1), atol=1e-5)
-    frozen = frozen_names(TARGET_BRANCH, list(detector.variables()), detector.branch)
+    frozen = frozen_names(TARGET_BRANCH, list(detector.variables()), detector.trained_branches)
     trained = detector.freeze(frozen)
     batch = next(
         training_batches(train_files, detector.frame, detector.label_map, Recipe(batch_size=4))
@@ -210,7 +244,7 @@ def test_without_objects_nothing_is_told_apart(detector):
         tf.zeros([2, 1], tf.int32),
         tf.zeros([2, 1]),
     )
-    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
+    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH], auxiliary=True)
     try:
         losses = detector.losses(empty)
     finally:
@@ -222,9 +256,9 @@ def test_without_objects_nothing_is_told_apart(detector):
 def test_the_recipe_weighs_the_auxiliary_loss(train_files):
     for weight in (0.0, 2.0):
         recipe = Recipe(TARGET_BRANCH, batch_size=4, auxiliary=weight)
-        detector, _ = prepare("od_api", DEMO_MODEL, "8", recipe)
+        detector, _ = prepare("od_api", DEMO_MODEL, ["8"], recipe)
         names = list(detector.variables())
-        trained = detector.freeze(frozen_names(TARGET_BRANCH, names, detector.branch))
+        trained = detector.freeze(frozen_names(TARGET_BRANCH, names, detector.trained_branches))
         batch = next(training_batches(train_files, detector.frame, detector.label_map, recipe))
         plain = detector.losses(batch)
         found = TrainingStep(detector, trained, recipe)((), batch)
@@ -235,7 +269,7 @@ def test_the_recipe_weighs_the_auxiliary_loss(train_files):
 
 
 def test_what_training_alone_has_is_not_saved(detector, examples, tmp_path):
-    train(detector, "8", examples, steps=1, auxiliary=1.0)
+    train(detector, ["8"], examples, steps=1, auxiliary=1.0)
     try:
         names = [name for name in detector.variables() if "/auxiliary/" in name]
         assert names
@@ -252,7 +286,7 @@ def test_a_neck_goes_on_from_what_the_branch_has_learned(trained, examples):
     _, _, _, entry = trained
     detector = load_detector("od_api", entry)
     before = detections(detector, examples)["8"]
-    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH_NECK])
+    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH_NECK])
     assert any("BoxPredictor" in name for name in branch_values(detector, "8"))
     np.testing.assert_allclose(detections(detector, examples)["8"], before, atol=1e-4)
 
@@ -260,7 +294,7 @@ def test_a_neck_goes_on_from_what_the_branch_has_learned(trained, examples):
 def test_dropped_branches_leave_the_model_as_it_was(detector):
     images = tf.random.stateless_uniform([1, 128, 128, 3], [3, 4], 0, 255)
     before = detector.detect(images)
-    detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
     detector.drop_branches()
     for name, value in detector.detect(images).items():
         assert np.array_equal(value, before[name])
@@ -343,7 +377,7 @@ def test_classes_that_share_their_scores_have_no_branch(tmp_path):
     )
     detector = load_detector("od_api", entry)
     with pytest.raises(ModelError, match="share their scores"):
-        detector.grow_branch("8", BRANCH_PARTS[TARGET_BRANCH])
+        detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
     with pytest.raises(ModelError, match="class 'tram' can't be added"):
         detector.add_class("tram", 11)
 
@@ -368,7 +402,7 @@ def test_a_new_class_starts_at_nothing_and_leaves_the_others(with_trams, tmp_pat
     with_trams._branches.clear()
     before = with_trams.detect(images)
     assert with_trams.unanswered == ("tram",)
-    with_trams.grow_branch("tram", BRANCH_PARTS[policy])
+    with_trams.grow_branches(["tram"], BRANCH_PARTS[policy])
     assert with_trams.unanswered == ()
     found = with_trams.detect(images)
     assert 0 < scores_of(found, 11).max() < 0.011  # the prior, everywhere
@@ -385,7 +419,7 @@ def test_a_new_class_starts_at_nothing_and_leaves_the_others(with_trams, tmp_pat
 
 def test_what_is_seen_where_nobody_labelled_is_no_mistake(with_trams):
     """In a region the branch is not told that there is nothing, once it sees something."""
-    with_trams.grow_branch("tram", BRANCH_PARTS[TARGET_BRANCH])
+    with_trams.grow_branches(["tram"], BRANCH_PARTS[TARGET_BRANCH])
     images = tf.random.stateless_uniform([1, 128, 128, 3], [7, 8], 0, 255)
     half = [0.0, 0.0, 1.0, 0.5]
 

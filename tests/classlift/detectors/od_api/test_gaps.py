@@ -124,19 +124,20 @@ def test_training_leaves_what_has_no_name(ids):
 def test_a_branch_after_a_gap_is_that_of_its_id(tmp_path):
     ids = (2, 3, 6)
     detector = small(ids)
-    detector.grow_branch("class 6", BRANCH_PARTS[TARGET_BRANCH])
-    branch = {n: v for n, v in detector.variables().items() if n.startswith(detector.branch)}
+    detector.grow_branches(["class 6"], BRANCH_PARTS[TARGET_BRANCH])
+    [prefix] = detector.trained_branches
+    branch = {n: v for n, v in detector.variables().items() if n.startswith(prefix)}
     common = detector.variables()
     compared = 0
     for name, variable in branch.items():
-        theirs = common.get(name.removeprefix(f"{detector.branch}/"))
+        theirs = common.get(name.removeprefix(f"{prefix}/"))
         if theirs is not None and theirs.shape != variable.shape:
             ours = variable.numpy().reshape(-1, 2)
             assert np.array_equal(ours, columns(theirs.numpy(), (0, 6)))
             compared += 1
     assert compared
     recipe = Recipe(steps=3, batch_size=2)
-    trained = detector.freeze(frozen_names(TARGET_BRANCH, list(common), detector.branch))
+    trained = detector.freeze(frozen_names(TARGET_BRANCH, list(common), detector.trained_branches))
     before = [variable.numpy() for variable in trained.values()]
     step = TrainingStep(detector, trained, recipe)
     assert float(detector.losses(batch_of(6))["class"]) != float(
