@@ -38,6 +38,8 @@ def _note(dag_run: Any) -> None:
     from sqlalchemy.orm import object_session  # of the scheduler alone
 
     session = object_session(dag_run)
+    if session is None:  # a run of `airflow dags test`, which stands by itself
+        return
     tasks = {task.task_id: task for task in dag_run.get_task_instances(session=session)}
     answers = {
         name: tasks[name].xcom_pull(task_ids=name, session=session)
