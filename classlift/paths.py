@@ -5,9 +5,11 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from classlift.errors import DataError
+from classlift.text import did_you_mean
 
 State = tuple[int, int, int, int]
 
@@ -76,3 +78,24 @@ def replacing(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def did_you_mean_path(path: Path) -> str:
+    """The file or folder that is nearest to a path that is not there, for a sentence.
+
+    Args:
+        path: that nothing has.
+
+    Returns:
+        Words that stand behind it; empty where nothing of a like name is beside it.
+
+    """
+    try:
+        beside = [entry.name for entry in islice(os.scandir(path.parent), _BESIDE)]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, beside)
+
+
+_BESIDE = 1000
+"""The most names that are looked at: a folder of images has many."""

@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -178,6 +179,33 @@ def read_yaml(
         return yaml.load(text, _Typed if typed else _Texts)  # noqa: S506, of safe loaders
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-13-45, 5000 digits
         raise fault(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+
+
+def line_of(text: str, place: Sequence[str | int], key: str) -> int | None:
+    r"""The line on which a key stands in a YAML text that `read_yaml` takes.
+
+    Args:
+        text: of the file.
+        place: keys and numbers of items that lead to its mapping.
+        key: as text.
+
+    Returns:
+        The line, from 1; None where the key comes by an alias or a merge.
+
+    >>> line_of("a:\n- {}\n- b: 1\n  c: 2\n", ["a", 1], "c")
+    4
+
+    """
+    node: Any = yaml.compose(text, yaml.CSafeLoader)
+    for step in place:
+        if isinstance(node, yaml.SequenceNode):
+            node = node.value[int(step)]
+        else:
+            node = next((v for k, v in node.value if k.value == str(step)), None)
+        if node is None:
+            return None
+    found = (k for k, _ in node.value if k.value == key)
+    return next((int(k.start_mark.line) + 1 for k in found), None)
 
 
 class _SingleKeys:

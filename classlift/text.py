@@ -1,5 +1,8 @@
 """Text of users on its way to a person: names as they are read, nothing that a terminal obeys."""
 
+import difflib
+from collections.abc import Iterable
+
 MAX_MESSAGE = 2000
 """Characters of an error's sentence; a class list of a large model is longer."""
 
@@ -61,3 +64,24 @@ def shorten(text: str, limit: int = MAX_MESSAGE) -> str:
         return text
     tail = limit // 3 - 3
     return f"{text[: limit - tail - 3]}...{text[-tail:]}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that is nearest to another one, for a sentence; empty where none is near.
+
+    Args:
+        name: that none is called.
+        known: what there is.
+
+    Returns:
+        Words that stand behind a name or a list.
+
+    >>> did_you_mean("stepps", ["target", "steps"]), did_you_mean("x", ["target"])
+    (" (did you mean 'steps'?)", '')
+    >>> did_you_mean("Scoter", ["scooter"])
+    " (did you mean 'scooter'?)"
+
+    """
+    names = {shorten(other, 100).casefold(): other for other in known}
+    near = difflib.get_close_matches(shorten(name, 100).casefold(), names, 1)
+    return f" (did you mean {shorten(names[near[0]], 100)!r}?)" if near else ""

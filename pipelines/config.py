@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import jsonschema
 
@@ -13,13 +14,14 @@ from classlift.data.label_map import LabelMap, quoted
 from classlift.data.snapshot import Source
 from classlift.detectors.backends import columns_of, label_map_of, require_model
 from classlift.errors import ClassLiftError, ConfigError
+from classlift.paths import did_you_mean_path
 from classlift.patterns import require_pattern
-from classlift.reading import MEGA, read_yaml
+from classlift.reading import MEGA, line_of, read_text, read_yaml
 from classlift.settings.airflow import AirflowSettings
 from classlift.settings.config import SCHEMA, ConfigFile, Retention, WatchSettings
 from classlift.settings.field import JsonSchema, Value, fields_of, read
 from classlift.settings.sources import SourceSettings, WatchedSource
-from classlift.text import shorten
+from classlift.text import did_you_mean, printable, shorten
 from pipelines.parameters import PARAMETERS, check
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,10 +118,16 @@ def load_config(path: Path) -> Config:
             that is written to and another one contain one another.
 
     """
+    if not os.path.lexists(path):
+        raise ConfigError(
+            f"{path}: the config can't be read: there is no such file{did_you_mean_path(path)}."
+        )
     raw = read_yaml(path, "the config", MAX_BYTES, ConfigError)
     try:
         jsonschema.validate(raw, SCHEMA)
     except jsonschema.ValidationError as error:
+        if error.validator == "additionalProperties":
+            raise ConfigError(_unknown_key(path, error)) from None
         place = ".".join(map(str, error.absolute_path)) or "the file"
         said = shorten(error.message, 300)
         raise ConfigError(f"{path}: {shorten(place, 300)}: {said}.") from None
@@ -127,7 +135,9 @@ def load_config(path: Path) -> Config:
     model = _place(file.model.path, f"{path}: model.path")
     backend = file.model.backend
     if not os.path.isdir(model):
-        raise ConfigError(f"{path}: model.path: {model / 'label_map.pbtxt'} is missing.")
+        raise ConfigError(
+            f"{path}: model.path: {model}: there is no such folder{did_you_mean_path(model)}."
+        )
     try:
         if (model / "pipeline.config").exists():  # else the model's own node says what is missing
             require_model(backend, model)
@@ -182,6 +192,20 @@ def load_config(path: Path) -> Config:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return config
+
+
+def _unknown_key(path: Path, error: jsonschema.ValidationError) -> str:
+    """The sentence on a key of a config that there is none of, with its line."""
+    schema, mapping = cast(JsonSchema, error.schema), cast(Mapping[object, object], error.instance)
+    known = list(schema["properties"])
+    key = next(str(key) for key in mapping if key not in known)
+    line = line_of(read_text(path, "the config", MAX_BYTES, ConfigError), error.absolute_path, key)
+    where = f"line {line}: " if line else ""
+    place = shorten(".".join([*map(str, error.absolute_path), key]), 300)
+    return (
+        f"{path}: {where}{printable(place)}: there is no such key{did_you_mean(key, known)}; there "
+        f"are: {', '.join(known)}."
+    )
 
 
 def _new_classes(names: Sequence[str], label_map: LabelMap, columns: int) -> dict[str, int]:

@@ -25,6 +25,7 @@ from classlift.gate.verdict import REPORT, Verdict
 from classlift.serving.bundle import Bundle
 from classlift.settings.field import Values, read
 from classlift.settings.gate import GateSettings
+from classlift.text import did_you_mean
 from components.recorded_uses import recorded_uses
 from pipelines.bindings import TRAINED_FOR
 from pipelines.code import code_version
@@ -69,8 +70,8 @@ def judge_again(config: Config, run_id: str | None, values: Values, folder: Path
     connection = connection_to(config.work)
     store = open_existing(connection)
     run = run_id or latest_judged(store, config.name)
-    if run not in run_ids(store):
-        raise EvaluationError(f"{config.name} has no run {run!r:.80}.")
+    if run not in (known := run_ids(store)):
+        raise EvaluationError(f"{config.name} has no run {run!r:.80}{did_you_mean(run, known)}.")
     judged, _ = read_result(store, config.name, run)
     asked = _changed(judged.settings, values)
     found = _inputs(store, config.name, run)

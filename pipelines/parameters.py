@@ -20,7 +20,7 @@ from classlift.settings.freeze import check_policy
 from classlift.settings.gate import GateSettings
 from classlift.settings.rebalancing import Rebalancing
 from classlift.settings.recipe import Recipe
-from classlift.text import shorten
+from classlift.text import did_you_mean, shorten
 
 # The groups travel to different nodes, so that a change runs again only what depends on it.
 RECIPE, DATA, GATE = "recipe", "data", "gate"
@@ -152,7 +152,8 @@ def check(values: Values, schemas: Mapping[str, JsonSchema]) -> None:
     for name, value in values.items():
         if name not in schemas:
             raise ConfigError(
-                f"There is no run parameter {str(name)[:80]!r}; there are: {', '.join(schemas)}."
+                f"There is no run parameter {str(name)[:80]!r}{did_you_mean(str(name), schemas)}; "
+                f"there are: {', '.join(schemas)}."
             )
         try:
             numbers = value.values() if isinstance(value, dict) else [value]

@@ -246,6 +246,14 @@ def test_the_readme_is_a_page():
     assert len(README.read_text("utf-8").splitlines()) <= 150
 
 
+def test_a_command_that_is_none_is_answered_with_the_nearest(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["classlift", "rnu", "--config", "x"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert "there is no command 'rnu' (did you mean 'run'?); there are: " in capsys.readouterr().err
+
+
 @pytest.fixture
 def labels(tmp_path) -> Path:
     """One image, and a class whose name is in no encoding but Unicode's."""

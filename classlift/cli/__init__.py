@@ -19,6 +19,7 @@ from classlift.errors import EXIT_CLOSED_PIPE
 from classlift.faults import exit_code_of
 from classlift.parent import die_with_parent
 from classlift.progress import configure, escape_what_is_not_printable
+from classlift.text import did_you_mean
 
 COMMANDS = {
     "init": "pipelines.commands.init",
@@ -85,7 +86,12 @@ def _is_closed() -> bool:
 def _main() -> int:
     escape_what_is_not_printable()
     configure(sys.stderr)
-    arguments = parser_for(sys.argv[1:2]).parse_args()
+    parser = parser_for(sys.argv[1:2])
+    for word in sys.argv[1:2]:
+        if word not in COMMANDS and not word.startswith("-"):
+            near, known = did_you_mean(word, COMMANDS), ", ".join(COMMANDS)
+            parser.error(f"there is no command {word!r:.80}{near}; there are: {known}")
+    arguments = parser.parse_args()
     if PARENT_VARIABLE in os.environ:  # started by Airflow, not by a person
         die_with_parent()
     command: Command = arguments.command

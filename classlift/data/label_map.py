@@ -16,7 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 from classlift.errors import DataError, ModelError
 from classlift.reading import MEGA, read_text
-from classlift.text import printable, shorten, shown
+from classlift.text import did_you_mean, printable, shorten, shown
 
 MAX_BYTES = 10 * MEGA
 """Size of a label map file: 30,000 classes take about 2 MB."""
@@ -201,16 +201,17 @@ class LabelMap:
             name: that one.
 
         Returns:
-            Of many names the first, and the one that differs from it in blanks or capitals alone.
+            Of many names the first, and the one that differs from it in blanks or capitals alone,
+            or that it is near to.
 
         >>> LabelMap(("car", "Scooter")).instead_of("scooter ")
         "car, Scooter; 'Scooter' differs in blanks or capitals alone"
 
         """
         near = self.near(name)
-        return self.listed() + (
-            f"; {quoted(near)} differs in blanks or capitals alone" if near else ""
-        )
+        if near:
+            return f"{self.listed()}; {quoted(near)} differs in blanks or capitals alone"
+        return self.listed() + did_you_mean(name, self.names)
 
     def near(self, name: str) -> str | None:
         """The name that differs from another one in blanks or capitals alone; None for none."""

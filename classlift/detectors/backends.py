@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from classlift.detectors import keras_hub, od_api
 from classlift.errors import ConfigError, ModelError
+from classlift.paths import did_you_mean_path
 from classlift.settings.model import BACKENDS
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def backend_of(model: Path) -> str | None:
             return backend
     if (model / "saved_model.pb").is_file():
         return None
+    if not model.exists():
+        raise ModelError(f"{model}: there is no such folder{did_you_mean_path(model)}.")
     from classlift.detectors.od_api.outline import require_no_tensorflow_1
 
     require_no_tensorflow_1(model)

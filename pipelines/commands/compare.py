@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from classlift.cli.command import Command, require_sound, say
 from classlift.environment import quiet_tensorflow
 from classlift.errors import EXIT_OK, ConfigError
+from classlift.paths import did_you_mean_path
 from pipelines.commands.options import assigned, set_argument
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _place(name: str, serving: Path | None) -> Path:
     if path.exists():
         return path.resolve()
     if not name.isdecimal():
-        raise ConfigError(f"{path}: there is no such file or folder.")
+        raise ConfigError(f"{path}: there is no such file or folder{did_you_mean_path(path)}.")
     if serving is None:
         raise ConfigError(f"{name}: a served version's number needs --config, which says of what.")
     return version_folder(serving, int(name))

@@ -44,13 +44,22 @@ def test_config_values_are_the_defaults_of_a_run(write):
     [
         ("a: [", "not valid YAML"),
         ("just words", "is not of type 'object'"),
-        ({**DIGITS, "tagret": "8"}, "'tagret' was unexpected"),
+        (
+            {**DIGITS, "tagret": "8"},
+            "tagret: there is no such key (did you mean 'target'?); ",
+        ),
         ({**DIGITS, "target": "11"}, "'11' is no class of the model"),
         ({**DIGITS, "target": 8}, "target: 8 is not of type 'string'"),
         ({**DIGITS, "name": "../x"}, "name: '../x' does not match"),
-        ({**DIGITS, "recipe": {"stepps": 1}}, "recipe: "),
+        (
+            {**DIGITS, "recipe": {"stepps": 1}},
+            "recipe.stepps: there is no such key (did you mean 'steps'?)",
+        ),
         ({**DIGITS, "recipe": {"steps": 0}}, "recipe.steps: 0 is less than"),
-        ({**DIGITS, "model": {"path": "nowhere"}}, "label_map.pbtxt is missing"),
+        (
+            {**DIGITS, "model": {"path": "demo/modle"}},
+            "demo/modle: there is no such folder (did you mean 'model'?).",
+        ),
         ({**DIGITS, "data": {"root": "x", "sources": []}}, "data.sources: "),
         (
             {**DIGITS, "gate": {"recall_floors": {"11": 0.5}}},
@@ -113,7 +122,7 @@ def test_what_is_watched(write):
 @pytest.mark.parametrize(
     ("part", "sentence"),
     [
-        ({"source": {"path": "fresh", "split": "test"}}, "watch.source: "),
+        ({"source": {"path": "fresh", "split": "test"}}, "watch.source.split: there is no such"),
         ({"source": {}}, "watch.source: 'path' is a required property"),
         ({"source": {"path": "fresh", "group": "("}}, "watch.source.group: no regular expression"),
         ({"floors": {"11": 0.5}}, "watch.floors: '11' is no class of the model, which has: 0, 1"),
@@ -125,7 +134,7 @@ def test_what_is_watched(write):
         ({"cron": "0 6 * *"}, "watch.cron: "),
         ({"cron": "0 6 30 2 *"}, "watch.cron: "),  # never
         ({"cron": "0 6 * * *; true"}, "watch.cron: "),
-        ({"floor": {}}, "watch: "),
+        ({"floor": {}}, "watch.floor: there is no such key (did you mean 'floors'?)"),
     ],
 )
 def test_what_can_not_be_watched(write, part, sentence):
@@ -142,7 +151,7 @@ def test_what_can_not_be_watched(write, part, sentence):
         ('name: "\\uD800"', "not valid YAML"),
         ("target: '8'\ntarget: '7'", "the key 'target' stands twice"),
         ("[" + "x, " * 50_000 + "]", "is not of type 'object'"),
-        ("5: 1", "(5 was unexpected)"),
+        ("# mine\n5: 1", "line 2: 5: there is no such key"),
     ],
 )
 def test_texts_that_are_no_config(tmp_path, text, sentence):
@@ -166,7 +175,10 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         load_config(tmp_path / "config.yaml")
 
 
-def test_a_missing_config_is_named():
+def test_a_missing_config_is_named(tmp_path):
+    (tmp_path / "digits.yaml").touch()
+    with pytest.raises(ConfigError, match=r"there is no such file .did you mean 'digits.yaml'"):
+        load_config(tmp_path / "digit.yml")
     with pytest.raises(ConfigError, match=r"nowhere.yaml: the config can't be read"):
         load_config(Path("nowhere.yaml"))
 

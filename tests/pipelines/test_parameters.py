@@ -38,7 +38,10 @@ def test_good_values_pass(values):
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"stepps": 10}, "no run parameter 'stepps'; there are: target, freeze_policy"),
+        (
+            {"stepps": 10},
+            "no run parameter 'stepps' (did you mean 'steps'?); there are: target",
+        ),
         ({"steps": 0}, "param steps: 0 is less than the minimum of 1"),
         ({"steps": 1.5}, "param steps: 1.5 is not of type 'integer'"),
         (

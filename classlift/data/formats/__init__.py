@@ -37,6 +37,7 @@ from classlift.data.media import is_record, label_map_beside, record_files
 from classlift.data.places import Layout, Place, folders_in, split_of
 from classlift.data.problems import ImageProblem
 from classlift.errors import ConfigError, DataError
+from classlift.paths import did_you_mean_path
 
 DEPTH = 3
 """How many folders below the one that is named are looked into."""
@@ -288,7 +289,10 @@ def look(
     """
     rows = [FORMATS[format_name]] if format_name else list(FORMATS.values())
     if not os.path.exists(path):
-        raise DataError(f"{path}: no labels that can be read: there is no such file or folder.")
+        raise DataError(
+            f"{path}: no labels that can be read: there is no such file or "
+            f"folder{did_you_mean_path(path)}."
+        )
     found, notes = _look(path, rows, DEPTH)
     if not found and format_name:
         found = [Place(format_name, path, path)]  # its reader says what is missing
