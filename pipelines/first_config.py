@@ -4,25 +4,31 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from classlift.data.label_map import LabelMap, quoted
 from classlift.data.snapshot import Snapshot, Source, take_snapshot
 from classlift.detectors.backends import backend_of, label_map_of, require_model
-from classlift.errors import ConfigError, DataError
+from classlift.errors import ConfigError, DataError, ModelError
 from classlift.paths import replacing
 from classlift.settings.config import ConfigFile
 from classlift.settings.field import field_of
-from classlift.settings.sources import SPLITS, DataSettings
+from classlift.settings.gate import GateSettings
+from classlift.settings.sources import EVAL, SPLITS, DataSettings
 from pipelines.config import ROOT, load_config
 
 logger = logging.getLogger(__name__)
 
 NAME = re.compile(str(field_of(ConfigFile, "name").setting.pattern))
+MOST_IMAGES = 300
+"""Images of eval that the model is asked about, to find its worst class."""
+
 LEAST_BOXES = int(field_of(DataSettings, "min_target_boxes").default)
 
 
@@ -35,7 +41,8 @@ class Start:
         data: the labels, a file or a folder.
         images: where the images are; None where they are with the labels.
         format: of the labels; None tells it by looking.
-        target: the class to raise; None for the rarest one that is labelled in all splits.
+        target: the class to raise; None for the one that the model finds worst on eval, or, where
+            that is not known, the rarest one that is labelled in all splits.
 
     """
 
@@ -80,12 +87,17 @@ class Counts:
         return sorted(set().union(*self.objects.values()))
 
 
-def write_first_config(start: Start, path: Path) -> list[str]:
+Recalls = Callable[[Path, Snapshot], Mapping[str, float]]
+"""What tells the recall of classes by a model and labels; `recalls_on_eval` does."""
+
+
+def write_first_config(start: Start, path: Path, recalls: Recalls | None = None) -> list[str]:
     """Writes a commented config that loads.
 
     Args:
         start: the model and the data.
         path: of the config; a file that is there is left alone.
+        recalls: finds the worst class where no target is named; None takes the rarest.
 
     Returns:
         What is missing or to be looked at before a run, in sentences; the counts of the target come
@@ -115,8 +127,13 @@ def write_first_config(start: Start, path: Path) -> list[str]:
     require_model(backend, start.model)
     label_map = LabelMap.read(label_map_of(backend, start.model))
     source = Source(start.data.resolve(), format=start.format, images=start.images)
-    counts = Counts.of(take_snapshot([source], renamed=label_map.renamed))
+    snapshot = take_snapshot([source], renamed=label_map.renamed)
+    counts = Counts.of(snapshot)
     target = _target(start, label_map, counts)
+    reasons = []
+    if start.target is None and recalls is not None:
+        target, reason = _worst(target, counts, lambda: recalls(start.model, snapshot))
+        reasons.append(reason)
     text = _text(path, start, backend, target, target not in label_map, counts)
     with replacing(path) as draft:
         draft.write_text(text, "utf-8")
@@ -125,7 +142,79 @@ def write_first_config(start: Start, path: Path) -> list[str]:
     except ConfigError:
         path.unlink()
         raise
-    return _remarks(target, label_map, counts)
+    first, *others = _remarks(target, label_map, counts)
+    return [first, *reasons, *others]
+
+
+def recalls_on_eval(model: Path, snapshot: Snapshot) -> dict[str, float]:
+    """Asks a model about images of eval, at most `MOST_IMAGES`.
+
+    Args:
+        model: a folder that a backend trains.
+        snapshot: the labels.
+
+    Returns:
+        The recall of each class that has objects there, 0 to 1, at the precision that the gate
+        asks; without those that have it at no score threshold.
+
+    Raises:
+        ModelError: the model can't be read, or it has no such classes.
+        DataError: eval has no image that can be read.
+
+    """
+    from classlift.serving.calibrate import calibrate
+
+    labels = LabelMap.read(label_map_of(backend_of(model) or "", model))
+    on_eval = pc.and_(
+        pc.equal(snapshot.images["split"], EVAL), pc.not_equal(snapshot.images["phash"], "")
+    )
+    images = snapshot.images.filter(on_eval)
+    if not images.num_rows:
+        raise DataError("eval has no image")
+    every = -(-images.num_rows // MOST_IMAGES)
+    images = images.take(list(range(0, images.num_rows, every)))
+    asked = pc.and_(
+        pc.is_in(snapshot.boxes["image_id"], images["image_id"].combine_chunks()),
+        pc.is_in(snapshot.boxes["label"].cast(pa.string()), pa.array(labels.names)),
+    )
+    logger.info(f"asking the model about {images.num_rows} images of eval, to find its worst class")
+    boxes = snapshot.boxes.filter(asked)
+    found = calibrate(model, replace(snapshot, images=images, boxes=boxes), GateSettings())
+    return {row.label: row.recall for row in found if row.objects and not row.hole}
+
+
+def _worst(
+    rarest: str, counts: Counts, recalls: Callable[[], Mapping[str, float]]
+) -> tuple[str, str]:
+    """The class that the model finds worst, or the rarest one.
+
+    Args:
+        rarest: the rarest class.
+        counts: of the labels.
+        recalls: gives the recall of each class that can be read.
+
+    Returns:
+        The class, and a sentence on why it is the target.
+
+    """
+    why = f"no class with at least {LEAST_BOXES} objects in eval has a precision of "
+    why += f"{GateSettings.precision:g} there at any score threshold"
+    try:
+        found = recalls()
+    except (ModelError, DataError) as error:
+        found, why = {}, str(error).rstrip(".")
+    known = {c: recall for c, recall in found.items() if counts.objects[EVAL][c] >= LEAST_BOXES}
+    if not known:
+        return rarest, (
+            f"the target is {quoted(rarest)} because it is rare: which class the model finds worst "
+            f"is not known, for {why}; --target names another"
+        )
+    worst = min(known, key=lambda label: (known[label], label))
+    return worst, (
+        f"the target is {quoted(worst)} because the model finds it worst: at a precision of "
+        f"{GateSettings.precision:g} its recall on eval is {known[worst]:.2f}, the best of "
+        f"{len(known)} classes has {max(known.values()):.2f}; --target names another"
+    )
 
 
 def _target(start: Start, label_map: LabelMap, counts: Counts) -> str:

@@ -2,9 +2,11 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from classlift.cli.command import Command, json_argument, say
+from classlift.environment import quiet_tensorflow
 from classlift.errors import EXIT_OK
 
 
@@ -13,7 +15,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--model", type=Path, required=True, help="the folder of the model")
     parser.add_argument("--data", type=Path, required=True, help="a file or folder of labels")
-    parser.add_argument("--target", help="the class to raise; default: the rarest one")
+    parser.add_argument(
+        "--target",
+        help="the class to raise; default: the one that the model finds worst, else the rarest",
+    )
     parser.add_argument("--format", choices=list(FORMATS), help="when the labels do not tell")
     parser.add_argument("--images", type=Path, help="where the images are, if not with the labels")
     parser.add_argument(
@@ -22,12 +27,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     json_argument(parser)
 
 
+def _environment(arguments: argparse.Namespace) -> Mapping[str, str]:
+    from classlift.detectors.backends import ENVIRONMENTS, backend_of
+
+    return ENVIRONMENTS[backend_of(arguments.model) or "od_api"]
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    from pipelines.first_config import Start, write_first_config
+    quiet_tensorflow()
+    from pipelines.first_config import Start, recalls_on_eval, write_first_config
 
     images = arguments.images.resolve() if arguments.images else None
     start = Start(arguments.model, arguments.data, images, arguments.format, arguments.target)
-    remarks = write_first_config(start, arguments.config)
+    remarks = write_first_config(start, arguments.config, recalls_on_eval)
     if arguments.json:
         print(json.dumps({"config": str(arguments.config), "missing": remarks}))
         return EXIT_OK
@@ -42,4 +54,5 @@ COMMAND = Command(
     "init --model models/ssd --data /data/streets --config scooters.yaml",
     _run,
     _arguments,
+    _environment,
 )

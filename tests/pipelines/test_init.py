@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import shutil
 
 import pytest
@@ -9,9 +10,10 @@ import yaml
 from PIL import Image
 
 from classlift.cli import load
-from classlift.errors import ConfigError, DataError
+from classlift.data.snapshot import Source, take_snapshot
+from classlift.errors import ConfigError, DataError, ModelError
 from pipelines.config import ROOT, load_config
-from pipelines.first_config import Start, write_first_config
+from pipelines.first_config import Start, recalls_on_eval, write_first_config
 
 pytestmark = pytest.mark.unit
 MODEL = ROOT / "demo" / "model"
@@ -51,6 +53,46 @@ def test_the_rarest_class_that_every_split_has_is_the_target(data, tmp_path):
         r.startswith("label 'wheelchair' is no class of the model: name it") for r in remarks
     )
     assert any("more objects of class '8'" in r for r in remarks)
+
+
+@pytest.mark.parametrize(
+    ("recalls", "target", "reason"),
+    [
+        ({"1": 0.5, "8": 0.75}, "1", "finds it worst: .* recall on eval is 0.50, the best of 2"),
+        ({"1": 0.5, "3": 0.0}, "1", "the best of 1"),  # 3 has too few objects in eval
+        ({"3": 0.0}, "8", "because it is rare: .* no class with at least 10 objects in eval"),
+        ({}, "8", "because it is rare"),
+        (ModelError("models/x: it is no model."), "8", "not known, for models/x: it is no model;"),
+        (DataError("eval has no image."), "8", "not known, for eval has no image;"),
+    ],
+)
+def test_the_class_that_the_model_finds_worst_is_the_target(
+    data, tmp_path, recalls, target, reason
+):
+    def told(*_: object) -> dict[str, float]:
+        if isinstance(recalls, Exception):
+            raise recalls
+        return recalls
+
+    document = json.loads((data / "labels.json").read_text())
+    published = {"train": range(40, 50), "eval": range(40), "test": range(50, 60)}
+    for name, kept in published.items():
+        images = [image for image in document["images"] if image["id"] in kept]
+        boxes = [box for box in document["annotations"] if box["image_id"] in kept]
+        part = {**document, "images": images, "annotations": boxes}
+        (data / f"{name}.json").write_text(json.dumps(part))
+    (data / "labels.json").unlink()
+    path = tmp_path / "digits.yaml"
+    remarks = write_first_config(Start(MODEL, data), path, told)
+    assert load_config(path).defaults["target"] == target
+    assert re.search(reason, remarks[1])
+
+
+@pytest.mark.pipeline
+def test_the_model_is_asked(data):
+    """On noise the demo's model finds nothing with any precision."""
+    snapshot = take_snapshot([Source(data)])
+    assert recalls_on_eval(MODEL, snapshot) == {}
 
 
 def test_a_class_that_the_model_does_not_have_is_a_new_one(data, tmp_path):
@@ -105,7 +147,7 @@ def test_the_command_says_what_comes_next(data, tmp_path, capsys):
     parser = argparse.ArgumentParser()
     command.arguments(parser)
     path = tmp_path / "digits.yaml"
-    words = ["--model", str(MODEL), "--data", str(data), "--config", str(path)]
+    words = ["--model", str(MODEL), "--data", str(data), "--config", str(path), "--target", "8"]
     assert command.run(parser.parse_args(words)) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
         f"written: {path}; next: classlift run --config {path}"
