@@ -17,6 +17,7 @@ from classlift.data.snapshot import Snapshot, Source, take_snapshot
 from classlift.detectors.backends import backend_of, label_map_of, require_model
 from classlift.errors import ConfigError, DataError, ModelError
 from classlift.paths import replacing
+from classlift.progress import without_stderr
 from classlift.settings.config import ConfigFile
 from classlift.settings.field import field_of
 from classlift.settings.gate import GateSettings
@@ -162,8 +163,11 @@ def recalls_on_eval(model: Path, snapshot: Snapshot) -> dict[str, float]:
         DataError: eval has no image that can be read.
 
     """
-    from classlift.serving.calibrate import calibrate
+    with without_stderr():  # what TensorFlow says before its log level counts
+        import tensorflow as tf
 
+        from classlift.serving.calibrate import calibrate
+    tf.get_logger().setLevel("ERROR")
     labels = LabelMap.read(label_map_of(backend_of(model) or "", model))
     on_eval = pc.and_(
         pc.equal(snapshot.images["split"], EVAL), pc.not_equal(snapshot.images["phash"], "")
