@@ -47,7 +47,7 @@ STYLE = """
 :root { color-scheme: light dark; } body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem; }
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0;
-  border-bottom: 1px solid #8886; overflow-wrap: anywhere; } tr.served td { font-weight: 600; }
+  border-bottom: 1px solid #8886; overflow-wrap: break-word; } tr.served td { font-weight: 600; }
 input { font: inherit; width: 14rem; max-width: 100%; } button { font: inherit; }
 """
 
