@@ -22,7 +22,7 @@ from classlift.data.label_map import LabelMap
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.quality.repair import repair
 from pipelines.config import ROOT, load_config
-from pipelines.first_config import Start, write_first_config
+from pipelines.first_config import Start, recalls_on_eval, write_first_config
 
 MODEL = ROOT / "demo" / "model"
 
@@ -658,3 +658,10 @@ def test_the_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CLASSLIFT_COMPILED", str(tmp_path / "compiled"))
     assert run("compile", "--config", path) == 0
     assert (tmp_path / "compiled" / "digits" / "topology.json").is_file()
+
+
+@pytest.mark.pipeline
+def test_the_model_is_asked(tmp_path):
+    """On noise the demo's model finds nothing with any precision."""
+    roboflow_yolo(tmp_path / "data")
+    assert recalls_on_eval(MODEL, take_snapshot([Source(tmp_path / "data")])) == {}

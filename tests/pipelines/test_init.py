@@ -10,10 +10,9 @@ import yaml
 from PIL import Image
 
 from classlift.cli import load
-from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import ConfigError, DataError, ModelError
 from pipelines.config import ROOT, load_config
-from pipelines.first_config import Start, recalls_on_eval, write_first_config
+from pipelines.first_config import Start, write_first_config
 
 pytestmark = pytest.mark.unit
 MODEL = ROOT / "demo" / "model"
@@ -86,13 +85,6 @@ def test_the_class_that_the_model_finds_worst_is_the_target(
     remarks = write_first_config(Start(MODEL, data), path, told)
     assert load_config(path).defaults["target"] == target
     assert re.search(reason, remarks[1])
-
-
-@pytest.mark.pipeline
-def test_the_model_is_asked(data):
-    """On noise the demo's model finds nothing with any precision."""
-    snapshot = take_snapshot([Source(data)])
-    assert recalls_on_eval(MODEL, snapshot) == {}
 
 
 def test_a_class_that_the_model_does_not_have_is_a_new_one(data, tmp_path):
