@@ -38,7 +38,10 @@ print(json.dumps({
             "told": sorted(t.task_id for t in dag.tasks if t.on_success_callback),
             "told_of_failures": all(t.on_failure_callback for t in dag.tasks),
             "docs": bool(dag.doc_md) and all(t.doc_md for t in dag.tasks),
-            "shown": {name: dag.params.get_param(name).value for name in dag.params},
+            "shown": {
+                name: param.value if param.has_value else None
+                for name, param in ((name, dag.params.get_param(name)) for name in dag.params)
+            },
             "params": {name: dag.params.get_param(name).schema for name in dag.params},
         }
         for dag in dags
