@@ -45,11 +45,10 @@ def _environment(arguments: argparse.Namespace) -> Mapping[str, str]:
         raise ConfigError(
             f"{models[0]} and {models[1]} need different environments: export one as a SavedModel."
         )
-    return ENVIRONMENTS[next(iter(backends)) or "od_api"] if backends else ENVIRONMENTS["od_api"]
+    return ENVIRONMENTS[next(iter(backends), None) or "od_api"]
 
 
 def _run(arguments: argparse.Namespace) -> int:
-
     from classlift.gate.terminal import render_verdict
 
     quiet_tensorflow()
