@@ -207,6 +207,18 @@ class Snapshot:
         boxes = with_names(self.boxes, renamed)
         return replace(self, boxes=boxes, content_hash=content_hash(self.images, boxes))
 
+    def with_splits(self, splits: pa.Array) -> "Snapshot":
+        """The snapshot with its images in other splits, under the hash that it has.
+
+        Args:
+            splits: of the images, in their order.
+
+        Returns:
+            What models are asked about; it is not for writing.
+
+        """
+        return replace(self, images=_set(self.images, "split", splits))
+
     def facts(self) -> SnapshotFacts:
         """Its hash and size."""
         return SnapshotFacts(self.content_hash, self.images.num_rows, self.boxes.num_rows)

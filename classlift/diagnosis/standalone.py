@@ -116,6 +116,4 @@ def _boxes(snapshot: Snapshot, split: str) -> dict[str, int]:
 def judged_on_the_rest(snapshot: Snapshot) -> Snapshot:
     """The same labels with what the splits keep for a last test given to `eval`."""
     splits = snapshot.images["split"]
-    moved = pc.if_else(pc.equal(splits, "test"), "eval", splits)
-    place = snapshot.images.schema.get_field_index("split")
-    return replace(snapshot, images=snapshot.images.set_column(place, "split", moved))
+    return snapshot.with_splits(pc.if_else(pc.equal(splits, "test"), "eval", splits))

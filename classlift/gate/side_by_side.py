@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,15 +127,10 @@ def halved(snapshot: Snapshot) -> Snapshot:
         in both in about equal parts.
 
     """
-    place = snapshot.images.schema.get_field_index("split")
-
-    def with_splits(splits: pa.Array) -> pa.Table:
-        return snapshot.images.set_column(place, "split", splits)
-
     ids = snapshot.images["image_id"].to_pylist()
-    units = find_units(with_splits(pa.array(["test"] * len(ids)))).of_image
+    units = find_units(snapshot.with_splits(pa.array(["test"] * len(ids))).images).of_image
     split = _halves({image: units[image] for image in ids}, snapshot.boxes)
-    return replace(snapshot, images=with_splits(pa.array([split[image] for image in ids])))
+    return snapshot.with_splits(pa.array([split[image] for image in ids]))
 
 
 def _halves(unit_of: Mapping[str, str], boxes: pa.Table) -> dict[str, str]:

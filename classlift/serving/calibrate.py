@@ -1,6 +1,6 @@
 """Score thresholds for any detector: the lowest at which each class has a precision."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -84,12 +84,10 @@ def calibrate(
         DataError: a label is no class of the model.
 
     """
-    place = snapshot.images.schema.get_field_index("split")
-    on_eval = pa.array(["eval"] * snapshot.images.num_rows)
-    images = snapshot.images.set_column(place, "split", on_eval)
-    answers = ask(model, replace(snapshot, images=images), label_map)
+    on_eval = snapshot.with_splits(pa.array(["eval"] * snapshot.images.num_rows))
+    answers = ask(model, on_eval, label_map)
     found = answers.predictions["eval"]
-    units = find_units(images).of_image
+    units = find_units(on_eval.images).of_image
     matches = match(
         found.boxes,
         found.detections,
