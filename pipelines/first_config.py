@@ -88,6 +88,30 @@ class Counts:
         return sorted(set().union(*self.objects.values()))
 
 
+def named_after(data: Path) -> Path:
+    """The config of a data set where nobody names one: a file in the working directory.
+
+    Args:
+        data: a file or folder of labels.
+
+    Returns:
+        The path of a file that is called as the folder.
+
+    >>> named_after(Path("/data/Street Scenes.v2/annotations.json"))
+    PosixPath('street_scenes_v2.yaml')
+    >>> named_after(Path("/data/2026"))
+    PosixPath('data_2026.yaml')
+
+    """
+    folder = data.resolve()
+    if folder.suffix and not folder.is_dir():
+        folder = folder.parent
+    name = re.sub("[^a-z0-9]+", "_", folder.name.lower()).strip("_")
+    if not NAME.fullmatch(name):  # begins with a digit, is empty, or too long
+        name = f"data_{name}"[:60].rstrip("_")
+    return Path(f"{name}.yaml")
+
+
 Recalls = Callable[[Path, Snapshot], Mapping[str, float]]
 """What tells the recall of classes by a model and labels; `recalls_on_eval` does."""
 
@@ -112,8 +136,12 @@ def write_first_config(start: Start, path: Path, recalls: Recalls | None = None)
 
     """
     if path.exists():
-        raise ConfigError(f"{path}: it is there already; name another file.")
+        raise ConfigError(f"{path}: it is there already; name another file with --config.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent} to write it in; make it.")
     name = path.stem
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"{path}: a config is a YAML file; call it {name}.yaml.")
     if not NAME.fullmatch(name):
         raise ConfigError(
             f"{path}: the file's name becomes the name of the model, so it has small letters, "
@@ -136,8 +164,11 @@ def write_first_config(start: Start, path: Path, recalls: Recalls | None = None)
         target, reason = _worst(target, counts, lambda: recalls(start.model, snapshot))
         reasons.append(reason)
     text = _text(path, start, backend, target, target not in label_map, counts)
-    with replacing(path) as draft:
-        draft.write_text(text, "utf-8")
+    try:
+        with replacing(path) as draft:
+            draft.write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: it can't be written ({error.strerror}).") from error
     try:
         load_config(path)
     except ConfigError:
@@ -235,7 +266,8 @@ def _target(start: Start, label_map: LabelMap, counts: Counts) -> str:
     if not known:
         raise DataError(
             f"{start.data}: no label is a class of the model, which has: {label_map.listed()}; the "
-            f"labels are: {', '.join(map(quoted, counts.labelled()[:20])) or 'none'}."
+            f"labels are: {', '.join(map(quoted, counts.labelled()[:20])) or 'none'}. To teach it "
+            "one of them as a new class, name that with --target."
         )
     return min(known, key=lambda c: (not all(counts.of_class(c)), sum(counts.of_class(c)), c))
 

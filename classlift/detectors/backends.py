@@ -26,6 +26,10 @@ ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
 """What a process needs in its environment before it imports TensorFlow, by backend."""
 
 
+_FILES = {"pipeline.config": "od_api", "model.keras": "keras_hub", "saved_model.pb": None}
+"""What a file in the folder of a model says of its backend, the first that is there."""
+
+
 def backend_of(model: Path) -> str | None:
     """The backend of a model on disk, told from its files.
 
@@ -39,19 +43,19 @@ def backend_of(model: Path) -> str | None:
         ModelError: the folder is none of them.
 
     """
-    for backend, file in (("od_api", "pipeline.config"), ("keras_hub", "model.keras")):
+    for file, backend in _FILES.items():
         if (model / file).is_file():
             return backend
-    if (model / "saved_model.pb").is_file():
-        return None
     if not model.exists():
         raise ModelError(f"{model}: there is no such folder{did_you_mean_path(model)}.")
     from classlift.detectors.od_api.outline import require_no_tensorflow_1
 
     require_no_tensorflow_1(model)
+    inner = {path.parent for file in _FILES for path in model.glob(f"*/{file}")}
+    near = f", such as {min(inner)}" if inner else ""
     raise ModelError(
         f"{model}: there is no pipeline.config, no model.keras and no saved_model.pb; give the "
-        "folder of a model."
+        f"folder of a model{near}."
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     from classlift.data.formats import FORMATS
 
     parser.add_argument("--model", type=Path, required=True, help="the folder of the model")
-    parser.add_argument("--data", type=Path, required=True, help="a file or folder of labels")
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("path", type=Path, nargs="?", metavar="DATA", help="as --data")
+    data.add_argument("--data", type=Path, help="a file or folder of labels")
     parser.add_argument(
         "--target",
         help="the class to raise; default: the one that the model finds worst, else the rarest",
@@ -22,7 +25,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=list(FORMATS), help="when the labels do not tell")
     parser.add_argument("--images", type=Path, help="where the images are, if not with the labels")
     parser.add_argument(
-        "--config", type=Path, required=True, help="the file to write, e.g. configs/scooters.yaml"
+        "--config",
+        type=Path,
+        help="the file to write, e.g. configs/scooters.yaml; default: called as the data, here",
     )
     json_argument(parser)
 
@@ -35,23 +40,25 @@ def _environment(arguments: argparse.Namespace) -> Mapping[str, str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     quiet_tensorflow()
-    from pipelines.first_config import Start, recalls_on_eval, write_first_config
+    from pipelines.first_config import Start, named_after, recalls_on_eval, write_first_config
 
     images = arguments.images.resolve() if arguments.images else None
-    start = Start(arguments.model, arguments.data, images, arguments.format, arguments.target)
-    remarks = write_first_config(start, arguments.config, recalls_on_eval)
+    data = arguments.data or arguments.path
+    start = Start(arguments.model, data, images, arguments.format, arguments.target)
+    path = arguments.config or named_after(data)
+    remarks = write_first_config(start, path, recalls_on_eval)
     if arguments.json:
-        print(json.dumps({"config": str(arguments.config), "missing": remarks}))
+        print(json.dumps({"config": str(path), "missing": remarks}))
         return EXIT_OK
     for remark in remarks:
         say(f"{remark}.")
-    say(f"written: {arguments.config}; next: classlift run --config {arguments.config}")
+    say(f"written: {path}; next: classlift run --config {shlex.quote(str(path))}")
     return EXIT_OK
 
 
 COMMAND = Command(
     "Write a first config for a model and labels, and say what is missing.",
-    "init --model models/ssd --data /data/streets --config scooters.yaml",
+    "init --model models/ssd --data /data/streets",
     _run,
     _arguments,
     _environment,

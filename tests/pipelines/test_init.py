@@ -109,6 +109,8 @@ def test_a_folder_and_images_elsewhere(data, tmp_path):
     [
         ("digits.yaml", "nine", "'nine' is no class of the model, .* and nothing is labelled so"),
         ("2 Digits.yaml", None, "small letters, digits and _ alone"),
+        ("my.conf", None, "a config is a YAML file; call it my.yaml"),
+        ("no folder/digits.yaml", None, "there is no folder .*no folder to write it in"),
     ],
 )
 def test_what_can_not_be_begun_leaves_nothing(data, tmp_path, name, target, sentence):
@@ -122,7 +124,8 @@ def test_labels_of_another_model_are_named(data, tmp_path):
     for digit in "183":
         text = text.replace(f'"name": "{digit}"', f'"name": "letter {digit}"')
     (data / "labels.json").write_text(text)
-    with pytest.raises(DataError, match="no label is a class of the model, which has: 0, 1, 2"):
+    sentence = "no label is a class of the model, which has: 0, 1, 2.* as a new class, .* --target"
+    with pytest.raises(DataError, match=sentence):
         write_first_config(Start(MODEL, data), tmp_path / "digits.yaml")
 
 
@@ -134,25 +137,56 @@ def test_a_config_that_is_there_stays(data, tmp_path):
     assert path.read_text() == "mine"
 
 
-def test_the_command_says_what_comes_next(data, tmp_path, capsys):
+def run(*words: object) -> int:
     command = load("init")
     parser = argparse.ArgumentParser()
     command.arguments(parser)
-    path = tmp_path / "digits.yaml"
-    words = ["--model", str(MODEL), "--data", str(data), "--config", str(path), "--target", "8"]
-    assert command.run(parser.parse_args(words)) == 0
+    return command.run(parser.parse_args([str(word) for word in words]))
+
+
+def test_the_command_says_what_comes_next(data, tmp_path, capsys):
+    path = tmp_path / "my digits" / "digits.yaml"
+    path.parent.mkdir()
+    assert run("--model", MODEL, "--data", data, "--config", path, "--target", "8") == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"written: {path}; next: classlift run --config {path}"
+        f"written: {path}; next: classlift run --config '{path}'"
     )
 
 
+@pytest.mark.parametrize("option", [["--data"], []])
+def test_the_config_is_called_as_the_data(data, tmp_path, capsys, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    words = ("--model", MODEL, *option, data, "--target", "8")
+    assert run(*words) == 0
+    said = "written: digits.yaml; next: classlift run --config digits.yaml"
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    assert load_config(tmp_path / "digits.yaml").name == "digits"
+    with pytest.raises(ConfigError, match=r"digits.yaml: it is there already; .* with --config"):
+        run(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "required: --model"),
+        (("--model", MODEL), "one of the arguments DATA --data is required"),
+        (("--model", MODEL, "a", "--data", "b"), "--data: not allowed with argument DATA"),
+    ],
+)
+def test_what_the_command_misses_is_named(words, sentence, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(*words)
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_folder_above_that_of_the_model_names_it(data, tmp_path):
+    with pytest.raises(ModelError, match=f"give the folder of a model, such as {MODEL}"):
+        write_first_config(Start(MODEL.parent, data), tmp_path / "digits.yaml")
+
+
 def test_json_has_what_is_missing(data, tmp_path, capsys):
-    command = load("init")
-    parser = argparse.ArgumentParser()
-    command.arguments(parser)
     path = tmp_path / "digits.yaml"
-    words = ["--model", str(MODEL), "--data", str(data), "--config", str(path), "--json"]
-    assert command.run(parser.parse_args(words)) == 0
+    assert run("--model", MODEL, "--data", data, "--config", path, "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said.keys() == {"config", "missing"}
     assert said["config"] == str(path)
