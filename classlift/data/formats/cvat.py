@@ -22,6 +22,7 @@ ROUNDING = Rounding(pixels=0.01)
 """Two decimals of a side."""
 
 _ELEMENTS = {"version", "meta", "image", "track"}
+_SHAPES = ("box", "polygon", "ellipse", "mask", "polyline", "points", "cuboid", "skeleton")
 _NO_SHAPES = {"tag", "attribute"}
 _SIDES = ("xtl", "ytl", "xbr", "ybr")
 
@@ -67,6 +68,7 @@ def cvat_shards(place: Place) -> Iterator[Shard]:
     """
     path, found = place.path, Collected(place)
     root = _parse(path)
+    _require_in_place(root, path)
     for element in root.iterchildren("*"):
         if element.tag not in _ELEMENTS or (element.tail or "").strip():
             raise DataError(f"{path}: <{element.tag}> is no element of CVAT's, or text follows it.")
@@ -76,6 +78,17 @@ def cvat_shards(place: Place) -> Iterator[Shard]:
     if tracks or "interpolation" in {mode.text for mode in root.iter("mode")}:
         _add_tracks(found, tracks, root, path)
     yield from found.shards()
+
+
+def _require_in_place(root: Element, path: Path) -> None:
+    """Raises DataError for an image or a shape where none is looked for: it would be lost."""
+    for element in root.iter("image", "track", *_SHAPES):
+        above = element.getparent()
+        known = ("annotations",) if element.tag in _ELEMENTS else ("image", "track", "skeleton")
+        if above is None or above.tag not in known:
+            raise DataError(
+                f"{path}: line {element.sourceline} has <{element.tag}> where CVAT has none."
+            )
 
 
 def _parse(path: Path) -> Element:

@@ -40,6 +40,9 @@ TURNED_VIEW = "annotations are for the image as it is stored; turn the image, no
 _NOTES = {"choices", "text", "rating", "number", "taxonomy", "datetime", "selected", "ranker"}
 """What the value of a result may have that is no shape, as on the image as a whole."""
 
+_KINDS = {"rectangle", "polygon", "ellipse", "brush", "keypoint", "vector"}
+"""Types of results that are a shape; those with a class end in `labels`."""
+
 _LISTS = {"points", "vertices", "rle"}
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an upload
 
@@ -209,14 +212,24 @@ def _add_regions(
 ) -> None:
     """Results with one id are one region: its shape and, in others, its class."""
     regions: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    kinds: dict[str, set[str]] = defaultdict(set)
+    seen: set[tuple[str, str, str]] = set()
     for number, item in enumerate(result):
         if item.get("type") != "relation":
             value = mapping(item.get("value"), "`value`", where)
-            regions[str(item.get("id", number))].append(value)
+            region = str(item.get("id", number))
+            said = (region, str(item.get("from_name")), str(item.get("type")))
+            if said in seen and set(value) - _NOTES:
+                raise DataError(f"{where}: two regions have the id {shorten(region, 40)!r}.")
+            seen.add(said)
+            kinds[region].add(said[-1])
+            regions[region].append(value)
     extent = image.size()
     for name, values in regions.items():
         shapes = [value for value in values if set(value) - _NOTES]
         if not shapes:
+            if any(kind.endswith("labels") or kind in _KINDS for kind in kinds[name]):
+                image.left_out["regions without a shape"] += 1
             continue
         shaped = shapes[0]
         if any(_contradict(value, shaped) for value in shapes):

@@ -126,7 +126,7 @@ def via_shards(place: Place) -> Iterator[Shard]:
         )
     chosen, others = _class_attribute(images, path)
     for record in images:
-        image = found.get(record.name) or found.add(record.name, record.source, str(path))
+        image = found.add(record.name, record.source, str(path))
         for region in record.regions:
             label = _class(region.attributes.get(chosen), f"{path}: {region.source}")
             _add(image, region, label)
