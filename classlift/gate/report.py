@@ -5,18 +5,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
 
-from classlift.data.examples import example_files
-from classlift.data.formats.tfrecord import encoded_images
-from classlift.data.images import decode_rgb
 from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.diagnosis.report import causes_chart
+from classlift.gate.charts import (
+    confusion_charts,
+    curves_chart,
+    errors_charts,
+    recall_chart,
+    scores_charts,
+)
 from classlift.gate.evidence import Comparison
+from classlift.gate.gallery import Pair, changed_objects, gallery
 from classlift.gate.verdict import (
     ABOUT,
     CANT_TELL,
@@ -31,33 +33,44 @@ from classlift.gate.verdict import (
     Row,
     Verdict,
 )
-from classlift.metrics.confusion import confusion_matrix
-from classlift.metrics.curves import precision_recall_curve
-from classlift.metrics.iou import iou_matrix
-from classlift.metrics.matching import Matches
 from classlift.metrics.summary import FIGURES, SIZES
-from classlift.metrics.taxonomy import KINDS, classify, costs, counts_at
-from classlift.pages import Picture, axis_name, beside, draw_box, new_figure, render, svg
+from classlift.pages import render, svg
+from classlift.settings.field import fields_of
+from classlift.settings.recipe import Recipe
 
-BEFORE, AFTER, LABEL = "#8a8f98", "#1668dc", "#2f9e44"
 PICTURES = 12  # in each gallery
 SHOWN_ROWS = 12  # classes of a table before the rest is folded
 CHARTED = 30  # classes in the chart of recalls, whose names are to stay readable
-CONFUSED = 10  # rivals of the target in the confusion
+
+CHARTS = ("recall", "causes", "curves", "errors", "confusion")
+"""What the charts of a page are called."""
+
+COLUMNS = {
+    "objects": "labelled objects of the class on test, crowds left out",
+    "recall": "share of the labelled objects that the model finds: a box of the class with an IoU "
+    "of at least 0.5, at or above the score threshold",
+    "change": "after less before",
+    "lower bound": "one-sided: with the confidence that stands above, the true change is no lower",
+    "precision": "share of the model's boxes that find an object; the small figure is its "
+    "one-sided 90% lower bound",
+    "AP50": "average precision at IoU 0.5 over all score thresholds (COCO): the ranking, wherever "
+    "one cuts",
+    "mean IoU": "how well the boxes fit, of the objects that both models find",
+    "detectable drop": "fall of the recall that this test set would show in four of five cases: "
+    "smaller ones it can hide",
+    "threshold": "the lowest score at which production takes a box of the class",
+    "false alarms": "boxes at the threshold that find no object",
+    "status": "unchanged: the same boxes and scores to the bit; not worse: a drop is ruled out; "
+    "can't tell: too few objects to rule it out; not read: no threshold with the precision, or no "
+    "objects; regressed: fell for sure",
+}
+"""What the columns of the tables mean."""
 
 LEVELS = {REFUSAL: "refuses", DOUBT: "in doubt", NOTE: "noted"}
 """The levels of findings, in the report's words."""
 
 SEVERITY = (REGRESSED, NOT_READ, CANT_TELL, NOT_WORSE, UNCHANGED)
 """The status of other classes, in the order in which a reader wants to see them."""
-
-mpl.rcParams.update(
-    {
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-)
 
 
 def write_report(
@@ -87,14 +100,17 @@ def write_report(
             diagnosis,
             summary=by_size(summaries, target),
             charts={
-                "recall": svg(_recall_chart(by_change(verdict)[:CHARTED])),
-                "causes": svg(causes_chart(diagnosis.causes)),
-                "curves": svg(_curves_chart(comparison, target)),
-                "confusion": svg(_confusion_chart(comparison, target)),
-                "errors": svg(_errors_chart(comparison, target)),
+                "recall": [svg(recall_chart(charted(verdict), verdict.confidence))],
+                "causes": [svg(causes_chart(diagnosis.causes))],
+                "curves": [
+                    svg(curves_chart(comparison, target)),
+                    *map(svg, scores_charts(comparison, target)),
+                ],
+                "confusion": list(map(svg, confusion_charts(comparison, target))),
+                "errors": list(map(svg, errors_charts(comparison, target))),
             },
             galleries={
-                name: _gallery(rows.head(PICTURES), comparison, examples)
+                name: gallery(rows.head(PICTURES), comparison, examples)
                 for name, rows in changed.items()
             },
             counts={name: len(rows) for name, rows in changed.items()},
@@ -107,8 +123,8 @@ def page(
     verdict: Verdict,
     diagnosis: Diagnosis,
     summary: Mapping[str, Mapping[str, Sequence[tuple[float | None, float | None]]]],
-    charts: Mapping[str, str],
-    galleries: Mapping[str, Sequence[Picture]],
+    charts: Mapping[str, Sequence[str]],
+    galleries: Mapping[str, Sequence[Pair]],
     counts: Mapping[str, int],
 ) -> str:
     """The page as HTML.
@@ -117,7 +133,7 @@ def page(
         verdict: what the gate found.
         diagnosis: of the run's champion.
         summary: of `by_size`.
-        charts: SVG by name.
+        charts: by name of `CHARTS`, SVGs that stand side by side where there is room.
         galleries: pictures of test objects, by what became of them.
         counts: how many such objects there are.
 
@@ -133,6 +149,10 @@ def page(
         shown_rows=SHOWN_ROWS,
         kinds=by_kind(verdict.further),
         words=ABOUT,
+        columns=COLUMNS,
+        changed_settings=changed_settings(diagnosis.recipe),
+        changed_counts=changed_counts(diagnosis),
+        charted=charted(verdict),
         diagnosis=diagnosis,
         sizes=list(SIZES),
         summary=summary,
@@ -140,6 +160,38 @@ def page(
         galleries=galleries,
         counts=counts,
     )
+
+
+def charted(verdict: Verdict) -> list[Row]:
+    """The rows of the chart of recalls: those that may have changed, the target first."""
+    moved = [row for row in by_change(verdict) if row.is_target or row.status != UNCHANGED]
+    return moved[:CHARTED]
+
+
+def changed_settings(recipe: Recipe) -> list[tuple[str, str, str, str]]:
+    """Name, value, default and help of the parts of a recipe that are not their default."""
+    plain = Recipe()
+    changed = [
+        (field.name, str(getattr(recipe, field.name)), field.default_words(), field.setting.help)
+        for field in fields_of(Recipe)
+        if getattr(recipe, field.name) != getattr(plain, field.name)
+    ]
+    if recipe.class_weights:
+        weights = ", ".join(f"{name} {weight:g}" for name, weight in recipe.class_weights.items())
+        about = "Factor on the loss of each box, by class; 1 where a class is not named."
+        changed.append(("class_weights", weights, "none", about))
+    return changed
+
+
+def changed_counts(diagnosis: Diagnosis) -> list[tuple[str, int, int]]:
+    """Class, and boxes of train before and after rebalancing, where they are not as many."""
+    if diagnosis.rebalanced is None:
+        return []
+    before, after = diagnosis.rebalanced.boxes_before, diagnosis.rebalanced.boxes_after
+    rows = [(label, before[label], count) for label, count in after.items()]
+    changed = [row for row in rows if row[1] != row[2]]
+    target = diagnosis.weakness.target
+    return sorted(changed, key=lambda row: (row[0] != target, -abs(row[2] - row[1])))
 
 
 def by_change(verdict: Verdict) -> list[Row]:
@@ -181,204 +233,3 @@ def by_size(
         }
         for whose, (before, after) in rows
     }
-
-
-def changed_objects(comparison: Comparison, target: str) -> dict[str, pd.DataFrame]:
-    """Objects of the target by what became of them: found now, lost now, still missed."""
-    before = comparison.champion.objects
-    after = comparison.challenger.objects
-    was = before["score"] >= before["label"].map(comparison.champion_points)
-    now = after["score"] >= after["label"].map(comparison.challenger_points)
-    of_target = after["label"] == target
-    return {
-        "found now": after[of_target & ~was & now],
-        "lost now": after[of_target & was & ~now],
-        "still missed": after[of_target & ~was & ~now],
-    }
-
-
-def _recall_chart(rows: Sequence[Row]) -> Figure:
-    figure = new_figure(7.5, 0.34 * len(rows) + 0.9)
-    axes = figure.subplots()
-    places = np.arange(len(rows))
-    for place, row in zip(places, rows, strict=True):
-        before, after = row.recall
-        if before is None or after is None:
-            continue
-        if row.lower_bound is not None and row.upper_bound is not None:
-            bounds = [before + row.lower_bound, before + row.upper_bound]
-            axes.plot(
-                bounds, [place, place], color=AFTER, linewidth=6, alpha=0.25, solid_capstyle="butt"
-            )
-        axes.plot(before, place, "o", color=BEFORE, markersize=6)
-        axes.plot(after, place, "o", color=AFTER, markersize=6)
-    axes.plot([], [], "o", color=BEFORE, label="champion")
-    axes.plot([], [], "o", color=AFTER, label="challenger, with 90% interval of the change")
-    axes.set_yticks(places, [f"class {axis_name(row.label)}" for row in rows])
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.02)
-    axes.set_xlabel("recall on test, each model at its operating points")
-    axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside upper left", ncols=2, frameon=False)
-    return figure
-
-
-def _curves_chart(comparison: Comparison, target: str) -> Figure:
-    figure = new_figure(5, 3.6)
-    axes = figure.subplots()
-    for name, matches, points, colour in (
-        ("champion", comparison.champion, comparison.champion_points, BEFORE),
-        ("challenger", comparison.challenger, comparison.challenger_points, AFTER),
-    ):
-        curve = precision_recall_curve(matches, target)
-        axes.plot(curve.recall, curve.precision, color=colour, label=name)
-        kept = np.flatnonzero(curve.scores >= points[target])
-        if len(kept):
-            axes.plot(curve.recall[kept[-1]], curve.precision[kept[-1]], "o", color=colour)
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    axes.set_title(
-        f"class {axis_name(target)} on test; the dots are the operating points", fontsize=9
-    )
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="lower left")
-    return figure
-
-
-def rivals(tables: Sequence[npt.NDArray[np.int64]], target: int) -> list[int]:
-    """The classes most often confused with the target by either model, in the label map's order.
-
-    Args:
-        tables: of `confusion_matrix`, one for each model.
-        target: the target's place in the label map.
-
-    Returns:
-        Places in the label map, with the target's: `CONFUSED` others at most.
-
-    """
-    both = np.sum(tables, axis=0)
-    mixed = (both[target] + both[:, target])[:-1].astype(float)
-    mixed[target] = np.inf
-    return sorted(np.argsort(-mixed, kind="stable")[: CONFUSED + 1].tolist())
-
-
-def folded(table: npt.NDArray[np.int64], kept: Sequence[int]) -> npt.NDArray[np.int64]:
-    """A confusion matrix of which all other classes are one, before the background."""
-    classes = len(table) - 1
-    others = [place for place in range(classes) if place not in kept]
-    groups = [[place] for place in kept] + ([others] if others else []) + [[classes]]
-    return np.array([[table[np.ix_(row, column)].sum() for column in groups] for row in groups])
-
-
-def _confusion_chart(comparison: Comparison, target: str) -> Figure:
-    models = (
-        ("champion", comparison.champion, comparison.champion_points),
-        ("challenger", comparison.challenger, comparison.challenger_points),
-    )
-    labels = comparison.champion.labels
-    tables = [confusion_matrix(matches, points) for _, matches, points in models]
-    kept = rivals(tables, list(labels).index(target))
-    others = ["the others"] if len(kept) < len(labels) else []
-    names = [*(axis_name(labels[place]) for place in kept), *others, "background"]
-    figure = new_figure(9.5, 4.4)
-    for axes, (title, *_), whole in zip(figure.subplots(1, 2), models, tables, strict=True):
-        table = folded(whole, kept)
-        shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for (row, column), count in np.ndenumerate(table):
-            if count:
-                colour = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(column, row, count, ha="center", va="center", fontsize=6, color=colour)
-        axes.set_xticks(range(len(names)), names, rotation=90)
-        axes.set_yticks(range(len(names)), names)
-        axes.set(xlabel="detected as", ylabel="labelled")
-        axes.set_title(title, fontsize=9)
-    return figure
-
-
-def _errors_chart(comparison: Comparison, target: str) -> Figure:
-    figure = new_figure(7.5, 2.4)
-    axes = figure.subplots(1, 2)
-    rows = np.arange(len(KINDS))
-    for offset, name, matches, points, colour in (
-        (-0.2, "champion", comparison.champion, comparison.champion_points, BEFORE),
-        (0.2, "challenger", comparison.challenger, comparison.challenger_points, AFTER),
-    ):
-        taxonomy = classify(matches)
-        counts = counts_at(matches, taxonomy, points, [target])[target]
-        cost = costs(matches, taxonomy)[target]
-        both: tuple[Mapping[str, float], ...] = (counts, cost)
-        for pane, values in zip(axes, both, strict=True):
-            pane.barh(
-                rows + offset, [values[kind] for kind in KINDS], 0.38, color=colour, label=name
-            )
-    for pane, title in zip(
-        axes, ("errors at the operating point", "AP50 that each kind costs"), strict=True
-    ):
-        pane.set_yticks(rows, KINDS)
-        pane.invert_yaxis()
-        pane.set_title(title, fontsize=9)
-        pane.grid(axis="x", alpha=0.3)
-    axes[0].legend(frameon=False)
-    return figure
-
-
-def _gallery(rows: pd.DataFrame, comparison: Comparison, examples: Path) -> list[Picture]:
-    images = encoded_images(example_files(examples, "test"), set(rows["image_id"]))
-    pictures = []
-    boxes = rows[["xmin", "ymin", "xmax", "ymax"]].to_numpy()
-    for row, image_id, box in zip(rows.index, rows["image_id"], boxes, strict=True):
-        image = decode_rgb(images[image_id])
-        views, words = [], []
-        for name, matches, points, colour in (
-            ("champion", comparison.champion, comparison.champion_points, BEFORE),
-            ("challenger", comparison.challenger, comparison.challenger_points, AFTER),
-        ):
-            view, seen = image.copy(), detection_of(matches, row)
-            draw_box(view, box.tolist(), LABEL)
-            if seen is not None:
-                draw_box(view, seen[["xmin", "ymin", "xmax", "ymax"]].tolist(), colour)
-            views.append(view)
-            words.append(f"{name}: {in_words(matches, row, seen, points)}")
-        place = ", ".join(f"{side:.0f}" for side in box)
-        caption = f"{image_id}, box {place}. {'; '.join(words)}"
-        pictures.append(Picture(beside(*views), caption))
-    return pictures
-
-
-def detection_of(matches: Matches, row: int) -> pd.Series | None:
-    """What a model detects at an object.
-
-    Args:
-        matches: of the model.
-        row: of `matches.objects`.
-
-    Returns:
-        The detection that found the object, whatever its score; where none did, the highest-scored
-        of any class that overlaps its box by half; None where there is none either.
-
-    """
-    found = matches.objects.loc[row]
-    of_image = matches.detections[matches.detections["image_id"] == found["image_id"]]
-    box = found[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64)[None]
-    overlap = iou_matrix(of_image[["xmin", "ymin", "xmax", "ymax"]].to_numpy(np.float64), box)
-    near = of_image[overlap[:, 0] >= 0.5]
-    own = near[(near["label"] == found["label"]) & (near["score"] == found["score"])]
-    near = near if own.empty else own
-    return None if near.empty else near.iloc[int(near["score"].to_numpy().argmax())]
-
-
-def in_words(
-    matches: Matches, row: int, seen: pd.Series | None, points: Mapping[str, float]
-) -> str:
-    """Whether a model finds an object at its thresholds, and what it detects there."""
-    found = matches.objects.loc[row]
-    if seen is None:
-        return "nothing here"
-    threshold = points[str(seen["label"])]
-    words = f"{seen['label']} at {seen['score']:.2f}"
-    if np.isinf(threshold):
-        return f"missed ({words}; no threshold has the precision asked for)"
-    is_above = seen["score"] >= threshold
-    is_found = is_above and seen["label"] == found["label"] and not np.isnan(found["score"])
-    side = "at or above" if is_above else "below"
-    return f"{'found' if is_found else 'missed'} ({words}, {side} its threshold {threshold:.2f})"

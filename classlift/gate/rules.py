@@ -245,18 +245,18 @@ def regressed(e: ClassEvidence, context: Context) -> Finding | None:
     names = context.fallen.get(e.label, ())
     if not names:
         return None
-    sentences = []
+    falls = []
     for name in names:
         (before, after, change), _ = e.measures(context.settings)[name]
         moved = ""
         if name == SERVED_RECALL:
             old, new = e.served.threshold
             moved = f" as its threshold would move from {old:.3f} to {new:.3f}"
-        sentences.append(
-            f"Class {e.label} regressed: its {name} fell from {before:.3f} to {after:.3f}{moved} "
-            f"(p = {change.p_worse:.4f}, Holm-corrected at alpha {_alpha_of(name):.2f})."
+        falls.append(
+            f"its {name} fell from {before:.3f} to {after:.3f}{moved} "
+            f"(p = {change.p_worse:.4f}, Holm-corrected at alpha {_alpha_of(name):.2f})"
         )
-    return Finding(REFUSAL, e.label, " ".join(sentences))
+    return Finding(REFUSAL, e.label, f"Class {e.label} regressed: {', and '.join(falls)}.")
 
 
 def _alpha_of(name: str) -> float:
@@ -284,31 +284,33 @@ def in_doubt(e: ClassEvidence, context: Context) -> Finding | None:
     """A drop of another class can be ruled out."""
     if e.label == context.target or _status(e, context) != CANT_TELL:
         return None
-    sentences = []
-    for name, needed in _doubts(e, context.settings).items():
-        (_, _, change), allowed = e.measures(context.settings)[name]
-        if allowed is not None and change.change <= -allowed:
-            advice = "the measured drop is itself that large"
-        elif needed is None:
-            advice = "label more test objects of it; how many, so few can't tell"
-        else:
-            advice = f"about {needed} more labelled objects of it would settle it"
-        sentences.append(
-            f"Class {e.label}: can't tell; the change of its {name} is {change.change:+.3f} with "
-            f"lower bound {change.lower_bound:+.3f}, which does not rule out a drop of "
-            f"{allowed:.2f}; {advice}."
+    figures, fell = [], []
+    doubts = _doubts(e, context.settings)
+    for name, ((_, _, change), allowed) in e.measures(context.settings).items():
+        if name not in doubts or allowed is None:
+            continue
+        figures.append(
+            f"of its {name} is {change.change:+.3f} with lower bound {change.lower_bound:+.3f}, "
+            f"which does not rule out a drop of {allowed:.2f}"
         )
-    needed = _needed(e, context.settings)
-    settles = None
-    if needed is not None:
-        settles = f"about {needed} more labelled test objects of class {e.label}"
-    elif all(
-        measure.change.change > -allowed
-        for measure, allowed in e.measures(context.settings).values()
-        if allowed is not None
-    ):
+        if change.change <= -allowed:
+            fell.append(name)
+    needed, settles = _needed(e, context.settings), None
+    if fell:
+        what = f" of its {' and its '.join(fell)}" if len(figures) > 1 else ""
+        advice = f"the measured drop{what} is itself that large"
+    elif needed is None:
+        advice = "label more test objects of it (so few can't tell how many)"
         settles = f"label more test objects of class {e.label}"
-    return Finding(DOUBT, e.label, " ".join(sentences), settles)
+    else:
+        advice = f"about {needed} more labelled objects of it would settle it"
+        settles = f"about {needed} more labelled test objects of class {e.label}"
+    return Finding(
+        DOUBT,
+        e.label,
+        f"Class {e.label}: can't tell; the change {'; that '.join(figures)}; {advice}.",
+        settles,
+    )
 
 
 # Rules of all classes.

@@ -244,7 +244,8 @@ class Row:
         precision_change_lower: its lower bound.
         ap50: of champion and challenger.
         mean_iou: of the objects that both find, in champion and challenger.
-        detectable_drop: drop of the recall that this test set would show with 80% power.
+        detectable_drop: drop of the recall that this test set would show with 80% power; None
+            where it would show none.
         threshold: score threshold that is served before and after a push.
         served_recall: at that threshold.
         false_alarms: at that threshold.
@@ -549,7 +550,9 @@ def _row(verdict: Verdict, label: str) -> Row:
         mean_iou=(None, None)
         if found.mean_iou is None
         else (_shown(found.mean_iou.before), _shown(found.mean_iou.after)),
-        detectable_drop=_shown(found.minimum_detectable_drop),
+        detectable_drop=_shown(found.minimum_detectable_drop)
+        if found.minimum_detectable_drop <= 1
+        else None,
         threshold=found.served.threshold,
         served_recall=(_shown(found.served.recall.before), _shown(found.served.recall.after)),
         false_alarms=found.served.false_alarms,

@@ -52,8 +52,8 @@ def ap50_change(before: Matches, after: Matches, label: str) -> Change:
     change = ap_after - ap_before
     return Change(
         change=change,
-        lower_bound=change - quantile * error,
-        upper_bound=change + quantile * error,
+        lower_bound=max(change - quantile * error, -1.0),
+        upper_bound=min(change + quantile * error, 1.0),
         standard_error=error,
         p_worse=float(stats.t.cdf(change / error, freedom)),
         minimum_detectable_drop=(quantile + float(stats.norm.ppf(POWER))) * error,

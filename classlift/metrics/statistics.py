@@ -134,8 +134,9 @@ def paired_change(
         results.append(
             Change(
                 change=float(change[k]),
-                lower_bound=float(change[k] - wider * below),
-                upper_bound=float(change[k] + wider * above),
+                # Of very few units t is so wide that it leaves what a share can change by.
+                lower_bound=max(float(change[k] - wider * below), -1.0),
+                upper_bound=min(float(change[k] + wider * above), 1.0),
                 standard_error=float(error),
                 p_worse=float(stats.t.cdf(change[k] / error, freedom)),
                 minimum_detectable_drop=float((wider * quantile + stats.norm.ppf(POWER)) * error),

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 THUMBNAIL = 160
 """The longer side, in pixels."""
 
+VIEW = 240
+"""The longer side, in pixels, of a picture that can be enlarged."""
+
+OUTLINE = 2
+"""How thick an outline is there, in pixels."""
+
 GAP = 4
 """Between two pictures side by side, in pixels."""
 
@@ -103,15 +109,71 @@ def _data_uri(image: Image.Image, kind: str) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
+def surroundings(size: tuple[int, int], box: Sequence[float]) -> tuple[int, int, int, int]:
+    """The part of an image around a box, of the image's own shape.
+
+    Args:
+        size: width and height of the image, in pixels.
+        box: xmin, ymin, xmax, ymax in pixels.
+
+    Returns:
+        Left, top, right and bottom in pixels: five times the box, `VIEW` at least, the whole image
+        at most.
+
+    >>> surroundings((1000, 500), (100, 100, 140, 120))
+    (0, 50, 240, 170)
+
+    """
+    width, height = size
+    shares = (5 * (box[2] - box[0]) / width, 5 * (box[3] - box[1]) / height)
+    share = min(1.0, max(*shares, VIEW / max(size)))
+    across, down = max(1, round(share * width)), max(1, round(share * height))
+    left = round(min(max((box[0] + box[2] - across) / 2, 0), width - across))
+    top = round(min(max((box[1] + box[3] - down) / 2, 0), height - down))
+    return left, top, left + across, top + down
+
+
+def view(
+    image: Image.Image,
+    part: tuple[int, int, int, int],
+    outlines: Sequence[tuple[Sequence[float], str]],
+) -> Image.Image:
+    """A part of an image with outlines of boxes, none of which hides another.
+
+    Args:
+        image: the whole one.
+        part: left, top, right and bottom in pixels.
+        outlines: boxes (xmin, ymin, xmax, ymax in pixels of the whole image), each with its
+            colour; of boxes at the same place the first is the outermost.
+
+    Returns:
+        The part, `VIEW` pixels at its longer side.
+
+    """
+    left, top, right, bottom = part
+    scale = VIEW / max(right - left, bottom - top)
+    size = (max(1, round(scale * (right - left))), max(1, round(scale * (bottom - top))))
+    picture = image.crop(part).resize(size, Image.Resampling.LANCZOS)
+    draw = ImageDraw.Draw(picture)
+    for number, (box, colour) in enumerate(reversed(outlines)):
+        corners = [
+            scale * (side - offset) for side, offset in zip(box, (left, top) * 2, strict=True)
+        ]
+        xmin, xmax = sorted((corners[0], corners[2]))
+        ymin, ymax = sorted((corners[1], corners[3]))
+        grown = OUTLINE * number
+        draw.rectangle(
+            (xmin - grown, ymin - grown, xmax + grown, ymax + grown), outline=colour, width=OUTLINE
+        )
+    return picture
+
+
 def beside(left: Image.Image, right: Image.Image) -> str:
-    """Two pictures of one size side by side, each a thumbnail at most, as a data URI of a JPEG."""
-    views = [left.copy(), right.copy()]
-    for view in views:
-        view.thumbnail((THUMBNAIL, THUMBNAIL))
-    width, height = views[0].size
+    """Two pictures of one size side by side, as a data URI of a JPEG."""
+    width, height = left.size
     both = Image.new("RGB", (2 * width + GAP, height), "white")
-    both.paste(views[0], (0, 0))
-    both.paste(views[1], (width + GAP, 0))
+    both.paste(left, (0, 0))
+    both.paste(right, (width + GAP, 0))
     return _data_uri(both, "JPEG")
 
 

@@ -8,7 +8,7 @@ import pytest
 from classlift.data.predictions import Predictions
 from classlift.diagnosis.causes import Cause, OverlapFigures
 from classlift.diagnosis.report import causes_chart
-from classlift.gate import report as gate_report
+from classlift.gate import charts
 from classlift.gate.evidence import ModelPredictions, compare
 from classlift.gate.verdict import Row
 from classlift.pages import svg
@@ -63,15 +63,16 @@ def comparison():
 
 @pytest.mark.parametrize("target", NAMES[:2])  # the others are on the axes below
 def test_names_in_the_curves_and_the_series(comparison, target):
-    html(gate_report._curves_chart(comparison, target))
+    html(charts.curves_chart(comparison, target))
     classes = {target: figures(0.9, 0.95, floor=0.5)}
     html(watch._chart(target, 0.5, [record(classes=classes)]))
 
 
 def test_names_on_an_axis(comparison):
-    html(gate_report._confusion_chart(comparison, NAMES[0]))
-    html(gate_report._errors_chart(comparison, NAMES[0]))
-    html(gate_report._recall_chart([row_of(name) for name in NAMES]))
+    for pair in (charts.scores_charts, charts.confusion_charts, charts.errors_charts):
+        for figure in pair(comparison, NAMES[0]):
+            html(figure)
+    html(charts.recall_chart([row_of(name) for name in NAMES], 0.95))
     overlaps = OverlapFigures("", 0.0)
     html(causes_chart([Cause(name, 0.1, "", overlaps) for name in NAMES]))
     assert r"<!-- $\frac{$ -->" in html(causes_chart([Cause(NAMES[0], 0.1, "", overlaps)]))

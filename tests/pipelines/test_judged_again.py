@@ -61,7 +61,7 @@ def sooner() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resampling, "RESAMPLES", 200)
         patch.setattr(statistics, "RESAMPLES", 200)
-        patch.setattr(report, "_gallery", lambda *_: [])
+        patch.setattr(report, "gallery", lambda *_: [])
         yield
 
 

@@ -1,17 +1,21 @@
 """The page of the report, without its pictures; the demo's tests look at a whole one."""
 
+import re
 from dataclasses import replace
+from html import escape, unescape
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from classlift.diagnosis.causes import Cause, ImbalanceFigures
 from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.diagnosis.weakness import Weakness
-from classlift.gate import report
+from classlift.gate import charts, gallery, report
 from classlift.gate.outcome import copy_report
 from classlift.metrics.summary import FIGURES, SIZES, summarize
+from classlift.pages import surroundings, view
 from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
 from tests.classlift.examples.test_rebalanced import REBALANCED
@@ -55,7 +59,7 @@ def test_by_size():
 
 
 def test_shows_cocos_figures_before_and_after(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "_gallery", lambda *_: [])  # there are no images
+    monkeypatch.setattr(report, "gallery", lambda *_: [])  # there are no images
     models = (model(1.0), model(2.5))
     judgement, comparison = verdict(*models)
     summaries = [
@@ -72,7 +76,7 @@ def test_shows_cocos_figures_before_and_after(tmp_path, monkeypatch):
     ("score_threshold", "other", "words", "unsaid"),
     [
         (None, evidence(), "with precision 0.80 on eval", "precision before"),
-        (0.4, compared(-0.0123), "<th>precision before</th><th>change</th>", "operating points:"),
+        (0.4, compared(-0.0123), ">precision before</th>", "operating points:"),
     ],
 )
 def test_what_is_shown_depends_on_how_scores_are_cut(score_threshold, other, words, unsaid):
@@ -83,7 +87,7 @@ def test_what_is_shown_depends_on_how_scores_are_cut(score_threshold, other, wor
         verdict,
         DIAGNOSIS,
         summary={},
-        charts=dict.fromkeys(("recall", "causes", "curves", "errors", "confusion"), ""),
+        charts=dict.fromkeys(report.CHARTS, ("",)),
         galleries={},
         counts={},
     )
@@ -102,9 +106,9 @@ def many(number):
     return verdict_on([LIFTED, *others, evidence("teddy bear", **lost)], run="run 7")
 
 
-def page_of(verdict):
-    charts = dict.fromkeys(("recall", "causes", "curves", "errors", "confusion"), "")
-    return report.page(verdict, DIAGNOSIS, summary={}, charts=charts, galleries={}, counts={})
+def page_of(verdict, diagnosis=DIAGNOSIS):
+    empty = dict.fromkeys(report.CHARTS, ("",))
+    return report.page(verdict, diagnosis, summary={}, charts=empty, galleries={}, counts={})
 
 
 def test_what_decides_stands_first_among_many_classes():
@@ -131,10 +135,10 @@ def test_confusion_is_folded_to_the_target_and_its_rivals():
     table[9, 30] = 3
     table[11, 12] = 100  # does not concern it
     table[30, 40] = 50
-    kept = report.rivals([table, table], 30)
-    assert len(kept) == report.CONFUSED + 1
+    kept = charts.rivals([table, table], 30)
+    assert len(kept) == charts.CONFUSED + 1
     assert {2, 7, 9, 30} <= set(kept)
-    small = report.folded(table, kept)
+    small = charts.folded(table, kept)
     assert small.shape == (len(kept) + 2, len(kept) + 2)
     assert small.sum() == table.sum()
     assert small[kept.index(30), kept.index(2)] == 5
@@ -156,13 +160,13 @@ def test_the_report_says_what_became_of_it(tmp_path):
 def test_captions_say_what_the_headings_say():
     """What found the object is shown, also beside a rival with a higher score."""
     _, comparison = verdict(model(1.0), model(2.5))
-    changed = report.changed_objects(comparison, "scooter")
+    changed = gallery.changed_objects(comparison, "scooter")
     assert len(changed["found now"])
     said = {"found now": ("missed", "found"), "lost now": ("found", "missed")}
     for name, rows in changed.items():
         for row in rows.index:
             words = [
-                report.in_words(matches, row, report.detection_of(matches, row), points)
+                gallery.in_words(matches, row, gallery.detection_of(matches, row), points)
                 for matches, points in (
                     (comparison.champion, comparison.champion_points),
                     (comparison.challenger, comparison.challenger_points),
@@ -175,16 +179,62 @@ def test_captions_say_what_the_headings_say():
 def test_what_found_an_object_is_shown_beside_a_higher_scored_rival():
     _, comparison = verdict(model(1.0), model(2.5))
     matches = comparison.challenger
-    row = report.changed_objects(comparison, "scooter")["found now"].index[0]
-    own = report.detection_of(matches, row)
+    row = gallery.changed_objects(comparison, "scooter")["found now"].index[0]
+    own = gallery.detection_of(matches, row)
     rival = own.copy()
     rival["label"], rival["score"] = "car", 0.99
     crowded = replace(matches, detections=pd.DataFrame([*matches.detections.iloc, rival]))
-    assert report.detection_of(crowded, row)["label"] == "scooter"
+    assert gallery.detection_of(crowded, row)["label"] == "scooter"
     lost = matches.objects.copy()
     lost.loc[row, "score"] = np.nan
     unfound = replace(crowded, objects=lost)
-    seen = report.detection_of(unfound, row)
+    seen = gallery.detection_of(unfound, row)
     assert (seen["label"], seen["score"]) == ("car", 0.99)
-    words = report.in_words(unfound, row, seen, comparison.challenger_points)
-    assert words.startswith("missed (car at 0.99, at or above its threshold")
+    words = gallery.in_words(unfound, row, seen, comparison.challenger_points)
+    assert words.startswith("missed (car 0.990, at or above its threshold")
+
+
+def test_the_recipe_is_said_as_what_is_not_its_default():
+    assert "The recipe: the default of every setting." in page_of(many(1))
+    recipe = replace(Recipe(), steps=300, focal_gamma=1.5, class_weights={"bus": 2.0})
+    page = page_of(many(1), replace(DIAGNOSIS, recipe=recipe))
+    rows = [row[:3] for row in report.changed_settings(recipe)]
+    assert rows == [
+        ("steps", "300", "900"),
+        ("focal_gamma", "1.5", "the model's own"),
+        ("class_weights", "bus 2", "none"),
+    ]
+    assert "<td><code>steps</code></td><td>300</td><td>900</td>" in page
+    assert "learning_rate</code></td>" not in page
+
+
+def test_each_figure_of_a_table_says_what_it_means():
+    page = page_of(many(1))
+    for name, meaning in report.COLUMNS.items():
+        assert f"<dt>{name}</dt><dd>{escape(meaning, quote=False)}</dd>" in unescape(page)
+    tables = page.split('<table class="classes">')[1:]
+    assert len(tables) == 2
+    for table in tables:
+        heads = re.findall(r"<th[^>]*>[^<]*</th>", table[: table.index("</thead>")])
+        silent = {head for head in heads if "title=" not in head}
+        assert silent == {"<th>class</th>", "<th>after</th>"}
+
+
+def test_the_chart_of_recalls_leaves_unchanged_classes_out():
+    verdict = many(9)
+    labels = [row.label for row in report.charted(verdict)]
+    assert labels == ["target", "teddy bear", *(f"class {n}" for n in (1, 3, 5, 7))]
+    assert "The chart leaves out 5 classes" in page_of(verdict)
+
+
+def test_a_picture_shows_the_surroundings_and_hides_no_outline():
+    """Two boxes at one place are seen both, also of a small object in a large image."""
+    image = Image.new("RGB", (4000, 3000), "white")
+    part = surroundings(image.size, (3990, 2980, 4000, 3000))
+    assert part == (3760, 2820, 4000, 3000)
+    box = [3900.0, 2900.0, 3950.0, 2950.0]
+    picture = view(image, part, [(box, "#00ff00"), (box, "#0000ff")])
+    assert picture.size == (240, 180)
+    assert picture.getpixel((140, 80)) == (0, 0, 255)
+    assert picture.getpixel((139, 79)) == (0, 255, 0)
+    assert picture.getpixel((165, 105)) == (255, 255, 255)

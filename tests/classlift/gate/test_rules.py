@@ -162,7 +162,7 @@ LOW = {"precision": 0.6, "precision_lower": 0.55, "precision_upper": 0.65}
             LIFTED,
             [compared(-0.1, -0.13, 1e-4, recall=Change(-0.1, -0.13, -0.08, 0.01, 1e-4, 0.03))],
             "refuse",
-            "alpha 0.20). Class other regressed: its precision",
+            "alpha 0.20), and its precision",
         ),
         # its drop can't be ruled out
         (LIFTED, [compared(-0.01, -0.08)], "inconclusive", "the change of its precision is -0.010"),

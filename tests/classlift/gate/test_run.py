@@ -93,7 +93,7 @@ def gated(tmp_path, snapshot, champion, challenger, models, **settings):
 
 def test_a_run_leaves_a_whole_evaluation(tmp_path, snapshot, monkeypatch):
     """A branch's challenger, whose other class changed all the same: judged where it is served."""
-    monkeypatch.setattr(report, "_gallery", lambda *_: [])  # there are no images
+    monkeypatch.setattr(report, "gallery", lambda *_: [])  # there are no images
     models = (model(1.0), model(3.0, car=1.0))
     chosen = gate_predictions(
         *models, TARGET, labels=LABELS, champion_thresholds=AT_HALF, left_alone={"car"}
@@ -113,7 +113,7 @@ def test_a_run_leaves_a_whole_evaluation(tmp_path, snapshot, monkeypatch):
 
 
 def test_a_recalibration_names_where_the_threshold_went(tmp_path, snapshot, monkeypatch):
-    monkeypatch.setattr(report, "_gallery", lambda *_: [])
+    monkeypatch.setattr(report, "gallery", lambda *_: [])
     same, moved = model(2.0), {**AT_HALF, TARGET: 0.4}
     champion = bundle(tmp_path / "champion", AT_HALF, freeze_policy="none")
     challenger = bundle(tmp_path / "challenger", moved, recalibrate=True)
@@ -127,7 +127,7 @@ def test_a_recalibration_names_where_the_threshold_went(tmp_path, snapshot, monk
 def test_a_fixed_threshold_that_the_champion_does_not_carry_is_noted(
     tmp_path, snapshot, monkeypatch
 ):
-    monkeypatch.setattr(report, "_gallery", lambda *_: [])
+    monkeypatch.setattr(report, "gallery", lambda *_: [])
     models, cut = (model(1.0), model(3.0)), dict.fromkeys(LABELS, 0.6)
     champion = bundle(tmp_path / "champion", AT_HALF, freeze_policy="none")
     challenger = bundle(tmp_path / "challenger", cut, freeze_policy="none")

@@ -9,6 +9,7 @@ import pytest
 
 import classlift.gate
 from classlift.errors import EvaluationError
+from classlift.gate.report import CHARTS
 from classlift.gate.report import page as page_of
 from classlift.gate.verdict import Outcome, Verdict, read_evaluation
 from classlift.metrics.change import Pair
@@ -79,7 +80,7 @@ def test_every_rendering_shows_the_same_rows(tmp_path, monkeypatch):
         verdict,
         DIAGNOSIS,
         summary={},
-        charts=dict.fromkeys(("recall", "causes", "curves", "errors", "confusion"), ""),
+        charts=dict.fromkeys(CHARTS, ("",)),
         galleries={},
         counts={},
     )
