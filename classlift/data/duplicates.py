@@ -1,7 +1,13 @@
-"""Near-duplicate images, by the Hamming distance of their perceptual hashes."""
+"""Near-duplicate images, by the Hamming distance of their perceptual hashes.
+
+All pairs of a million hashes are 10^12, so most are never looked at. The bits of a hash are dealt
+into chunks: hashes that are near differ in a bit or two of some chunk, for the bits that differ are
+too few for three in each (multi-index hashing; Norouzi, Punjani, Fleet: Fast exact search in
+Hamming space with multi-index hashing, 2014). What is found so is exactly what all pairs show.
+"""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +18,17 @@ NEAR_DISTANCE = 31
 """The most of 256 bits in which near duplicates differ: a measured border, which refocused and
 re-encoded twins stay within."""
 
+_BITS = 256
+_IN_CHUNK = 2  # bits that may differ in a chunk: its neighbours are a few hundred
+_CHUNKS = NEAR_DISTANCE // (_IN_CHUNK + 1) + 1
 _PAIRS_AT_ONCE = 500_000  # bounds the memory
+_FEW = 50_000_000  # pairs that are compared in the time that the chunks take
+_WORTH = 1.0  # of all pairs, how many the chunks may show before all are looked at instead
 
 Bits = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
+Pairs = tuple[Indices, Indices, npt.NDArray[np.int64]]
+"""Indices on the left and on the right, and the distances in bits."""
 
 
 def hash_bits(phashes: Sequence[str]) -> Bits:
@@ -35,14 +48,14 @@ def hash_bits(phashes: Sequence[str]) -> Bits:
 
 
 def nearest(bits: Bits, others: Bits) -> tuple[Indices, Indices]:
-    """The nearest of other hashes for each.
+    """The nearest of other hashes for each, however far it is; all pairs are looked at.
 
     Args:
         bits: [n, 4], as `hash_bits` gives them.
         others: [m, 4], at least one where there are `bits`.
 
     Returns:
-        Indices into `others`, [n], and the distances in bits, [n].
+        Indices into `others`, [n], the first of equally near ones; and the distances in bits, [n].
 
     >>> few, many = hash_bits(["0f" * 32]), hash_bits(["00" * 32, "0e" * 32])
     >>> [found.tolist() for found in nearest(few, many)]
@@ -54,6 +67,32 @@ def nearest(bits: Bits, others: Bits) -> tuple[Indices, Indices]:
         indices.append(block.argmin(axis=1))
         distances.append(block.min(axis=1))
     return np.concatenate(indices), np.concatenate(distances)
+
+
+def nearest_twins(bits: Bits, others: Bits) -> tuple[Indices, Indices]:
+    """The nearest of the near duplicates that each has among other hashes.
+
+    Args:
+        bits: [n, 4], as `hash_bits` gives them.
+        others: [m, 4].
+
+    Returns:
+        Indices into `others`, [n], the first of equally near ones, -1 where none is near; and the
+        distances in bits, [n], of those that have one.
+
+    >>> few, many = hash_bits(["0f" * 32, "01" * 32]), hash_bits(["f0" * 32, "1f" + "0f" * 31])
+    >>> nearest_twins(few, many)[0].tolist()
+    [1, -1]
+
+    """
+    unique, first = np.unique(others, axis=0, return_index=True)
+    count = max(1, len(others))
+    best = np.full(len(bits), (NEAR_DISTANCE + 1) * count)
+    for left, right, distance in _near_pairs(bits, unique):
+        # The distance, and then the place, in one number.
+        np.minimum.at(best, left, distance * count + first[right])
+    distances, places = np.divmod(best, count)
+    return np.where(distances <= NEAR_DISTANCE, places, -1), distances
 
 
 def mirrored(bits: Bits) -> Bits:
@@ -75,8 +114,6 @@ def mirrored(bits: Bits) -> Bits:
 def near_components(bits: Bits) -> Indices:
     """Which pictures a chain of near duplicates joins; a mirrored one is a near duplicate too.
 
-    All pairs are looked at, in blocks: time grows with the square of the different hashes.
-
     Args:
         bits: [n, 4], as `hash_bits` gives them.
 
@@ -88,18 +125,154 @@ def near_components(bits: Bits) -> Indices:
 
     """
     unique, inverse = np.unique(bits, axis=0, return_inverse=True)
-    count = len(unique)
-    component = np.arange(count)
-    blocks = chain(_distances(unique, unique), _distances(unique, mirrored(unique)))
-    for start, block in blocks:
-        rows, columns = np.nonzero(block <= NEAR_DISTANCE)
-        left = np.concatenate([rows + start, np.arange(count)])
-        right = np.concatenate([columns, component])
+    joined = _Joined(len(unique))
+    for others in (unique, mirrored(unique)):
+        for left, right, _ in _near_pairs(unique, others, joined):
+            joined.add(left, right)
+    joined.merge()
+    return np.asarray(joined.component[inverse.reshape(-1)], np.int64)
+
+
+class _Joined:
+    """What edges join, of a number of nodes.
+
+    Args:
+        count: of the nodes.
+
+    Attributes:
+        component: [count], a node of its component for each, as of the last merge.
+
+    """
+
+    def __init__(self, count: int) -> None:
+        self.component = np.arange(count)
+        self._edges: list[tuple[Indices, Indices]] = []
+        self._waiting = 0
+
+    def add(self, left: Indices, right: Indices) -> None:
+        """Adds edges, which count from the next merge on: one takes as long as all nodes do."""
+        self._edges.append((left, right))
+        self._waiting += len(left)
+        if self._waiting > len(self.component) // 8:
+            self.merge()
+
+    def merge(self) -> None:
+        """Makes `component` anew, with all edges."""
+        count = len(self.component)
+        self._edges.append((np.arange(count), self.component))
+        left, right = (np.concatenate(side) for side in zip(*self._edges, strict=True))
+        self._edges, self._waiting = [], 0
         edges = coo_matrix((np.ones(len(left), bool), (left, right)), (count, count))
-        component = connected_components(edges, directed=False)[1]
-        # The number of a component is one of its members, for the next block's edges.
-        component = np.unique(component, return_index=True)[1][component]
-    return np.asarray(component[inverse.reshape(-1)], np.int64)
+        found = connected_components(edges, directed=False)[1]
+        self.component = np.unique(found, return_index=True)[1][found]
+
+
+def _near_pairs(bits: Bits, others: Bits, joined: _Joined | None = None) -> Iterator[Pairs]:
+    """Pairs of hashes within `NEAR_DISTANCE`, in blocks of bounded size.
+
+    Args:
+        bits: [n, 4], those on the left.
+        others: [m, 4], those on the right.
+        joined: of the same nodes on both sides: leaves out pairs that are joined already, and those
+            whose left is not before their right, for their reverse is as near.
+
+    Yields:
+        Each pair at least once, but for what `joined` leaves out.
+
+    """
+    pairs = len(bits) * len(others)
+    budget = pairs * _WORTH
+    if pairs > _FEW:
+        for chunk in range(_CHUNKS):
+            for left, right in _alike_in(chunk, bits, others, joined):
+                budget -= len(left)
+                if joined:
+                    component = joined.component
+                    new = (left < right) & (component[left] != component[right])
+                    left, right = left[new], right[new]
+                counts = np.bitwise_count(bits[left] ^ others[right]).astype(np.int64)
+                distance = counts[:, 0] + counts[:, 1] + counts[:, 2] + counts[:, 3]
+                near = distance <= NEAR_DISTANCE
+                yield left[near], right[near], distance[near]
+                if budget < 0:  # so alike are they all that it is faster to look at all pairs
+                    break
+            if budget < 0:
+                break
+        else:
+            return
+    for start, block in _distances(bits, others):
+        left, right = np.nonzero(block <= NEAR_DISTANCE)
+        yield left + start, right, block[left, right].astype(np.int64)
+
+
+def _alike_in(
+    chunk: int, bits: Bits, others: Bits, joined: _Joined | None
+) -> Iterator[tuple[Indices, Indices]]:
+    """Pairs of hashes that differ in at most `_IN_CHUNK` bits of a chunk, in blocks."""
+    left, right = (_values(side, chunk) for side in (bits, others))
+    left_order, right_order = (np.argsort(side, kind="stable") for side in (left, right))
+    values, starts, sizes = np.unique(right[right_order], return_index=True, return_counts=True)
+    width = len(range(chunk, _BITS, _CHUNKS))
+    bucket_of = np.full(1 << width, -1, np.int32)
+    bucket_of[values] = np.arange(len(values))
+    left = left[left_order]  # in their order, neighbours look where neighbours looked
+    waiting, count = [], 0
+    for differing in _masks(width):
+        bucket = bucket_of[left ^ differing]
+        rows = np.flatnonzero(bucket >= 0)
+        waiting.append((left_order[rows], bucket[rows]))
+        count += int(sizes[bucket[rows]].sum())
+        if count > _PAIRS_AT_ONCE:
+            yield from _expanded(waiting, right_order, starts, sizes, joined)
+            waiting, count = [], 0
+    if waiting:
+        yield from _expanded(waiting, right_order, starts, sizes, joined)
+
+
+def _expanded(
+    found: list[tuple[Indices, npt.NDArray[np.int32]]],
+    order: Indices,
+    starts: Indices,
+    sizes: Indices,
+    joined: _Joined | None,
+) -> Iterator[tuple[Indices, Indices]]:
+    """The pairs of rows on the left with all that is in their buckets on the right, in blocks."""
+    rows, buckets = (np.concatenate(side) for side in zip(*found, strict=True))
+    component = None
+    while len(rows):
+        if joined and component is not joined.component:  # others are joined since
+            component = joined.component
+            inside = component[order]
+            lowest, highest = (f.reduceat(inside, starts) for f in (np.minimum, np.maximum))
+            own = component[rows]
+            new = (lowest[buckets] != own) | (highest[buckets] != own)
+            rows, buckets = rows[new], buckets[new]
+        ends = np.cumsum(sizes[buckets])
+        some = max(1, int(np.searchsorted(ends, _PAIRS_AT_ONCE, "right")))
+        of_row = sizes[buckets[:some]]
+        within = np.arange(of_row.sum()) - np.repeat(ends[:some] - of_row, of_row)
+        yield (
+            np.repeat(rows[:some], of_row),
+            order[np.repeat(starts[buckets[:some]], of_row) + within],
+        )
+        rows, buckets = rows[some:], buckets[some:]
+
+
+def _values(bits: Bits, chunk: int) -> npt.NDArray[np.uint32]:
+    """[n], the bits of a chunk as a number; they are dealt, so that neighbours are apart."""
+    in_bytes = bits.view(np.uint8)
+    value: npt.NDArray[np.uint32] = np.zeros(len(bits), np.uint32)
+    for bit in range(chunk, _BITS, _CHUNKS):
+        is_set = in_bytes[:, bit // 8] >> (bit % 8) & 1
+        value = np.bitwise_or(value << 1, is_set, dtype=np.uint32)
+    return value
+
+
+def _masks(width: int) -> Iterator[np.uint32]:
+    """All numbers of `width` bits of which at most `_IN_CHUNK` are set."""
+    for count in range(_IN_CHUNK + 1):
+        for bits in combinations(range(width), count):
+            yield np.uint32(sum(1 << bit for bit in bits))
 
 
 def _distances(bits: Bits, others: Bits) -> Iterator[tuple[int, npt.NDArray[np.int16]]]:

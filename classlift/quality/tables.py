@@ -23,8 +23,9 @@ class Tables:
             by how much it is `outside` of the image, in pixels; the largest `repeated_iou` with an
             earlier box; the name of the `size`; the class of the label map that is `meant`, where
             the label differs from it only in case or blanks.
-        images: `schema.IMAGES` and its number of `boxes`; `twin`, the nearest image of train, and
-            the `twin_distance` to it in bits; `splits_of_sha256` and `splits_of_group`.
+        images: `schema.IMAGES` and its number of `boxes`; `twin`, the nearest of the near
+            duplicates in train, and the `twin_distance` to it in bits; `splits_of_sha256` and
+            `splits_of_group`.
 
     """
 
@@ -46,7 +47,9 @@ class Tables:
         counts = boxes["image_id"].value_counts()
         images["boxes"] = images["image_id"].map(counts).fillna(0).astype(int)
         twins = train_twins(images)
-        images["twin_distance"] = pd.Series({row: float(t.distance) for row, t in twins.items()})
+        images["twin_distance"] = pd.Series(
+            {row: float(t.distance) for row, t in twins.items()}, dtype=float
+        )
         images["twin"] = pd.Series({row: t.image_id for row, t in twins.items()}, dtype=object)
         for key in ("sha256", "group"):
             sides = images[images[key] != ""].groupby(key)["split"].nunique()

@@ -1,5 +1,7 @@
 import dataclasses
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -8,10 +10,13 @@ from lxml import html
 from PIL import Image
 
 from classlift.data import schema
+from classlift.data.geometry import SIDES
 from classlift.data.profile import SIZES, Profile
 from classlift.data.schema import SPLITS
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import DataError
+from classlift.metrics.iou import iou_matrix
+from classlift.quality.measures import repeated_iou
 from classlift.quality.validate import require_no_critical, validate
 
 pytestmark = pytest.mark.unit
@@ -132,6 +137,27 @@ def test_leakage_across_splits(snapshot, tmp_path, column, values, severity, sen
     )
     found = {f.severity for f in findings if sentence in f.sentence()}
     assert found == {severity}
+
+
+def test_repeated_iou_equals_the_plain_way():
+    """Of image and class by image and class, all pairs of boxes; with sides that are no numbers."""
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, 60, (2000, 2))
+    sides = np.concatenate([corners, corners + rng.integers(-3, 60, (2000, 2))], axis=1)
+    boxes = pd.DataFrame(sides.astype(np.float32), columns=SIDES)
+    boxes["image_id"] = rng.integers(0, 60, 2000).astype(str)
+    boxes["label"] = pd.Categorical(rng.choice(["car", "van", "bus"], 2000))
+    boxes.loc[5, "xmin"], boxes.loc[6, "xmax"], boxes.loc[7, "label"] = np.nan, np.inf, None
+    expected = np.zeros(len(boxes))
+    with np.errstate(all="ignore"):
+        ours = repeated_iou(boxes)
+        for rows in boxes.groupby(["image_id", "label"], observed=True).indices.values():
+            of_group = boxes[SIDES].to_numpy(np.float64)[rows]
+            overlap = np.tril(np.nan_to_num(iou_matrix(of_group, of_group)), k=-1)
+            expected[rows] = overlap.max(axis=1)
+    assert (ours == expected).all()
+    assert (ours > 0).mean() > 0.5
+    assert repeated_iou(boxes[:0]).shape == (0,)
 
 
 def test_near_repeated_boxes_are_a_warning(snapshot, tmp_path):
