@@ -36,6 +36,7 @@ class Place:
         below: what the names of its images get in front, so that they differ from those of other
             places of one source: empty, or a path that ends in `/`.
         label_map: names the class ids of records that have no names; None is the one beside them.
+        root: what somebody named, in or below which it was found; what is above describes nothing.
 
     """
 
@@ -45,6 +46,7 @@ class Place:
     split: str | None = None
     below: str = ""
     label_map: Path | None = None
+    root: Path | None = None
 
 
 @dataclass(frozen=True)

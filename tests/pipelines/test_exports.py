@@ -523,6 +523,19 @@ def ultralytics(data: Path) -> None:
     )
 
 
+def ultralytics_in_folders_of_any_name(data: Path) -> None:
+    """The splits of data.yaml alone."""
+    for folder, names in {"batch1": "abc", "batch2": "de", "batch3": "f"}.items():
+        for name in names:
+            picture(data / folder / "images" / f"{name}.jpg")
+            write(data / folder / "labels" / f"{name}.txt", lines(name))
+    write(
+        data / "data.yaml",
+        "train: ../batch1/images\nval: ../batch2/images\ntest: ../batch3/images\n"
+        f"nc: 3\nnames: {list(CLASSES)}\n",
+    )
+
+
 def ultralytics_without_test(data: Path) -> None:
     for split, names in {"train": "abc", "val": "def"}.items():
         for name in names:
@@ -585,6 +598,7 @@ EXPORTS: dict[Callable[[Path], None], dict[str, int]] = {
     tutorial_three_records: THREE,
     coco_records: THREE,
     ultralytics: THREE,
+    ultralytics_in_folders_of_any_name: THREE,
     ultralytics_without_test: TRAIN_AND_VAL,
     ultralytics_with_lists: THREE,
 }

@@ -4,7 +4,7 @@ A new one is a module, a row of `FORMATS`, and its name in `classlift.settings.s
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -293,7 +293,9 @@ def look(
             f"{path}: no labels that can be read: there is no such file or "
             f"folder{did_you_mean_path(path)}."
         )
-    found, notes = _look(path, rows, DEPTH)
+    if path.suffix.lower() in yolo.YAML and path.is_file():
+        path = path.parent  # a data.yaml stands for what lies beside it
+    found, notes = _look(path, rows, DEPTH, {})
     if not found and format_name:
         found = [Place(format_name, path, path)]  # its reader says what is missing
     if not found:
@@ -303,7 +305,7 @@ def look(
     root = path if os.path.isdir(path) or is_record(path) else found[0].home
     if len(found) > 1:
         found = [replace(place, below=_below(place.home, root)) for place in found]
-    found = [replace(place, label_map=label_map) for place in found]
+    found = [replace(place, label_map=label_map, root=path) for place in found]
     return Layout(root, tuple(found), tuple(notes))
 
 
@@ -311,20 +313,39 @@ def _instead(path: Path) -> str:
     """What lies at a path that holds no labels which are read, or what would be."""
     titles = [row.title for row in FORMATS.values()]
     return (
-        named(path)
+        named(path, DEPTH)
         or f"they are {', '.join(titles[:-1])} or {titles[-1]}; name their file or folder"
     )
 
 
-def _look(path: Path, rows: Sequence[Format], depth: int) -> tuple[Sequence[Place], Sequence[str]]:
+def _look(
+    path: Path, rows: Sequence[Format], depth: int, said: Mapping[Path, str]
+) -> tuple[Sequence[Place], Sequence[str]]:
+    """The places at a path.
+
+    Args:
+        path: of a file or folder.
+        rows: the formats that are looked for.
+        depth: how many folders below are looked into.
+        said: the split of folders of images, as a data.yaml above says it.
+
+    Returns:
+        The places, and sentences on what was chosen.
+
+    Raises:
+        DataError: folders below have labels, and no splits.
+
+    """
     for row in rows:
         if found := row.find(path):
             return found, ()
     if not depth or not os.path.isdir(path):
         return (), ()
-    below = {folder: _look(folder, rows, depth - 1) for folder in folders_in(path)}
+    said = {**said, **yolo.splits_said(path)}
+    below = {folder: _look(folder, rows, depth - 1, said) for folder in folders_in(path)}
     below = {folder: found for folder, found in below.items() if found[0]}
-    if len(below) > 1 and not all(split_of(folder.name) for folder in below):
+    splits = {folder: split_of(folder.name) or _said_of(folder, said) for folder in below}
+    if len(below) > 1 and not all(splits.values()):
         listed = ", ".join(f"{f.name} ({found[0].format})" for f, (found, _) in below.items())
         raise DataError(
             f"{path} holds several sets of labels: {listed}. Name one of them, or each as a source "
@@ -332,12 +353,18 @@ def _look(path: Path, rows: Sequence[Format], depth: int) -> tuple[Sequence[Plac
         )
     return (
         [
-            replace(place, split=place.split or split_of(folder.name))
+            replace(place, split=place.split or splits[folder])
             for folder, (found, _) in below.items()
             for place in found
         ],
         [note for _, notes in below.values() for note in notes],
     )
+
+
+def _said_of(folder: Path, said: Mapping[Path, str]) -> str | None:
+    """The one split that is said of the images in a folder; None where it is none, or several."""
+    splits = {split for path, split in said.items() if path.is_relative_to(folder)}
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _with_images(place: Place, folder: Path) -> Place:

@@ -5,7 +5,7 @@ JSON that are what they should be.
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from classlift.text import shorten
 
 LABEL_FOLDERS = ("annotations", "annotation", "annots", "labels", "json", "csv", "xml", "data")
 """What folders of labels are called, in small letters, that lie beside those of the images."""
+
+IMAGES = ("images", "image", "jpegimages", "imgs", "img")
+"""What folders of images are called, in small letters."""
 
 FEW = 50
 """More label files than these in one folder are one for each image."""
@@ -165,7 +168,8 @@ class Collected:
                 "; is the other file missing?"
             )
         self._named[file_name] = name
-        missing = inside_file and not os.path.isfile(found.path)
+        is_image = found.path.suffix.lower() in IMAGE_SUFFIXES and os.path.isfile(found.path)
+        missing = inside_file and not is_image
         uri = inside_file if missing else str(found.path)
         image = LabelledImage(file_name, uri, width, height, source, split=split)
         self._remarks += found.remark(name, file_name, source)
@@ -226,14 +230,31 @@ def _files_in(folder: Path) -> list[Path]:
 def home_of(file: Path) -> Path:
     """The folder below which the images of a file are: its own, or the one above `annotations`."""
     own = file.parent
-    if own.name.lower() not in LABEL_FOLDERS:
+    if own.name.lower() not in LABEL_FOLDERS or _has_images([own]):
         return own
-    below = list(folders_in(own))
-    here = [own, *below, *(inner for folder in below for inner in folders_in(folder))]
-    has_images = any(
-        name.suffix.lower() in IMAGE_SUFFIXES for folder in here for name in _files_in(folder)
+    below = list(_with_inner([own]))
+    if not _has_images(below):
+        return own.parent
+    if own.name.lower() == "data" or any(folder.name.lower() in IMAGES for folder in below):
+        return own
+    # Masks lie below `annotations/`, too; the images are beside it then.
+    beside = [f for f in folders_in(own.parent) if f.name.lower() in IMAGES or split_of(f.name)]
+    return own.parent if _has_images(_with_inner(beside)) else own
+
+
+def _with_inner(folders: Sequence[Path]) -> Iterator[Path]:
+    """The folders, and those in them, two deep."""
+    for folder in folders:
+        yield folder
+        for inner in folders_in(folder):
+            yield inner
+            yield from folders_in(inner)
+
+
+def _has_images(folders: Iterable[Path]) -> bool:
+    return any(
+        name.suffix.lower() in IMAGE_SUFFIXES for folder in folders for name in _files_in(folder)
     )
-    return own if has_images else own.parent
 
 
 def mapping(value: Any, what: str, where: str) -> Mapping[str, Any]:

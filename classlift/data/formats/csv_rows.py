@@ -28,7 +28,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "img",
         "file",
     ),
-    "class": ("class", "label", "class_name", "category", "name", "labels"),
+    "class": ("class", "label", "class_name", "category", "name", "labels", "label_name"),
     "xmin": ("xmin", "x_min", "x1", "left"),
     "ymin": ("ymin", "y_min", "y1", "top"),
     "xmax": ("xmax", "x_max", "x2", "right"),

@@ -1,11 +1,19 @@
 """Formats that are not read: each is named, with what to do."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from classlift.data.formats.csv_rows import NEEDED, columns_of, header_of
+from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.json_outline import Outline, outline
+from classlift.data.places import folders_in
+from classlift.errors import DataError
+from classlift.reading import open_regular
+from classlift.text import shorten
 
 LOOKED_AT = 50
 """Files of a folder that are looked at."""
@@ -60,14 +68,16 @@ UNREAD = (
 )
 """From what is told by more keys to what is told by fewer."""
 
+_TABLES = (".csv",)
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 
 
-def named(path: Path) -> str | None:
+def named(path: Path, depth: int = 0) -> str | None:
     """Names what lies at a path and is not read, with what to do.
 
     Args:
         path: of a file or a folder, of which the first `LOOKED_AT` files are looked at.
+        depth: how many folders below are looked into.
 
     Returns:
         A part of a sentence, "this is a VoTT JSON; ..."; None for what is not known.
@@ -75,16 +85,53 @@ def named(path: Path) -> str | None:
     """
     if not os.path.isdir(path):
         return _file(path)
-    files = sorted(file for file in path.iterdir() if file.is_file())[:LOOKED_AT]
-    for file in files:
-        if (found := _file(file)) is not None:
-            return f"{file.name}: {found}"
+    folders = [path]
+    for folder in folders:
+        if len(folder.relative_to(path).parts) < depth:
+            folders += folders_in(folder)
+    for folder in folders:
+        files = sorted(file for file in folder.iterdir() if file.is_file())
+        for file in [*files[:LOOKED_AT], *(f for f in files[LOOKED_AT:] if f.suffix in _TABLES)]:
+            if (found := _file(file)) is not None:
+                return f"{file.relative_to(path)}: {found}"
+    return _without_images(folders) or _without_labels(folders)
+
+
+def _without_images(folders: Sequence[Path]) -> str | None:
+    """What is said of text files that would be YOLO's if there were images."""
+    for folder in folders:
+        for path in folder.glob("*.txt"):
+            if not any(path.with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES):
+                with suppress(DataError), open_regular(path, "a text file") as file:
+                    if re.match(rb"\d+( [-+.\deE]+){4}\s", file.read(200)):
+                        return (
+                            f"{path.name} has boxes as YOLO writes them, of an image that is not "
+                            "there: put the images beside the text files, or export with images"
+                        )
+    return None
+
+
+def _without_labels(folders: Sequence[Path]) -> str | None:
+    """What is said of folders of images alone."""
+    for folder in folders:
+        if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
+            return "there are images in it and no labels; name the folder that holds both"
     return None
 
 
 def _file(path: Path) -> str | None:
     if path.name.lower().endswith(_ARCHIVES):
         return "this is an archive; unpack it, and name the folder"
+    if path.parent.name.lower() == "labeltxt" and path.suffix == ".txt":
+        return "this is text of DOTA; export oriented boxes of YOLO, or COCO"
+    if path.suffix.lower() in _TABLES:
+        columns = header_of(path)
+        if "filename" in columns_of(columns):
+            return (
+                f"this is a CSV with the columns {shorten(', '.join(columns), 200)}, which do not "
+                f"make a box: a row needs {', '.join(NEEDED)}"
+            )
+        return None
     if path.suffix.lower() not in (".json", ".jsonl", ".ndjson", ".manifest"):
         return None
     found = outline(path)

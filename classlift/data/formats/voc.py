@@ -58,8 +58,18 @@ def _files(annotations: Path, is_deep: bool = True) -> Iterator[Path]:
 
 
 def find(path: Path) -> list[Place]:
-    """A VOC folder."""
-    return [Place("voc", path, path)] if os.path.isdir(path) and find_annotations(path) else []
+    """A VOC folder, or the one of its XML files, where the images are beside it."""
+    annotations = find_annotations(path) if os.path.isdir(path) else None
+    if annotations is None:
+        return []
+    is_inner = annotations == path and path.name in ANNOTATIONS and not _has_images(path)
+    if is_inner and find_annotations(path.parent) == path:
+        path = path.parent
+    return [Place("voc", path, path)]
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.rglob("*"))
 
 
 def _is_xml(path: Path) -> bool:
@@ -244,6 +254,11 @@ def _find_image(places: list[Path], files: ImageFiles, name: str, path: str, bel
 
 def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:
     parts = _parts(found, where, path)
+    if "bndbox" not in parts and _children(parts.get("polygon", ())).keys() >= {"pt"}:
+        raise DataError(
+            f"{path}: this is the XML of LabelMe on the web; convert it to COCO, or export another "
+            "format from the tool that wrote it."
+        )
     return LabelledBox(
         file_name=name,
         label=_text(parts.get("name")),

@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,6 +33,9 @@ from classlift.settings.sources import EVAL, TEST, TRAIN
 NAMES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names", "_darknet.labels")
 """What the file that names the classes is called: by Ultralytics, labelImg, CVAT, Roboflow."""
 
+_APART = ("images", "labels")
+"""The folders of images and of labels where each has its own."""
+
 YAML = (".yaml", ".yml")
 """The suffixes of Ultralytics' files, which anybody may call as the data set."""
 
@@ -49,14 +53,16 @@ MAX_LABEL_BYTES = 100 * MEGA
 
 
 def find(path: Path) -> list[Place]:
-    """A folder with `images/` and `labels/`, or with text files of boxes beside images."""
+    """A folder with `images/` and `labels/` or either of them, or text files beside images."""
+    if path.name in _APART and _is_apart(path.parent):
+        path = path.parent
     is_yolo = _is_apart(path) or (os.path.isdir(path) and _is_beside(path))
     return [Place("yolo", path, path)] if is_yolo else []
 
 
 def _is_apart(folder: Path) -> bool:
     """Whether the labels lie in a folder of their own, as Ultralytics has them."""
-    return all(os.path.isdir(folder / name) for name in ("images", "labels"))
+    return all(os.path.isdir(folder / name) for name in _APART)
 
 
 def _is_beside(folder: Path) -> bool:
@@ -102,7 +108,7 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
 
     """
     folder = place.path
-    described = _described(folder)
+    described = _described(place)
     split_by = _splits(folder, described)
     is_apart = _is_apart(folder)
     root, of_labels = (folder / n if is_apart else folder for n in ("images", "labels"))
@@ -178,7 +184,7 @@ def read_yolo_shard(shard: Shard) -> Labels:
 
 def classes_of(place: Place) -> list[str]:
     """The classes in the order of their numbers."""
-    return list(_described(place.path).names)
+    return list(_described(place).names)
 
 
 @dataclass(frozen=True)
@@ -214,7 +220,58 @@ class _Described:
         return count * numbers
 
 
-def _described(folder: Path) -> _Described:
+def splits_said(folder: Path) -> dict[Path, str]:
+    """The splits of folders of images that the YAML files directly in a folder say.
+
+    Args:
+        folder: any.
+
+    Returns:
+        The split of each that is there.
+
+    """
+    found: dict[Path, str] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in YAML and path.is_file():
+            with suppress(DataError):  # whatever another tool wrote; what names classes says it
+                document = read_yaml(path, "the names of the classes", MAX_BYTES, typed=False)
+                if isinstance(document, dict):
+                    for place, split in _said(path, document):
+                        found.setdefault(place, split)
+    return found
+
+
+def _said(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """The folders, and lists, of images that a data.yaml names, as far as they are there.
+
+    Its paths start from its folder or from its `path`, and were often written for another machine.
+
+    Args:
+        path: of the data.yaml.
+        document: what it holds.
+
+    Yields:
+        Each with its split.
+
+    """
+    start = document.get("path")
+    starts = [path.parent, path.parent / start if isinstance(start, str) else path.parent]
+    for key, split in SPLIT_KEYS.items():
+        value = document.get(key)
+        for named in value if isinstance(value, list) else [value]:
+            if isinstance(named, str):
+                there = PurePosixPath(named.replace("\\", "/"))
+                parts = [part for part in there.parts if part not in ("..", ".", "/")]
+                tails = [Path(*parts[n:]) for n in range(len(parts))]
+                tails = [tail for tail in tails if tail.name != "images" or len(tail.parts) > 1]
+                candidates = [Path(os.path.normpath(start / there)) for start in starts]
+                candidates += [path.parent / t for t in tails[: None if there.is_absolute() else 1]]
+                found = next((p for p in candidates if os.path.exists(p)), None)
+                if found is not None:
+                    yield found, split
+
+
+def _described(place: Place) -> _Described:
     """What names the classes: a file in the folder or beside the labels, or above, where the folder
     is one of a split.
 
@@ -225,7 +282,7 @@ def _described(folder: Path) -> _Described:
         DataError: there is no such file, or it does not list the classes, each once.
 
     """
-    for path in _descriptions(folder):
+    for path in _descriptions(place):
         document: Any = {}
         if path.suffix.lower() not in YAML:
             text = read_text(path, "the names of the classes", MAX_BYTES)
@@ -254,16 +311,19 @@ def _described(folder: Path) -> _Described:
             raise DataError(f"{path}: the class {repeated[0]!r} is named more than once.")
         return _Described(path, tuple(names), document)
     raise DataError(
-        f"{folder}: the names of the classes are missing: add {', '.join(NAMES[:2])} or {NAMES[2]}."
+        f"{place.path}: the names of the classes are missing: add {', '.join(NAMES[:2])} or "
+        f"{NAMES[2]}."
     )
 
 
-def _descriptions(folder: Path) -> Iterator[Path]:
+def _descriptions(place: Place) -> Iterator[Path]:
     """The files that may name the classes, the likeliest first."""
-    for place in (folder, folder / "labels", folder.parent):
-        yield from (p for p in (place / n for n in NAMES) if os.path.lexists(p))
-        if place.is_dir():
-            others = [p for p in sorted(place.iterdir()) if p.suffix.lower() in (*YAML, ".names")]
+    folder, root = place.path, place.root or place.path
+    above = [p for p in folder.parents if p == folder.parent or p.is_relative_to(root)]
+    for inner in (folder, folder / "labels", *above):
+        yield from (p for p in (inner / n for n in NAMES) if os.path.lexists(p))
+        if inner.is_dir():
+            others = [p for p in sorted(inner.iterdir()) if p.suffix.lower() in (*YAML, ".names")]
             yield from (path for path in others if path.name not in NAMES)
 
 
@@ -275,18 +335,12 @@ def _splits(folder: Path, described: _Described) -> Callable[[Path], str | None]
         A function from the path of an image to its split, or None.
 
     """
-    said: list[tuple[Path, str]] = []
+    said = list(_said(described.path, described.document))
     lists = [path for path in sorted(folder.glob("*.txt")) if path.stem.lower() != "trainval"]
     listed = {path: SPLIT_WORDS.get(path.stem.lower()) for path in lists}
-    for key, split in SPLIT_KEYS.items():
-        value = described.document.get(key)
-        for place in value if isinstance(value, list) else [value]:
-            if isinstance(place, str):
-                for start in (described.path.parent, _start(described)):
-                    path = Path(os.path.normpath(start / place))
-                    said.append((path, split))
-                    if path.suffix == ".txt" and path.is_file() and path.is_relative_to(folder):
-                        listed[path] = split
+    for path, split in said:
+        if path.suffix == ".txt" and path.is_file() and path.is_relative_to(folder):
+            listed[path] = split
     by_name = _Listed({path: split for path, split in listed.items() if split})
 
     def split_by(image: Path) -> str | None:
@@ -319,12 +373,6 @@ class _Listed:
         """The split of an image: its path ends as a line does, or a line ends as its path does."""
         ends = (self._whole.get(image[start:]) for start in range(len(image)))
         return self._ends.get(image) or next(filter(None, ends), None)
-
-
-def _start(described: _Described) -> Path:
-    """The folder that the paths of a data.yaml start from."""
-    path = described.document.get("path")
-    return described.path.parent / path if isinstance(path, str) else described.path.parent
 
 
 def _size(path: Path) -> tuple[int, int]:

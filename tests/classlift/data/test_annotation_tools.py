@@ -150,6 +150,15 @@ def test_labelme_images_in_the_json(tmp_path):
     assert "no image in base64" in probe(image.uri).problem
 
 
+def test_labelme_names_its_own_file_as_the_image(tmp_path):
+    """Early versions did, with the image in `imageData`."""
+    data = base64.b64encode(picture(tmp_path / "b.jpg").read_bytes()).decode()
+    shapes = [{"label": "car", "points": [[1, 2], [30, 40]], "shape_type": "rectangle"}]
+    path = labelme(tmp_path, shapes, imagePath="a.json", imageData=data)
+    (image,) = read_labels(path).images
+    assert probe(image.uri).width == 200
+
+
 @pytest.mark.parametrize("name", ["..\\images\\a.jpg", "../images/a.jpg", "C:\\me\\A.JPG"])
 def test_labelme_images_in_another_folder(tmp_path, name):
     labelme(tmp_path / "set" / "json", [{"points": [[10, 20], [50, 60]]}], imagePath=name)
@@ -743,6 +752,36 @@ def test_what_is_not_read_is_named(tmp_path, document, sentence):
     for place in (path, tmp_path):
         with pytest.raises(DataError, match=f"no labels that can be read: .*{sentence}"):
             read_labels(place)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("vott/x/labels.json", '{"assets": {}, "tags": []}', "x/labels.json: this is a VoTT JSON"),
+        ("train/labelTxt/a.txt", "0 0 9 0 9 9 0 9 car 0\n", "this is text of DOTA; export"),
+        ("train/_classes.csv", "filename, car\na.jpg, 1\n", "columns filename, car, which do not"),
+        ("a.csv", "image,label,x,y,w,h\n", "a row needs filename, class, xmin, ymin, xmax, ymax"),
+        ("obj_train_data/a.txt", "0 0.5 0.5 0.2 0.2\n", "a.txt has boxes as YOLO .* with images"),
+        ("notes/readme.txt", "none", "there are images in it and no labels; name the folder"),
+    ],
+)
+def test_what_lies_below_and_is_not_read_is_named(tmp_path, file, content, sentence):
+    picture(tmp_path / "images" / "b.jpg")
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(content)
+    with pytest.raises(DataError, match=sentence):
+        read_labels(tmp_path)
+
+
+def test_the_xml_of_labelme_is_named(tmp_path):
+    picture(tmp_path / "a.jpg")
+    points = "<pt><x>1</x><y>2</y></pt>" * 3
+    (tmp_path / "a.xml").write_text(
+        "<annotation><filename>a.jpg</filename><object><name>car</name><deleted>0</deleted>"
+        f"<polygon>{points}</polygon></object></annotation>"
+    )
+    with pytest.raises(DataError, match="this is the XML of LabelMe on the web; convert it"):
+        read_labels(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["set.zip", "set.tar.gz", "set.7z"])

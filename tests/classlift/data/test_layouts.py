@@ -216,6 +216,36 @@ def named_by_yaml_alone(data: Path) -> None:
     )
 
 
+def split_first(data: Path, *paths: str) -> None:
+    """Folders of splits whose names say nothing; data.yaml has these paths of their images."""
+    for folder in ("first", "second", "third"):
+        yolo(data / folder / "images", data / folder / "labels", "a", "b")
+    train, val, test = paths
+    (data / "data.yaml").write_text(
+        f"path: /content\ntrain: {train}\nval: [{val}]\ntest: {test}\nnames: [car, bus]\n"
+    )
+
+
+def split_first_named_by_yaml(data: Path) -> None:
+    split_first(data, "../first/images", "second/images", "./third")
+
+
+def split_first_on_another_machine(data: Path) -> None:
+    root = "/content/drive/My Drive/x"
+    split_first(data, *(f"{root}/{name}/images" for name in ("first", "second", "third")))
+
+
+def split_first_of_windows(data: Path) -> None:
+    split_first(data, *(rf"..\{name}\images" for name in ("first", "second", "third")))
+
+
+def two_below_its_yaml(data: Path) -> None:
+    """As tutorials of Ultralytics have it, with the names of Label Studio above."""
+    roboflow(data / "data")
+    (data / "data" / "data.yaml").rename(data / "data.yaml")
+    (data / "classes.txt").write_text("car\nbus\n")
+
+
 def darknet_of_roboflow(data: Path) -> None:
     for split in ("train", "valid", "test"):
         yolo(data / split, data / split, "a", "b")
@@ -254,6 +284,10 @@ def lists_of_windows_in_yaml(data: Path) -> None:
         roboflow,
         ultralytics,
         named_by_yaml_alone,
+        split_first_named_by_yaml,
+        split_first_on_another_machine,
+        split_first_of_windows,
+        two_below_its_yaml,
         darknet_of_roboflow,
         lists_of_darknet,
         yaml_of_any_name,
@@ -265,6 +299,51 @@ def test_yolo_with_splits(tmp_path, export):
     snapshot = take_snapshot([Source(tmp_path / "data")])
     assert Counter(splits(snapshot).values()) == {"train": 2, "eval": 2, "test": 2}
     assert Counter(snapshot.boxes["label"].to_pylist()) == {"car": 6, "bus": 6}
+
+
+def test_a_yaml_stands_for_its_folder(tmp_path):
+    split_first_named_by_yaml(tmp_path / "data")
+    named = take_snapshot([Source(tmp_path / "data" / "data.yaml")])
+    assert splits(named) == taken(tmp_path / "data")
+
+
+def test_a_yaml_that_does_not_name_all_folders_is_not_enough(tmp_path):
+    split_first(tmp_path / "data", "first/images", "second/images", "nowhere/images")
+    with pytest.raises(DataError, match=r"several sets of labels: first \(yolo\), second"):
+        taken(tmp_path / "data")
+
+
+def yolo_apart(data: Path) -> None:
+    yolo(data / "images", data / "labels", "a", "b")
+    (data / "labels" / "classes.txt").write_text("car\nbus\n")
+
+
+def voc_apart(data: Path) -> None:
+    voc(data, "a", "b")
+
+
+def coco_with_masks(data: Path) -> None:
+    """Masks below `annotations/`, as COCO's panoptic set has them."""
+    picture(data / "images" / "train" / "a.jpg")
+    picture(data / "annotations" / "panoptic" / "a.png")
+    coco(data / "annotations" / "instances.json", "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("export", "inner"),
+    [
+        (yolo_apart, "labels"),
+        (yolo_apart, "images"),
+        (voc_apart, "Annotations"),
+        (coco_with_masks, "annotations"),
+    ],
+)
+def test_the_folder_of_the_labels_stands_for_the_one_above(tmp_path, export, inner):
+    export(tmp_path / "data")
+    whole, part = (take_snapshot([Source(tmp_path / "data" / n)]) for n in ("", inner))
+    assert part.boxes.num_rows == whole.boxes.num_rows > 0
+    assert sorted(part.images["uri"].to_pylist()) == sorted(whole.images["uri"].to_pylist())
+    assert [problem for problem in part.image_problems() if problem.is_critical] == []
 
 
 def labelimg(data: Path) -> None:
