@@ -88,33 +88,34 @@ def write_entry(folder: Path, side: int | None) -> None:
     """A checkpoint of random weights, with the statistics of noise in its batch norms."""
     import tensorflow as tf
 
+    from classlift.detectors.od_api.architectures import ARCHITECTURES
     from classlift.detectors.od_api.branching import Branched
-    from classlift.detectors.od_api.faster_rcnn import FasterRcnnDetector
     from classlift.detectors.od_api.outline import read_label_map
-    from classlift.detectors.od_api.ssd import SsdDetector
     from classlift.detectors.od_api.zoo_entry import learning_phase, read_config
 
     config = read_config(folder)
-    kind = {"ssd": SsdDetector, "faster_rcnn": FasterRcnnDetector}[config.model.WhichOneof("model")]
-    resizer = getattr(config.model, kind.meta_architecture).image_resizer
+    kind = config.model.WhichOneof("model")
+    model_config = getattr(config.model, kind)
+    resizer = model_config.image_resizer
     if side is not None:
-        if "efficientnet" in getattr(config.model, kind.meta_architecture).feature_extractor.type:
+        if "efficientnet" in model_config.feature_extractor.type:
             side = -(-side // MULTIPLE) * MULTIPLE
         fixed = resizer.WhichOneof("image_resizer_oneof") == "fixed_shape_resizer"
         own = resizer.fixed_shape_resizer if fixed else resizer.keep_aspect_ratio_resizer
         for field in ("height", "width") if fixed else ("min_dimension", "max_dimension"):
             setattr(own, field, side)
     tf.keras.utils.set_random_seed(0)
-    detector = Branched(kind(config, read_label_map(folder)))
-    if kind is SsdDetector:
-        model = detector.common.model
-        for layer in (x for x in model.submodules if hasattr(x, "moving_mean")):
+    detector = Branched(ARCHITECTURES[kind](config, read_label_map(folder)))
+    if kind != "faster_rcnn":
+        extractor = detector.common.parts.extractor
+        for layer in (x for x in detector.common.model.submodules if hasattr(x, "moving_mean")):
             layer.momentum = 0.5
         images = tf.random.uniform([4, *detector.frame.size, 3], 0, 255)
         with learning_phase(True):
             for _ in range(12):
-                maps = model._feature_extractor(model._feature_extractor.preprocess(images))
-                model._box_predictor(list(maps))
+                detector.common.model.predict(
+                    extractor.preprocess(images), detector.common.shapes(4)
+                )
     shutil.rmtree(folder / "checkpoint")
     name = TemporaryDirectory(prefix="classlift-zoo-")
     with name as saved:

@@ -127,14 +127,11 @@ def load_detector(backend: str, folder: Path) -> "Detector":
     """
     if backend == "od_api":
         require_model(backend, folder)
+        from classlift.detectors.od_api.architectures import ARCHITECTURES
         from classlift.detectors.od_api.branching import Branched
-        from classlift.detectors.od_api.faster_rcnn import FasterRcnnDetector
         from classlift.detectors.od_api.outline import read_outline
-        from classlift.detectors.od_api.ssd import SsdDetector
 
-        if read_outline(folder).meta_architecture == SsdDetector.meta_architecture:
-            return Branched.load(SsdDetector, folder)
-        return Branched.load(FasterRcnnDetector, folder)
+        return Branched.load(ARCHITECTURES[read_outline(folder).meta_architecture], folder)
     if backend == "keras_hub":
         from classlift.detectors.keras_hub.detectors import load
 

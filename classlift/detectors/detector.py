@@ -71,6 +71,10 @@ class Detector(Protocol):
         """Whether a class can have a head of its own: never where classes share their scores."""
 
     @property
+    def can_branch_neck(self) -> bool:
+        """Whether such a head can have a neck of its own before it."""
+
+    @property
     def can_describe(self) -> bool:
         """Whether `describe` works."""
 
@@ -238,13 +242,25 @@ class Detector(Protocol):
         """Writes the weights and what is needed to load them again."""
 
 
-class WithoutFeatures:
-    """What detectors share of which no features are kept, and in which nobody is held to the
-    champion's answers.
-    """
+class WithoutDistillation:
+    """What detectors share in which nobody is held to the champion's answers."""
 
     described: str
     """The kind of model, for sentences."""
+
+    def outputs(
+        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
+    ) -> tuple[tf.Tensor, ...]:
+        """Raises ModelError."""
+        raise ModelError(
+            f"Distillation does not work for {self.described}; leave distillation out, "
+            "l2_to_start and interpolation are there."
+        )
+
+
+class WithoutFeatures(WithoutDistillation):
+    """What those of them share of which no features are kept."""
+
     can_describe = False
     smallest_object = None
     prefix = None
@@ -257,20 +273,11 @@ class WithoutFeatures:
         """Raises ModelError: `can_describe` is False."""
         raise ModelError(f"{self.described}: the features of single boxes are not known.")
 
-    def outputs(
-        self, images: tf.Tensor, features: tuple[tf.Tensor, ...] | None = None
-    ) -> tuple[tf.Tensor, ...]:
-        """Raises ModelError."""
-        raise ModelError(
-            f"Distillation does not work for {self.described}; leave distillation out, "
-            "l2_to_start and interpolation are there."
-        )
-
 
 class WithoutBranches(WithoutFeatures):
     """What those of them share in which no class can have a head of its own either."""
 
-    can_branch = False
+    can_branch = can_branch_neck = False
     trained_branches = ()
     rivalries: Mapping[str, tf.Variable] = MappingProxyType({})
 

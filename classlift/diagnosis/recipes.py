@@ -108,6 +108,7 @@ def choose_recipe(
     boxes: Mapping[str, int],
     freeze_policy: str | None = None,
     can_branch: bool = True,
+    can_branch_neck: bool = True,
     is_new: bool = False,
 ) -> Choice:
     """The recipe that follows from the causes.
@@ -118,6 +119,7 @@ def choose_recipe(
         boxes: of the rebalanced train split by class.
         freeze_policy: what the user asks for.
         can_branch: whether a class of the model can have a head of its own.
+        can_branch_neck: whether such a head can have a neck of its own before it.
         is_new: whether the model does not know the target.
 
     Returns:
@@ -134,11 +136,17 @@ def choose_recipe(
             f"Training is not likely to help class {target}. {first.sentence} {rule.advice} "
             "To train all the same, set train_anyway."
         )
-    policy = freeze_policy or (rule.branch if can_branch else WITHOUT_BRANCH)
+    branch = rule.branch if can_branch_neck else TARGET_BRANCH
+    policy = freeze_policy or (branch if can_branch else WITHOUT_BRANCH)
     if freeze_policy:
         reasons = [f"Freeze policy {policy}, as the user says."]
-    elif can_branch:
+    elif can_branch and branch == rule.branch:
         reasons = [rule.reason]
+    elif can_branch:
+        reasons = [
+            f"Freeze policy {policy}: a neck of its own would help the class more, and in this "
+            "model there can be none."
+        ]
     else:
         reasons = [f"Freeze policy {policy}: in this model, no class can have a head of its own."]
     weights: dict[str, float] = {}

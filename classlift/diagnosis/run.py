@@ -149,6 +149,7 @@ def diagnose(
         boxes,
         str(policy) if policy else None,
         model.abilities().can_branch,
+        model.abilities().can_branch_neck,
         weakness.is_new,
     )
     size = EvalSize.of(matches, target, precision, operating_points)

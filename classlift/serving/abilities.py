@@ -16,6 +16,7 @@ class Abilities:
 
     Attributes:
         can_branch: whether a class can have a head of its own.
+        can_branch_neck: whether such a head can have a neck of its own before it.
         smallest_object: as `Detector.smallest_object`; None also for a model that does not say.
         unanswered: the classes of its label map that it never answers with: new ones, not trained
             yet.
@@ -23,6 +24,7 @@ class Abilities:
     """
 
     can_branch: bool = True
+    can_branch_neck: bool = True
     smallest_object: float | None = None
     unanswered: tuple[str, ...] = ()
 
@@ -59,6 +61,7 @@ class Abilities:
             raise ModelError(f"{path}: it is damaged ({error}); put it back.") from None
         return cls(
             record.flag("can_branch") if record.has("can_branch") else True,
+            record.flag("can_branch_neck") if record.has("can_branch_neck") else True,
             record.figure("smallest_object") if record.has("smallest_object") else None,
             record.texts("unanswered") if record.has("unanswered") else (),
         )

@@ -24,7 +24,12 @@ def write_bundle(detector: Detector, serving: Serving, saved_model: Path) -> Bun
 def write_entry(detector: Detector, bundle: Bundle) -> None:
     """Writes a detector's weights, and what it can do, into a bundle."""
     detector.save(bundle.entry)
-    can = Abilities(detector.can_branch, detector.smallest_object, tuple(detector.unanswered))
+    can = Abilities(
+        detector.can_branch,
+        detector.can_branch_neck,
+        detector.smallest_object,
+        tuple(detector.unanswered),
+    )
     can.write(bundle.entry)
 
 

@@ -103,6 +103,10 @@ class Branching(Learner, Protocol[B]):
         """As `Detector.can_branch`."""
 
     @property
+    def can_branch_neck(self) -> bool:
+        """As `Detector.can_branch_neck`."""
+
+    @property
     def takes_new_classes(self) -> bool:
         """Whether a branch can be of a class that the model does not have."""
 
@@ -226,6 +230,11 @@ class Branched(Generic[B]):
     def can_branch(self) -> bool:
         """Whether a class can have a head of its own."""
         return self.common.can_branch
+
+    @property
+    def can_branch_neck(self) -> bool:
+        """Whether it can have a neck of its own, too."""
+        return self.common.can_branch_neck
 
     @property
     def can_describe(self) -> bool:

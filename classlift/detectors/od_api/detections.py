@@ -26,9 +26,9 @@ class Detections:
         """What the post-processing of a model of the OD API answers, whose classes count from 0."""
         return cls(
             found["detection_boxes"],
-            found["detection_classes"] + 1,
+            tf.cast(found["detection_classes"], tf.float32) + 1,
             found["detection_scores"],
-            found["num_detections"],
+            tf.cast(found["num_detections"], tf.float32),
         )
 
     def valid(self) -> tf.Tensor:

@@ -45,6 +45,7 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     meta_architecture = "faster_rcnn"
     described = "a Faster R-CNN"
     can_branch = True
+    can_branch_neck = False
     takes_new_classes = False
     """A branch scores the classes of the model, which share a softmax."""
 

@@ -60,13 +60,35 @@ EXTRACTORS = {
             "resnet152_fpn",
         )
     ),
+    "center_net": frozenset(
+        (
+            "resnet_v2_50",
+            "resnet_v2_101",
+            *(f"resnet_v1_{depth}_fpn" for depth in (18, 34, 50, 101)),
+            *(f"hourglass_{depth}" for depth in (10, 20, 32, 52, 104)),
+            "mobilenet_v2",
+            "mobilenet_v2_fpn",
+            "mobilenet_v2_fpn_sep_conv",
+        )
+    ),
 }
 """The feature extractors that this version fine-tunes, by meta-architecture, as configs name them:
 those of TensorFlow 2 in object_detection/builders/model_builder.py."""
 
+TASKS = {
+    "keypoint_estimation_task": "keypoints",
+    "mask_estimation_task": "masks",
+    "deepmac_mask_estimation": "masks",
+    "densepose_estimation_task": "poses",
+    "track_estimation_task": "tracks",
+    "temporal_offset_task": "tracks",
+}
+"""What a CenterNet may answer beside boxes, by the config's word for it."""
+
 INSTEAD = (
-    "take an SSD (MobileNet, ResNet FPN, EfficientDet) or a Faster R-CNN of the TensorFlow 2 model "
-    "zoo, or a RetinaNet or D-FINE of KerasHub (`classlift new-model`)"
+    "take an SSD (MobileNet, ResNet FPN, EfficientDet), a Faster R-CNN or a CenterNet that answers "
+    "with boxes, of the TensorFlow 2 model zoo, or a RetinaNet or D-FINE of KerasHub (`classlift "
+    "new-model`)"
 )
 """The way on from a model that can't be fine-tuned."""
 
@@ -116,16 +138,15 @@ def read_outline(folder: Path) -> Outline:
         raise malformed(path, error) from None
     found = config.model.WhichOneof("model")
     if found is None:
-        raise ModelError(f"{path}: it describes no model (ssd or faster_rcnn); {INSTEAD}.")
+        raise ModelError(
+            f"{path}: it describes no model (ssd, faster_rcnn or center_net); {INSTEAD}."
+        )
     model = getattr(config.model, found)
-    if found == "center_net":
-        kind = "CenterNet with keypoints" if model.keypoint_estimation_task else "CenterNet"
-        raise ModelError(f"{path}: a {kind} can't be fine-tuned by this version; {INSTEAD}.")
     if found not in EXTRACTORS:
         raise ModelError(f"{path}: the model is {found}, which this version can't take; {INSTEAD}.")
     extractor = model.feature_extractor.type
     if extractor not in EXTRACTORS[found]:
-        tf1 = f"{extractor}_keras" in EXTRACTORS[found] or not extractor.endswith("_keras")
+        tf1 = found != "center_net" and not extractor.endswith("_keras")
         raise ModelError(
             f"{path}: the feature extractor {quoted(extractor)} of {found} "
             + ("is not one of TensorFlow 2" if tf1 else "is unknown")
@@ -137,12 +158,22 @@ def read_outline(folder: Path) -> Outline:
             f"{path}: a {kind} (number_of_stages: {model.number_of_stages}) can't be fine-tuned by "
             f"this version; {INSTEAD}."
         )
+    if found == "center_net":
+        others = [what for name, what in TASKS.items() if _has(model, name)]
+        if others or not model.HasField("object_detection_task"):
+            kind = f"CenterNet with {others[0]}" if others else "CenterNet without boxes"
+            raise ModelError(f"{path}: a {kind} can't be fine-tuned by this version; {INSTEAD}.")
     if not 1 <= model.num_classes <= MAX_CLASSES:
         raise ModelError(
             f"{path}: num_classes is {model.num_classes}; it must be 1 to {MAX_CLASSES:,}, as the "
             "checkpoint has it."
         )
     return Outline(found, model.num_classes, extractor)
+
+
+def _has(message: Any, name: str) -> bool:
+    """Whether a field is set, which may be repeated."""
+    return any(field.name == name for field, _ in message.ListFields())
 
 
 def malformed(path: Path, error: Exception) -> ModelError:
@@ -354,6 +385,7 @@ def _config_class() -> Any:
 
     message("Extractor", type=field.TYPE_STRING)
     message("Anything")
+    tasks = dict.fromkeys(("object_detection_task", *TASKS), "Anything")
     message("Ssd", num_classes=field.TYPE_INT32, feature_extractor="Extractor")
     rcnn = message(
         "FasterRcnn",
@@ -362,8 +394,12 @@ def _config_class() -> Any:
         feature_extractor="Extractor",
     )
     rcnn.field[0].default_value = "2"
-    center = message("CenterNet", keypoint_estimation_task="Anything")
-    center.field[0].label = field.LABEL_REPEATED
+    center = message(
+        "CenterNet", num_classes=field.TYPE_INT32, feature_extractor="Extractor", **tasks
+    )
+    for task in center.field:
+        if task.name == "keypoint_estimation_task":
+            task.label = field.LABEL_REPEATED
     model = message(
         "Model",
         faster_rcnn="FasterRcnn",

@@ -12,7 +12,9 @@ import tensorflow as tf
 from classlift.detectors.od_api.api import (
     FreezableBatchNorm,
     WeightSharedConvolutionalBoxPredictor,
+    center_net_meta_arch,
     losses,
+    mobilenet_v2,
 )
 
 CLASS_SCORES = "class_predictions_with_background"
@@ -21,6 +23,7 @@ CLASS_SCORES = "class_predictions_with_background"
 BATCH_NORMS = (
     tf.keras.layers.BatchNormalization,
     tf.compat.v1.keras.layers.BatchNormalization,  # of which the OD API's own is
+    tf.keras.layers.experimental.SyncBatchNormalization,  # of an hourglass
 )
 
 ScoreConversion = Callable[[tf.Tensor], tf.Tensor]
@@ -166,6 +169,130 @@ class FasterRcnnParts:
             self.model._is_training = True
 
 
+class CenterNetParts:
+    """The parts of a `CenterNetMetaArch`.
+
+    Args:
+        model: as the API builds it.
+        extractor: its feature extractor.
+        stride: pixels of an image a cell of its maps.
+        budget: how many objects are looked for in an image.
+        min_overlap: as `centers.find_centers` takes it.
+
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.extractor = model._feature_extractor
+        self.stride = int(model._stride)
+        self._params = model._center_params
+        self.budget = int(self._params.max_box_predictions)
+        self.min_overlap = float(self._params.min_box_overlap_iou)
+
+    @property
+    def backbone(self) -> Any:
+        """The layers before the neck; an hourglass is all backbone."""
+        return getattr(self.extractor, "_base_model", self.extractor)
+
+    def heads(self) -> dict[str, Any]:
+        """The heads by what they answer, each of one map."""
+        return {
+            f"{name.replace('/', '_')}_{number}": head
+            for name, of_maps in self.model.prediction_head_dict.items()
+            for number, head in enumerate(of_maps)
+        }
+
+    def answers(self, maps: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
+        """What the heads of a name say of the maps that they are fed with."""
+        heads = self.model.prediction_head_dict[name]
+        return [head(feature_map) for feature_map, head in zip(maps, heads, strict=True)]
+
+    def center_head(self, classes: int, depth: int) -> Any:
+        """A head of the model's kind with random weights, for maps of a depth."""
+        head = center_net_meta_arch.make_prediction_net(
+            classes,
+            kernel_sizes=self._params.center_head_kernel_sizes,
+            num_filters=self._params.center_head_num_filters,
+            use_depthwise=self.model._use_depthwise,
+            unit_height_conv=False,
+        )
+        head(tf.zeros([1, 1, 1, depth]))
+        return head
+
+    def class_loss(self, scores: tf.Tensor, heat: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """The weighted sum of the loss of heat maps, before it is normalised.
+
+        Args:
+            scores: [batch, rows, columns, classes], before the sigmoid.
+            heat: as `scores`, what they should be.
+            weights: as `scores`.
+
+        Returns:
+            A scalar.
+
+        """
+        flat = [tf.reshape(x, [tf.shape(x)[0], -1, x.shape[-1]]) for x in (scores, heat, weights)]
+        found = self._params.classification_loss(flat[0], flat[1], weights=flat[2])
+        return tf.reduce_sum(found) * self._params.object_center_loss_weight
+
+    def box_loss(self, found: tf.Tensor, wanted: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """The sum of the loss of sizes or offsets [batch, boxes, 2], before it is normalised."""
+        params = self.model._od_params
+        losses_ = params.localization_loss(found, wanted, weights=weights[..., None])
+        return tf.reduce_sum(losses_) * params.task_loss_weight
+
+    @property
+    def box_weights(self) -> tuple[tuple[str, float], ...]:
+        """The heads of boxes, sizes and offsets, with the weights of their losses."""
+        params = self.model._od_params
+        return ((SIZE, params.scale_loss_weight), (OFFSET, params.offset_loss_weight))
+
+    def peaks(
+        self, heat: tf.Tensor, budget: int
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The highest peaks of heat maps [batch, rows, columns, classes].
+
+        Returns:
+            Scores, rows, columns and classes from 0, [batch, budget] each; fewer where the maps
+            have fewer cells.
+
+        """
+        found: tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+        found = center_net_meta_arch.top_k_feature_map_locations(
+            heat, max_pool_kernel_size=self._params.peak_max_pool_kernel_size, k=budget
+        )
+        return found
+
+    def boxes_at(
+        self, rows: tf.Tensor, columns: tf.Tensor, sizes: tf.Tensor, offsets: tf.Tensor
+    ) -> tf.Tensor:
+        """Boxes [batch, n, 4] in cells around places [batch, n], of maps of sizes and offsets."""
+        return center_net_meta_arch.prediction_tensors_to_boxes(rows, columns, sizes, offsets)
+
+
+CENTER = center_net_meta_arch.OBJECT_CENTER
+SIZE = center_net_meta_arch.BOX_SCALE
+OFFSET = center_net_meta_arch.BOX_OFFSET
+"""The names of a CenterNet's heads."""
+
+
+@contextmanager
+def without_downloads() -> Iterator[None]:
+    """Within the block, a CenterNet's MobileNet is built with random weights; the API would fetch
+    those of ImageNet for it, whatever checkpoint is to come.
+    """
+    build = mobilenet_v2.mobilenet_v2
+
+    def build_random(*args: Any, **options: Any) -> Any:
+        return build(*args, **{**options, "weights": None})
+
+    mobilenet_v2.mobilenet_v2 = build_random
+    try:
+        yield
+    finally:
+        mobilenet_v2.mobilenet_v2 = build
+
+
 def scoring_layers(predictor: Any) -> list[list[Any]]:
     """The layers of a box predictor that score the classes, in their order, for each map."""
     head = predictor._prediction_heads[CLASS_SCORES]
@@ -220,6 +347,8 @@ def fix_batch_norms(owners: Iterable[Any], frozen: set[Any]) -> None:
             layer._training = False if is_frozen else None
         else:  # Keras's own, as in EfficientNet, has no other switch
             layer.trainable = not is_frozen
+            # Of TensorFlow 1, a frozen one would normalise by the batch all the same.
+            layer._USE_V2_BEHAVIOR = True
 
 
 def mask_scores(named: Sequence[bool], convert: ScoreConversion) -> ScoreConversion:

@@ -23,6 +23,7 @@ from classlift.detectors.od_api.extractor import (
     Trunk,
     backbone_variables,
     neck_variables,
+    pooled,
     recorded,
 )
 from classlift.detectors.od_api.outline import CONFIG
@@ -93,6 +94,11 @@ class SsdDetector(ZooEntry):
     def can_branch(self) -> bool:
         """Whether classes have scores of their own."""
         return "sigmoid" in self._class_loss_name()
+
+    @property
+    def can_branch_neck(self) -> bool:
+        """As `can_branch`."""
+        return self.can_branch
 
     @property
     def takes_new_classes(self) -> bool:
@@ -172,14 +178,7 @@ class SsdDetector(ZooEntry):
         """Features of boxes: the neck's maps within each box, on a grid of two by two."""
         with learning_phase(False):
             maps = self._trunk.maps(images)
-        batch, count = tf.shape(boxes)[0], tf.shape(boxes)[1]
-        flat, owners = tf.reshape(boxes, [-1, 4]), tf.repeat(tf.range(batch), count)
-        pooled = []
-        for feature_map in maps:
-            crops = tf.image.crop_and_resize(feature_map, flat, owners, [4, 4])
-            cells = tf.nn.avg_pool2d(crops, 2, 2, "VALID")
-            pooled.append(tf.reshape(cells, [batch, count, 4 * feature_map.shape[-1]]))
-        return tf.concat(pooled, axis=-1)
+        return pooled(maps, boxes)
 
     def outputs(
         self, images: tf.Tensor, features: Maps | None = None

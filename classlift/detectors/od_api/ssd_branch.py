@@ -18,19 +18,11 @@ from classlift.detectors.od_api.private import (
     fix_batch_norms,
     scoring_layers,
 )
-from classlift.detectors.od_api.targets import Targets
+from classlift.detectors.od_api.targets import DOUBTED, NEW_SCORE, Targets, is_unlabelled
 from classlift.detectors.od_api.zoo_entry import learning_phase, named
 
 if TYPE_CHECKING:
     from classlift.detectors.od_api.ssd import SsdDetector
-
-
-NEW_SCORE = 0.01
-"""What a branch says everywhere of a class that its model does not have, before it is trained: the
-prior of Lin et al., "Focal Loss for Dense Object Detection" (2017), section 4.1."""
-
-DOUBTED = 0.3
-"""The score from which a branch's detection may be an object that nobody labelled."""
 
 
 class SsdBranch:
@@ -240,17 +232,14 @@ class SsdBranch:
 
         """
         anchors, weights = self._assign.anchors, targets.class_weights
-        is_region = tf.reduce_any(-batch.labels[..., None] == self.numbers, axis=-1)
 
         def without() -> tf.Tensor:
-            centres = (anchors[:, :2] + anchors[:, 2:])[None, None] / 2
-            low, high = batch.boxes[:, :, None, :2], batch.boxes[:, :, None, 2:]
-            is_inside = tf.reduce_all((centres >= low) & (centres <= high), axis=-1)
-            is_inside = tf.reduce_any(is_inside & is_region[..., None], axis=1)
+            centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+            is_inside = is_unlabelled(centres, batch, self.numbers)
             is_seen = tf.sigmoid(tf.reduce_max(scores, axis=-1)) > DOUBTED
             return tf.where(is_inside & is_seen & (targets.box_weights == 0), 0.0, weights)
 
-        found = tf.cond(tf.reduce_any(is_region), without, lambda: weights)
+        found = tf.cond(tf.reduce_any(batch.labels < 0), without, lambda: weights)
         return replace(targets, class_weights=found)
 
     def _regularization(self) -> list[tf.Tensor]:

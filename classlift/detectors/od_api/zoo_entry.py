@@ -1,5 +1,6 @@
 """An entry of the OD API's model zoo on disk: config, checkpoint, label map."""
 
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -193,6 +194,29 @@ def named(part: str, variables: Iterable[tf.Variable], owner: Any = None) -> dic
             name = name.partition(f"{owner.name}/")[2] or name
         is_class_head = part.endswith("head") and "ClassPredictor" in name
         found[f"{part[:-4]}class-head/{name}" if is_class_head else f"{part}/{name}"] = variable
+    return found
+
+
+def numbered(part: str, variables: Iterable[tf.Variable]) -> dict[str, tf.Variable]:
+    """Names variables by `part/layer/.../variable`, as Keras does, but for the numbers of layers:
+    Keras counts through all models of a process, and these names are the same in each.
+
+    Args:
+        part: that they are of.
+        variables: of one part.
+
+    Returns:
+        The variables by name, in their order.
+
+    """
+    found, seen = {}, dict[str, dict[str, int]]()
+    for variable in variables:
+        path = part
+        for name in variable.name.partition(":")[0].split("/"):
+            path = f"{path}/{re.sub('_[0-9]+$', '', name)}"
+            number = seen.setdefault(path, {}).setdefault(name, len(seen[path]))
+            path += f"_{number}" if number else ""
+        found[path] = variable
     return found
 
 

@@ -1,6 +1,7 @@
 """Small detectors of every backend, for tests: with random weights where none are trained."""
 
 from pathlib import Path
+from typing import Any
 
 from classlift.data.label_map import LabelMap
 
@@ -171,6 +172,65 @@ def write_efficientdet(folder: Path, label_map: LabelMap) -> Path:
     text = EFFICIENTDET % label_map.last_id
     config = text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
     Branched(SsdDetector(config, label_map)).save(folder)
+    return folder
+
+
+CENTER_NET = """
+model {
+  center_net {
+    num_classes: %d
+    feature_extractor {
+      type: "%s"
+      channel_means: [127.0, 127.0, 127.0]
+      channel_stds: [64.0, 64.0, 64.0]
+    }
+    image_resizer {
+      keep_aspect_ratio_resizer {
+        min_dimension: 64
+        max_dimension: 64
+        pad_to_max_dimension: true
+      }
+    }
+    object_detection_task {
+      task_loss_weight: 1.0
+      offset_loss_weight: 1.0
+      scale_loss_weight: 0.1
+      localization_loss { l1_localization_loss { } }
+    }
+    object_center_params {
+      object_center_loss_weight: 1.0
+      min_box_overlap_iou: 0.7
+      max_box_predictions: 40
+      classification_loss { penalty_reduced_logistic_focal_loss { alpha: 2.0 beta: 4.0 } }
+    }
+  }
+}
+"""
+
+
+def center_net_config(label_map: LabelMap, extractor: str, more: str = "") -> Any:
+    """The config of a CenterNet for 64 px; more: what else its model has."""
+    from google.protobuf import text_format
+
+    from classlift.detectors.od_api.api import pipeline_pb2
+
+    text = CENTER_NET % (label_map.last_id, extractor)
+    config = text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
+    text_format.Merge(more, config.model.center_net)
+    return config
+
+
+def write_center_net(folder: Path, label_map: LabelMap) -> Path:
+    """A zoo entry of a CenterNet Hourglass-10 for 64 px, with random weights."""
+    from classlift.detectors.od_api.branching import Branched
+    from classlift.detectors.od_api.center_net import CenterNetDetector
+
+    config = center_net_config(label_map, "hourglass_10")
+    detector = Branched(CenterNetDetector(config, label_map))
+    for name, variable in detector.variables().items():
+        if name.startswith("class-head") and "kernel" in name:
+            variable.assign(0.01 * variable)  # or random weights are sure of one class everywhere
+    detector.save(folder)
     return folder
 
 

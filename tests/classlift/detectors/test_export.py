@@ -61,6 +61,7 @@ def test_the_bundle_can_be_trained_again(bundle, detector):
         assert np.array_equal(variable.numpy(), detector.variables()[name].numpy())
     assert bundle.label_map() == detector.label_map
     assert bundle.abilities().can_branch
+    assert bundle.abilities().can_branch_neck
     assert Bundle(bundle.saved_model.parent).abilities().can_branch  # one without the note
     assert bundle.operating_points() == json.loads(
         (DEMO_MODEL / "operating_points.json").read_text()

@@ -79,6 +79,15 @@ def test_where_no_class_can_have_a_branch():
     assert "no class can have a head of its own" in choice.reasons[0]
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+def test_where_a_head_can_have_no_neck(is_new):
+    choice = choose_recipe(causes(OVERLAP), "scooter", EVEN, can_branch_neck=False, is_new=is_new)
+    assert choice.recipe.freeze_policy == "target-branch"
+    assert "in this model there can be none" in choice.reasons[0]
+    other = choose_recipe(causes(IMBALANCE), "scooter", EVEN, can_branch_neck=False)
+    assert other.reasons == choose_recipe(causes(IMBALANCE), "scooter", EVEN).reasons
+
+
 def test_a_new_class_gets_a_neck_of_its_own():
     causes = [Cause(LABELS, 0.9, "Doubted.", LabelFigures(3, 1, 0.5, 0.7))]
     choice = choose_recipe(causes, "8", {"8": 10, "1": 90}, is_new=True)

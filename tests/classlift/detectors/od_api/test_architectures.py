@@ -15,13 +15,21 @@ from classlift.errors import ModelError
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
 from classlift.settings.recipe import Recipe
 from classlift.training.step import TrainingStep
-from tests.classlift.detectors.models import write_efficientdet, write_faster_rcnn
+from tests.classlift.detectors.models import (
+    write_center_net,
+    write_efficientdet,
+    write_faster_rcnn,
+)
 
 pytestmark = pytest.mark.pipeline
 
 LABELS = LabelMap(("car", "bus", "tram"), (1, 2, 4))  # of four columns, one has no name
 TARGET, OTHER = "tram", "car"
-ARCHITECTURES = {"efficientdet": write_efficientdet, "faster_rcnn": write_faster_rcnn}
+ARCHITECTURES = {
+    "efficientdet": write_efficientdet,
+    "faster_rcnn": write_faster_rcnn,
+    "center_net": write_center_net,
+}
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -80,7 +88,8 @@ def test_parts_go_with_the_image(story):
     names = [name for name in detector.variables() if part_of(name) != "branch"]
     parts = list(dict.fromkeys(map(part_of, names)))
     assert parts[0] == "backbone"
-    assert set(parts) == {"backbone", "neck", "head", "class-head"}
+    without = {"neck"} if detector.common.meta_architecture == "center_net" else set()
+    assert set(parts) == {"backbone", "neck", "head", "class-head"} - without
 
 
 def test_all_other_classes_are_the_same_to_the_bit(story):

@@ -28,10 +28,22 @@ def rcnn(extractor: str, rest: str = "num_classes: 90") -> str:
     return f"model {{ faster_rcnn {{ feature_extractor {{ type: '{extractor}' }} {rest} }} }}"
 
 
+BOXES = "object_detection_task { }"
+
+
+def center(tasks: str, extractor: str = "hourglass_104") -> str:
+    return (
+        f"model {{ center_net {{ feature_extractor {{ type: '{extractor}' }} {tasks} "
+        "num_classes: 90 } }"
+    )
+
+
 KEYPOINTS = """
 model: <
   center_net {
     num_classes: 90
+    feature_extractor { type: "hourglass_104" }
+    object_detection_task { task_loss_weight: 1.0 }
     keypoint_estimation_task {
       keypoint_label_to_std { key: "left_ankle" value: 0.89 }
       loss { classification_loss { penalty_reduced_logistic_focal_loss { alpha: 2.0 } } }
@@ -44,7 +56,11 @@ model: <
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("model { center_net { num_classes: 90 } }", "a CenterNet can't be fine-tuned"),
+        (center(""), "a CenterNet without boxes can't be fine-tuned"),
+        (center(f"{BOXES} mask_estimation_task {{ }}"), "a CenterNet with masks can't be"),
+        (center(f"{BOXES} deepmac_mask_estimation {{ }}"), "a CenterNet with masks can't be"),
+        (center(f"{BOXES} track_estimation_task {{ }}"), "a CenterNet with tracks can't be"),
+        (center(BOXES, "resnet_v3"), "'resnet_v3' of center_net is unknown"),
         (KEYPOINTS, "a CenterNet with keypoints can't be fine-tuned"),
         ("model { experimental_model { name: 'x' } }", "the model is experimental_model"),
         ("model { context_rcnn { } }", "describes no model"),
@@ -109,7 +125,7 @@ def test_the_configs_of_the_zoo(tmp_path):
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "faster_rcnn": 10,
         "ssd": 18,
-        " CenterNet": 3,
+        "center_net": 3,
         " CenterNet with keypoints": 4,
         " Mask R-CNN (number_of_stages: 3)": 1,
     }
