@@ -71,6 +71,7 @@ def test_the_extractors_of_tensorflow_2_can_be_fine_tuned():
     known = {
         "ssd": model_builder.SSD_KERAS_FEATURE_EXTRACTOR_CLASS_MAP,
         "faster_rcnn": model_builder.FASTER_RCNN_KERAS_FEATURE_EXTRACTOR_CLASS_MAP,
+        "center_net": model_builder.CENTER_NET_EXTRACTOR_FUNCTION_MAP,
     }
     assert {kind: set(found) for kind, found in known.items()} == {
         kind: set(names) for kind, names in EXTRACTORS.items()
