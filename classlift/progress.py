@@ -8,6 +8,7 @@ are, and their lines reach none of ours.
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn, TextIO
@@ -20,6 +21,9 @@ MARK = "classlift| "
 
 LOGGERS = ("classlift", "components", "pipelines", "demo", "__main__")
 """The loggers above all of ours; `__main__` is the module that a process was started with."""
+
+SECONDS = 5.0
+"""Between two lines on how far a work is."""
 
 ELAPSED = "%(elapsed)6.1f s  "
 """Begins a line with the seconds since the process began to log."""
@@ -76,6 +80,36 @@ def show_by_default() -> None:
     if not logger.hasHandlers():
         logger.addHandler(_handler(sys.stderr))
         logger.setLevel(logging.INFO)
+
+
+class Countdown:
+    """Says every few seconds how much of a work is done, and what time is left.
+
+    Args:
+        logger: that says it.
+        total: how much there is.
+        noun: what is counted, such as "images".
+
+    """
+
+    def __init__(self, logger: logging.Logger, total: int, noun: str) -> None:
+        self._logger, self._total, self._noun = logger, total, noun
+        self._done = 0
+        self._began = self._said = time.monotonic()
+
+    def add(self, count: int) -> None:
+        """Counts what was just done; says how far that is where it is time."""
+        self.reach(self._done + count)
+
+    def reach(self, done: int) -> None:
+        """Counts all that is done by now; says how far that is where it is time, and more is."""
+        now = time.monotonic()
+        is_more, self._done = done > self._done, done
+        if not is_more or done >= self._total or now - self._said < SECONDS:
+            return
+        left = (now - self._began) / done * (self._total - done)
+        self._logger.info(f"{done:,} of {self._total:,} {self._noun}, {left:,.0f} s left")
+        self._said = now
 
 
 def _handler(stream: TextIO, begins: str = "") -> logging.Handler:

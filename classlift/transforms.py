@@ -16,13 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from classlift.errors import ClassLiftError, DataError
+from classlift.progress import Countdown
 
 logger = logging.getLogger(__name__)
 
 LOCAL_OPTIONS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",)
 """In memory, in this process. Beam's own default delegates to Prism, a binary to download."""
 
-PROGRESS_SECONDS = 5.0
+LOOK_SECONDS = 1.0
+"""Between two looks at how far the workers are."""
+
+_counting = threading.local()
+"""Its `path` is the file in which this worker counts the images of its shard."""
 
 
 def map_shards(
@@ -30,6 +35,7 @@ def map_shards(
     shards: Iterable[Any],
     folder: Path,
     options: Sequence[str] = LOCAL_OPTIONS,
+    images: int | None = None,
     **context: Any,
 ) -> None:
     """Calls `function(shard, folder, **context)` once for each shard, in no order.
@@ -40,6 +46,8 @@ def map_shards(
         shards: that can be pickled.
         folder: that all workers see.
         options: Beam's, as on its command line.
+        images: how many images there are in all shards, where the function counts those that are
+            done (`count_images`); by default shards are counted.
         **context: further arguments, the same for all.
 
     Raises:
@@ -61,7 +69,7 @@ def map_shards(
             order.write_bytes(pickle.dumps((shard, context)))
             count += 1
         with (
-            _progress(work, count),
+            _progress(work, count, images),
             beam.Pipeline(options=PipelineOptions(list(options))) as pipeline,
         ):
             _ = (
@@ -94,6 +102,8 @@ class _Call:
         order = _order(folder / ".shards", number)
         shard, context = pickle.loads(order.read_bytes())  # noqa: S301, written above
         sentence = ""
+        _counting.path = order.with_suffix(".images")
+        _counting.path.unlink(missing_ok=True)  # of a worker that was lost
         try:
             self.function(shard, folder, **context)
         except ClassLiftError as error:
@@ -102,14 +112,26 @@ class _Call:
         return number
 
 
+def count_images(count: int) -> None:
+    """Says from within a shard, to `map_shards`, how many more of its images are done."""
+    with _counting.path.open("a") as file:
+        file.write(f"{count}\n")
+
+
 @contextmanager
-def _progress(work: Path, total: int) -> Iterator[None]:
-    """Says every few seconds how many shards are done."""
+def _progress(work: Path, shards: int, images: int | None) -> Iterator[None]:
+    """Says every few seconds how far the workers are."""
     finished = threading.Event()
+    countdown = Countdown(logger, images or shards, "images" if images else "shards")
+
+    def done() -> int:
+        if images is None:
+            return len(list(work.glob("*.done")))
+        return sum(sum(map(int, path.read_text().split())) for path in work.glob("*.images"))
 
     def watch() -> None:
-        while not finished.wait(PROGRESS_SECONDS):
-            logger.info(f"{len(list(work.glob('*.done')))} of {total} shards")
+        while not finished.wait(LOOK_SECONDS):
+            countdown.reach(done())
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import variables
-from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import Asset, BaseOperator, BaseOperatorLink
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -27,6 +27,12 @@ APPROVAL = "Approval"
 
 EXIT_NOTHING_TO_DO, EXIT_PERMANENT = 99, 78
 KILL_AFTER = 20  # seconds between SIGTERM and SIGKILL
+
+MARK = "classlift| "
+"""Begins what a node says, among all that libraries write (`classlift/progress.py`)."""
+
+KEPT_LINES = 200
+"""Of what libraries wrote, shown where a process ends by a fault that it can't name."""
 
 
 @contextmanager
@@ -54,7 +60,11 @@ class ProcessOperator(BaseOperator):
     No shell anywhere: the command is a list of words, and nothing is rendered by Jinja.
 
     Exit code 0 is success, 99 skips the task, 78 fails it without a retry, anything else is worth
-    a retry. When the task is killed, the whole process group is; when this very process is, by
+    a retry. The task's log has what the process says. Where it marks its lines, as nodes do, those
+    of the libraries beside them are shown only where it failed for a reason that it can't name, or
+    with CLASSLIFT_VERBOSE.
+
+    When the task is killed, the whole process group is; when this very process is, by
     SIGKILL, ours sees to its end itself (`classlift.parent`).
     """
 
@@ -62,7 +72,7 @@ class ProcessOperator(BaseOperator):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._hook = SubprocessHook()
+        self._process: subprocess.Popen[str] | None = None
 
     @abstractmethod
     def words(self, context: Any) -> list[str]:
@@ -73,7 +83,7 @@ class ProcessOperator(BaseOperator):
         return {}
 
     def execute(self, context: Any) -> Any:
-        """Runs the process; its last line of output is returned."""
+        """Runs the process; the last line that it says is returned."""
         environment = {name: os.environ[name] for name in variables.PASSED_ON if name in os.environ}
         environment |= {
             "PYTHONUNBUFFERED": "1",
@@ -81,26 +91,54 @@ class ProcessOperator(BaseOperator):
             "PYTHONUTF8": "1",
             variables.PARENT: str(os.getpid()),  # it ends when this process does
         }
+        command = [ML_PYTHON, "-m", *self.words(context)]
         with _umask_of_user():
-            result = self._hook.run_command(
-                command=[ML_PYTHON, "-m", *self.words(context)],
+            self._process = subprocess.Popen(
+                command,
                 env=environment | self.variables(context),
                 cwd=str(ROOT),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="backslashreplace",
+                start_new_session=True,  # its whole group ends with the task
             )
-        if result.exit_code == EXIT_NOTHING_TO_DO:
-            raise AirflowSkipException(result.output)
-        if result.exit_code == EXIT_PERMANENT:
-            raise AirflowFailException(result.output)
-        if result.exit_code != 0:
-            raise AirflowException(f"exit code {result.exit_code}: {result.output}")
-        return result.output
+        said = self._follow(self._process)
+        code = self._process.returncode
+        if code == EXIT_NOTHING_TO_DO:
+            raise AirflowSkipException(said)
+        if code == EXIT_PERMANENT:
+            raise AirflowFailException(said)
+        if code != 0:
+            raise AirflowException(f"exit code {code}: {said}")
+        return said
+
+    def _follow(self, process: subprocess.Popen[str]) -> str:
+        """Logs what a process says until it ends; returns the last line."""
+        is_verbose = bool(os.environ.get(variables.VERBOSE))
+        beside: deque[str] = deque(maxlen=KEPT_LINES)
+        said, is_marked = "", False
+        for line in process.stdout or ():
+            before, mark, own = line.rstrip().partition(MARK)
+            is_marked = is_marked or bool(mark)
+            if not is_marked or mark:
+                said = own if mark else before
+                self.log.info("%s", said)
+            elif is_verbose:
+                self.log.info("%s", before)
+            else:
+                beside.append(before)
+        if process.wait() not in (0, EXIT_NOTHING_TO_DO, EXIT_PERMANENT):
+            for line in beside:
+                self.log.info("%s", line)
+        return said
 
     def on_kill(self) -> None:
         """Ends the whole process group."""
-        process = self._hook.sub_process
+        process = self._process
         if process is None or process.poll() is not None:
             return
-        os.killpg(process.pid, signal.SIGTERM)  # the hook made it the leader of a session
+        os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(KILL_AFTER)
         except subprocess.TimeoutExpired:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 from classlift import own_folders
 from classlift.environment import PROGRESS_VARIABLE, UMASK_VARIABLE
 from classlift.errors import EXIT_OK, ConfigError
-from classlift.progress import MARK
 from pipelines.places import LONGEST_RUN_ID
 
 logger = logging.getLogger(__name__)
@@ -282,10 +282,14 @@ def run_dag(
             text=True,
         ) as process,
     ):
+        coming: deque[str] = deque()
         for line in process.stdout or ():
             file.write(line)
             for said in lines:  # before a node's line comes through Airflow, it stands there
                 logger.info(said.rstrip("\n"))
-            if verbose and MARK not in line:
+                coming.append(said.strip())
+            if coming and coming[0] in line:
+                coming.popleft()
+            elif verbose:
                 logger.info(line.rstrip())
     return process.returncode

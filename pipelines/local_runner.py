@@ -68,7 +68,7 @@ def _run_nodes(
     for node in order:
         if upstream[node] & skipped:
             skipped.add(node)
-            logger.info(f"{node}: skipped")
+            logger.info(f"{topology.place_of(node)} {node}: skipped")
             continue
         code = _run_node(compiled, node, run_id, parameters, logs / f"{node}.log", verbose)
         if code == EXIT_NOTHING_TO_DO:

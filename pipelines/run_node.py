@@ -88,6 +88,7 @@ def _start(compiled: Path, name: str, run_id: str) -> int:
     if node is None:
         known = ", ".join(n.id for n in topology.nodes)
         raise PipelineError(f"There is no node {name!r}; there are: {known}.")
+    configure_node(f"{topology.place_of(name)} {name}")
 
     def run(profile: str) -> int:
         _prepare_imports(profile, topology.backend)

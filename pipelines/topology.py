@@ -116,6 +116,10 @@ class Topology:
         """The node with an id; None when there is none."""
         return next((node for node in self.nodes if node.id == name), None)
 
+    def place_of(self, name: str) -> str:
+        """Where a node stands among all, such as `[5/14]`, to begin its lines."""
+        return f"[{[node.id for node in self.nodes].index(name) + 1}/{len(self.nodes)}]"
+
     def write(self, folder: Path) -> None:
         """Writes `topology.json` into the folder of the compiled config, whole or not at all."""
         record = {key: value for key, value in asdict(self).items() if value is not None}

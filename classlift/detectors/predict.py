@@ -1,7 +1,7 @@
 """Predictions of an exported model on Examples, as tables. Needs TensorFlow alone."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from classlift.detectors.examples import labelled_boxes, read_distinct, read_exa
 from classlift.detectors.export import FEATURES, OUTPUTS, Describe, Serve
 from classlift.errors import ModelError
 from classlift.metrics.iou import iou_matrix
+from classlift.progress import Countdown
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ def predict(
     files: Sequence[str],
     label_map: LabelMap,
     images: int | None = None,
+    done: Callable[[int], None] = lambda images: None,
 ) -> Predictions:
     """Runs a signature over the record files of one split.
 
@@ -91,6 +93,7 @@ def predict(
         files: of records.
         label_map: of the model.
         images: about so many alone, each once; None for all.
+        done: is called after each batch with the number of its images.
 
     Returns:
         Its detections, beside the labels of the same images, in pixels.
@@ -100,7 +103,14 @@ def predict(
 
     """
     batches = read_examples(files, BATCH) if images is None else read_distinct(files, BATCH, images)
-    return Predictions.join(_answer(serve, parsed, label_map) for parsed in batches)
+
+    def answers() -> Iterator[Predictions]:
+        for parsed in batches:
+            answer = _answer(serve, parsed, label_map)
+            done(len(answer.image_ids))
+            yield answer
+
+    return Predictions.join(answers())
 
 
 def describe_objects(
@@ -235,6 +245,7 @@ def predict_images(
 
     """
     detections = [DETECTIONS.empty_table()]
+    countdown = Countdown(logger, images.num_rows, "images")
     for start in range(0, images.num_rows, BATCH):
         rows = images.slice(start, BATCH)
         encoded = tf.constant(encoded_for_tensorflow(rows))
@@ -242,8 +253,7 @@ def predict_images(
         ids = rows["image_id"].to_pylist()
         widths, heights = rows["width"].to_numpy(), rows["height"].to_numpy()
         detections.append(_detections(found, ids, widths, heights, label_map))
-        if start % (BATCH * 32) == 0:
-            logger.info(f"{start} of {images.num_rows} images predicted")
+        countdown.add(rows.num_rows)
     return pa.concat_tables(detections)
 
 

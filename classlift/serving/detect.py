@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classlift.data.examples import example_files
+from classlift.data.formats.tfrecord import count_records
 from classlift.data.label_map import LabelMap
 from classlift.data.predictions import Predictions
 from classlift.serving.bundle import Bundle
-from classlift.transforms import LOCAL_OPTIONS, map_shards
+from classlift.transforms import LOCAL_OPTIONS, count_images, map_shards
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,14 @@ def detect(
             for number, file in enumerate(found)
         ]
     parts = folder / PARTS
-    map_shards(_detect_file, shards, parts, options, saved_model=str(saved_model))
+    map_shards(
+        _detect_file,
+        shards,
+        parts,
+        options,
+        images=sum(map(_images_of, shards)),
+        saved_model=str(saved_model),
+    )
     for split, found in files.items():
         folders = [parts / split / f"{number:05d}" for number in range(len(found))]
         predictions = Predictions.join(map(Predictions.read, folders))
@@ -84,12 +92,18 @@ class Shard:
     partly: bool
 
 
+def _images_of(shard: Shard) -> int:
+    """How many of its images are predicted, about."""
+    images = count_records([shard.file])
+    return min(images, shard.images or images) if shard.partly else images
+
+
 def _detect_file(shard: Shard, folder: Path, saved_model: str) -> None:
     from classlift.detectors.predict import describe_objects, predict
 
     serve, describe, label_map = _load(saved_model)
     limit = shard.images if shard.partly else None
-    found = predict(serve, [shard.file], label_map, limit)
+    found = predict(serve, [shard.file], label_map, limit, count_images)
     found.write(folder / shard.name)
     if describe is not None and shard.images is not None:
         objects = describe_objects(describe, [shard.file], found, shard.images)

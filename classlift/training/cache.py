@@ -25,6 +25,7 @@ from classlift import own_folders
 from classlift.detectors.detector import Batch, Detector
 from classlift.errors import DISK_FULL
 from classlift.paths import replacing
+from classlift.progress import Countdown
 
 logger = logging.getLogger(__name__)
 
@@ -286,6 +287,7 @@ def _filled(
     features = tf.function(detector.features, autograph=False)
     cache: FeatureCache | None = None
     known = 0
+    countdown = Countdown(logger, count, "batches of features")
     for number, batch in enumerate(batches):
         if cache is None:
             cache = FeatureCache(own, count * int(batch.images.shape[0]), key=key)
@@ -300,8 +302,7 @@ def _filled(
                 cache.damage = None
             if not cache.add(features(batch.images), batch, name):
                 break
-        if number % 50 == 0:
-            logger.info(f"caching features: batch {number + 1}/{count}")
+        countdown.add(1)
     if cache is None:
         return FeatureCache(own, 0)
     cache.flush()

@@ -4,10 +4,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
+from classlift.data.formats.tfrecord import count_records
 from classlift.data.predictions import Predictions
 from classlift.detectors.predict import load_signature, predict
 from classlift.metrics.matching import Matches, match
 from classlift.metrics.thresholds import choose, same_bits
+from classlift.progress import Countdown
 from classlift.serving.bundle import Bundle
 from classlift.settings.gate import KEEP, GateSettings
 from classlift.settings.recipe import Recipe
@@ -47,7 +49,9 @@ def thresholds_to_serve(
     labels = champion.label_map()
 
     def predicted(bundle: Bundle) -> Predictions:
-        found = predict(load_signature(bundle.saved_model), eval_files, labels)
+        countdown = Countdown(logger, count_records(eval_files), "images")
+        serve = load_signature(bundle.saved_model)
+        found = predict(serve, eval_files, labels, done=countdown.add)
         logger.info(f"{len(found.image_ids)} images predicted")
         return found
 

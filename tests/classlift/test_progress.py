@@ -98,3 +98,16 @@ def test_a_program_that_says_nothing_of_logging_sees_the_lines():
 
 def test_a_program_that_does_decides_for_itself():
     assert started(PROGRAM, "own") == ("theirs: reading\ntheirs: other\n", "")
+
+
+def test_what_takes_long_says_how_far_it_is_and_nothing_twice(monkeypatch, caplog):
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    countdown = progress.Countdown(logging.getLogger(OURS[0]), 5400, "images")
+    for seconds, images in ((1, 200), (4, 1000), (3, 0), (3, 100), (20, 4100)):
+        now += seconds
+        countdown.add(images)
+    assert caplog.messages == [
+        "1,200 of 5,400 images, 18 s left",  # after 5 seconds
+        "1,300 of 5,400 images, 35 s left",  # nothing was done in between; all: no line
+    ]

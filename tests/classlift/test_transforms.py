@@ -1,16 +1,19 @@
 """One Beam pipeline on several runners: the same files, byte for byte."""
 
 import os
+import re
+import time
 from pathlib import Path
 
 import pytest
 
+from classlift import progress, transforms
 from classlift.data.label_map import LabelMap
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import DataError
 from classlift.examples.write import write_examples
 from classlift.settings.rebalancing import Rebalancing
-from classlift.transforms import LOCAL_OPTIONS, map_shards
+from classlift.transforms import LOCAL_OPTIONS, count_images, map_shards
 from demo import scenes
 
 pytestmark = pytest.mark.pipeline
@@ -54,6 +57,23 @@ def test_shards_that_cannot_be_made_leave_nothing(tmp_path):
 def test_no_shards_is_no_work(tmp_path):
     map_shards(refuse_odd, [], tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def count_slowly(shard: int, folder: Path) -> None:
+    for _ in range(shard):
+        time.sleep(0.3)
+        count_images(10)
+
+
+def test_images_are_counted_as_the_workers_do_them(tmp_path, monkeypatch, caplog):
+    """Also within a shard, so that one that takes long is no silence."""
+    monkeypatch.setattr(progress, "SECONDS", 0.5)
+    monkeypatch.setattr(transforms, "LOOK_SECONDS", 0.1)
+    map_shards(count_slowly, [4, 3], tmp_path, images=70)
+    counts = [int(line.split()[0]) for line in caplog.messages]
+    assert len(counts) >= 2
+    assert counts == sorted(set(counts))
+    assert all(re.fullmatch(r"\d0 of 70 images, \d s left", line) for line in caplog.messages)
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,59 @@ def test_a_task_that_takes_too_long_ends_its_process_and_the_children(tmp_path):
     wait("the end of both", lambda: not alive(process) and not alive(child), 30)
 
 
+SAID = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from airflow.sdk.exceptions import AirflowException
+from operators import ProcessOperator
+
+class Node(ProcessOperator):
+    def words(self, context):
+        return ["timeit", "-n1", "-r1", sys.argv[2]]
+
+import logging
+logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+try:
+    print("returned:", Node(task_id="node").execute({}))
+except AirflowException as error:
+    print("failed:", error)
+"""
+LINES = r"""
+import os
+print("classlift| Trainer: starting")
+print("W0000 TensorFlow has something to say")
+print("import of apache_beam halted", end="")
+print("classlift| Trainer: done")
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "verbose", "shown", "hidden"),
+    [
+        (LINES, "", ["Trainer: starting", "Trainer: done", "returned: Trainer: done"], "W0000"),
+        (LINES, "1", ["W0000 TensorFlow has something to say", "returned: Trainer: done"], "|"),
+        # what it could not name, is in what libraries wrote
+        (LINES + "os._exit(7)", "", ["W0000", "failed: exit code 7: Trainer: done"], "|"),
+        # what marks nothing, is shown
+        ("print('served again: version 3')", "", ["served again: version 3"], "|"),
+    ],
+)
+def test_a_task_logs_what_its_process_says(tmp_path, statement, verbose, shown, hidden):
+    environment = airflow_environment(tmp_path / "home")
+    result = subprocess.run(
+        [BIN / "python", "-c", SAID, ROOT / "dags", statement],
+        env={**environment, "CLASSLIFT_VERBOSE": verbose},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    for line in shown:
+        assert line in result.stdout
+    assert hidden not in result.stdout
+    assert result.stdout.count("Trainer: starting") == ("starting" in statement)
+
+
 ASKED = """
 import json, sys
 from pathlib import Path

@@ -46,7 +46,8 @@ def test_the_demo_ends_with_a_push(demo):
 def test_it_says_what_it_does(demo):
     project, result = demo
     for node in project.outcomes():
-        assert re.search(rf"^ *\d+\.\d s  {node}: (done|skipped) in ", result.stdout, re.MULTILINE)
+        ended = rf"^ *\d+\.\d s  \[\d+/14\] {node}: (done|skipped) in "
+        assert re.search(ended, result.stdout, re.MULTILINE)
     assert re.search(r"Trainer: step \d+/\d+, .*images/s, \d+ s left", result.stdout)
     assert re.search(r"^8 +\d+ +0\.\d{3} .* lifted <$", result.stdout, re.MULTILINE)
     assert re.search(r"^all +\d+ +\d+$", result.stdout, re.MULTILINE)  # false alarms
