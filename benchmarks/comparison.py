@@ -134,7 +134,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
 
     target = setting.target
     examples = examples_for(setting, entry, seed)
-    changes = with_class_weights(entry.recipe, target, {})
+    changes = with_class_weights(entry.recipe, [target], {})
     recipe = Recipe(seed=seed).override(changes)
     make_reproducible(recipe.seed)
     champion_path = setting.work / "champion"
@@ -220,7 +220,7 @@ def examples_for(setting: Setting, entry: Entry, seed: int) -> Path:
             write_examples(
                 take_snapshot(setting.sources()),
                 LabelMap.read(setting.model / "label_map.pbtxt"),
-                Rebalancing(target=setting.target, seed=seed, **entry.data),
+                Rebalancing(targets=(setting.target,), seed=seed, **entry.data),
                 folder,
             )
     return folder

@@ -82,7 +82,7 @@ def validate(
     else:
         known = LabelMap.read(Path(label_map))
         data, labels = data.with_names(known.renamed), known.names
-    return _validate(data, labels, None, 0, Path(folder))
+    return _validate(data, labels, (), 0, Path(folder))
 
 
 def diagnose(model: str | Path, data: Snapshot, target: str, precision: float = 0.80) -> Diagnosis:

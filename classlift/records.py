@@ -68,6 +68,11 @@ class Record:
             raise self.error(name)
         return tuple(cast("list[str]", found))
 
+    def names(self, name: str) -> tuple[str, ...]:
+        """A string, or a list of strings."""
+        single = isinstance(self.value(name), str)
+        return (self.text(name),) if single else self.texts(name)
+
     def items(self, name: str) -> "list[Record]":
         """A list of objects."""
         found = cast("list[Json]", self._typed(name, list))

@@ -10,6 +10,7 @@ from tfx.utils import path_utils
 
 from classlift.diagnosis.run import run
 from classlift.serving.bundle import Bundle
+from classlift.settings.targets import targets_of
 from components import artifacts
 
 RECIPE = "hyperparameters.txt"  # the name that TFX's Trainer reads
@@ -29,7 +30,7 @@ def ClassDiagnoser(
     relabel_page: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
-    """Says why the target class is weak and writes the recipe.
+    """Says why the target classes are weak and writes the recipe.
 
     Args:
         examples: that the champion answered for, and that the challenger will learn.
@@ -37,11 +38,11 @@ def ClassDiagnoser(
         champion_predictions: its answers.
         diagnosis: to write.
         recipe: to write, for the trainer.
-        target: the weak class.
+        target: JSON of the class to raise, or of a list of them.
         precision: 0 to 1, at which recalls are read.
         operating_points: one of `settings.gate.OPERATING_POINTS`.
         overrides: JSON of the parts of the recipe that the user sets; `class_weight` is the
-            target's, `class_weighting` a method for all classes, and `train_anyway` goes on where
+            targets', `class_weighting` a method for all classes, and `train_anyway` goes on where
             training is not likely to help.
         relabel_page: HTML file for the labels of eval that the champion doubts.
         code_version: of what the node can read; the cache is keyed by it.
@@ -51,7 +52,7 @@ def ClassDiagnoser(
         Bundle(Path(path_utils.serving_model_path(champion.uri))),
         Path(champion_predictions.uri),
         Path(examples.uri),
-        target,
+        targets_of(json.loads(target)),
         precision,
         json.loads(overrides),
         Path(relabel_page),

@@ -13,6 +13,7 @@ from classlift.data.profile import Profile
 from classlift.data.snapshot import Snapshot
 from classlift.quality.run import run
 from classlift.serving.folder import served_provenance
+from classlift.settings.targets import targets_of
 from components import artifacts
 
 
@@ -37,8 +38,8 @@ def DataValidator(
         validation: the report to write.
         label_map: file of the pre-trained model's.
         new_classes: JSON of the ids of classes that the label map lacks, by name.
-        target: the weak class.
-        min_target_boxes: how many boxes of it each split needs.
+        target: JSON of the class to raise, or of a list of them.
+        min_target_boxes: how many boxes of each of them each split needs.
         serving_dir: folder of the versions.
         report_dir: folder that keeps the report, for the outputs of a failed node are removed.
         code_version: of what the node can read; the cache is keyed by it.
@@ -48,7 +49,7 @@ def DataValidator(
     run(
         Snapshot.read(Path(snapshot.uri)),
         LabelMap.read(Path(label_map)).with_classes(json.loads(new_classes)),
-        target,
+        targets_of(json.loads(target)),
         min_target_boxes,
         Profile.from_dict(profile) if profile else None,
         Path(report_dir),

@@ -39,10 +39,11 @@ def RebalancedExampleGen(
 
     """
     del validation  # an input so that nothing is written before the data are judged
+    plan = json.loads(rebalancing)
     run(
         Path(snapshot.uri),
         LabelMap.read(Path(label_map)).with_classes(json.loads(new_classes)),
-        Rebalancing(**json.loads(rebalancing)),
+        Rebalancing(**{**plan, "targets": tuple(plan["targets"])}),
         Path(examples.uri),
         json.loads(beam_options),
     )

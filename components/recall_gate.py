@@ -19,6 +19,7 @@ from classlift.gate.uses import TestSet
 from classlift.gate.verdict import PUSH
 from classlift.serving.bundle import Bundle
 from classlift.settings.gate import GateSettings
+from classlift.settings.targets import targets_of
 from components import artifacts
 from components.recorded_uses import TEST_IMAGES, TEST_SET, recorded_uses
 
@@ -54,7 +55,7 @@ def RecallGate(
         blessing: to write.
         evaluation: verdict and report to write. This use of the test set is recorded with it, as
             its property.
-        target: the weak class.
+        target: JSON of the class to raise, or of a list of them.
         settings: JSON of `GateSettings`.
         metadata: JSON of ML Metadata's `ConnectionConfig`; there the uses of the test set are
             counted.
@@ -69,7 +70,7 @@ def RecallGate(
         ModelPredictions.read(Path(champion_predictions.uri)),
         ModelPredictions.read(Path(challenger_predictions.uri)),
         snapshot=data,
-        target=target,
+        targets=targets_of(json.loads(target)),
         settings=GateSettings(**json.loads(settings)),
         origin=Origin(
             champion.get_string_custom_property("champion"),

@@ -14,7 +14,7 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
         fn_args: TFX's; `hyperparameters` is the recipe, `base_model` the champion, and
-            `custom_config` has `backend`, `target`, `code_version`, the gate's `precision`,
+            `custom_config` has `backend`, `targets`, `code_version`, the gate's `precision`,
             `operating_points`, `thresholds` and `score_threshold`, and the folder `work`.
 
     """
@@ -25,7 +25,7 @@ def run_fn(fn_args: Any) -> None:
     task = TrainingTask(
         recipe=recipe,
         backend=config["backend"],
-        target=config["target"],
+        targets=tuple(config["targets"]),
         settings=GateSettings(**{name: config[name] for name in asked}),
         champion=Path(fn_args.base_model),
         examples=Path(fn_args.train_files[0]).parent.parent,

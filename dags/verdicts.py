@@ -37,8 +37,10 @@ class Verdict:
 
     Attributes:
         verdict: push, refuse or inconclusive.
+        target: the class that was to be raised; of several those that a push serves, with a comma.
         sentence: the verdict and what decided it.
-        lift: the change of the target's recall; None where the champion does not know the class.
+        lift: the change of the target's recall; None where the champion does not know the class, or
+            of several, which the sentence tells of one by one.
         lower_bound: that the lift is above; None where it is.
         champion: the version or model that it was compared to.
         pushed: the version that this very run pushed; None when it pushed none.
@@ -92,11 +94,13 @@ def read_verdict(work: str, run_id: str) -> Verdict:
         )
         for label, found in record["classes"].items()
     )
-    target = record["classes"].get(record["target"], {})
+    targets = [record["target"], *(other["target"] for other in record.get("beside", ()))]
+    served = [target for target in targets if target not in record.get("left_out", ())]
+    target = record["classes"].get(record["target"], {}) if len(targets) == 1 else {}
     own = record["pushed"] and record.get("pushed_by_run") == run_id
     return Verdict(
         record["verdict"],
-        record["target"],
+        ", ".join(served),
         record["sentence"],
         target.get("lift"),
         target.get("lower_bound"),

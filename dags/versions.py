@@ -22,7 +22,7 @@ class Version:
     Attributes:
         number: its number.
         date: when it was pushed, UTC.
-        target: the class that was to be raised.
+        target: the class that was to be raised, or several.
         verdict: of the gate.
         recall: of the target on test.
         who: who decided, and why.
@@ -79,12 +79,13 @@ def _version(folder: Path, verdicts: dict[str, dict[str, Any]]) -> Version:
     recall = verdict.get("recall", {}).get("trained")
     if verdict.get("recalibrated"):
         recall = verdict["recall"].get("recalibrated")
+    target = said.get("target") or ""
     number = int(folder.name)
     seconds = number if number >= A_TIME else folder.stat().st_mtime
     return Version(
         number=number,
         date=datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M"),
-        target=said.get("target") or "",
+        target=", ".join([target] if isinstance(target, str) else target),
         verdict=verdict.get("verdict", ""),
         recall="" if recall is None else f"{recall:.3f}",
         who=_who(said, bool(verdict)),

@@ -14,6 +14,7 @@ from classlift.settings.field import Value, Values, read
 from classlift.settings.gate import GateSettings
 from classlift.settings.rebalancing import Rebalancing
 from classlift.settings.recipe import Recipe
+from classlift.settings.targets import Target, as_value, targets_of
 from pipelines.parameters import AIRFLOW, PARAMETERS, RECIPE
 
 TRAINED_FOR = ("precision", "operating_points", "thresholds", "score_threshold")
@@ -61,11 +62,12 @@ def bind(values: Values, fixed: Mapping[str, str]) -> RuntimeValues:
         raise ConfigError(
             "recalibrate moves the target's threshold, and score_threshold fixes it: leave one out."
         )
-    target, seed = cast(str, given["target"]), cast(int, given.get("seed", Recipe.seed))
-    rebalancing = replace(read(Rebalancing, given), target=target, seed=seed)
+    targets = targets_of(cast(Target, given["target"]))
+    seed = cast(int, given.get("seed", Recipe.seed))
+    rebalancing = replace(read(Rebalancing, given), targets=targets, seed=seed)
     recipe = {name: given[name] for name in PARAMETERS if name in given and _group(name) == RECIPE}
     return RuntimeValues(
-        target=target,
+        target=json.dumps(as_value(targets)),
         precision=float(gate.precision),
         operating_points=gate.operating_points,
         overrides=_text(recipe),
@@ -73,7 +75,7 @@ def bind(values: Values, fixed: Mapping[str, str]) -> RuntimeValues:
         gate=_text(vars(gate)),
         trainer_config=_text(
             {
-                "target": target,
+                "targets": targets,
                 **{name: getattr(gate, name) for name in TRAINED_FOR},
                 **fixed,
             }
@@ -83,7 +85,8 @@ def bind(values: Values, fixed: Mapping[str, str]) -> RuntimeValues:
 
 def asked(values: Values) -> dict[str, Value]:
     """What of a run's values asks for another result: not what Airflow does around the nodes."""
-    return {k: v for k, v in values.items() if v is not None and _group(k) != AIRFLOW}
+    given = {k: v for k, v in values.items() if v is not None and _group(k) != AIRFLOW}
+    return {**given, "target": as_value(targets_of(cast(Target, given["target"])))}
 
 
 def _group(name: str) -> str | None:

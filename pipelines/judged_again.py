@@ -86,7 +86,7 @@ def judge_again(config: Config, run_id: str | None, values: Values, folder: Path
         ModelPredictions.read(found["champion_predictions"]),
         ModelPredictions.read(found["challenger_predictions"]),
         snapshot=data,
-        target=judged.target,
+        targets=judged.targets,
         settings=asked,
         origin=Origin(judged.champion, judged.snapshot, code_version("components.recall_gate")),
         use=use,

@@ -15,6 +15,8 @@ from classlift.records import JsonObject
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import damage, served_versions, version_folder, version_of
 from classlift.serving.provenance import Override, Provenance, Rollback, Signature
+from classlift.settings.targets import as_value
+from classlift.text import shown
 from pipelines.config import Config
 from pipelines.metadata import (
     OVERRIDE,
@@ -47,7 +49,7 @@ class Ancestor:
         reasons: of the verdict, in sentences.
         champion: name of the champion that it was compared with.
         test_uses: how often the test set had been used.
-        target: the class that was to be raised; as all up to `code_version` from the version.
+        targets: the classes that were to be raised; as all up to `code_version` from the version.
         recipe: it was trained by.
         rebalancing: of its training data.
         snapshot: `content_hash`, number of `images` and `boxes`.
@@ -67,7 +69,7 @@ class Ancestor:
     reasons: tuple[str, ...] | None = None
     champion: str | None = None
     test_uses: int | None = None
-    target: str | None = None
+    targets: tuple[str, ...] = ()
     recipe: JsonObject | None = None
     rebalancing: JsonObject | None = None
     snapshot: JsonObject | None = None
@@ -88,7 +90,9 @@ class Ancestor:
             )
         }
         reasons = self.reasons and list(self.reasons)
-        return {**vars(self), **signed, "reasons": reasons}
+        record = {**vars(self), **signed, "reasons": reasons}
+        targets = record.pop("targets")
+        return {**record, "target": as_value(targets) if targets else None}
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def trace(config: Config, version: int | None = None) -> Lineage:
 def _describe(config: Config, number: int | None, provenance: Provenance) -> Ancestor:
     known = Ancestor(
         number,
-        target=provenance.target,
+        targets=provenance.targets,
         recipe=provenance.recipe,
         rebalancing=provenance.rebalancing,
         snapshot=provenance.snapshot,
@@ -288,7 +292,7 @@ def _rows(known: Ancestor) -> list[tuple[str, str | None]]:
         *(("", reason) for reason in known.reasons or ()),
         ("against", known.champion),
         ("test set", f"use number {known.test_uses}" if known.test_uses else None),
-        ("target", known.target),
+        ("target", ", ".join(map(shown, known.targets))),
         ("recipe", _settings(known.recipe)),
         ("rebalance", _settings(known.rebalancing)),
         ("snapshot", str(snapshot["content_hash"]) if snapshot else None),

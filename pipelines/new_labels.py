@@ -2,15 +2,17 @@
 
     python -m pipelines.new_labels --compiled build/compiled/digits --run-id RUN
 
-Counts the training objects of the target class that the run's snapshot has and that of the last run
-which reached its gate had not. Exit codes are those of a node: 99 when there are too few.
+Counts the training objects of the target classes that the run's snapshot has and that of the last
+run which reached its gate had not. Exit codes are those of a node: 99 when there are too few.
 """
 
 import argparse
 import logging
 import os
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +23,7 @@ from classlift.environment import PARAMETERS_VARIABLE
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, ClassLiftError
 from classlift.parent import die_with_parent
 from classlift.progress import configure_node
+from classlift.settings.targets import Target, classes_in_words, targets_of
 from pipelines.metadata import connection_to, nodes_done, open_existing, output_artifact, run_ids
 from pipelines.nodes import GATE, SNAPSHOT
 from pipelines.run_node import run_values
@@ -44,15 +47,16 @@ def main() -> int:
     configure_node(TASK)
     try:
         topology = Topology.read(arguments.compiled)
-        target = str(run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))["target"])
+        values = run_values(topology, os.environ.get(PARAMETERS_VARIABLE, ""))
+        targets = targets_of(cast(Target, values["target"]))
         store = open_existing(connection_to(topology.work))
-        return _judge(store, topology, arguments.run_id, target)
+        return _judge(store, topology, arguments.run_id, targets)
     except ClassLiftError as error:
         logger.error(f"stopped: {error}")
         return error.exit_code
 
 
-def _judge(store: MetadataStore, topology: Topology, run_id: str, target: str) -> int:
+def _judge(store: MetadataStore, topology: Topology, run_id: str, targets: Sequence[str]) -> int:
     name, wanted = topology.name, topology.airflow.min_new_objects
     now = _snapshot(store, name, run_id)
     last = next(
@@ -61,8 +65,9 @@ def _judge(store: MetadataStore, topology: Topology, run_id: str, target: str) -
     if last is None:
         logger.info("no run has reached the gate yet, so all labels are new")
         return EXIT_OK
-    count = new_objects(now, _snapshot(store, name, last), target)
-    found = f"class {target} has {count} new training objects since run {last}"
+    count = new_objects(now, _snapshot(store, name, last), targets)
+    has = "has" if len(targets) == 1 else "have"
+    found = f"{classes_in_words(targets)} {has} {count} new training objects since run {last}"
     if count < wanted:
         logger.info(f"{found}, fewer than {wanted} (min_new_objects): nothing is trained")
         return EXIT_NOTHING_TO_DO
@@ -79,27 +84,28 @@ def _snapshot(store: MetadataStore, pipeline: str, run_id: str) -> Snapshot:
     return Snapshot.read(Path(artifact.uri))
 
 
-def new_objects(now: Snapshot, before: Snapshot, target: str) -> int:
-    """How many training boxes of the target class came since an earlier snapshot.
+def new_objects(now: Snapshot, before: Snapshot, targets: Collection[str]) -> int:
+    """How many training boxes of the target classes came since an earlier snapshot.
 
     A box is known again by the bytes of its image and its corners.
 
     Args:
         now: today's snapshot.
         before: the earlier one.
-        target: the weak class.
+        targets: the classes to raise.
 
     Returns:
         The number of boxes.
 
     """
-    objects = [_objects(snapshot, target) for snapshot in (now, before)]
+    objects = [_objects(snapshot, targets) for snapshot in (now, before)]
     return int(objects[0].join(objects[1], _OBJECT, join_type="left anti").num_rows)
 
 
-def _objects(snapshot: Snapshot, target: str) -> pa.Table:
+def _objects(snapshot: Snapshot, targets: Collection[str]) -> pa.Table:
     images = snapshot.images.filter(pc.equal(snapshot.images["split"], "train"))
-    boxes = snapshot.boxes.filter(pc.equal(snapshot.boxes["label"].cast(pa.string()), target))
+    labels = snapshot.boxes["label"].cast(pa.string())
+    boxes = snapshot.boxes.filter(pc.is_in(labels, pa.array(targets, pa.string())))
     rows = pc.index_in(boxes["image_id"], value_set=images["image_id"])
     boxes = boxes.append_column("sha256", images["sha256"].take(rows))
     return boxes.filter(pc.is_valid(rows)).select(_OBJECT)

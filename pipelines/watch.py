@@ -32,14 +32,14 @@ class Look:
         scoring: by the floors of today.
         is_new: whether it is new to the series.
         page: the page of the series.
-        promise: what a threshold of the version was chosen for; None where it does not say.
+        promises: what thresholds of the version were chosen for.
 
     """
 
     scoring: series.Scoring
     is_new: bool
     page: Path
-    promise: Promise | None
+    promises: tuple[Promise, ...]
 
 
 def watch(config: Config) -> Look:
@@ -102,14 +102,14 @@ def watch(config: Config) -> Look:
             )
             scorings = series.append(folder / SERIES, scoring)
         page = folder / PAGE
-        promise = Promise.of(bundle.provenance())
-        write_report(page, config.name, scorings, scoring, folder / VALIDATION / REPORT, promise)
-    return Look(scoring, not known, page, promise)
+        promises = Promise.all_of(bundle.provenance())
+        write_report(page, config.name, scorings, scoring, folder / VALIDATION / REPORT, promises)
+    return Look(scoring, not known, page, promises)
 
 
 def _require_sound(snapshot: Snapshot, labels: list[str], folder: Path) -> None:
     own_folders.make(folder, own_folders.VALIDATION)
-    require_no_critical(validate(snapshot, labels, None, 0, folder), folder)
+    require_no_critical(validate(snapshot, labels, (), 0, folder), folder)
 
 
 def _score(

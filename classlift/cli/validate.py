@@ -54,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
     findings = validate(
         snapshot,
         labels,
-        None,
+        (),
         0,
         arguments.report,
         suspicions=suspicions,
@@ -89,7 +89,7 @@ def _fix(snapshot: "Snapshot", labels: Sequence[str], folder: Path, report: Path
     repaired = take_snapshot([Source(folder.resolve())])
     own_folders.make(report / "repaired", own_folders.VALIDATION)
     judged = report / "repaired"
-    findings = validate(repaired, labels, None, 0, judged, where=str(folder))
+    findings = validate(repaired, labels, (), 0, judged, where=str(folder))
     critical = [finding for finding in findings if finding.severity == "critical"]
     for finding in critical:
         logger.info(f"still critical: {finding.sentence()}")

@@ -29,6 +29,7 @@ class Diagnosis:
         overridden: names of the parts of the recipe that the user set.
         rebalanced: what rebalancing did to the train split; None outside a pipeline.
         doubts: labels of eval that the champion contradicts, the most confident first.
+        beside: the diagnoses of the other targets of the run, which are trained by the same recipe.
 
     """
 
@@ -40,6 +41,7 @@ class Diagnosis:
     overridden: tuple[str, ...]
     rebalanced: Rebalanced | None
     doubts: tuple[Suspicion, ...]
+    beside: tuple["Diagnosis", ...] = ()
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -70,6 +72,7 @@ class Diagnosis:
             "recipe": self.recipe.to_dict(),
             "rebalancing": asdict(self.rebalanced),
             "relabel": [asdict(doubt) for doubt in self.doubts],
+            **({"beside": [one.to_json() for one in self.beside]} if self.beside else {}),
         }
 
     def write(self, folder: Path) -> None:
@@ -128,6 +131,7 @@ class Diagnosis:
             overridden=record.texts("overridden") if in_pipeline else (),
             rebalanced=Rebalanced.of(record.part("rebalancing")) if in_pipeline else None,
             doubts=tuple(map(_doubt, record.items("relabel"))) if in_pipeline else (),
+            beside=tuple(map(cls._of, record.items("beside"))) if record.has("beside") else (),
         )
 
 

@@ -1,7 +1,8 @@
 """The diagnosis from end to end: what a champion answered in, causes and a recipe out."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from classlift import own_folders
@@ -14,7 +15,7 @@ from classlift.diagnosis.eval_size import EvalSize
 from classlift.diagnosis.recipes import choose_recipe
 from classlift.diagnosis.weakness import find_weakness, labels_to_look_at, read_objects, trained_on
 from classlift.diagnosis.weighting import with_class_weights
-from classlift.errors import DataError
+from classlift.errors import ConfigError, DataError
 from classlift.examples.rebalanced import Rebalanced
 from classlift.metrics.matching import match
 from classlift.quality.relabel import FOLDER as TASKS
@@ -23,7 +24,9 @@ from classlift.quality.report import write_relabel_page
 from classlift.quality.suspicions import pictures
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.field import Values
+from classlift.settings.freeze import BRANCH_PARTS
 from classlift.settings.gate import MEASURED
+from classlift.settings.targets import classes_in_words
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ def run(
     champion: Bundle,
     answers: Path,
     examples: Path,
-    target: str,
+    targets: Sequence[str],
     precision: float,
     overrides: Values,
     relabel_page: Path,
@@ -44,34 +47,41 @@ def run(
         champion: the model in production.
         answers: what `serving.detect` wrote of it, with its study of train and eval.
         examples: folder of the Examples that it answered for, and that the challenger will learn.
-        target: the weak class.
+        targets: the weak classes; several are trained together, by one recipe.
         precision: 0 to 1, at which recalls are read.
         overrides: the parts of the recipe that the user sets, and those of `DiagnosisSettings`.
         relabel_page: the HTML file to write; the folder `relabel` beside it gets the tasks.
         operating_points: one of `settings.gate.OPERATING_POINTS`, for which eval may be too small.
 
     Returns:
-        The diagnosis, whose recipe has the overrides.
+        The diagnosis of the first target, with those of the others; its recipe has the overrides.
 
     Raises:
-        ConfigError: a part of the recipe that there isn't, or a value out of its range.
-        DataError: training is not likely to help, and the user does not insist; or the Examples are
-            damaged.
+        ConfigError: a part of the recipe that there isn't, a value out of its range, or several
+            targets by a recipe that gives none a head of its own.
+        DataError: training is not likely to help any target, and the user does not insist; or the
+            Examples are damaged.
 
     """
     rebalanced = Rebalanced.read(examples)
-    diagnosis = diagnose(
-        champion,
-        answers,
-        target,
-        precision,
-        trained_on(champion.provenance()) or rebalanced.boxes_old or rebalanced.boxes_before,
-        rebalanced.boxes_after,
-        {name: value for name, value in overrides.items() if name != "train_anyway"},
-        rebalanced,
-        operating_points,
-        read_units(examples),
-    )
+    asked = {name: value for name, value in overrides.items() if name != "train_anyway"}
+    changes = with_class_weights(asked, targets, rebalanced.boxes_after)
+    found = [
+        diagnose(
+            champion,
+            answers,
+            target,
+            precision,
+            trained_on(champion.provenance()) or rebalanced.boxes_old or rebalanced.boxes_before,
+            rebalanced.boxes_after,
+            changes,
+            rebalanced,
+            operating_points,
+            read_units(examples),
+        )
+        for target in targets
+    ]
+    diagnosis = together(found)
     doubts = diagnosis.doubts
     doubted = {doubt.image_id for doubt in doubts}
     encoded = encoded_images(example_files(examples, "eval"), doubted)
@@ -82,13 +92,66 @@ def run(
     logger.info(f"{len(doubts)} labels of eval to look at again: {relabel_page}")
     if not champion.brings_operating_points():
         logger.warning(THRESHOLDS_UNKNOWN)
-    for sentence in diagnosis.sentences():
-        logger.info(sentence)
+    for one in (diagnosis, *diagnosis.beside):
+        for sentence in one.sentences():
+            logger.info(sentence)
     if diagnosis.overridden:
         logger.info(f"Overridden by the user: {', '.join(diagnosis.overridden)}.")
-    if diagnosis.stop and not (overrides.get("train_anyway") or diagnosis.recipe.recalibrate):
-        raise DataError(diagnosis.stop)
+    stops = [one.stop for one in found if one.stop]
+    insists = overrides.get("train_anyway") or diagnosis.recipe.recalibrate
+    if len(stops) == len(found) and not insists:
+        raise DataError(" ".join(stops))
     return diagnosis
+
+
+def together(found: Sequence[Diagnosis]) -> Diagnosis:
+    """Joins the diagnoses of targets that are trained together, by one recipe.
+
+    It is that of the target which needs the most layers of its own. A target that training is not
+    likely to help is trained beside the others, for it costs them nothing: each is judged alone.
+
+    Args:
+        found: one diagnosis for each target, whose recipes differ in the freeze policy alone.
+
+    Returns:
+        The first, with the others beside it and the doubted labels of all.
+
+    Raises:
+        ConfigError: there are several, and by the recipe none has a head of its own.
+
+    """
+    if len(found) == 1:
+        return found[0]
+    recipe = max(
+        (one.recipe for one in found),
+        key=lambda each: len(BRANCH_PARTS.get(each.freeze_policy, ())),
+    )
+    policy = recipe.freeze_policy
+    if not (recipe.recalibrate or policy in BRANCH_PARTS):
+        several = classes_in_words([one.weakness.target for one in found])
+        raise ConfigError(
+            f"Freeze policy {policy} trains all classes as one, so that {several} could not be "
+            "pushed without one another: name one target, or, where the model can give a class a "
+            f"head of its own, the freeze policy {' or '.join(BRANCH_PARTS)}."
+        )
+
+    def joined(one: Diagnosis) -> Diagnosis:
+        reasons = list(one.reasons)
+        if one.recipe.freeze_policy != policy:
+            reasons.append(
+                f"The classes of a run are trained by one recipe, and another of them needs the "
+                f"freeze policy {policy}, so class {one.weakness.target} gets that too."
+            )
+        if one.stop:
+            reasons.append(
+                f"{one.stop} It is trained beside the others, and left out unless it is lifted."
+            )
+        return replace(one, reasons=tuple(reasons), recipe=recipe)
+
+    first, *others = map(joined, found)
+    doubts = dict.fromkeys(doubt for one in found for doubt in one.doubts)
+    beside = [replace(o, overridden=(), rebalanced=None, doubts=()) for o in others]
+    return replace(first, doubts=tuple(doubts), beside=tuple(beside))
 
 
 def diagnose(
@@ -112,8 +175,7 @@ def diagnose(
         precision: 0 to 1, at which recalls are read.
         trained_on: boxes by class in what the model was trained on.
         boxes: boxes by class in what it would be trained on now, after rebalancing.
-        overrides: the parts of the recipe that the user sets, with `class_weight` and
-            `class_weighting`.
+        overrides: the parts of the recipe that the user sets.
         rebalanced: what rebalancing did, in a pipeline.
         operating_points: one of `settings.gate.OPERATING_POINTS`, for which eval may be too small.
         units: the unit of an image of eval that is not its own, by image_id.
@@ -141,7 +203,7 @@ def diagnose(
         model.abilities().smallest_object,
         target in model.abilities().unanswered,
     )
-    changes = with_class_weights(overrides or {}, target, boxes)
+    changes = overrides or {}
     policy = changes.get("freeze_policy")
     choice = choose_recipe(
         weakness.causes,

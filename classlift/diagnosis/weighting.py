@@ -1,6 +1,6 @@
 """Weights of the classes in the loss, by how rare they are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from classlift.examples.rebalance import EFFECTIVE_BETA
 from classlift.settings.field import Value, Values
@@ -34,14 +34,16 @@ def weights_by_frequency(boxes: Mapping[str, int], method: str) -> dict[str, flo
     return {label: round(raw[label] / mean, 4) if label in raw else 1.0 for label in boxes}
 
 
-def with_class_weights(changes: Values, target: str, boxes: Mapping[str, int]) -> dict[str, Value]:
+def with_class_weights(
+    changes: Values, targets: Collection[str], boxes: Mapping[str, int]
+) -> dict[str, Value]:
     """The changes that a user makes to a recipe, with the weights of classes by name.
 
-    The target's own weight goes before that of the method.
+    The targets' own weight goes before that of the method.
 
     Args:
         changes: with `class_weighting` and `class_weight`, where they are set.
-        target: the weak class.
+        targets: the weak classes.
         boxes: of the train split as it is shown to training, by class.
 
     Returns:
@@ -52,5 +54,5 @@ def with_class_weights(changes: Values, target: str, boxes: Mapping[str, int]) -
     method, own = recipe.pop("class_weighting", None), recipe.pop("class_weight", None)
     weights = weights_by_frequency(boxes, str(method)) if method else {}
     if isinstance(own, int | float):
-        weights[target] = own
+        weights |= dict.fromkeys(targets, own)
     return recipe if method is own is None else {**recipe, "class_weights": weights}

@@ -1,4 +1,4 @@
-"""Copy-paste: objects of the target class from other training images are pasted into some.
+"""Copy-paste: objects of the target classes from other training images are pasted into some.
 
 After Ghiasi et al.: Simple copy-paste is a strong data augmentation method for instance
 segmentation, CVPR 2021; with boxes instead of masks, so an object brings its rectangle along.
@@ -6,7 +6,7 @@ segmentation, CVPR 2021; with boxes instead of masks, so an object brings its re
 pixels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,20 +51,20 @@ class Paste:
 
 
 def find_donors(
-    images: Sequence[ImageRow], boxes: Mapping[str, Sequence[BoxRow]], target: str
+    images: Sequence[ImageRow], boxes: Mapping[str, Sequence[BoxRow]], targets: Collection[str]
 ) -> list[Donor]:
-    """The objects of the target class that can be copied."""
+    """The objects of the target classes that can be copied."""
     return [
         Donor(
             image["uri"],
             image["sha256"],
-            target,
+            b["label"],
             (int(b["xmin"]), int(b["ymin"]), int(np.ceil(b["xmax"])), int(np.ceil(b["ymax"]))),
         )
         for image in images
         for own in (boxes[image["image_id"]],)
         for number, b in enumerate(own)
-        if b["label"] == target and not b["is_crowd"] and _is_clear(number, own)
+        if b["label"] in targets and not b["is_crowd"] and _is_clear(number, own)
     ]
 
 

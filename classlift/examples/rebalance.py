@@ -23,7 +23,7 @@ def class_factors(labels_by_image: Sequence[frozenset[str]], plan: Rebalancing) 
     - inverse_frequency: f_max / f(c)
     - none: 1
 
-    The target's is multiplied by `target_boost`.
+    That of each target is multiplied by `target_boost`.
 
     Args:
         labels_by_image: the classes that each image shows.
@@ -33,7 +33,7 @@ def class_factors(labels_by_image: Sequence[frozenset[str]], plan: Rebalancing) 
         The factors by class, 1 or more.
 
     >>> images = [frozenset({"car"})] * 3 + [frozenset({"scooter"})]
-    >>> class_factors(images, Rebalancing("inverse_frequency", target="scooter", target_boost=2))
+    >>> class_factors(images, Rebalancing("inverse_frequency", 2.0, targets=("scooter",)))
     {'car': 1.0, 'scooter': 6.0}
 
     """
@@ -55,8 +55,9 @@ def class_factors(labels_by_image: Sequence[frozenset[str]], plan: Rebalancing) 
         "none": lambda share: 1.0,
     }
     factors = {label: formulas[plan.method](share) for label, share in frequency.items()}
-    if plan.target in factors:
-        factors[plan.target] *= plan.target_boost
+    for target in plan.targets:
+        if target in factors:
+            factors[target] *= plan.target_boost
     return factors
 
 

@@ -52,7 +52,7 @@ class TrainingData:
                 max_growth=plan.figure("max_growth"),
                 copy_paste=plan.figure("copy_paste"),
                 replay_share=plan.figure("replay_share"),
-                target=plan.text("target") if plan.has("target") else None,
+                targets=plan.texts("targets"),
                 repeat_threshold=(
                     plan.figure("repeat_threshold") if plan.has("repeat_threshold") else None
                 ),

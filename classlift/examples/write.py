@@ -28,6 +28,7 @@ from classlift.examples.rebalanced import Rebalanced, TrainingData
 from classlift.examples.rows import BoxRow, ImageRow
 from classlift.paths import replacing
 from classlift.settings.rebalancing import Rebalancing
+from classlift.settings.targets import classes_in_words
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 
 logger = logging.getLogger(__name__)
@@ -234,11 +235,11 @@ def _with_pastes(
         row["image_id"]: boxes[end - count : end]
         for row, end, count in zip(rows, np.cumsum(counts), counts, strict=True)
     }
-    donors = find_donors(rows, by_image, plan.target or "")
+    donors = find_donors(rows, by_image, plan.targets)
     if not donors:
         raise DataError(
-            f"copy_paste: the train split has no object of class {plan.target!r} that stands "
-            "clear of others and can be copied; set copy_paste to 0."
+            f"copy_paste: the train split has no object of {classes_in_words(plan.targets)} that "
+            "stands clear of others and can be copied; set copy_paste to 0."
         )
     rng = np.random.default_rng([plan.seed, 1])
     for file in files:

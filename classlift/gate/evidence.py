@@ -110,8 +110,8 @@ def compare(
         units: the name of each image's unit, as `find_units` gives them; an image that is not there
             is its own.
         confidence: of the bounds of changes, one-sided.
-        served: the thresholds that the challenger carries; None for those that the settings ask
-            for.
+        served: the thresholds that the challenger carries; of classes that it leaves out, or where
+            it is None, those that the settings ask for.
         kept: classes that the recipe can't have changed; by default those whose detections on eval
             are the same bits in both models.
 
@@ -243,8 +243,8 @@ def weigh(
         settings: what the gate asks.
         deployed_points: the champion's score thresholds in production, by class.
         same: the classes whose detections on test are the same bits in both.
-        served: the thresholds that the challenger carries; None for those that the settings ask
-            for.
+        served: the thresholds that the challenger carries; of classes that it leaves out, or where
+            it is None, those that the settings ask for.
         confidence: of the bounds of changes, one-sided.
         kept: classes that the recipe can't have changed; by default all of `same`.
         recalibrated: each model is read at its threshold in production, also the target.

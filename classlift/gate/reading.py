@@ -97,11 +97,10 @@ def read_models(
     deployed = dict(deployed_points)
     if settings.score_threshold is not None:  # production cuts there, whatever a model carries
         deployed = dict.fromkeys(labels, settings.score_threshold)
-    chosen = choose(settings, target, deployed, challenger.eval, champion.eval, kept)
-    if served is None:
-        served = {label: choice.threshold for label, choice in chosen.items()}
-    elif not recalibrated:
+    chosen = choose(settings, {target}, deployed, challenger.eval, champion.eval, kept)
+    if served is not None and not recalibrated:
         _require_same(served, chosen)
+    served = {label: choice.threshold for label, choice in chosen.items()} | dict(served or {})
     holes = _holes(champion, chosen, target, settings, recalibrated)
     unchanged = {label for label in same if deployed[label] == served[label]}
     return Reading(
@@ -112,7 +111,7 @@ def read_models(
         settings=settings,
         recalibrated=recalibrated,
         deployed=deployed,
-        served=dict(served),
+        served=served,
         points=_read_at(champion.eval, chosen, target, settings, deployed, served, recalibrated),
         chosen_on_eval=[
             label
@@ -133,9 +132,9 @@ def _is_fixed(settings: GateSettings, recalibrated: bool) -> bool:
 
 def _require_same(served: Mapping[str, float], chosen: Mapping[str, Chosen]) -> None:
     """Raises EvaluationError unless the challenger carries the thresholds that are chosen here."""
-    fits = served.keys() == chosen.keys() and all(
-        math.isclose(served[label], choice.threshold, abs_tol=POINT_TOLERANCE)
-        for label, choice in chosen.items()
+    fits = served.keys() <= chosen.keys() and all(
+        math.isclose(threshold, chosen[label].threshold, abs_tol=POINT_TOLERANCE)
+        for label, threshold in served.items()
     )
     if not fits:
         raise EvaluationError(

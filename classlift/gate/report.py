@@ -1,6 +1,7 @@
 """The report: one self-contained HTML file with the verdict, the figures and the pictures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -73,32 +74,35 @@ SEVERITY = (REGRESSED, NOT_READ, CANT_TELL, NOT_WORSE, UNCHANGED)
 """The status of other classes, in the order in which a reader wants to see them."""
 
 
-def write_report(
-    path: Path,
-    verdict: Verdict,
-    comparison: Comparison,
-    summaries: Sequence[pd.DataFrame],
-    diagnosis: Diagnosis,
-    examples: Path,
-) -> None:
-    """Writes the report of one run of the gate.
+@dataclass(frozen=True)
+class AboutTarget:
+    """What the report shows of one target.
 
-    Args:
-        path: of the HTML file.
-        verdict: what the gate found.
-        comparison: the figures behind it.
-        summaries: champion's and challenger's on test, of `summary.summarize`.
-        diagnosis: of the run's champion.
-        examples: the Examples artifact, for the pictures of the test split.
+    Attributes:
+        verdict: on it.
+        diagnosis: of the champion.
+        charts: by name of `CHARTS`.
+        galleries: pictures of test objects, by what became of them.
+        counts: how many such objects there are.
 
     """
-    target = verdict.target
-    changed = changed_objects(comparison, target)
-    path.write_text(
-        page(
+
+    verdict: Verdict
+    diagnosis: Diagnosis
+    charts: Mapping[str, Sequence[str]]
+    galleries: Mapping[str, Sequence[Pair]]
+    counts: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls, verdict: Verdict, comparison: Comparison, diagnosis: Diagnosis, examples: Path
+    ) -> "AboutTarget":
+        """Draws the charts, and the pictures of the Examples."""
+        target = verdict.target
+        changed = changed_objects(comparison, target)
+        return cls(
             verdict,
             diagnosis,
-            summary=by_size(summaries, target),
             charts={
                 "recall": [svg(recall_chart(charted(verdict), verdict.confidence))],
                 "causes": [svg(causes_chart(diagnosis.causes))],
@@ -114,9 +118,45 @@ def write_report(
                 for name, rows in changed.items()
             },
             counts={name: len(rows) for name, rows in changed.items()},
-        ),
-        "utf-8",
+        )
+
+
+def write_report(
+    path: Path,
+    verdict: Verdict,
+    comparisons: Mapping[str, Comparison],
+    summaries: Sequence[pd.DataFrame],
+    diagnosis: Diagnosis,
+    examples: Path,
+) -> None:
+    """Writes the report of one run of the gate.
+
+    Args:
+        path: of the HTML file.
+        verdict: what the gate found.
+        comparisons: the figures behind it, by target.
+        summaries: champion's and challenger's on test, of `summary.summarize`.
+        diagnosis: of the run's champion.
+        examples: the Examples artifact, for the pictures of the test split.
+
+    """
+    of_target = {one.weakness.target: one for one in (diagnosis, *diagnosis.beside)}
+    first, *beside = (
+        AboutTarget.of(
+            each, comparisons[each.target], of_target.get(each.target, diagnosis), examples
+        )
+        for each in (verdict, *verdict.beside)
     )
+    html = page(
+        first.verdict,
+        replace(first.diagnosis, rebalanced=diagnosis.rebalanced, overridden=diagnosis.overridden),
+        by_size(summaries, verdict.target),
+        first.charts,
+        first.galleries,
+        first.counts,
+        beside,
+    )
+    path.write_text(html, "utf-8")
 
 
 def page(
@@ -126,6 +166,7 @@ def page(
     charts: Mapping[str, Sequence[str]],
     galleries: Mapping[str, Sequence[Pair]],
     counts: Mapping[str, int],
+    beside: Sequence[AboutTarget] = (),
 ) -> str:
     """The page as HTML.
 
@@ -136,6 +177,7 @@ def page(
         charts: by name of `CHARTS`, SVGs that stand side by side where there is room.
         galleries: pictures of test objects, by what became of them.
         counts: how many such objects there are.
+        beside: what is shown of the other targets.
 
     Returns:
         The HTML; it runs where no script may, and searches and sorts where one may.
@@ -159,6 +201,7 @@ def page(
         charts=charts,
         galleries=galleries,
         counts=counts,
+        beside=[(by_kind(part.verdict.further), part) for part in beside],
     )
 
 

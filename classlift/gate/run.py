@@ -1,15 +1,16 @@
 """The gate from end to end: two models' predictions in, a verdict with its report out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from classlift.data.snapshot import Snapshot
 from classlift.data.units import find_units
 from classlift.diagnosis.diagnosis import Diagnosis
 from classlift.gate.evidence import ModelPredictions, common_label_map, require_all
-from classlift.gate.predictions import Origin, gate_predictions
+from classlift.gate.predictions import Origin
 from classlift.gate.report import write_report
+from classlift.gate.several import gate_each, joined, judged
 from classlift.gate.verdict import REPORT, Verdict
 from classlift.metrics.summary import summarize
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
@@ -24,7 +25,7 @@ def run(
     champion_predictions: ModelPredictions,
     challenger_predictions: ModelPredictions,
     snapshot: Snapshot,
-    target: str,
+    targets: Sequence[str],
     settings: GateSettings,
     origin: Origin,
     use: int,
@@ -41,7 +42,7 @@ def run(
         champion_predictions: on eval and test, as `challenger_predictions`.
         challenger_predictions: of the challenger.
         snapshot: the data that both were asked about.
-        target: the class that was to be raised.
+        targets: the classes that were to be raised.
         settings: what the gate asks.
         origin: what the verdict says of where it comes from.
         use: which look at this test set it is, from 1.
@@ -51,7 +52,8 @@ def run(
         notes: sentences that are to stand beside the verdict.
 
     Returns:
-        The verdict, as it was written.
+        The verdict, as it was written; of several targets that on the first which is pushed, with
+        the others beside it.
 
     Raises:
         EvaluationError: the models, or what they were shown, can't be compared.
@@ -62,53 +64,55 @@ def run(
     for name, predictions in zip(("champion", "challenger"), models, strict=True):
         require_all(name, predictions, snapshot.images)
     logger.info("matching, resampling")
-    gated = gate_predictions(
+    gated = gate_each(
         *models,
-        target,
+        targets,
         settings,
+        champion.operating_points(),
+        use,
         labels=label_map.names,
-        champion_thresholds=champion.operating_points(),
         challenger_thresholds=challenger.operating_points(),
         thresholds_known=champion.brings_operating_points(),
         recalibrated=challenger.is_recalibrated(),
-        left_alone=classes_left_alone(challenger, target),
+        left_alone=classes_left_alone(challenger, targets),
         units=find_units(snapshot.images),
-        use=use,
         origin=origin,
         notes=[*notes_on_thresholds(champion, settings), *notes],
         new=frozenset(champion.abilities().unanswered),
     )
+    verdict = joined([found.verdict for found in gated.values()])
     folder.mkdir(parents=True, exist_ok=True)
     write_report(
         folder / REPORT,
-        *gated,
+        verdict,
+        {target: found.comparison for target, found in gated.items()},
         [
             summarize(
                 model.test.boxes, model.test.detections, model.test.image_ids, label_map.names
             )
-            for model in models
+            for model in (champion_predictions, judged(*models, targets)[verdict.target])
         ],
         Diagnosis.read(diagnosis),
         examples,
     )
-    gated.verdict.write(folder)
-    return gated.verdict
+    verdict.write(folder)
+    return verdict
 
 
-def classes_left_alone(challenger: Bundle, target: str) -> frozenset[str] | None:
+def classes_left_alone(challenger: Bundle, targets: Collection[str]) -> frozenset[str] | None:
     """The classes that the challenger's recipe can't have changed, by what its bundle says.
 
-    A branch of the target, and a recalibration, leave all other classes as they are. Where such a
+    A branch of each target, and a recalibration, leave all other classes as they are. Where such a
     class seems to have changed all the same, it is read at the threshold that it keeps, and its
     change is judged.
 
     Returns:
-        All classes but the target; None where the recipe may have changed any class.
+        All classes but the targets; None where the recipe may have changed any class.
 
     """
     if not challenger.leaves_other_classes():
         return None
-    return frozenset(challenger.label_map()) - {target}
+    return frozenset(challenger.label_map()).difference(targets)
 
 
 def notes_on_thresholds(champion: Bundle, settings: GateSettings) -> list[str]:

@@ -8,20 +8,28 @@ from classlift.text import shown
 
 def render_verdict(verdict: Verdict) -> str:
     """The tables of a verdict, its sentence, and what else was found, in lines."""
-    recall, rows = verdict.recall, verdict.rows()
+    rows, each = verdict.rows(), (verdict, *verdict.beside)
     lines = [
         *_as_judged(rows),
         "",
         *_as_served(rows),
         "",
+        *map(_recall_of_target, each),
+    ]
+    for one in each:
+        lines += ["", one.sentence_of_target, *(f"  {found.sentence}" for found in one.further)]
+    if verdict.left_out:
+        lines += ["", verdict.sentence_of_left_out]
+    return "\n".join(lines)
+
+
+def _recall_of_target(verdict: Verdict) -> str:
+    recall = verdict.recall
+    return (
         f"Class {shown(verdict.target)}: recall {recall.as_deployed:.3f} as deployed, "
         f"{recall.recalibrated:.3f} recalibrated, "
-        + ("not trained." if recall.trained is None else f"{recall.trained:.3f} trained."),
-        "",
-        verdict.sentence,
-        *(f"  {finding.sentence}" for finding in verdict.further),
-    ]
-    return "\n".join(lines)
+        + ("not trained." if recall.trained is None else f"{recall.trained:.3f} trained.")
+    )
 
 
 def _as_judged(rows: Sequence[Row]) -> list[str]:

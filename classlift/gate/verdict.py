@@ -15,6 +15,7 @@ from classlift.records import Json, Record, without_nan
 from classlift.serving.provenance import Override, Signature, override_of, signature_of
 from classlift.settings.field import read as read_settings
 from classlift.settings.gate import GateSettings
+from classlift.settings.targets import classes_in_words
 
 VERDICT, REPORT = "verdict.json", "report.html"
 """The files of an evaluation."""
@@ -229,7 +230,7 @@ class Row:
 
     Attributes:
         label: the class.
-        is_target: whether it is the one to raise.
+        is_target: whether it was to be raised.
         objects: labelled objects on test.
         status: `LIFTED` and its like.
         recall: of champion and challenger, where the gate read them.
@@ -279,9 +280,9 @@ class Verdict:
 
     Attributes:
         verdict: `PUSH`, `REFUSE` or `INCONCLUSIVE`: the worst level of the findings.
-        target: the class that was to be raised.
+        target: the class that was to be raised; of several, the first that is pushed, if any is.
         findings: what the rules found.
-        classes: by class of the label map.
+        classes: by class of the label map, as the model has them that a push would serve.
         settings: what the gate asked.
         units: what the unit of the bounds was, in words.
         recalibrated: whether nothing was trained, and the target's threshold alone moves.
@@ -296,6 +297,7 @@ class Verdict:
         test_uses: how often the gate has used this test set, with this time.
         confidence: of the bounds of changes, one-sided.
         outcome: what became of it; None where nobody has looked yet.
+        beside: the verdicts on the other targets, each judged as if it alone were pushed.
 
     """
 
@@ -316,11 +318,25 @@ class Verdict:
     test_uses: int
     confidence: float
     outcome: Outcome | None = None
+    beside: tuple["Verdict", ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All classes that were to be raised."""
+        return (self.target, *(other.target for other in self.beside))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The targets of a push that are not part of it: what they learned is not served."""
+        if self.verdict != PUSH:
+            return ()
+        return tuple(other.target for other in self.beside if other.verdict != PUSH)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """The sentences of the findings."""
-        return tuple(finding.sentence for finding in self.findings)
+        """The sentences of the findings, each once."""
+        found = [finding.sentence for finding in self.findings]
+        return tuple(dict.fromkeys([*found, *(r for other in self.beside for r in other.reasons)]))
 
     @property
     def deciding(self) -> tuple[Finding, ...]:
@@ -334,7 +350,19 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict and the first finding that made it, in one sentence."""
+        """The verdict and the first finding that made it, in one sentence for each target."""
+        said = [self.sentence_of_target, *(other.sentence for other in self.beside)]
+        return " ".join(filter(None, [*said, self.sentence_of_left_out]))
+
+    @property
+    def sentence_of_left_out(self) -> str:
+        """Which targets a push does without; empty where there are none."""
+        out = self.left_out
+        return f"Left out of what is pushed: {classes_in_words(out)}." if out else ""
+
+    @property
+    def sentence_of_target(self) -> str:
+        """The sentence on `target` alone."""
         decided, deciding = DECIDED[self.verdict], self.deciding
         if not deciding:
             return f"{decided}: class {self.target}."
@@ -491,6 +519,9 @@ class Verdict:
             "confidence": self.confidence,
             **became,
         }
+        if self.beside:
+            document["left_out"] = self.left_out
+            document["beside"] = [other.to_json() for other in self.beside]
         return {name: without_nan(value) for name, value in document.items()}
 
 
@@ -534,7 +565,7 @@ def _row(verdict: Verdict, label: str) -> Row:
     compared = found.precision_change
     return Row(
         label=label,
-        is_target=label == verdict.target,
+        is_target=label in verdict.targets,
         objects=found.objects,
         status=found.status,
         recall=(_shown(found.champion_recall), _shown(found.challenger_recall)),
@@ -628,6 +659,7 @@ def _verdict(record: Record) -> Verdict:
         test_uses=record.count("test_uses"),
         confidence=record.figure("confidence"),
         outcome=_outcome(record) if "pushed_by_run" in record.content else None,
+        beside=tuple(map(_verdict, record.items("beside"))) if record.has("beside") else (),
     )
 
 

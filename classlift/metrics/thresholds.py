@@ -38,7 +38,7 @@ class Chosen:
 
 def choose(
     settings: GateSettings,
-    target: str,
+    targets: Set[str],
     deployed: Mapping[str, float],
     challenger: Matches,
     champion: Matches | None,
@@ -46,19 +46,19 @@ def choose(
 ) -> dict[str, Chosen]:
     """The threshold of each class, chosen on eval.
 
-    `settings.score_threshold` goes to all. Else the target's is the lowest with
+    `settings.score_threshold` goes to all. Else each target's is the lowest with
     `settings.precision`, measured or guaranteed. With `matched` so is every other class's. With
     `keep` a class of `kept` keeps its own, and another gets the lowest that is as precise as the
     champion is in production.
 
     Args:
         settings: of the gate.
-        target: the class to raise.
+        targets: the classes to raise.
         deployed: the champion's score thresholds in production, by class.
         challenger: its matches on eval.
         champion: its matches on eval, read for the classes whose threshold is to be as precise as
             its own; None will do where all others are kept.
-        kept: classes other than the target that training left as they are.
+        kept: classes other than the targets that training left as they are.
 
     Returns:
         The thresholds by class.
@@ -71,14 +71,14 @@ def choose(
         return {label: Chosen(settings.score_threshold) for label in challenger.labels}
     chosen = {}
     for label in challenger.labels:
-        if label != target and settings.thresholds != MATCHED and label in kept:
+        if label not in targets and settings.thresholds != MATCHED and label in kept:
             chosen[label] = Chosen(deployed[label])
             continue
         if not (challenger.objects["label"] == label).any():
             hole = f"eval has no object of class {label}"
             chosen[label] = Chosen(deployed[label], hole=hole)
             continue
-        if label != target and settings.thresholds != MATCHED:
+        if label not in targets and settings.thresholds != MATCHED:
             if champion is None:
                 raise EvaluationError(
                     f"Class {label} may have changed: its threshold can't be chosen without the "

@@ -101,12 +101,12 @@ def copied_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
 def unseen_classes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
     """Classes of which eval or test has no object: the gate can't read them.
 
-    The target has a rule of its own, with a least number. Boxes of crowds are no objects.
+    Each target has a rule of its own, with a least number. Boxes of crowds are no objects.
 
     Args:
         snapshot: that is judged.
         tables: its frames.
-        asked: which classes the model has, and the target.
+        asked: which classes the model has, and the targets.
 
     Returns:
         A finding a split, for eval and for test.
@@ -114,9 +114,9 @@ def unseen_classes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Fin
     """
     findings = []
     objects = tables.boxes[~tables.boxes["is_crowd"].astype(bool)]
-    for split in ("eval", "test") if asked.target is not None else ():
+    for split in ("eval", "test") if asked.targets else ():
         seen = set(objects["label"][objects["split"] == split])
-        unseen = [label for label in asked.labels if label not in seen | {asked.target}]
+        unseen = [label for label in asked.labels if label not in seen.union(asked.targets)]
         if unseen:
             one = len(unseen) == 1
             findings.append(

@@ -29,22 +29,22 @@ class Asked:
 
     Attributes:
         labels: the classes of the label map.
-        target: the class to raise; None for data that are no training set yet, which then need not
-            have something in each split.
-        min_target_boxes: how many boxes the target needs in each split.
+        targets: the classes to raise; none for data that are no training set yet, which then need
+            not have something in each split.
+        min_target_boxes: how many boxes each target needs in each split.
         baseline: of the last blessed snapshot, whose class mix and box sizes should be alike.
 
     """
 
     labels: Sequence[str]
-    target: str | None
+    targets: Sequence[str]
     min_target_boxes: int
     baseline: Profile | None
 
     @property
     def splits(self) -> Sequence[str]:
         """The splits that need to have something in them."""
-        return () if self.target is None else SPLITS
+        return SPLITS if self.targets else ()
 
 
 Fault = Callable[[int], str]
@@ -152,7 +152,7 @@ def box_rules(asked: Asked, misspelt: bool = False) -> list[Rule]:
             fix="keeps one box of each",
             shows=("label", "repeated_iou"),
         ),
-        *_enough_of_the_target(asked),
+        *_enough_of_each_target(asked),
         *_like_the_baseline(asked),
     ]
 
@@ -228,17 +228,18 @@ def _boxes(one: str, many: str) -> Fault:
     return _counted(f"box {one}", f"boxes {many}")
 
 
-def _enough_of_the_target(asked: Asked) -> list[Rule]:
-    least, target = asked.min_target_boxes, shown(asked.target or "")
+def _enough_of_each_target(asked: Asked) -> list[Rule]:
+    least = asked.min_target_boxes
     return [
         Rule(
-            f"class {target} has at least {least} boxes in {split}",
-            _said(f"class {target} has fewer than {least} boxes in {split}"),
+            f"class {shown(target)} has at least {least} boxes in {split}",
+            _said(f"class {shown(target)} has fewer than {least} boxes in {split}"),
             "ExpectTableRowCountToBeBetween",
             {"min_value": least},
-            only={"label": asked.target or "", "split": split},
+            only={"label": target, "split": split},
             floor=least,
         )
+        for target in asked.targets
         for split in asked.splits
     ]
 

@@ -1,6 +1,7 @@
 """Validation from end to end: a snapshot in, its report out, and no way on for bad data."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from classlift import own_folders
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 def run(
     snapshot: Snapshot,
     label_map: LabelMap,
-    target: str,
+    targets: Sequence[str],
     min_target_boxes: int,
     baseline: Profile | None,
     folder: Path,
@@ -26,8 +27,8 @@ def run(
     Args:
         snapshot: the labelled data.
         label_map: the classes; boxes of others are findings.
-        target: the class to raise.
-        min_target_boxes: how many boxes it needs in each split.
+        targets: the classes to raise.
+        min_target_boxes: how many boxes each of them needs in each split.
         baseline: of the data that the newest served version was made from.
         folder: of the report; it is made, or emptied where it is ours.
 
@@ -40,7 +41,7 @@ def run(
 
     """
     own_folders.clear(folder, own_folders.VALIDATION)
-    findings = validate(snapshot, label_map.names, target, min_target_boxes, folder, baseline)
+    findings = validate(snapshot, label_map.names, targets, min_target_boxes, folder, baseline)
     for finding in findings:
         logger.info(f"{finding.severity}: {finding.sentence()}")
     require_no_critical(findings, folder)

@@ -31,7 +31,7 @@ REPORT, DOCS, RELABEL = "report.html", "data_docs", "relabel.json"
 def validate(
     snapshot: Snapshot,
     labels: Sequence[str],
-    target: str | None,
+    targets: Sequence[str],
     min_target_boxes: int,
     folder: Path,
     baseline: Profile | None = None,
@@ -44,9 +44,9 @@ def validate(
     Args:
         snapshot: the labelled data.
         labels: the label map's names; boxes of other classes are findings.
-        target: the class to raise; None for data that are no training set yet, which then need not
-            have something in each split.
-        min_target_boxes: how many boxes the target class needs in each split.
+        targets: the classes to raise; none for data that are no training set yet, which then need
+            not have something in each split.
+        min_target_boxes: how many boxes each target needs in each split.
         folder: to write to; made where it is not there.
         baseline: of the last blessed snapshot; the class mix and the box sizes are compared with
             it.
@@ -58,7 +58,7 @@ def validate(
 
     """
     tables = Tables.of(snapshot, labels)
-    asked = Asked(labels, target, min_target_boxes, baseline)
+    asked = Asked(labels, targets, min_target_boxes, baseline)
     logger.info("looking for images of train among those of eval and test")
     findings = [finding for find in CHECKS for finding in find(snapshot, tables, asked)]
     misspelt = bool((tables.boxes["meant"] != "").any())

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from classlift.errors import ModelError
 from classlift.records import Json, JsonObject, Record
+from classlift.settings.targets import as_value
 
 FILE = "provenance.json"
+TARGET = "target"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Provenance:
 
     Attributes:
         recipe: the recipe it was trained by, in the words of the ClassLift that trained it.
-        target: the class that was to be raised.
+        targets: the classes that were to be raised; a file has a single one as `target: NAME`.
         code_version: of the ClassLift that trained it.
         champion: the provenance of the champion that it was made from.
         rebalancing: what was asked of the rebalancing of its training data.
@@ -78,7 +80,7 @@ class Provenance:
     """
 
     recipe: JsonObject | None = None
-    target: str | None = None
+    targets: tuple[str, ...] = ()
     code_version: str | None = None
     champion: "Provenance | None" = None
     rebalancing: JsonObject | None = None
@@ -123,7 +125,7 @@ class Provenance:
 
     @classmethod
     def _of(cls, record: Record) -> "Provenance":
-        known = {name.name for name in fields(cls)} - {"other"}
+        known = {name.name for name in fields(cls)} - {"other", "targets"} | {TARGET}
         given = {name for name in known if record.has(name)}
 
         def content(name: str) -> JsonObject | None:
@@ -131,7 +133,7 @@ class Provenance:
 
         return cls(
             recipe=content("recipe"),
-            target=record.text("target") if "target" in given else None,
+            targets=record.names(TARGET) if TARGET in given else (),
             code_version=record.text("code_version") if "code_version" in given else None,
             champion=cls._of(record.part("champion")) if "champion" in given else None,
             rebalancing=content("rebalancing"),
@@ -157,7 +159,9 @@ class Provenance:
             for name, value in vars(self).items()
             if value is not None and not isinstance(value, Provenance | Signature)
         }
-        del facts["other"]
+        del facts["other"], facts["targets"]
+        if self.targets:
+            facts[TARGET] = as_value(self.targets)
         facts |= self.other
         for name, person in (
             ("override", self.override),

@@ -16,7 +16,7 @@ classlift.errors.ConfigError: oven.degrees is 300; it must be a whole number, 50
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -26,7 +26,7 @@ from classlift.errors import ConfigError
 from classlift.text import shorten
 
 T = TypeVar("T")
-Value = bool | int | float | str | None | Mapping[str, float]
+Value = bool | int | float | str | None | Sequence[str] | Mapping[str, float]
 """What a parameter of a run can be; None leaves it to its default."""
 
 Values = Mapping[str, Value]
@@ -76,6 +76,7 @@ class Setting:
         forms: What other text may look like that matches the pattern, in words.
         after: The setting of the same section that it follows in the form, where that is one of
             another dataclass.
+        or_one: For a list: whether a single item may stand for a list of one.
         groups: For a mapping of values: the dataclasses whose settings it may have.
 
     """
@@ -95,6 +96,7 @@ class Setting:
     examples: tuple[str, ...] = ()
     forms: tuple[str, ...] = ()
     after: str = ""
+    or_one: bool = False
     groups: tuple[type, ...] = ()
 
 
@@ -189,6 +191,8 @@ class Field:
         about = self.setting
         if about.choices:
             return ", ".join(about.choices)
+        if about.or_one:
+            return f"{self.noun()}, or a list of several"
         if self.is_list:
             return "" if about.minimum is None else f"at least {about.minimum:g} of them"
         least, most = about.minimum, about.maximum
@@ -253,7 +257,10 @@ class Field:
         if self.is_list:
             item = schema_of(*self.below) if self.is_section else self._single()
             least = {} if about.minimum is None else {"minItems": int(about.minimum)}
-            return {"type": "array", **least, "items": item, **words}
+            listed = {"type": "array", **least, "items": item, **words}
+            if not about.or_one:
+                return listed
+            return {**item, **listed, "type": ["string", "array"], "uniqueItems": True}
         if self.item:
             kind: JsonSchema = {"type": "object", "propertyNames": {"type": "string"}}
             kind["additionalProperties"] = self._single()
@@ -380,6 +387,7 @@ def read(group: type[T], record: Mapping[str, Any]) -> T:
 
 def _value(field: Field, value: Any) -> object:
     if field.is_list:
+        value = [value] if isinstance(value, str) else value
         return tuple(read(field.item, item) if is_group(field.item) else item for item in value)
     if is_group(field.type):
         return read(field.type, value)

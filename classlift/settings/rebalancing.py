@@ -13,7 +13,7 @@ class Rebalancing:
     """What rebalancing is asked to do with the train split; eval and test stay as they are.
 
     Attributes:
-        target: The class to raise; None for none.
+        targets: The classes to raise; empty for none.
         repeat_threshold: Share of the images below which a class is repeated, `t` of the repeat
             factors, see `classlift.examples.rebalance.class_factors`. None takes the median over
             the classes, so that the rarer half of them is repeated.
@@ -62,7 +62,7 @@ class Rebalancing:
         minimum=0,
         maximum=0.95,
     )
-    target: str | None = None
+    targets: tuple[str, ...] = ()
     repeat_threshold: float | None = None
     seed: int = 0
 

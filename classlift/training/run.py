@@ -23,6 +23,7 @@ from classlift.serving.write import write_bundle
 from classlift.settings.freeze import BRANCH_PARTS
 from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
+from classlift.settings.targets import classes_in_words
 from classlift.text import shown
 from classlift.training.checkpoints import Checkpoints
 from classlift.training.devices import compute_in_half, make_reproducible, strategy_for
@@ -45,6 +46,7 @@ class TrainingTask:
 
     Attributes:
         backend: the detector's.
+        targets: the classes to raise.
         settings: of the gate. Recall is read at their precision on eval when weights are chosen,
             also where the score threshold is fixed: at that, the checkpoint that shouts most would
             win.
@@ -59,7 +61,7 @@ class TrainingTask:
 
     recipe: Recipe
     backend: str
-    target: str
+    targets: tuple[str, ...]
     settings: GateSettings
     champion: Path
     examples: Path
@@ -87,14 +89,15 @@ def run(task: TrainingTask) -> Bundle:
     _require_branch_for_new(task, champion)
     provenance = Provenance(
         recipe=task.recipe.to_dict(),
-        target=task.target,
+        targets=task.targets,
         code_version=task.code_version,
         champion=champion.provenance(),
         thresholds=task.thresholds,
         **asdict(Rebalanced.read(task.examples).data),
     )
     if task.recipe.recalibrate:
-        logger.info(f"nothing is trained: choosing the threshold of class {task.target} on eval")
+        several = classes_in_words(task.targets)
+        logger.info(f"nothing is trained: choosing the threshold of {several} on eval")
         points = _thresholds(task, champion, champion)
         shutil.copytree(champion.saved_model, task.challenger)
         bundle = Bundle(task.challenger)
@@ -116,7 +119,7 @@ def _thresholds(task: TrainingTask, champion: Bundle, challenger: Bundle) -> dic
         read_units(task.examples),
         task.recipe,
         task.settings,
-        task.target,
+        frozenset(task.targets),
         champion,
         challenger,
     )
@@ -125,12 +128,11 @@ def _thresholds(task: TrainingTask, champion: Bundle, challenger: Bundle) -> dic
 def _require_branch_for_new(task: TrainingTask, champion: Bundle) -> None:
     """Raises ConfigError for a recipe by which a new class can't be learned."""
     recipe = task.recipe
-    if task.target not in champion.abilities().unanswered:
-        return
-    if recipe.recalibrate or recipe.freeze_policy not in BRANCH_PARTS:
+    new = [target for target in task.targets if target in champion.abilities().unanswered]
+    if new and (recipe.recalibrate or recipe.freeze_policy not in BRANCH_PARTS):
         chosen = "recalibrate" if recipe.recalibrate else f"freeze_policy {recipe.freeze_policy}"
         raise ConfigError(
-            f"Class {shown(task.target)} is new to the model, and {chosen} gives it nothing that "
+            f"Class {shown(new[0])} is new to the model, and {chosen} gives it nothing that "
             f"could detect it; choose the freeze policy {' or '.join(BRANCH_PARTS)}."
         )
 
@@ -140,7 +142,7 @@ def _checkpoints(task: TrainingTask) -> Checkpoints:
     depends_on = {
         "recipe": task.recipe.to_dict(),
         "backend": task.backend,
-        "target": task.target,
+        "targets": task.targets,
         "precision": task.settings.precision,
         "champion": str(task.champion),
         "examples": str(task.examples),
@@ -161,10 +163,10 @@ def _train(
     labels = champion.label_map()
     board = Board(task.board)
     with strategy.scope(), compute_in_half(recipe.mixed_precision):
-        detector, teacher = prepare(task.backend, champion.entry, [task.target], recipe)
+        detector, teacher = prepare(task.backend, champion.entry, task.targets, recipe)
         serving = Serving(detector)
         evaluate = Evaluator(
-            serving.encoded, eval_files, labels, [task.target], task.settings.precision, board
+            serving.encoded, eval_files, labels, task.targets, task.settings.precision, board
         )
         result = fit(
             detector,
@@ -174,7 +176,7 @@ def _train(
                 detector.frame,
                 labels,
                 recipe,
-                targets=[task.target] if recipe.freeze_policy in BRANCH_PARTS else (),
+                targets=task.targets if recipe.freeze_policy in BRANCH_PARTS else (),
             ),
             recipe,
             hooks=[Resume(checkpoints), board, KeepBest(evaluate)],

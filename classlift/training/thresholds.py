@@ -1,7 +1,7 @@
 """The score thresholds that a challenger is served with."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from classlift.data.formats.tfrecord import count_records
@@ -22,7 +22,7 @@ def thresholds_to_serve(
     units: Mapping[str, str],
     recipe: Recipe,
     settings: GateSettings,
-    target: str,
+    targets: Set[str],
     champion: Bundle,
     challenger: Bundle,
 ) -> dict[str, float]:
@@ -36,7 +36,7 @@ def thresholds_to_serve(
         units: of the images of eval, as `read_units` gives them.
         recipe: by which the challenger was trained.
         settings: of the gate.
-        target: the weak class.
+        targets: the classes to raise.
         champion: the model in production.
         challenger: that is to be served.
 
@@ -44,7 +44,7 @@ def thresholds_to_serve(
         The thresholds by class.
 
     """
-    if recipe.recalibrate:  # moves the target's alone, whatever is asked for other classes
+    if recipe.recalibrate:  # moves the targets' alone, whatever is asked for other classes
         settings = replace(settings, thresholds=KEEP, score_threshold=None)
     labels = champion.label_map()
 
@@ -60,13 +60,13 @@ def thresholds_to_serve(
         return match(found.boxes, found.detections, found.image_ids, labels.names, names)
 
     after, before = predicted(challenger), None
-    kept = set(labels) - {target}
+    kept = set(labels) - targets
     if not recipe.leaves_other_classes:
         before = predicted(champion)
         kept = {c for c in kept if same_bits(before.detections, after.detections, c)}
     chosen = choose(
         settings,
-        target,
+        targets,
         champion.operating_points(),
         matched(after),
         None if before is None else matched(before),

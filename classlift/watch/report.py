@@ -30,7 +30,7 @@ def write_report(
     scorings: Sequence[Scoring],
     latest: Scoring,
     validation: Path,
-    promise: Promise | None,
+    promises: Sequence[Promise],
 ) -> None:
     """Writes the page.
 
@@ -40,7 +40,7 @@ def write_report(
         scorings: the series.
         latest: the one to show in full, judged by today's floors.
         validation: the report of the labels.
-        promise: what a threshold of the version was chosen for; None where it does not say.
+        promises: what thresholds of the version were chosen for.
 
     """
     classes = latest.classes
@@ -51,7 +51,7 @@ def write_report(
         name=name,
         latest=latest,
         fell=fallen(classes),
-        sentences=[*sentences(classes), *([promise.sentence(classes)] if promise else [])],
+        sentences=[*sentences(classes), *(promise.sentence(classes) for promise in promises)],
         charts=[(label, svg(_chart(label, classes[label].floor, shown))) for label in labels],
         classes=len(classes),
         scorings=len(scorings),

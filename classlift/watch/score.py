@@ -81,13 +81,14 @@ class Promise:
     is_guaranteed: bool
 
     @classmethod
-    def of(cls, provenance: Provenance) -> "Promise | None":
-        """What a version says; None where it says nothing, or a threshold was fixed."""
-        chosen_for, label = provenance.thresholds or {}, provenance.target
+    def all_of(cls, provenance: Provenance) -> "tuple[Promise, ...]":
+        """What a version says; nothing where its thresholds were fixed."""
+        chosen_for = provenance.thresholds or {}
         precision = chosen_for.get("precision")
-        if label is None or not isinstance(precision, float) or "score_threshold" in chosen_for:
-            return None
-        return cls(label, precision, chosen_for.get("operating_points") == GUARANTEED)
+        if not isinstance(precision, float) or "score_threshold" in chosen_for:
+            return ()
+        is_guaranteed = chosen_for.get("operating_points") == GUARANTEED
+        return tuple(cls(label, precision, is_guaranteed) for label in provenance.targets)
 
     def sentence(self, classes: Mapping[str, Figures]) -> str:
         """What became of it on the images that were scored."""

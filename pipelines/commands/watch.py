@@ -30,8 +30,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     for sentence in sentences(classes):
         say(sentence)
-    if found.promise is not None:
-        say(found.promise.sentence(classes))
+    for promise in found.promises:
+        say(promise.sentence(classes))
     print(f"page: {found.page}")
     return EXIT_OK
 

@@ -33,7 +33,7 @@ STREETS = ("vehicle", "traffic_light", "bike", "traffic_sign", "motobike")
 def test_from_labels_to_records(tmp_path, path, group, target, labels, images):
     snapshot = take_snapshot([Source(SHARED / path, group=group)])
     assert snapshot.images.num_rows == images
-    require_no_critical(validate(snapshot, labels, target, 1, tmp_path / "docs"), tmp_path)
+    require_no_critical(validate(snapshot, labels, [target], 1, tmp_path / "docs"), tmp_path)
     plan = Rebalancing("none", replay_share=0.0)
     write_examples(snapshot, LabelMap(labels), plan, tmp_path / "records")
     written = Counter()

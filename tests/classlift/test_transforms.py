@@ -87,7 +87,7 @@ def data(tmp_path_factory) -> Path:
 def files(data: Path, folder: Path, options: tuple[str, ...]) -> dict[str, bytes]:
     """All records of a run with copy-paste, by name."""
     snapshot = take_snapshot([Source(data)], beam_options=options)
-    plan = Rebalancing(target="8", copy_paste=0.3, max_growth=5.0)
+    plan = Rebalancing(targets=("8",), copy_paste=0.3, max_growth=5.0)
     write_examples(snapshot, LABELS, plan, folder, options)
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 

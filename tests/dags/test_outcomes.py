@@ -104,6 +104,11 @@ def test_the_verdict_is_read_as_it_was_written(tmp_path, monkeypatch):
     assert (found.lift, found.lower_bound) == (target.lift, target.lower_bound)
     assert json.loads(json.dumps(found.as_dict()))["version"] is None
 
+    beside = (replace(verdict, target="b"), replace(verdict, verdict="refuse", target="c"))
+    replace(verdict, beside=beside).write(folder)
+    several = verdicts.read_verdict(str(tmp_path), "one")
+    assert (several.target, several.lift) == (f"{LIFTED.label}, b", None)
+
     pushed = Outcome(pushed=str(Path("served", "7")), pushed_by_run="one")
     replace(verdict, outcome=pushed).write(folder)
     assert verdicts.read_verdict(str(tmp_path), "one").as_dict()["version"] == "7"

@@ -19,9 +19,9 @@ def test_versions_say_when_by_whom_and_on_what_verdict(tmp_path, monkeypatch):
     ada = Override("Ada", "it is <better>", "inconclusive", "run 7")
     again = Rollback("Bob", "misses bikes", "1764000000", "1764100000")
     for number, provenance in (
-        (1764000000, Provenance(target="8")),
-        (1764100000, Provenance(target="8", override=ada)),
-        (1764200000, Provenance(target="8", rollback_of=again)),
+        (1764000000, Provenance(targets=("8",))),
+        (1764100000, Provenance(targets=("8",), override=ada)),
+        (1764200000, Provenance(targets=("8",), rollback_of=again)),
     ):
         extra = served / str(number) / "assets.extra"
         extra.mkdir(parents=True)

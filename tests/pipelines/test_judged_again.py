@@ -91,7 +91,7 @@ def judged(tmp_path_factory, sooner) -> Judged:
         *bundles,
         *models,
         snapshot=snapshot,
-        target=TARGET,
+        targets=[TARGET],
         settings=GateSettings(min_lift=0.5),
         origin=Origin("version 1", "abc", "def", RUN),
         use=1,

@@ -41,7 +41,7 @@ A, B = ("a", "train", "8", 1.0), ("b", "train", "8", 1.0)
     ],
 )
 def test_counts_the_targets_training_objects_that_were_not_there(now, before, count):
-    assert new_objects(snapshot(*now), snapshot(*before), "8") == count
+    assert new_objects(snapshot(*now), snapshot(*before), ["8"]) == count
 
 
 def test_says_so_when_there_is_no_snapshot(runs, monkeypatch, capsys):

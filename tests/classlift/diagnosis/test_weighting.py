@@ -44,4 +44,4 @@ def test_effective_numbers_differ_less():
     ],
 )
 def test_what_the_user_sets(changes, expected):
-    assert with_class_weights(changes, "scooter", BOXES) == expected
+    assert with_class_weights(changes, ["scooter"], BOXES) == expected

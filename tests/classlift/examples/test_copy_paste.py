@@ -27,7 +27,13 @@ def box(xmin, ymin, xmax, ymax, label="car", is_crowd=False):
     ],
 )
 def test_donors_stand_clear(boxes, found):
-    assert [d.box for d in find_donors([IMAGE], {"a": boxes}, "bike")] == found
+    assert [d.box for d in find_donors([IMAGE], {"a": boxes}, ["bike"])] == found
+
+
+def test_each_target_has_donors():
+    boxes = {"a": [box(1, 2, 30, 40, "bike"), box(40, 2, 70, 40, "tram"), box(80, 2, 99, 40)]}
+    found = find_donors([IMAGE], boxes, ["tram", "bike"])
+    assert [(d.label, d.box[0]) for d in found] == [("bike", 1), ("tram", 40)]
 
 
 DONOR = Donor("a.png", "", "bike", (10, 10, 30, 30))

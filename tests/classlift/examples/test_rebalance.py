@@ -85,8 +85,9 @@ def test_effective_sample_size():
             (1.0, (1 - EFFECTIVE_BETA**900) / (1 - EFFECTIVE_BETA**100)),
         ),
         (Rebalancing("none"), (1.0, 1.0)),
-        (Rebalancing("none", target="scooter", target_boost=4.0), (1.0, 4.0)),
-        (Rebalancing("none", target="tram", target_boost=4.0), (1.0, 1.0)),  # not in train
+        (Rebalancing("none", targets=("scooter",), target_boost=4.0), (1.0, 4.0)),
+        (Rebalancing("none", targets=("scooter", "car"), target_boost=4.0), (4.0, 4.0)),
+        (Rebalancing("none", targets=("tram",), target_boost=4.0), (1.0, 1.0)),  # not in train
     ],
 )
 def test_class_factors(plan, factors):
@@ -105,7 +106,7 @@ def long_tail(images=400):
 def test_frequencies_match_the_formula_over_20_seeds(method):
     """The mean count of each class is the sum of its images' factors, within four errors."""
     images, seeds = long_tail(), range(20)
-    plan = {"method": method, "max_growth": 100.0, "target": "c3", "target_boost": 1.5}
+    plan = {"method": method, "max_growth": 100.0, "targets": ("c3",), "target_boost": 1.5}
     factors = repeat_factors(images, Rebalancing(**plan))
     old = [False] * len(images)
     counts = np.array([copies(images, old, Rebalancing(**plan, seed=s)) for s in seeds])

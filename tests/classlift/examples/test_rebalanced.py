@@ -23,7 +23,7 @@ REBALANCED = Rebalanced(
     data=TrainingData(
         Profile({"car": 100}, {"below 1%": 100}),
         SnapshotFacts("5f", images=40, boxes=100),
-        Rebalancing(target="scooter"),
+        Rebalancing(targets=("scooter",)),
         {"car": 90, "scooter": 10},
     ),
 )
@@ -38,7 +38,7 @@ def test_what_is_written_is_read(tmp_path):
         *("boxes_before", "boxes_old", "boxes_after", "pasted", "data"),
     ]
     assert list(record["data"]) == ["profile", "snapshot", "rebalancing", "trained_on"]
-    assert record["data"]["rebalancing"]["target"] == "scooter"
+    assert record["data"]["rebalancing"]["targets"] == ["scooter"]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"data": {"profile": 1}}'])

@@ -83,7 +83,7 @@ def write_case(case: Case, folder: Path, run: str | None = "scheduled__2026-11-2
     write_report(
         folder / "report.html",
         gated.verdict,
-        gated.comparison,
+        {TARGET: gated.comparison},
         summaries,
         diagnosis,
         folder / "examples",

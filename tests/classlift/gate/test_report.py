@@ -67,7 +67,7 @@ def test_shows_cocos_figures_before_and_after(tmp_path, monkeypatch):
     ]
     path = tmp_path / "report.html"
     document = verdict_on(comparison.evidence, "scooter", judgement=judgement)
-    report.write_report(path, document, comparison, summaries, DIAGNOSIS, tmp_path)
+    report.write_report(path, document, {"scooter": comparison}, summaries, DIAGNOSIS, tmp_path)
     before, after = (table.loc["scooter", ("small", "AP75")] for table in summaries)
     assert f"<td>{before:.3f} → {after:.3f}</td>" in path.read_text("utf-8")
 

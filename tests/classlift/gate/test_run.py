@@ -11,6 +11,7 @@ from classlift.errors import EvaluationError
 from classlift.gate import report
 from classlift.gate.predictions import THRESHOLDS_ASSUMED, Origin, gate_predictions
 from classlift.gate.run import classes_left_alone, run
+from classlift.gate.several import gate_each
 from classlift.gate.uses import confidence_of_use
 from classlift.gate.verdict import read_evaluation
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
@@ -49,7 +50,7 @@ def bundle(folder: Path, points: dict[str, float] | None, **recipe: object) -> B
     ],
 )
 def test_which_classes_a_recipe_leaves_alone(tmp_path, recipe, left_alone):
-    assert classes_left_alone(bundle(tmp_path, AT_HALF, **recipe), TARGET) == left_alone
+    assert classes_left_alone(bundle(tmp_path, AT_HALF, **recipe), [TARGET]) == left_alone
 
 
 def make_snapshot() -> Snapshot:
@@ -74,14 +75,14 @@ def snapshot() -> Snapshot:
     return make_snapshot()
 
 
-def gated(tmp_path, snapshot, champion, challenger, models, **settings):
+def gated(tmp_path, snapshot, champion, challenger, models, targets=(TARGET,), **settings):
     DIAGNOSIS.write(tmp_path)
     return run(
         champion,
         challenger,
         *models,
         snapshot=snapshot,
-        target=TARGET,
+        targets=targets,
         settings=GateSettings(**settings),
         origin=Origin("version 1", "abc", "def", "one"),
         use=2,
@@ -89,6 +90,25 @@ def gated(tmp_path, snapshot, champion, challenger, models, **settings):
         examples=tmp_path,
         folder=tmp_path / "evaluation",
     )
+
+
+def test_a_run_with_two_targets_leaves_one_evaluation(tmp_path, snapshot, monkeypatch):
+    monkeypatch.setattr(report, "gallery", lambda *_: [])  # there are no images
+    models = (model(1.0), model(3.0, car=1.0))
+    alone = gate_each(*models, LABELS, champion_thresholds=AT_HALF, left_alone=frozenset())
+    chosen = {label: found.comparison.served[label] for label, found in alone.items()}
+    champion = bundle(tmp_path / "champion", AT_HALF)
+    challenger = bundle(tmp_path / "challenger", chosen, freeze_policy="target-branch")
+    verdict = gated(tmp_path, snapshot, champion, challenger, models, targets=LABELS)
+    assert read_evaluation(tmp_path / "evaluation") == verdict
+    assert (verdict.verdict, verdict.targets, verdict.left_out) == ("push", LABELS, ("car",))
+    assert verdict.classes["car"].served.threshold == (0.5, 0.5)  # the champion's
+    assert [beside.run for beside in verdict.beside] == [None]
+    page = (tmp_path / "evaluation" / "report.html").read_text("utf-8")
+    assert "Classes bike, car:" in page
+    assert "It is left out of what is pushed." in page
+    assert page.count("recall of class car as deployed today") == 1
+    assert page.count("<!--outcome-->") == 1
 
 
 def test_a_run_leaves_a_whole_evaluation(tmp_path, snapshot, monkeypatch):

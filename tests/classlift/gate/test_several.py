@@ -1,16 +1,22 @@
 """Several targets of one challenger, judged one by one."""
 
+import json
+import re
 from dataclasses import replace
 
+import jsonschema
 import pytest
 
 from classlift.data.predictions import Predictions
 from classlift.errors import EvaluationError
 from classlift.gate.evidence import ModelPredictions
 from classlift.gate.predictions import gate_predictions
-from classlift.gate.several import gate_each
-from classlift.gate.verdict import LIFTED, NOT_LIFTED, PUSH, REFUSE, UNCHANGED
+from classlift.gate.several import gate_each, joined
+from classlift.gate.terminal import render_verdict
+from classlift.gate.verdict import LIFTED, NOT_LIFTED, PUSH, REFUSE, UNCHANGED, Verdict
 from tests.classlift.conftest import boxes_table, detections_table
+from tests.classlift.gate.test_holes import SCHEMA
+from tests.classlift.gate.verdicts import VERDICT as SOME
 
 pytestmark = pytest.mark.unit
 IMAGES = tuple(f"{n}.jpg" for n in range(60))
@@ -58,15 +64,17 @@ def test_targets_share_the_error_of_the_bounds():
 
 def test_one_target_is_judged_as_ever():
     challenger = model(bike=50, motobike=20)
-    [found] = gate_each(CHAMPION, challenger, ["bike"]).values()
-    assert found.verdict == gate_predictions(CHAMPION, challenger, "bike").verdict
+    for given in (challenger, model(bike=50, motobike=20, car=30)):  # with all that has changed
+        [found] = gate_each(CHAMPION, given, ["bike"]).values()
+        assert found.verdict == gate_predictions(CHAMPION, given, "bike").verdict
+    assert found.verdict.verdict == REFUSE
+    assert joined([found.verdict]) is found.verdict
 
 
 @pytest.mark.parametrize(
     ("challenger", "targets", "words"),
     [
         (model(bike=50, car=59), ["bike", "motobike"], "Class car has changed too and is no targ"),
-        (model(bike=50, motobike=30), ["bike"], "Class motobike has changed too"),
         (model(bike=50), [], "at least one and each once"),
         (model(bike=50), ["bike", "bike"], "at least one and each once"),
         (model(), ["bike", "motobike", "tram"], "No class is called 'tram'"),
@@ -81,3 +89,68 @@ def test_other_images_are_a_sentence():
     fewer = Predictions(IMAGES[1:], CHAMPION.test.boxes, CHAMPION.test.detections)
     with pytest.raises(EvaluationError, match="different images of test"):
         gate_each(CHAMPION, replace(CHAMPION, test=fewer), ["bike"])
+
+
+def each(challenger, targets):
+    return [found.verdict for found in gate_each(CHAMPION, challenger, targets).values()]
+
+
+def test_what_is_lifted_is_pushed_and_the_rest_is_left_out(tmp_path):
+    verdict = joined(each(model(bike=50, motobike=19), ["motobike", "bike"]))
+    assert (verdict.verdict, verdict.targets) == (PUSH, ("bike", "motobike"))
+    assert verdict.left_out == ("motobike",)
+    # The classes are as production would see them.
+    statuses = {label: found.status for label, found in verdict.classes.items()}
+    assert statuses == {"bike": LIFTED, "car": UNCHANGED, "motobike": UNCHANGED}
+    assert [row.label for row in verdict.rows() if row.is_target] == ["bike", "motobike"]
+    first, second, third = re.split(r"(?<=\.) (?=[A-Z])", verdict.sentence)
+    assert first.startswith("Push: class bike is lifted")
+    assert second.startswith("Refused: class motobike is not lifted")
+    assert third == "Left out of what is pushed: class motobike."
+    assert any("motobike" in reason for reason in verdict.reasons)
+
+    jsonschema.validate(verdict.to_json(), json.loads(SCHEMA.read_text()))
+    verdict.write(tmp_path)
+    assert Verdict.read(tmp_path) == verdict
+    shown = render_verdict(verdict)
+    assert "Class motobike: recall 0.333 as deployed" in shown
+    assert shown.endswith("Left out of what is pushed: class motobike.")
+
+
+def test_all_that_are_lifted_are_pushed_together():
+    verdict = joined(each(model(bike=50, motobike=51), ["motobike", "bike"]))
+    assert (verdict.verdict, verdict.target, verdict.left_out) == (PUSH, "motobike", ())
+    assert [verdict.classes[c].status for c in verdict.targets] == [LIFTED, LIFTED]
+
+
+def test_where_none_is_lifted_nothing_is_pushed():
+    verdict = joined(each(model(bike=20, motobike=19), ["bike", "motobike"]))
+    assert (verdict.verdict, verdict.left_out) == (REFUSE, ())
+    doubt = replace(SOME, verdict="inconclusive")
+    assert joined([doubt, replace(doubt, verdict=REFUSE, target="x")]).target == "x"
+    assert joined([doubt, replace(doubt, target="x")]).target == doubt.target
+
+
+def test_the_thresholds_that_are_carried_are_checked_for_all():
+    """Each target is judged at its own, and all others at those of the champion."""
+    challenger, at_half = model(bike=50, motobike=50), dict.fromkeys(PLACES, 0.5)
+    carried = {**at_half, "bike": 0.9, "motobike": 0.9}
+    found = gate_each(
+        CHAMPION,
+        challenger,
+        ["bike", "motobike"],
+        champion_thresholds=at_half,
+        challenger_thresholds=carried,
+    )
+    served = [gated.comparison.served for gated in found.values()]
+    assert served == [{**at_half, "bike": 0.9}, {**at_half, "motobike": 0.9}]
+    whole = joined([gated.verdict for gated in found.values()])
+    assert {c: r.served.threshold.after for c, r in whole.classes.items()} == carried
+    with pytest.raises(EvaluationError, match="other operating points"):
+        gate_each(
+            CHAMPION,
+            challenger,
+            ["bike", "motobike"],
+            champion_thresholds=at_half,
+            challenger_thresholds={**carried, "motobike": 0.3},
+        )

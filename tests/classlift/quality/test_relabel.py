@@ -29,7 +29,7 @@ def doubts(prefix: str) -> list[Suspicion]:
 @pytest.fixture
 def tasks(coco, tmp_path) -> Path:
     snapshot = take_snapshot([Source(coco())])
-    validate(snapshot, LABELS, None, 0, tmp_path / "report", suspicions=doubts("data/images"))
+    validate(snapshot, LABELS, (), 0, tmp_path / "report", suspicions=doubts("data/images"))
     return tmp_path / "report" / FOLDER
 
 
@@ -92,7 +92,7 @@ def test_images_of_records_become_files(coco, tmp_path):
     assert convert.COMMAND.run(converting(coco(), tmp_path / "new", "tfrecord")) == 0
     snapshot = take_snapshot([Source(tmp_path / "new" / "data.record")])
     prefix = snapshot.images["image_id"][0].as_py().removesuffix("/1.jpg")
-    validate(snapshot, LABELS, None, 0, tmp_path / "report", suspicions=doubts(prefix))
+    validate(snapshot, LABELS, (), 0, tmp_path / "report", suspicions=doubts(prefix))
     files = json.loads((tmp_path / "report" / FOLDER / "fiftyone" / "data.json").read_text())
     (file,) = files.values()
     with Image.open(file) as image:
@@ -103,7 +103,7 @@ def test_images_of_records_become_files(coco, tmp_path):
 def test_tasks_of_earlier_go(coco, tmp_path):
     snapshot = take_snapshot([Source(coco())])
     for given in (doubts("data/images"), []):
-        validate(snapshot, LABELS, None, 0, tmp_path / "report", suspicions=given)
+        validate(snapshot, LABELS, (), 0, tmp_path / "report", suspicions=given)
         assert (tmp_path / "report" / FOLDER).exists() == bool(given)
 
 
@@ -112,7 +112,7 @@ def test_names_that_xml_has_no_signs_for(coco, tmp_path):
     path = coco(categories=[{"id": 1, "name": names[0]}, {"id": 2, "name": names[1]}])
     snapshot = take_snapshot([Source(path)])
     given = doubts("data/images")
-    validate(snapshot, names, None, 0, tmp_path / "report", suspicions=given)
+    validate(snapshot, names, (), 0, tmp_path / "report", suspicions=given)
     root = etree.parse(tmp_path / "report" / FOLDER / "cvat.xml").getroot()
     assert root.xpath("image/box/@label")[0] == "a b"
 

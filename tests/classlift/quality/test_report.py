@@ -18,7 +18,7 @@ pytestmark = pytest.mark.unit
 
 
 def page_of(snapshot: Snapshot, labels, folder, **given):
-    validate(snapshot, labels, None, 0, folder, **given)
+    validate(snapshot, labels, (), 0, folder, **given)
     text = (folder / "report.html").read_text()
     return text, html.fromstring(text.encode())
 

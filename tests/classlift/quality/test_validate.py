@@ -30,7 +30,7 @@ def damaged(snapshot, row, **values):
 
 
 def test_good_data_pass_and_docs_are_written(snapshot, tmp_path):
-    findings = validate(snapshot, LABELS, "scooter", 1, tmp_path / "docs")
+    findings = validate(snapshot, LABELS, ["scooter"], 1, tmp_path / "docs")
     # the same two noise pictures are in all splits, which is worth a warning
     assert {f.severity for f in findings} <= {"warning"}
     require_no_critical(findings, tmp_path)
@@ -54,7 +54,7 @@ def test_good_data_pass_and_docs_are_written(snapshot, tmp_path):
     ],
 )
 def test_bad_boxes_stop_with_file_record_and_rule(snapshot, tmp_path, values, sentence):
-    findings = validate(damaged(snapshot, 0, **values), LABELS, "scooter", 1, tmp_path)
+    findings = validate(damaged(snapshot, 0, **values), LABELS, ["scooter"], 1, tmp_path)
     named = [f.sentence() for f in findings if f.severity == "critical"]
     assert any(sentence in s for s in named)
     assert any("train/annotations.json annotation 1 (train/images/1.jpg)" in s for s in named)
@@ -63,12 +63,18 @@ def test_bad_boxes_stop_with_file_record_and_rule(snapshot, tmp_path, values, se
 
 
 def test_too_few_target_boxes_say_how_many_there_are(snapshot, tmp_path):
-    findings = validate(snapshot, LABELS, "scooter", 7, tmp_path)
+    findings = validate(snapshot, LABELS, ["scooter"], 7, tmp_path)
     sentences = [f.sentence() for f in findings if f.severity == "critical"]
     assert sentences == [
         f"class scooter has fewer than 7 boxes in {split}: there is 1, 6 more are needed"
         for split in ("train", "eval", "test")
     ]
+
+
+def test_each_target_needs_its_boxes(snapshot, tmp_path):
+    findings = validate(snapshot, LABELS, ["scooter", "car"], 7, tmp_path)
+    lacking = [f.fault for f in findings if "fewer than 7" in f.fault]
+    assert {fault.split()[1] for fault in lacking} == {"scooter", "car"}
 
 
 def test_image_problems_are_critical(snapshot, tmp_path):
@@ -77,7 +83,7 @@ def test_image_problems_are_critical(snapshot, tmp_path):
     broken = dataclasses.replace(
         snapshot, problems=pa.Table.from_pylist([problem], snapshot.problems.schema)
     )
-    findings = validate(broken, LABELS, "scooter", 1, tmp_path)
+    findings = validate(broken, LABELS, ["scooter"], 1, tmp_path)
     with pytest.raises(
         DataError,
         match=r"1 image: rule: value in train/a.json image 1 \(train/images/1.jpg\)",
@@ -87,7 +93,7 @@ def test_image_problems_are_critical(snapshot, tmp_path):
 
 def test_an_empty_table_does_not_pass(snapshot, tmp_path):
     empty = dataclasses.replace(snapshot, boxes=snapshot.boxes.slice(0, 0))
-    findings = validate(empty, LABELS, "scooter", 1, tmp_path)
+    findings = validate(empty, LABELS, ["scooter"], 1, tmp_path)
     with pytest.raises(DataError, match="The data break a rule"):
         require_no_critical(findings, tmp_path)
 
@@ -133,7 +139,7 @@ def changed_images(snapshot, **columns):
 )
 def test_leakage_across_splits(snapshot, tmp_path, column, values, severity, sentence):
     findings = validate(
-        changed_images(snapshot, **{column: values}), LABELS, "scooter", 1, tmp_path
+        changed_images(snapshot, **{column: values}), LABELS, ["scooter"], 1, tmp_path
     )
     found = {f.severity for f in findings if sentence in f.sentence()}
     assert found == {severity}
@@ -165,7 +171,9 @@ def test_near_repeated_boxes_are_a_warning(snapshot, tmp_path):
     twin = {**rows[0], "box_id": 99, "xmax": rows[0]["xmax"] + 0.3, "source": "the twin"}
     other = {**rows[0], "box_id": 100, "label": "scooter", "source": "of another class"}
     table = pa.Table.from_pylist([*rows, twin, other], schema.BOXES)
-    findings = validate(dataclasses.replace(snapshot, boxes=table), LABELS, "scooter", 1, tmp_path)
+    findings = validate(
+        dataclasses.replace(snapshot, boxes=table), LABELS, ["scooter"], 1, tmp_path
+    )
     (found,) = [f for f in findings if "labelled twice" in f.rule]
     assert (found.severity, found.count, found.box_ids) == ("warning", 1, [99])
     assert "the twin" in found.sentence()
@@ -173,7 +181,9 @@ def test_near_repeated_boxes_are_a_warning(snapshot, tmp_path):
 
 def test_images_without_boxes_are_counted(snapshot, tmp_path):
     boxes = snapshot.boxes.filter(pc.not_equal(snapshot.boxes["label"].cast("string"), "car"))
-    findings = validate(dataclasses.replace(snapshot, boxes=boxes), LABELS, "scooter", 1, tmp_path)
+    findings = validate(
+        dataclasses.replace(snapshot, boxes=boxes), LABELS, ["scooter"], 1, tmp_path
+    )
     (found,) = [f for f in findings if f.rule == "an image has boxes"]
     assert (found.severity, found.count) == ("info", 3)
 
@@ -191,7 +201,7 @@ def test_images_without_boxes_are_counted(snapshot, tmp_path):
 def test_drift_of_the_class_mix(snapshot, tmp_path, classes, drifts):
     sizes = Profile.of(snapshot.images, snapshot.boxes).sizes
     baseline = Profile(classes, {name: 100 * count for name, count in sizes.items()})
-    findings = validate(snapshot, LABELS, "scooter", 1, tmp_path, baseline)
+    findings = validate(snapshot, LABELS, ["scooter"], 1, tmp_path, baseline)
     assert any("the class mix" in f.rule for f in findings) == drifts
     assert not any("box sizes" in f.rule for f in findings)
     assert {f.severity for f in findings if "mix" in f.rule} <= {"warning"}
@@ -200,12 +210,12 @@ def test_drift_of_the_class_mix(snapshot, tmp_path, classes, drifts):
 def test_drift_of_the_box_sizes(snapshot, tmp_path):
     classes = Profile.of(snapshot.images, snapshot.boxes).classes
     baseline = Profile(classes, {**dict.fromkeys(SIZES, 0), SIZES[0]: 1000})
-    findings = validate(snapshot, LABELS, "scooter", 1, tmp_path, baseline)
+    findings = validate(snapshot, LABELS, ["scooter"], 1, tmp_path, baseline)
     assert [f.severity for f in findings if "box sizes" in f.rule] == ["warning"]
 
 
 def test_data_docs_and_report_load_nothing_from_elsewhere(snapshot, tmp_path):
-    validate(damaged(snapshot, 0, xmax=41.0), LABELS, "scooter", 1, tmp_path)
+    validate(damaged(snapshot, 0, xmax=41.0), LABELS, ["scooter"], 1, tmp_path)
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) == 6  # the report; the index, two suites and two results of Data Docs
     for path in pages:
@@ -227,7 +237,7 @@ def test_an_image_of_train_that_was_saved_anew_for_test_is_critical(coco, tmp_pa
     photograph.resize((40, 30)).save(tmp_path / "train/images/1.jpg")
     mirrored = photograph.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     mirrored.resize((40, 30)).save(tmp_path / "test/images/2.jpg", quality=60)
-    findings = validate(take_snapshot(sources), LABELS, "scooter", 1, tmp_path / "d")
+    findings = validate(take_snapshot(sources), LABELS, ["scooter"], 1, tmp_path / "d")
     (found,) = [f for f in findings if "saved anew, mirrored or cropped" in f.rule]
     assert (found.severity, found.count) == ("critical", 1)
     assert "(test/images/2.jpg) is train/images/1.jpg, mirrored" in found.where[0]
@@ -246,16 +256,16 @@ def test_a_class_without_an_object_to_judge_by_is_a_warning(snapshot, tmp_path, 
             if crowd or not (row["image_id"] in images.to_pylist() and row["label"] == "car")
         ]
         bare = dataclasses.replace(snapshot, boxes=pa.Table.from_pylist(rows, schema.BOXES))
-        found = [f for f in validate(bare, LABELS, "scooter", 1, tmp_path) if "gate" in f.fault]
+        found = [f for f in validate(bare, LABELS, ["scooter"], 1, tmp_path) if "gate" in f.fault]
         assert f"{split} has no object of class car" in " ".join(f.sentence() for f in found)
         assert {f.severity for f in found} == {"warning"}
-    judged_alone = validate(bare, LABELS, None, 1, tmp_path)  # data that are no training set
+    judged_alone = validate(bare, LABELS, (), 1, tmp_path)  # data that are no training set
     assert not [f for f in judged_alone if "gate" in f.fault]
 
 
 @pytest.mark.parametrize(("label", "mends"), [("Car", True), ("car ", True), ("zebra", False)])
 def test_fix_is_named_where_it_can_mend(snapshot, tmp_path, label, mends):
-    findings = validate(damaged(snapshot, 0, label=label), LABELS, None, 0, tmp_path)
+    findings = validate(damaged(snapshot, 0, label=label), LABELS, (), 0, tmp_path)
     (found,) = [f for f in findings if "label map" in f.fault]
     assert ("`classlift validate --fix` renames" in found.sentence()) == mends
     assert repr(label) in found.sentence()

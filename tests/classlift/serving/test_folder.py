@@ -39,7 +39,7 @@ def serve(folder, *versions, provenance=None):
         (entry.parent / "variables" / "variables.index").write_text("index")
         (entry / "label_map.pbtxt").write_text("item { id: 1 name: 'car' }")
         bundle = Bundle(entry.parent)
-        bundle.write_notes({"car": 0.5}, provenance or Provenance(target="car"))
+        bundle.write_notes({"car": 0.5}, provenance or Provenance(targets=("car",)))
         Manifest.of(entry.parent).write(entry.parent)
 
 

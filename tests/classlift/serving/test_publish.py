@@ -78,7 +78,7 @@ def test_a_version_is_a_whole_copy_with_its_manifest(serving, source, loads):
 
     folder = push(serving, source, note=lambda p: replace(p, approval=ADA), record=look)
     assert names(serving) == ["5", folder.name]
-    assert Bundle(folder).provenance() == Provenance(target="car", approval=ADA)
+    assert Bundle(folder).provenance() == Provenance(targets=("car",), approval=ADA)
     assert damage(folder) is None
     assert Manifest.read(folder) == Manifest.of(folder, Manifest.of(source).digest())
     assert (folder / "saved_model.pb").read_bytes() == (source / "saved_model.pb").read_bytes()

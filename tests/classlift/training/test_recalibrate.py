@@ -35,7 +35,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
             hyperparameters=Recipe(recalibrate=True).to_dict(),
             custom_config={
                 "backend": "od_api",
-                "target": "9",
+                "targets": ["9"],
                 "precision": 0.8,
                 "operating_points": "measured",
                 "thresholds": "matched",  # it moves no other class's all the same
@@ -77,5 +77,5 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
     ):
         settings = GateSettings(precision=0.8, thresholds="keep", score_threshold=fixed)
         recipe = Recipe(freeze_policy=policy)
-        points = thresholds_to_serve(eval_files, {}, recipe, settings, target, champion, champion)
+        points = thresholds_to_serve(eval_files, {}, recipe, settings, {target}, champion, champion)
         assert points == expected

@@ -25,9 +25,7 @@ def test_the_page_needs_no_network(tmp_path, scorings):
         for n in range(scorings)
     ]
     page = tmp_path / "watch.html"
-    report.write_report(
-        page, "<digits>", records, records[-1], Path("validation/report.html"), None
-    )
+    report.write_report(page, "<digits>", records, records[-1], Path("validation/report.html"), ())
     html = page.read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert "<script" not in html

@@ -103,14 +103,18 @@ def test_other_floors_judge_anew():
 @pytest.mark.parametrize(
     ("thresholds", "expected"),
     [
-        ({"precision": 0.8, "operating_points": "guaranteed"}, Promise("car", 0.8, True)),
-        ({"precision": 0.8, "operating_points": "measured"}, Promise("car", 0.8, False)),
-        ({"precision": 0.8, "score_threshold": 0.4}, None),  # fixed: for no precision
-        (None, None),  # of a version by an earlier ClassLift
+        ({"precision": 0.8, "operating_points": "guaranteed"}, (True, True)),
+        ({"precision": 0.8, "operating_points": "measured"}, (False, False)),
+        ({"precision": 0.8, "score_threshold": 0.4}, ()),  # fixed: for no precision
+        (None, ()),  # of a version by an earlier ClassLift
     ],
 )
 def test_what_a_version_promises(thresholds, expected):
-    assert Promise.of(Provenance(target="car", thresholds=thresholds)) == expected
+    provenance = Provenance(targets=("car", "van"), thresholds=thresholds)
+    promises = tuple(
+        Promise(label, 0.8, sure) for label, sure in zip(provenance.targets, expected, strict=False)
+    )
+    assert Promise.all_of(provenance) == promises
 
 
 @pytest.mark.parametrize(
