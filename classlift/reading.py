@@ -27,7 +27,8 @@ MAX_NODES = 1_000_000
 Fault = type[ClassLiftError]
 
 _STRING = "tag:yaml.org,2002:str"
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""What half a character begins with in JSON, and a whole one beyond the first 65,536 too."""
 
 
 def open_regular(path: Path | str, what: str, fault: Fault = DataError) -> BinaryIO:
@@ -120,12 +121,12 @@ def parse_json(text: str, where: str, fault: Fault = DataError) -> Any:
 
     """
     try:
-        document = json.loads(text, object_pairs_hook=_single_keys)
+        document = json.loads(text, object_pairs_hook=single_keys)
     except RecursionError:
         raise fault(f"{where}: not JSON that can be read: it is nested too deeply.") from None
     except ValueError as error:
         raise fault(f"{where}: not valid JSON ({error}).") from None
-    if _SURROGATE.search(text):
+    if SURROGATE.search(text):
         try:
             json.dumps(document, ensure_ascii=False).encode()
         except RecursionError:
@@ -138,7 +139,8 @@ def parse_json(text: str, where: str, fault: Fault = DataError) -> Any:
     return document
 
 
-def _single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError where a key stands twice in it."""
     found = dict(pairs)
     if len(found) < len(pairs):
         repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]

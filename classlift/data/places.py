@@ -37,6 +37,7 @@ class Place:
             places of one source: empty, or a path that ends in `/`.
         label_map: names the class ids of records that have no names; None is the one beside them.
         root: what somebody named, in or below which it was found; what is above describes nothing.
+        kept: a folder where a reader may keep what it read, for the next time; None for none.
 
     """
 
@@ -47,6 +48,7 @@ class Place:
     below: str = ""
     label_map: Path | None = None
     root: Path | None = None
+    kept: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What the image files of a snapshot themselves showed."""
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import pyarrow as pa
@@ -50,7 +51,7 @@ class ImageProblem:
         return self.severity == CRITICAL
 
 
-def to_table(problems: list[ImageProblem]) -> pa.Table:
+def to_table(problems: Sequence[ImageProblem]) -> pa.Table:
     """The problems as a table of the schema `IMAGE_PROBLEMS`."""
     columns = zip(*map(astuple, problems), strict=True) if problems else [()] * len(IMAGE_PROBLEMS)
     return pa.Table.from_arrays(

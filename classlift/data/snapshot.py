@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classlift import own_folders
-from classlift.data import checksums, kept_splits, parts, published, schema
+from classlift.data import checksums, kept_labels, kept_splits, parts, published, schema
 from classlift.data.checksums import damage, seal, text_of
 from classlift.data.duplicates import Bits, hash_bits
 from classlift.data.formats import FORMATS, files_of, look
@@ -404,12 +404,19 @@ def _read(sources: list[Source], folder: Path, options: Sequence[str]) -> tuple[
 
     """
     layouts = [look(s.path, s.format, s.images, s.label_map) for s in sources]
+    labels = folder / "labels"
+    labels.mkdir(exist_ok=True)
     for note in (note for layout in layouts for note in layout.notes):
         logger.warning(note)
     shards = [
-        [(place, shard) for place in layout.places for shard in FORMATS[place.format].shards(place)]
+        [
+            (place, shard)
+            for place in layout.places
+            for shard in FORMATS[place.format].shards(replace(place, kept=labels))
+        ]
         for layout in layouts
     ]
+    kept_labels.keep_only(labels, [place.path for layout in layouts for place in layout.places])
     every = [shard for found in shards for _, shard in found]
     damaged = parts.forget_damaged(folder, every)
     if damaged:

@@ -3,25 +3,38 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from classlift.data.formats.coco_columns import (
+    CocoColumns,
+    corners_of,
+    difficult_of,
+    name_of,
+    read_columns,
+)
 from classlift.data.formats.collected import find_files, home_of
 from classlift.data.formats.unread import named
 from classlift.data.image_files import Found, ImageFiles
 from classlift.data.json_outline import outline
 from classlift.data.labels import (
     NO_PLACE,
-    Corners,
+    PACKED_BOXES,
+    SHARD_IMAGES,
     LabelledBox,
     LabelledImage,
     Rounding,
     Shard,
+    chunks,
     flag_of,
+    packed,
     packed_shards,
+    remarks_by_shard,
     size_of,
 )
 from classlift.data.places import Place, split_of
@@ -76,11 +89,12 @@ def _is_coco(file: Path) -> bool:
 
 
 def coco_shards(place: Place) -> Iterator[Shard]:
-    """Reads a COCO JSON file whole, and hands out its images with their boxes in shards.
+    """Reads a COCO JSON file, and hands out its images with their boxes in shards.
 
     A box is `bbox`: x, y, width and height in pixels; segmentations are not looked at. `iscrowd`
     marks crowds; `difficult` is read where tools write it, also among `attributes`. Classes keep
-    their spelling; ids need not be in order.
+    their spelling; ids need not be in order. A file as COCO's own are is read in a stream, or what
+    was kept of it; another one whole.
 
     Args:
         place: of the file.
@@ -93,14 +107,62 @@ def coco_shards(place: Place) -> Iterator[Shard]:
             images is there, or a path leaves the folder; names file and record.
 
     """
-    yield from shards_of(load(place.path), place.path, ImageFiles(place.home, place.split))
+    files = ImageFiles(place.home, place.split)
+    columns = read_columns(place.path, MAX_BYTES, place.kept)
+    shards = columns and _shards_of_columns(columns, place.path, files)
+    yield from shards or shards_of(load(place.path), place.path, files)
+
+
+def _shards_of_columns(
+    columns: CocoColumns, path: Path, files: ImageFiles
+) -> Iterator[Shard] | None:
+    """What `shards_of` gives of the same file; None where two of its images are one file."""
+    remarks: list[ImageProblem] = []
+    images = [
+        _image(record, path, files, remarks)
+        for batch in columns.images.to_batches(SHARD_IMAGES)
+        for record in batch.to_pylist()
+    ]
+    if len({image.uri for image in images}) < len(images):
+        return None
+    _require_some(images, path, files)
+    parts = list(chunks(images)) or [()]
+    place = {image.file_name: row // SHARD_IMAGES for row, image in enumerate(images)}
+    said = remarks_by_shard(remarks, place)
+    of_image = columns.boxes["image"].to_numpy()
+    order = np.argsort(of_image, kind="stable")
+    ends = np.searchsorted(of_image[order], np.arange(1, len(parts) + 1) * SHARD_IMAGES)
+    return (
+        packed("coco", path, part, _packed(columns, rows, number, path), said.get(number, []))
+        for number, (part, rows) in enumerate(
+            zip(parts, np.split(order, ends)[: len(parts)], strict=True)
+        )
+    )
+
+
+def _packed(columns: CocoColumns, rows: Any, shard: int, path: Path) -> pa.Table:
+    """`PACKED_BOXES` of some rows of the boxes, which are of one shard."""
+    boxes = columns.boxes.take(pa.array(rows))
+    sources = pc.binary_join_element_wise(
+        f"{path.parent.name}/{path.name} annotation", boxes["id"].cast(pa.string()), " "
+    )
+    columns_of = {name: boxes[name] for name in boxes.column_names}
+    columns_of |= {
+        "image": pc.subtract(boxes["image"], pa.scalar(shard * SHARD_IMAGES, pa.int32())),
+        "label": columns.categories["name"].take(boxes["category"]),
+        "source": sources,
+    }
+    return pa.table([columns_of[name] for name in PACKED_BOXES.names], schema=PACKED_BOXES)
 
 
 def classes_of(place: Place) -> list[str]:
     """The names of the categories in the order of the file."""
+    columns = read_columns(place.path, MAX_BYTES, place.kept)
+    if columns:
+        return [str(name) for name in columns.categories["name"].to_pylist()]
     faults: list[str] = []
     records = _by_id(load(place.path), "categories", place.path, faults)
-    return [_class_name(record, place.path) for record in records.values()]
+    return [name_of(record, place.path) for record in records.values()]
 
 
 def shards_of(
@@ -124,7 +186,7 @@ def shards_of(
     faults: list[str] = []
     remarks: list[ImageProblem] = []
     categories = {
-        category_id: _class_name(record, path)
+        category_id: name_of(record, path)
         for category_id, record in _by_id(coco, "categories", path, faults).items()
     }
     records = _by_id(coco, "images", path, faults)
@@ -144,12 +206,8 @@ def shards_of(
                 f"(the first: {missing[0]})"
             )
         raise DataError(f"{path}: {'; '.join(faults)}.")
-    if files and images and not any(os.path.isfile(image.uri) for image in images.values()):
-        first = next(iter(images.values())).file_name
-        raise DataError(
-            f"{path}: none of its {len(images)} image files is in {files.folder} or a folder below "
-            f"it (the first: {first}); say where they are, with --images, or `images` in a config."
-        )
+    if files:
+        _require_some(list(images.values()), path, files)
     boxes: dict[str, list[LabelledBox]] = {image.file_name: [] for image in images.values()}
     file = f"{path.parent.name}/{path.name}"
     for annotation_id, record in annotations.items():
@@ -162,12 +220,22 @@ def shards_of(
                 label=category,
                 box=corners_of(record.get("bbox")) or NO_PLACE,
                 is_crowd=flag_of(record.get("iscrowd"), "iscrowd", path, where),
-                difficult=_difficult(record, path, where),
+                difficult=difficult_of(record, path, where),
                 source=where,
             )
         )
     labelled = ((image, boxes[image.file_name]) for image in images.values())
     yield from packed_shards("coco", path, labelled, remarks)
+
+
+def _require_some(images: Sequence[LabelledImage], path: Path, files: ImageFiles) -> None:
+    """Raises DataError where none of the images is there."""
+    if images and not any(os.path.isfile(image.uri) for image in images):
+        raise DataError(
+            f"{path}: none of its {len(images)} image files is in {files.folder} or a folder below "
+            f"it (the first: {images[0].file_name}); say where they are, with --images, or "
+            "`images` in a config."
+        )
 
 
 def names_by_id(coco: Mapping[str, Any], path: Path) -> tuple[dict[Id, str], dict[Id, str]]:
@@ -189,7 +257,7 @@ def names_by_id(coco: Mapping[str, Any], path: Path) -> tuple[dict[Id, str], dic
     categories = _by_id(coco, "categories", path, faults)
     return (
         {image_id: str(record.get("file_name")) for image_id, record in images.items()},
-        {category_id: _class_name(record, path) for category_id, record in categories.items()},
+        {category_id: name_of(record, path) for category_id, record in categories.items()},
     )
 
 
@@ -244,21 +312,6 @@ def _image(
     )
 
 
-def _class_name(record: Mapping[str, Any], path: Path) -> str:
-    """The name of a category; one without is a finding of the validator where it is used."""
-    name = record.get("name", "")
-    if type(name) not in (str, int):
-        raise DataError(f"{path}: category {record['id']} needs a string or a number as `name`.")
-    return str(name)
-
-
-def _difficult(record: Mapping[str, Any], *where: object) -> bool:
-    """COCO itself has no such flag; Datumaro and CVAT write it among `attributes`, as we do."""
-    attributes = record.get("attributes")
-    inner = attributes.get("difficult") if isinstance(attributes, dict) else None
-    return flag_of(record.get("difficult", inner), "difficult", *where)
-
-
 def _refer(
     targets: Mapping[Id, Any], record: Mapping[str, Any], key: str, path: Path, where: str
 ) -> Any:
@@ -270,21 +323,6 @@ def _refer(
         raise DataError(
             f"{path}: {where} has the {key} {record.get(key)!r}, which the file does not define."
         ) from None
-
-
-def corners_of(bbox: Any) -> Corners | None:
-    """The corners of COCO's x, y, width, height, all in pixels; None for what is no box."""
-    if (
-        not isinstance(bbox, list)
-        or len(bbox) != 4
-        or not all(type(v) in (int, float) for v in bbox)
-    ):
-        return None
-    try:
-        x, y, width, height = map(float, bbox)
-    except OverflowError:  # JSON knows integers of any length
-        return None
-    return x, y, x + width, y + height
 
 
 def write_coco(images: pa.Table, boxes: pa.Table, ids: Mapping[str, int], path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from classlift.data.formats.coco import MAX_BYTES, corners_of, load, names_by_id, shards_of
+from classlift.data.formats.coco import MAX_BYTES, load, names_by_id, shards_of
+from classlift.data.formats.coco_columns import corners_of
 from classlift.data.labels import NO_PLACE, Corners, LabelledBox, read_packed_shard
 from classlift.data.predictions import Predictions
 from classlift.data.schema import BOXES, DETECTIONS
