@@ -319,13 +319,19 @@ def _region_3(
 def _class_attribute(images: Sequence[_Image], path: Path) -> tuple[str, list[str]]:
     """The attribute that is the class, and the others."""
     counts = Counter(
-        name for image in images for region in image.regions for name in region.attributes
+        name
+        for image in images
+        for region in image.regions
+        for name, value in region.attributes.items()
+        if value not in ("", None, {})
     )
     names = sorted(counts, key=lambda name: -counts[name])
-    if len(names) < 2:
-        return (names[0] if names else ""), []
+    # One that few regions have was tried, or mistyped.
+    often = [name for name in names if 2 * counts[name] >= counts[names[0]]]
+    if len(often) < 2:
+        return (names[0] if names else ""), names[1:]
     for wanted in CLASS_NAMES:
-        called = [name for name in names if name.strip().lower() == wanted]
+        called = [name for name in often if name.strip().lower() == wanted]
         if len(called) == 1:
             return called[0], [name for name in names if name != called[0]]
     raise DataError(

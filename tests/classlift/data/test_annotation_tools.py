@@ -455,6 +455,16 @@ def test_via_chooses_the_attribute_that_is_the_class(tmp_path, attributes, label
     assert said(path) == ([remark] if remark else [])
 
 
+def test_via_passes_over_an_attribute_that_few_regions_have(tmp_path):
+    """However it is called: one region of thousands had `name`, the others `object_name`."""
+    picture(tmp_path / "a.jpg")
+    values = [{"object_name": "car", "name": ""}] * 4 + [{"name": "x"}]
+    regions = [{"shape_attributes": RECT, "region_attributes": value} for value in values]
+    path = write_json(tmp_path / "a.json", {"a.jpg9": {"filename": "a.jpg", "regions": regions}})
+    assert [label for label, *_ in boxes_of(path, "via")] == ["car"] * 4 + [""]
+    assert said(path) == [f"{CHOSEN}: 'object_name' and not 'name'"]
+
+
 @pytest.mark.parametrize(
     ("attributes", "sentence"),
     [
