@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-GATE, PUSHER, APPROVAL, NEW_LABELS = "RecallGate", "Pusher", "Approval", "NewLabels"
-"""Tasks whose answers and states say it."""
+GATE, PUSHER = "GateOperator", "PushOperator"
+APPROVAL, NEW_LABELS = "VerdictApproval", "NewLabelsOperator"
+"""Operators of the tasks whose answers and states say it: Airflow knows the operator of each task,
+and which node is which says the table of nodes alone.
+"""
 
 REJECTED = "rejected"
 """The key of the XCom that says who rejected."""
@@ -21,8 +24,8 @@ def outcome(answers: Mapping[str, Any], states: Mapping[str, str | None]) -> str
     """What became of a run.
 
     Args:
-        answers: what the tasks returned, by their names.
-        states: of the tasks, by their names.
+        answers: what the tasks returned, by their operators.
+        states: of the tasks, by their operators.
 
     Returns:
         A sentence or two; None where there is no more to say than that it failed.

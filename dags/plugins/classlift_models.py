@@ -11,13 +11,12 @@ import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from airflow.api.common.trigger_dag import trigger_dag
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
-from airflow.configuration import conf
 from airflow.exceptions import AirflowException, ParamValidationError
 from airflow.plugins_manager import AirflowPlugin
 from airflow.utils.types import DagRunTriggeredByType
@@ -26,19 +25,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # which a server does not do for plugins
+from pages import BASE, headers
 from topologies import Served, read_served
 from versions import Version, read_versions
 
 # Its forms need the reader's cookie, so it is not in a sandbox; no script runs all the same.
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'self'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "private, no-cache",
-}
+HEADERS = headers("form-action 'self'; frame-ancestors 'self'; base-uri 'none'")
 PATH = "/classlift-models"
-BASE = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-"""The path of Airflow on its host."""
 
 LONGEST_BODY = 20_000
 """Bytes of a form that is sent."""

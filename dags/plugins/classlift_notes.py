@@ -40,16 +40,15 @@ def _note(dag_run: Any) -> None:
     session = object_session(dag_run)
     if session is None:  # a run of `airflow dags test`, which stands by itself
         return
-    tasks = {task.task_id: task for task in dag_run.get_task_instances(session=session)}
+    tasks = {task.operator: task for task in dag_run.get_task_instances(session=session)}
     answers = {
-        name: tasks[name].xcom_pull(task_ids=name, session=session)
+        name: tasks[name].xcom_pull(task_ids=tasks[name].task_id, session=session)
         for name in (GATE, PUSHER, APPROVAL)
         if name in tasks
     }
     if APPROVAL in tasks and not answers[APPROVAL]:
-        answers[APPROVAL] = tasks[APPROVAL].xcom_pull(
-            task_ids=APPROVAL, key=REJECTED, session=session
-        )
+        asked = tasks[APPROVAL]
+        answers[APPROVAL] = asked.xcom_pull(task_ids=asked.task_id, key=REJECTED, session=session)
     line = outcome(answers, {name: task.state for name, task in tasks.items()})
     if line is None:
         return

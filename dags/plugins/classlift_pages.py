@@ -13,32 +13,22 @@ import os
 import sys
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # which a server does not do for plugins
+from pages import BASE, headers
 from topologies import work_of
 
-# The pages hold names from data: no script runs, nothing is fetched, no cookie is theirs.
-HEADERS = {
-    "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; "
-    "style-src 'unsafe-inline'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "private, no-cache",
-}
+# No cookie of Airflow's is theirs.
+HEADERS = headers("sandbox; img-src data:")
 
 app = FastAPI(title="ClassLift", docs_url=None, redoc_url=None, openapi_url=None)
 MAY_SEE = [Depends(requires_access_dag("GET", DagAccessEntity.RUN))]
-
-
-BASE = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-"""The path of Airflow on its host."""
 
 
 @app.exception_handler(404)

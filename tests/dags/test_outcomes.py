@@ -36,46 +36,67 @@ def outcomes(monkeypatch) -> ModuleType:
     return of_dags("outcomes", monkeypatch)
 
 
-def test_the_tasks_are_those_of_the_pipeline(outcomes):
-    assert nodes.GATE.id == outcomes.GATE
-    assert nodes.PUSHER.id == outcomes.PUSHER
+def test_the_operators_are_those_of_the_dag(outcomes):
+    files = {"operators": ("GATE", "PUSHER", "NEW_LABELS"), "approval": ("APPROVAL",)}
+    for file, names in files.items():
+        text = (ROOT / "dags" / f"{file}.py").read_text()
+        for name in names:
+            assert f"\nclass {getattr(outcomes, name)}(" in text
+    text = "".join(path.read_text() for path in (ROOT / "dags").rglob("*.py"))
+    for node in nodes.NODES:
+        assert f'"{node.id}"' not in text, "a node's id stands in the table of nodes alone"
 
 
 @pytest.mark.parametrize(
     ("answers", "states", "line"),
     [
-        ({"Pusher": TOLD | {"verdict": "push", "version": "7"}}, {}, "Pushed as version 7. Why."),
         (
-            {"Pusher": TOLD | {"verdict": "inconclusive", "version": "7"}, "Approval": ADA},
+            {"PushOperator": TOLD | {"verdict": "push", "version": "7"}},
+            {},
+            "Pushed as version 7. Why.",
+        ),
+        (
+            {
+                "PushOperator": TOLD | {"verdict": "inconclusive", "version": "7"},
+                "VerdictApproval": ADA,
+            },
             {},
             "Pushed as version 7 by Ada. Why.",
         ),
-        ({"RecallGate": TOLD | {"verdict": "refuse"}}, {"Pusher": "skipped"}, "Why."),
+        ({"GateOperator": TOLD | {"verdict": "refuse"}}, {"PushOperator": "skipped"}, "Why."),
         (
             {
-                "RecallGate": TOLD | {"verdict": "inconclusive"},
-                "Approval": ADA | {"chosen_options": ["Reject"]},
+                "GateOperator": TOLD | {"verdict": "inconclusive"},
+                "VerdictApproval": ADA | {"chosen_options": ["Reject"]},
             },
-            {"Pusher": "skipped"},
+            {"PushOperator": "skipped"},
             "Not pushed: rejected by Ada. Why.",
         ),
         (
             {
-                "RecallGate": TOLD | {"verdict": "push"},
-                "Approval": {"chosen_options": ["Reject"], "responded_by_user": None},
+                "GateOperator": TOLD | {"verdict": "push"},
+                "VerdictApproval": {"chosen_options": ["Reject"], "responded_by_user": None},
             },
-            {"Pusher": "skipped"},
+            {"PushOperator": "skipped"},
             "Not pushed: rejected, for nobody answered. Why.",
         ),
         (
-            {"RecallGate": TOLD | {"verdict": "push"}},
-            {"Pusher": "skipped"},
+            {"GateOperator": TOLD | {"verdict": "push"}},
+            {"PushOperator": "skipped"},
             "Not pushed: this model was pushed before. Why.",
         ),
-        ({"RecallGate": TOLD | {"verdict": "push"}}, {"Pusher": "failed"}, "Not pushed. Why."),
-        ({}, {"NewLabels": "skipped"}, "Nothing done: too few labels of the class are new."),
+        (
+            {"GateOperator": TOLD | {"verdict": "push"}},
+            {"PushOperator": "failed"},
+            "Not pushed. Why.",
+        ),
+        (
+            {},
+            {"NewLabelsOperator": "skipped"},
+            "Nothing done: too few labels of the class are new.",
+        ),
         ({}, {"Trainer": "failed"}, None),
-        ({"RecallGate": "a log line of an older version"}, {}, None),
+        ({"GateOperator": "a log line of an older version"}, {}, None),
     ],
 )
 def test_each_end_has_a_line(outcomes, answers, states, line):
