@@ -2,11 +2,12 @@
 
 The use of the test set that such a verdict is charged with is the gate's own rule of uses
 (`classlift.gate.uses`): with the settings of the run it is the run's own answer, and its use. With
-others it is one more look, judged at the bounds that the next run would be, so that no looser
-verdict can be had here than by a run. It is not recorded: the challenger is the same, and nothing
-is pushed by it; a run with these settings is.
+others it is one more look, counted and charged as a run with them would be, so that nobody can look
+at a test set for nothing. Who asks the same again sees the same, which is not counted again.
 """
 
+import hashlib
+import json
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -26,7 +27,7 @@ from classlift.serving.bundle import Bundle
 from classlift.settings.field import Values, read
 from classlift.settings.gate import GateSettings
 from classlift.text import did_you_mean
-from components.recorded_uses import recorded_uses
+from components.recorded_uses import look_again
 from pipelines.bindings import TRAINED_FOR
 from pipelines.code import code_version
 from pipelines.config import Config
@@ -43,7 +44,7 @@ GATES_OWN = tuple(
 
 
 def judge_again(config: Config, run_id: str | None, values: Values, folder: Path) -> Verdict:
-    """Judges a finished run by other settings; nothing but the folder is written.
+    """Judges a finished run by other settings, which is counted; nothing else of it is touched.
 
     Args:
         config: of the run.
@@ -79,7 +80,7 @@ def judge_again(config: Config, run_id: str | None, values: Values, folder: Path
     use = judged.test_uses
     if asked != judged.settings:
         recorded = json_format.MessageToJson(connection, indent=None)
-        use = recorded_uses(recorded, TestSet.of(data.images)) + 1
+        use = look_again(recorded, TestSet.of(data.images), _name(run, asked))
     verdict = gate.run(
         Bundle(found["champion"] / EXPORT),
         Bundle(found["challenger"] / EXPORT),
@@ -125,6 +126,12 @@ def _inputs(store: MetadataStore, pipeline: str, run: str) -> dict[str, Path]:
     return {name: Path(artifact.uri) for name, artifact in found.items()}
 
 
+def _name(run: str, asked: GateSettings) -> str:
+    """What a look is known by: the run, and what the gate asked."""
+    text = json.dumps(vars(asked), sort_keys=True)
+    return f"look at {run} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
 def _note(run: str, judged: Verdict, asked: GateSettings, use: int) -> str:
     """How the verdict came about, and what it counts."""
     moved = [
@@ -138,6 +145,6 @@ def _note(run: str, judged: Verdict, asked: GateSettings, use: int) -> str:
         )
     return (
         f"Judged again from what run {run} left, with {', '.join(moved)}. The bounds are those of "
-        f"use {use} of the test set, which a run with these settings would be; this look is not "
-        "recorded, and nothing is pushed by it."
+        f"use {use} of the test set: this look is counted, and the next one is judged more "
+        "strictly. Nothing is pushed by it."
     )

@@ -34,7 +34,8 @@ def _run(arguments: argparse.Namespace) -> int:
         print(json.dumps(verdict.to_json()))
     else:
         say(render_verdict(verdict))
-        print(f"\nReport:  {arguments.report / REPORT}")
+        print(f"\nUses of this test set, with this one: {verdict.test_uses}; each is charged.")
+        print(f"Report:  {arguments.report / REPORT}")
     return EXIT_OK
 
 

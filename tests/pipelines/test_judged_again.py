@@ -156,11 +156,28 @@ def test_another_setting_is_the_look_that_a_run_with_it_would_be(judged, tmp_pat
     assert again.verdict == "push"
     assert (again.test_uses, again.confidence) == (2, confidence_of_use(2))
     assert "min_lift 0.05 instead of 0.5. The bounds are those of use 2" in again.reasons[-1]
+    assert "this look is counted" in again.reasons[-1]
     assert Verdict.read(tmp_path / "again") == again
     assert "was only judged again" in (tmp_path / "again" / REPORT).read_text("utf-8")
     assert again.next_steps() == ()  # nothing was pushed that could be taken back
-    assert judged.files() == before
+    after = judged.files()
+    assert {name for name in after if after[name] != before.get(name)} == {
+        str(judged.config.work / "metadata.db")
+    }
     assert not judged.config.serving.exists()
+
+
+def test_each_look_is_counted_and_charged_and_the_same_look_once(judged, tmp_path):
+    def uses(**values: float) -> int:
+        return judge_again(judged.config, RUN, values, tmp_path / "again").test_uses
+
+    first = uses(min_lift=0.06)
+    assert [uses(min_lift=0.07), uses(min_lift=0.06), uses(min_lift=0.08)] == [
+        first + 1,
+        first,
+        first + 2,
+    ]
+    assert uses() == 1  # with the run's own settings it is the run's look
 
 
 @pytest.mark.parametrize(
@@ -208,7 +225,7 @@ def test_the_command_prints_the_verdict(judged, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "again"
     words = ["gate", "--config", str(judged.config.path), "--report", str(folder)]
     monkeypatch.setattr(sys, "argv", ["classlift", *words, "--set", "min_lift=null"])
-    assert cli.main() == 0  # null is the default; the look before was not recorded
+    assert cli.main() == 0  # null is the default: the question of a test before
     said = capsys.readouterr().out
     assert said.startswith("class  objects  before")
     assert "\nPush: class bike" in said
