@@ -6,18 +6,22 @@ from pathlib import Path
 
 from ml_metadata.metadata_store import MetadataStore
 
+from classlift.errors import EvaluationError
 from classlift.gate.outcome import copy_report
 from classlift.gate.terminal import render_verdict
 from classlift.gate.verdict import REPORT, VERDICT, Outcome, Verdict, read_evaluation
 from classlift.serving.folder import describe_served
+from classlift.text import did_you_mean
 from pipelines.metadata import (
     approval_of,
     connection_to,
     maker_of,
+    open_existing,
     open_store,
     output_artifact,
     output_artifacts,
     override_of,
+    run_ids,
     run_of,
 )
 from pipelines.node_record import NodeRecord, read_all
@@ -64,6 +68,29 @@ def summarise(config: Place, run_id: str) -> Summary:
     run = work / RUNS / run_id
     note_result(store, config.name, run_id, run / EVALUATION)
     return Summary(run_id, verdict, work / REPORT, read_all(run))
+
+
+def read_run(config: Place, run_id: str) -> Verdict:
+    """The verdict of a run, with what became of it.
+
+    Args:
+        config: name and folders of the config.
+        run_id: of the run.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        EvaluationError: there is no such run, it did not reach its gate, or its files are damaged.
+
+    """
+    store = open_existing(connection_to(config.work))
+    if run_id not in (known := run_ids(store)):
+        raise EvaluationError(
+            f"{config.name} has no run {run_id!r:.80}{did_you_mean(run_id, known)}; its folder "
+            f"{config.work / RUNS} names those that left something."
+        )
+    return read_result(store, config.name, run_id)[0]
 
 
 def read_result(

@@ -1,6 +1,7 @@
 """The page *Models* in Airflow's navigation: what each config serves, and the way back.
 
 /classlift-models/            versions of the configs whose DAG the reader may see
+/classlift-models/<dag>/runs  two runs of a config side by side
 /classlift-models/<dag>/back  starts the DAG that rolls back, for those who may start it
 """
 
@@ -25,6 +26,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # which a server does not do for plugins
+from history import Judged, line, read_runs, read_watches
 from pages import BASE, headers
 from topologies import Served, read_served
 from versions import Version, read_versions
@@ -32,6 +34,9 @@ from versions import Version, read_versions
 # Its forms need the reader's cookie, so it is not in a sandbox; no script runs all the same.
 HEADERS = headers("form-action 'self'; frame-ancestors 'self'; base-uri 'none'")
 PATH = "/classlift-models"
+
+FEW = 12
+"""Classes whose line is shown at once, those that changed first; the others are folded."""
 
 LONGEST_BODY = 20_000
 """Bytes of a form that is sent."""
@@ -41,6 +46,8 @@ STYLE = """
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0;
   border-bottom: 1px solid #8886; overflow-wrap: break-word; } tr.served td { font-weight: 600; }
+select { font: inherit; max-width: 100%; } figure { margin: 0; } figcaption { font-size: .85rem; }
+.lines { display: flex; flex-wrap: wrap; gap: .8rem 1.2rem; } .lines svg { background: #8881; }
 input { font: inherit; width: 14rem; max-width: 100%; } button { font: inherit; }
 """
 
@@ -55,7 +62,20 @@ def models(user: GetUserDep) -> HTMLResponse:
     return _page("".join(parts) or "<p>No config is compiled whose DAG you may see.</p>")
 
 
+MAY_SEE = [Depends(requires_access_dag("GET", DagAccessEntity.RUN))]
 MAY_START = [Depends(requires_access_dag("POST", DagAccessEntity.RUN))]
+
+
+@app.get("/{dag_id}/runs", dependencies=MAY_SEE)
+def two_runs(dag_id: str, old: str, new: str) -> HTMLResponse:
+    """Two runs of a config side by side."""
+    for served in read_served():
+        if served.retrain_dag == dag_id:
+            runs = {run.name: run for run in read_runs(served.work)}
+            if old in runs and new in runs:
+                return _page(_side_by_side(runs[old], runs[new]))
+            raise HTTPException(404, "One of these runs has not reached its gate, or is gone.")
+    raise HTTPException(404, f"No compiled config has a DAG {dag_id}.")
 
 
 @app.post("/{dag_id}/back", dependencies=MAY_START)
@@ -101,12 +121,91 @@ def _config(served: Served) -> str:
     """The versions of one config, as HTML."""
     versions = read_versions(served.serving, served.work)
     title = f"<h2>{html.escape(served.name)}</h2>"
+    told = _runs(served)
     if not versions:
-        return f"{title}<p>Nothing is pushed yet: the pre-trained model is served.</p>"
+        return f"{title}<p>Nothing is pushed yet: the pre-trained model is served.</p>{told}"
     heads = ["version", "pushed (UTC)", "target", "its recall on test", "verdict", "by", "go back"]
     head = "".join(f"<th>{name}</th>" for name in heads)
     rows = "".join(_row(served, version, version is versions[0]) for version in versions)
-    return f"{title}<table><tr>{head}</tr>{rows}</table>"
+    return f"{title}<table><tr>{head}</tr>{rows}</table>{told}"
+
+
+def _runs(served: Served) -> str:
+    """The recall of each class over runs and watches, and the choice of two runs, as HTML."""
+    runs = read_runs(served.work)
+    if not runs:
+        return ""
+    points = sorted([*runs, *read_watches(served.work)], key=lambda point: point.seconds)
+    moved = {label for run in runs for label, status in run.status.items() if status != "unchanged"}
+    labels = sorted(runs[-1].recalls, key=lambda label: label not in moved)
+    shown, folded = labels[:FEW], labels[FEW:]
+    parts = [
+        "<h3>Recall of each class on test, over runs and watches</h3>",
+        "<p>A filled dot: a run whose model was pushed; a ring: another run; a square: what is "
+        "served, on freshly labelled images. From 0 below to 1 above, the oldest to the left.</p>",
+        _lines(shown, points),
+    ]
+    if folded:
+        parts += [f"<details><summary>{len(folded)} more classes</summary>"]
+        parts += [_lines(folded, points), "</details>"]
+    if len(runs) > 1:
+        parts.append(_choice(served, runs))
+    return "".join(parts)
+
+
+def _lines(labels: list[str], points: list[Judged]) -> str:
+    figures = "".join(
+        f"<figure>{line(label, points)}<figcaption>{_caption(label, points)}</figcaption></figure>"
+        for label in labels
+    )
+    return f'<div class="lines">{figures}</div>'
+
+
+def _caption(label: str, points: list[Judged]) -> str:
+    """A class with its latest recall."""
+    recalls = [point.recalls[label] for point in points if label in point.recalls]
+    return html.escape(f"{label}: {recalls[-1]:.3f}" if recalls else label)
+
+
+def _choice(served: Served, runs: list[Judged]) -> str:
+    """Two lists of runs, the newest first; the last two are chosen."""
+    lists = []
+    for name, chosen in (("old", runs[-2]), ("new", runs[-1])):
+        options = "".join(
+            f'<option value="{html.escape(run.name)}"{" selected" if run is chosen else ""}>'
+            f"{html.escape(f'{run.date}, {run.verdict}: {run.name}')}</option>"
+            for run in reversed(runs)
+        )
+        lists.append(f'<select name="{name}" aria-label="{name} run">{options}</select>')
+    action = html.escape(f"{BASE}{PATH}/{served.retrain_dag}/runs")
+    return (
+        f'<h3>Two runs side by side</h3><form method="get" action="{action}">'
+        f"{' '.join(lists)} <button>Show</button></form>"
+    )
+
+
+def _side_by_side(old: Judged, new: Judged) -> str:
+    """What two runs found of each class, as HTML."""
+    heads = ["class", "recall, first run", "second run", "change", "first run", "second run"]
+    rows = []
+    for label in dict.fromkeys((*new.status, *old.status)):
+        before, after = old.recalls.get(label), new.recalls.get(label)
+        change = "" if before is None or after is None else f"{after - before:+.3f}"
+        cells = [label, _figure(before), _figure(after), change]
+        cells += [run.status.get(label, "no such class") for run in (old, new)]
+        rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    told = "".join(
+        f"<p><b>{html.escape(run.name)}</b>, {run.date}: {html.escape(run.sentence)}</p>"
+        for run in (old, new)
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    back = f'<p><a href="{BASE}{PATH}/">Back to the versions</a></p>'
+    return f"<h2>Two runs side by side</h2>{told}<table><tr>{head}</tr>{body}</table>{back}"
+
+
+def _figure(recall: float | None) -> str:
+    return "" if recall is None else f"{recall:.3f}"
 
 
 def _row(served: Served, version: Version, is_served: bool) -> str:

@@ -1,4 +1,4 @@
-"""`classlift compare`: the gate's table for two models, without a pipeline."""
+"""`classlift compare`: the gate's table for two models, without a pipeline; or two runs."""
 
 import argparse
 import json
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     what = "a SavedModel, a folder to train, a served version's number, or COCO results"
-    parser.add_argument("old", help=f"the model in production: {what}")
+    parser.add_argument("old", help=f"the model in production: {what}; or, without --data, a run")
     parser.add_argument("new", help="the other one, of the same kind")
     parser.add_argument(
-        "--data", type=Path, required=True, help="labels that neither was trained on, in any format"
+        "--data",
+        type=Path,
+        help="labels that neither model was trained on, in any format; without it, two runs of "
+        "--config are shown side by side, from what they left",
     )
     parser.add_argument(
         "--eval",
@@ -30,7 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="labels to choose score thresholds on; default: one half of --data",
     )
     parser.add_argument("--target", help="the class to look at; default: that of --config")
-    parser.add_argument("--config", type=Path, help="whose served versions the numbers are")
+    parser.add_argument("--config", type=Path, help="whose served versions or runs they are")
     parser.add_argument("--label-map", type=Path, help="of models that have none")
     set_argument(parser, "a setting of the gate, as precision=0.9")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
@@ -39,6 +42,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _environment(arguments: argparse.Namespace) -> Mapping[str, str]:
     from classlift.detectors.backends import ENVIRONMENTS, backend_of
 
+    if arguments.data is None:
+        return {}
     models = [Path(name) for name in (arguments.old, arguments.new)]
     backends = {backend_of(model) for model in models if model.is_dir()} - {None}
     if len(backends) > 1:
@@ -51,12 +56,31 @@ def _environment(arguments: argparse.Namespace) -> Mapping[str, str]:
 def _run(arguments: argparse.Namespace) -> int:
     from classlift.gate.terminal import render_verdict
 
+    if arguments.data is None:
+        return _runs(arguments)
     quiet_tensorflow()
     verdict = _compared(arguments)
     if arguments.json:
         print(json.dumps(verdict.to_json()))
     else:
         say(render_verdict(verdict))
+    return EXIT_OK
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    """Shows two runs side by side; returns the exit code."""
+    from classlift.gate.two_runs import TwoRuns, render
+    from pipelines.config import load_config
+    from pipelines.summary import read_run
+
+    if arguments.config is None:
+        raise ConfigError(
+            "Say what to compare: --data for two models on labels, or --config for two of its runs."
+        )
+    config = load_config(arguments.config)
+    names = (arguments.old, arguments.new)
+    runs = TwoRuns(names, *(read_run(config, name) for name in names))
+    say(json.dumps(runs.to_json()) if arguments.json else render(runs))
     return EXIT_OK
 
 
@@ -123,7 +147,7 @@ def _place(name: str, serving: Path | None) -> Path:
 
 
 COMMAND = Command(
-    "Compare two models class by class as the gate does, without a pipeline.",
+    "Compare two models class by class as the gate does, without a pipeline; or two runs of one.",
     "compare served/7 served/9 --data /data/streets/test --target scooter",
     _run,
     _arguments,

@@ -251,3 +251,22 @@ def test_the_command(story, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", words)
     assert cli.main() == 0
     assert "there is no ML Metadata" in " ".join(capsys.readouterr().out.split())
+
+
+def test_two_runs_are_shown_side_by_side(story, monkeypatch, capsys):
+    runs, _ = story
+
+    def compared(*words: str) -> tuple[int, str, str]:
+        config = ["--config", str(runs.config.path)]
+        monkeypatch.setattr(sys, "argv", ["classlift", "compare", *words, *config])
+        return cli.main(), *capsys.readouterr()
+
+    code, out, _ = compared("one", "two")
+    assert code == 0
+    assert out.startswith("one: Push")
+    assert "\ntwo: Refused" in out
+    assert "Differs: champion: " in out
+    assert json.loads(compared("one", "two", "--json")[1])["runs"] == ["one", "two"]
+    code, _, err = compared("one", "tow")
+    assert code == 78
+    assert "has no run 'tow' (did you mean 'two'?)" in err
