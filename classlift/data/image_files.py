@@ -191,6 +191,11 @@ class ImageFiles:
         return sorted(found)
 
 
+def folded(name: str) -> str:
+    """A path as all machines agree on: without capitals, with slashes, in composed Unicode."""
+    return "/".join(_parts(name))
+
+
 def _parts(name: str) -> tuple[str, ...]:
     r"""The folders and the name of a path, folded to what all machines agree on.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from classlift.data.image_files import Found, folded
 from classlift.data.images import IMAGE_SUFFIXES, size_of_image
 from classlift.data.labels import (
     NO_PLACE,
@@ -112,13 +113,21 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
     split_by = _splits(folder, described)
     is_apart = _is_apart(folder)
     root, of_labels = (folder / n if is_apart else folder for n in ("images", "labels"))
+    images = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+    called = {path: of_labels / path.relative_to(root).with_suffix(".txt") for path in images}
+    texts = {path for path in of_labels.rglob("*") if path.suffix.lower() == ".txt"}
+    others: dict[str, list[Path]] = {}
+    for path in texts - set(called.values()):
+        others.setdefault(
+            folded(path.relative_to(of_labels).with_suffix("").as_posix()), []
+        ).append(path)
     known: set[Path] = set()
     items = []
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        relative = path.relative_to(root)
-        labels = of_labels / relative.with_suffix(".txt")
+    for path in images:
+        labels = called[path]
+        alike = others.get(folded(path.relative_to(root).with_suffix("").as_posix()), [])
+        if labels not in texts and len(alike) == 1:
+            (labels,) = alike
         if labels.is_symlink() and not labels.exists():
             raise DataError(f"{labels}: the link leads nowhere, so the labels are missing.")
         if labels in known:
@@ -126,13 +135,16 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
         known.add(labels)
         # The size of the image is part of the labels: their shares become pixels.
         said = place.split or split_by(path)
-        items.append((str(path.relative_to(folder)), state(labels), state(path), said))
-    if is_apart:
-        orphans = sorted(set(of_labels.rglob("*.txt")) - known - {of_labels / "classes.txt"})
-        if orphans:
-            raise DataError(f"{orphans[0]}: there is no image of this name below {root}.")
+        names = str(path.relative_to(folder)), str(labels.relative_to(folder))
+        items.append((names, labels == called[path], state(labels), state(path), said))
+    orphans = texts - known - {of_labels / "classes.txt"}
+    if not is_apart:  # beside images, where also other texts lie
+        places = {path.parent for path in images}
+        orphans = {path for path in orphans if path.parent in places and _is_labels(path)}
+    if orphans:
+        raise DataError(f"{min(orphans)}: there is no image of this name below {root}.")
     for part in chunks(items):
-        yield Shard("yolo", folder, (described.names, described.keypoints, is_apart, part))
+        yield Shard("yolo", folder, (described.names, described.keypoints, part))
 
 
 def read_yolo_shard(shard: Shard) -> Labels:
@@ -153,11 +165,11 @@ def read_yolo_shard(shard: Shard) -> Labels:
         DataError: a line is no such thing, or its class is unknown; names file and line.
 
     """
-    folder, (names, keypoints, is_apart, items) = shard.path, shard.items
+    folder, (names, keypoints, items) = shard.path, shard.items
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
     remarks: list[ImageProblem] = []
-    for name, labels_state, _, split in items:
+    for (name, labels), is_called_so, labels_state, _, split in items:
         image = inside(folder, name, str(folder))
         width, height = _size(image)
         source = f"{folder.name}/{name}"
@@ -165,9 +177,7 @@ def read_yolo_shard(shard: Shard) -> Labels:
             LabelledImage(name, str(image), width, height, source, is_sized=False, split=split)
         )
         if labels_state[0] >= 0:
-            labels = str(Path(name).with_suffix(".txt"))
-            if is_apart:
-                labels = str(Path("labels", Path(labels).relative_to("images")))
+            remarks += Found(image, not is_called_so).remark(labels, name, source)
             path = inside(folder, labels, str(folder))
             found, counts = _boxes(path, labels, name, (width, height), names, keypoints, folder)
             boxes += found

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from classlift.data.formats import class_list, look
+from classlift.data.image_files import RENAMED
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import ConfigError, DataError
 from classlift.settings.field import read
@@ -385,6 +386,38 @@ def test_yolo_in_one_set(tmp_path, export):
     assert Counter(snapshot.boxes["label"].to_pylist()) == {"car": 2, "bus": 2}
     box = snapshot.boxes.to_pylist()[0]
     assert [box[side] for side in ("xmin", "ymin", "xmax", "ymax")] == [30, 24, 50, 36]
+
+
+@pytest.mark.parametrize("is_apart", [True, False])
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [("Caf\u00e9", "Cafe\u0301"), ("IMG_1", "img_1"), ("a", "A")],
+    ids=["unicode", "capitals", "one letter"],
+)
+def test_yolo_labels_are_found_where_one_file_can_be_meant(tmp_path, is_apart, image, text):
+    data = tmp_path / "data"
+    images, labels = (data / "images", data / "labels") if is_apart else (data, data)
+    yolo(images, labels, "b")
+    picture(images / f"{image}.jpg")
+    (labels / f"{text}.TXT").write_text(LINES)
+    (data / "classes.txt").write_text("car\nbus\n")
+    snapshot = take_snapshot([Source(data)])
+    assert (snapshot.images.num_rows, snapshot.boxes.num_rows) == (2, 4)
+    (problem,) = snapshot.image_problems()
+    assert problem.rule == RENAMED
+    assert f"{text}.TXT" in problem.value
+    (labels / f"{text.upper()}.tXt").write_text(LINES)
+    with pytest.raises(DataError, match="there is no image of this name"):
+        take_snapshot([Source(data)])
+
+
+def test_labels_beside_images_of_which_one_is_gone_are_refused(tmp_path):
+    yolo(tmp_path / "data", tmp_path / "data", "a", "b", "c")
+    (tmp_path / "data" / "classes.txt").write_text("car\nbus\n")
+    (tmp_path / "data" / "notes.txt").write_text("Photographs of 2026\n")
+    (tmp_path / "data" / "c.jpg").unlink()
+    with pytest.raises(DataError, match=r"c.txt: there is no image of this name"):
+        take_snapshot([Source(tmp_path / "data")])
 
 
 def test_text_files_that_are_no_labels_are_none(tmp_path):
