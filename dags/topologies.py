@@ -43,6 +43,7 @@ class Topology:
         work: where its runs leave what they make.
         owner: of its DAGs.
         cron: when a run starts by itself; None for never.
+        clean_cron: when what old runs left is removed; None for never by itself.
         min_new_objects: of the target class, which a run that nobody started needs.
         email: addresses that are told how runs end.
         webhook: whether the webhook is told.
@@ -59,6 +60,7 @@ class Topology:
     work: str
     owner: str
     cron: str | None
+    clean_cron: str | None
     min_new_objects: int
     email: tuple[str, ...]
     webhook: bool
@@ -77,6 +79,11 @@ class Topology:
     def watch_dag(self) -> str:
         """Id of the DAG that scores what is served."""
         return f"classlift_watch_{self.name}"
+
+    @property
+    def clean_dag(self) -> str:
+        """Id of the DAG that removes what old runs left."""
+        return f"classlift_clean_{self.name}"
 
     @property
     def rollback_dag(self) -> str:
@@ -105,6 +112,7 @@ def _read(path: Path) -> Topology:
             record["work"],
             airflow["owner"],
             airflow["cron"],
+            airflow["clean_cron"],
             airflow["min_new_objects"],
             tuple(airflow["email"]),
             airflow["webhook"],

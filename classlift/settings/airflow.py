@@ -34,6 +34,14 @@ class AirflowSettings:
         unset="never by itself",
         pattern=CRON,
     )
+    clean_cron: str | None = setting(
+        None,
+        "Cron of cleaning",
+        "When what old runs left is removed, as `retention` says: minute, hour, day, month and "
+        "weekday, in UTC.",
+        unset="never by itself",
+        pattern=CRON,
+    )
     min_new_objects: int = setting(
         1,
         "New objects",

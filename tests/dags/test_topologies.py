@@ -39,9 +39,10 @@ def test_both_sides_read_the_same(topologies, tmp_path):
     assert (found.name, found.compiled) == (written.name, tmp_path / "x")
     assert (Path(found.config), Path(found.work)) == (written.config, written.work)
     ours = written.airflow
-    assert (found.owner, found.cron, found.min_new_objects) == (
+    assert (found.owner, found.cron, found.clean_cron, found.min_new_objects) == (
         ours.owner,
         ours.cron,
+        ours.clean_cron,
         ours.min_new_objects,
     )
     assert (found.email, found.webhook) == (ours.email, ours.webhook)
