@@ -431,7 +431,10 @@ def _boxes(
                 f"{line[:80]!r}."
             ) from None
         if not 0 <= class_id < len(names) or not names[class_id]:
-            raise DataError(f"{path}: line {number} has the class {class_id}, which has no name.")
+            raise DataError(
+                f"{path}: line {number} has the class {class_id}, which has no name: "
+                f"{len(names)} are listed, from 0 on."
+            )
         box = _polygon(numbers, *size) if is_polygon else _corners(numbers[:4], *size)
         found.append(LabelledBox(name, names[class_id], box, where))
         counts["polygon"] += is_polygon
