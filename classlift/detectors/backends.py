@@ -101,11 +101,12 @@ def require_model(backend: str, folder: Path) -> None:
     """
     if backend == "od_api":
         from classlift.data.label_map import LabelMap
+        from classlift.detectors.branch_note import Note
         from classlift.detectors.od_api import outline
 
         found = outline.read_outline(folder)
         label_map = LabelMap.read(outline.label_map_file(folder))
-        new = outline.Note.read(folder, label_map).new
+        new = Note.read(folder, label_map).new
         outline.require_fit(label_map.without(set(new)), found.classes, folder)
         outline.checkpoints(folder)
 

@@ -49,9 +49,7 @@ def test_a_run_ends_with_a_verdict(refused):
     assert result.returncode == 0, result.stdout
     assert project.verdict()["verdict"] == "refuse"
     assert project.versions() == []
-    backend = yaml.safe_load(project.config.read_text())["model"]["backend"]
-    why_no_branch = "can have a head of its own" in result.stdout  # so another policy was chosen
-    assert why_no_branch == (backend == "keras_hub")
+    assert "can have a head of its own" not in result.stdout  # so no other policy was chosen
     outcomes = project.outcomes()
     assert outcomes["Trainer"] == outcomes["ServingCheck"] == "done"
     assert outcomes["Pusher"] == "skipped"

@@ -8,13 +8,13 @@ import keras_hub
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.detector import Batch, ChampionOutputs
+from classlift.detectors.detector import Batch, ChampionOutputs, WithoutBranches
 from classlift.detectors.keras_hub import d_fine_loss
 from classlift.detectors.keras_hub.model_folder import KerasHubDetector, Owners
 from classlift.errors import ModelError
 
 
-class DFineDetector(KerasHubDetector):
+class DFineDetector(WithoutBranches, KerasHubDetector):
     """Parts: HGNetV2 is the backbone, the hybrid encoder the neck, the decoder the head. What
     scores the classes, of the encoder's proposals and after each layer of the decoder, is the class
     head.

@@ -5,6 +5,8 @@ from pathlib import Path
 import keras
 
 from classlift.data.label_map import LabelMap
+from classlift.detectors.detector import Detector
+from classlift.detectors.keras_hub.branching import BranchedRetinaNet
 from classlift.detectors.keras_hub.d_fine import DFineDetector
 from classlift.detectors.keras_hub.model_folder import (
     LABEL_MAP,
@@ -18,11 +20,14 @@ from classlift.errors import ModelError
 KINDS: tuple[type[KerasHubDetector], ...] = (RetinaNetDetector, DFineDetector)
 
 
-def load(folder: Path) -> KerasHubDetector:
+def load(folder: Path) -> Detector:
     """Loads a model with its label map. Raises ModelError when it is none that is known here."""
     path = folder / MODEL
     model = read_model(path)
-    return kind_of(model, path)(model, LabelMap.read(folder / LABEL_MAP))
+    kind, label_map = kind_of(model, path), LabelMap.read(folder / LABEL_MAP)
+    if kind is RetinaNetDetector:
+        return BranchedRetinaNet.of(model, label_map, folder)
+    return DFineDetector(model, label_map)
 
 
 def kind_of(model: keras.Model, source: object) -> type[KerasHubDetector]:

@@ -11,7 +11,7 @@ import keras_hub
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.detector import Batch, ChampionOutputs, WithoutBranches, share_of_replica
+from classlift.detectors.detector import Batch, ChampionOutputs, WithoutFeatures, share_of_replica
 from classlift.detectors.frame import Frame
 from classlift.errors import ModelError
 
@@ -22,7 +22,7 @@ Owners = Mapping[str, tuple[keras.layers.Layer, ...]]
 class head belongs to the class head."""
 
 
-class KerasHubDetector(WithoutBranches, ABC):
+class KerasHubDetector(WithoutFeatures, ABC):
     """What the models share: the file, names, freezing, preprocessing.
 
     Raises ModelError for a model that does not fit its label map, or has no fixed input size.
@@ -109,14 +109,18 @@ class KerasHubDetector(WithoutBranches, ABC):
             layer.trainable = False
         self.label_map.write(folder / LABEL_MAP)
 
+    def _preprocessed(self, images: tf.Tensor) -> tf.Tensor:
+        """Images as the model takes them, of images in the frame, RGB from 0 to 255."""
+        preprocessor = self._model.preprocessor
+        if preprocessor is None:
+            return images
+        converter = preprocessor.image_converter
+        images = images * (1.0 if converter.scale is None else converter.scale)
+        return images + (0.0 if converter.offset is None else converter.offset)
+
     def _answers(self, images: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """The model's outputs for images in the frame, RGB from 0 to 255."""
-        preprocessor = self._model.preprocessor
-        if preprocessor is not None:
-            converter = preprocessor.image_converter
-            images = images * (1.0 if converter.scale is None else converter.scale)
-            images = images + (0.0 if converter.offset is None else converter.offset)
-        found = self._model(images, training=training)
+        found = self._model(self._preprocessed(images), training=training)
         return {name: tf.cast(value, tf.float32) for name, value in found.items()}
 
     def _of_named(self, scores: tf.Tensor) -> tf.Tensor:

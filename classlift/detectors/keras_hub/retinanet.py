@@ -1,18 +1,20 @@
 """A RetinaNet of KerasHub as a `Detector`."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import keras_hub
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
+from classlift.detectors.detections import Detections, Suppression
 from classlift.detectors.detector import Batch, ChampionOutputs, over_replicas
 from classlift.detectors.keras_hub.model_folder import KerasHubDetector, Owners
-
-CANDIDATES = 1000
-"""Anchors of one image that non-maximum suppression looks at; as of each level in Lin et al.,
-"Focal Loss for Dense Object Detection" (2017), which is where most are dropped by a threshold."""
+from classlift.detectors.keras_hub.retinanet_branch import CANDIDATES, RetinaNetBranch
+from classlift.errors import ModelError
+from classlift.settings.freeze import TARGET_BRANCH
 
 
 class RetinaNetDetector(KerasHubDetector):
@@ -21,9 +23,15 @@ class RetinaNetDetector(KerasHubDetector):
     """
 
     kind = keras_hub.models.RetinaNetObjectDetector
+    can_branch = True
+    can_branch_neck = False
+    takes_new_classes = True
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:
         super().__init__(model, label_map)
+        decoder = model.prediction_decoder
+        self.nms = Suppression(decoder.max_detections, decoder.iou_threshold)
+        self.model = model
         self.set_focal(None, None)
 
     def _owners(self) -> Owners:
@@ -40,13 +48,36 @@ class RetinaNetDetector(KerasHubDetector):
         """Sets the parameters of the focal loss; by default gamma is 2, and there is no alpha, as
         in KerasHub.
         """
-        self._class_loss = keras.losses.BinaryFocalCrossentropy(
+        self.class_loss = keras.losses.BinaryFocalCrossentropy(
             from_logits=True,
             gamma=2.0 if gamma is None else gamma,
             alpha=0.25 if alpha is None else alpha,
             apply_class_balancing=alpha is not None,
             reduction=None,
         )
+
+    def cut(self, prefix: str | None) -> None:
+        """Does nothing: no features are kept of what all classes share."""
+
+    def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> RetinaNetBranch:
+        """A branch for the classes of these ids. Raises ModelError for parts that it can't have."""
+        if not parts <= RetinaNetBranch.parts:
+            raise ModelError(
+                "In a RetinaNet of KerasHub a class can have a head of its own, and no neck; "
+                f"choose the freeze policy {TARGET_BRANCH}."
+            )
+        return RetinaNetBranch(self, numbers)
+
+    def pyramid(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The maps of the feature pyramid, finest first, of images [batch, height, width, 3]."""
+        maps = self.model.backbone(self._preprocessed(images), training=False)
+        return tuple(maps.values())
+
+    def scores(self, head: Any, maps: Sequence[tf.Tensor], columns: int) -> tf.Tensor:
+        """What a head says of the anchors: float32[batch, anchors, columns]."""
+        found = [head(m) for m in maps]
+        found = [tf.reshape(x, [-1, math.prod(x.shape[1:]) // columns, columns]) for x in found]
+        return tf.cast(tf.concat(found, axis=1), tf.float32)
 
     def losses(
         self,
@@ -72,7 +103,7 @@ class RetinaNetDetector(KerasHubDetector):
         """
         model = self._model
         found = self._answers(batch.images, training=True)
-        deltas, owner = self._assign(batch)
+        deltas, owner = self.assign(batch)
         positive = owner >= 0
         box = tf.cast(tf.maximum(owner, 0.0), tf.int32)
         labels = tf.where(positive, tf.gather(batch.labels, box, batch_dims=1), 0)
@@ -80,7 +111,7 @@ class RetinaNetDetector(KerasHubDetector):
         weights = tf.where(positive, tf.gather(batch.weights, box, batch_dims=1), 0.0)
         background = tf.cast(owner == model.label_encoder.background_class, tf.float32)
         count = over_replicas(tf.reduce_sum(tf.cast(positive, tf.float32)))
-        class_losses = self._class_loss(classes, self._of_named(found["cls_logits"]))
+        class_losses = self.class_loss(classes, self._of_named(found["cls_logits"]))
         box_losses = keras.losses.Huber(reduction=None)(deltas, found["bbox_regression"])
         return {
             "class": tf.math.divide_no_nan(
@@ -90,7 +121,7 @@ class RetinaNetDetector(KerasHubDetector):
             "regularization": self._regularization(),
         }
 
-    def _assign(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+    def assign(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """What each anchor should answer, by the model's own label encoder.
 
         Returns:
@@ -113,8 +144,8 @@ class RetinaNetDetector(KerasHubDetector):
         found: tuple[tf.Tensor, tf.Tensor] = encoder(batch.images, boxes, numbers)
         return found
 
-    def _decode(self, images: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
-        """Boxes in 0..1 of box deltas [batch, anchors, 4]: the inverse of `_assign`."""
+    def decode(self, images: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
+        """Boxes in 0..1 of box deltas [batch, anchors, 4]: the inverse of `assign`."""
         generator, encoder = self._model.anchor_generator, self._model.label_encoder
         found: tf.Tensor = keras.utils.bounding_boxes.decode_deltas_to_boxes(
             anchors=tf.concat(list(generator(images).values()), axis=0),
@@ -128,36 +159,39 @@ class RetinaNetDetector(KerasHubDetector):
         return found
 
     def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """The detections in images, by the OD API's names."""
+        return self.detect_with(images, [])[0].as_od_api()
+
+    def detect_with(
+        self, images: tf.Tensor, branches: Sequence[RetinaNetBranch]
+    ) -> tuple[Detections, list[Detections]]:
         """The detections in images; boxes of different classes do not suppress each other.
 
         IoU threshold and number of detections are those of the model's own decoder.
 
         Args:
             images: [batch, height, width, 3], of the frame.
+            branches: beside the model.
 
         Returns:
-            By the OD API's names: boxes, classes, scores and their number.
+            Its own, and each branch's.
 
         """
-        model = self._model
-        found = self._answers(images, training=False)
-        scores = tf.sigmoid(self._of_named(found["cls_logits"]))
+        model, maps = self.model, self.pyramid(images)
+        logits = self.scores(model.classification_head, maps, model.num_classes)
+        deltas = self.scores(model.box_head, maps, 4)
+        boxes = tf.clip_by_value(self.decode(images, deltas), 0.0, 1.0)
+        scores = tf.sigmoid(self._of_named(logits))
         count = min(CANDIDATES, scores.shape[1])
         _, candidates = tf.math.top_k(tf.reduce_max(scores, axis=-1), count)
-        boxes = self._decode(images, found["bbox_regression"])
-        boxes = tf.clip_by_value(tf.gather(boxes, candidates, batch_dims=1), 0.0, 1.0)
-        decoder = model.prediction_decoder
         kept, kept_scores, kept_classes, number = tf.image.combined_non_max_suppression(
-            boxes[:, :, None],
+            tf.gather(boxes, candidates, batch_dims=1)[:, :, None],
             tf.gather(scores, candidates, batch_dims=1),
-            max_output_size_per_class=decoder.max_detections,
-            max_total_size=decoder.max_detections,
-            iou_threshold=decoder.iou_threshold,
-            score_threshold=0.0,
+            max_output_size_per_class=self.nms.max_detections_per_class,
+            max_total_size=self.nms.max_detections_per_class,
+            iou_threshold=self.nms.iou_threshold,
+            score_threshold=self.nms.score_threshold,
         )
-        return {
-            "detection_boxes": kept,
-            "detection_classes": self._ids(kept_classes),
-            "detection_scores": kept_scores,
-            "num_detections": number,
-        }
+        classes = tf.cast(self._ids(kept_classes), tf.float32)
+        own = [branch.detections(maps, boxes) for branch in branches]
+        return Detections(kept, classes, kept_scores, tf.cast(number, tf.float32)), own

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
+from classlift.detectors.detections import Detections
 from classlift.detectors.detector import (
     Batch,
     ChampionOutputs,
@@ -20,7 +21,6 @@ from classlift.detectors.od_api.api import (
 )
 from classlift.detectors.od_api.center_net_branch import CenterNetBranch
 from classlift.detectors.od_api.centers import Centers, find_centers
-from classlift.detectors.od_api.detections import Detections
 from classlift.detectors.od_api.extractor import Maps, pooled
 from classlift.detectors.od_api.outline import CONFIG
 from classlift.detectors.od_api.private import (

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from classlift.detectors.branching import DOUBTED, NEW_SCORE, is_unlabelled
+from classlift.detectors.detections import Detections, suppressed
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import AUXILIARY
 from classlift.detectors.od_api.centers import Centers
-from classlift.detectors.od_api.detections import Detections, suppressed
 from classlift.detectors.od_api.extractor import Maps
 from classlift.detectors.od_api.private import CENTER
-from classlift.detectors.od_api.targets import DOUBTED, NEW_SCORE, is_unlabelled
 from classlift.detectors.od_api.zoo_entry import learning_phase, named, numbered
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
+from classlift.detectors.detections import Detections
 from classlift.detectors.detector import (
     Batch,
     ChampionOutputs,
@@ -17,7 +18,6 @@ from classlift.detectors.od_api.api import (
     model_builder,
     pipeline_pb2,
 )
-from classlift.detectors.od_api.detections import Detections
 from classlift.detectors.od_api.faster_rcnn_branch import FasterRcnnBranch
 from classlift.detectors.od_api.outline import CONFIG
 from classlift.detectors.od_api.private import FasterRcnnParts, fix_batch_norms, mask_scores

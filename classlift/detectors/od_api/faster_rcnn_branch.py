@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from classlift.detectors.detections import Detections, suppressed
 from classlift.detectors.detector import Batch
-from classlift.detectors.od_api.detections import Detections, suppressed
 from classlift.detectors.od_api.private import FasterRcnnParts, fix_batch_norms
 from classlift.detectors.od_api.zoo_entry import learning_phase, named
 

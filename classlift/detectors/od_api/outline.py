@@ -5,18 +5,15 @@ Read without TensorFlow and the OD API: the fields of `pipeline.config` that thi
 here (as in object_detection/protos/), and all others are skipped.
 """
 
-import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from classlift.data.label_map import COCO, COCO_CLASSES, LabelMap, quoted
-from classlift.detectors.freeze import PARTS
 from classlift.errors import DataError, ModelError
 from classlift.reading import MEGA, read_text
 from classlift.text import printable, shorten
@@ -24,10 +21,6 @@ from classlift.text import printable, shorten
 logger = logging.getLogger(__name__)
 
 CONFIG, LABEL_MAP, CHECKPOINT = "pipeline.config", "label_map.pbtxt", "checkpoint"
-
-BRANCHES = "branches.json"
-"""The note beside the config of a model in which classes have heads of their own, or that was given
-new classes."""
 
 MAX_BYTES = MEGA
 """Size of a pipeline.config: those of the zoo have up to 9 KB."""
@@ -217,63 +210,6 @@ def read_label_map(folder: Path) -> LabelMap:
             "be COCO's"
         )
     return LabelMap.read(path)
-
-
-@dataclass(frozen=True)
-class Note:
-    """What `BRANCHES` says.
-
-    Attributes:
-        branches: the parts of each class's branch.
-        new: the classes that the model's own columns do not have, in the order in which they came.
-
-    """
-
-    branches: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    new: Sequence[str] = ()
-
-    @classmethod
-    def read(cls, folder: Path, label_map: LabelMap) -> "Note":
-        """Reads the note of a model on disk, which may have none.
-
-        Args:
-            folder: of the model.
-            label_map: of the model; it names all classes of the note.
-
-        Returns:
-            The note; an empty one where there is no file.
-
-        Raises:
-            ModelError: it is damaged, or does not fit the label map.
-
-        """  # noqa: DOC501 - KeyError is caught
-        path = folder / BRANCHES
-        if not path.exists():
-            return cls()
-        try:
-            record = json.loads(path.read_text())
-            branches = {label: frozenset(parts) for label, parts in record["branches"].items()}
-            new = [str(label) for label in record.get("new", [])]
-            known = all(label in label_map for label in (*branches, *new))
-            if not known or any(parts - set(PARTS) for parts in branches.values()):
-                raise KeyError
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ModelError(
-                f'{path}: must be {{"branches": {{class of the label map: [its parts]}}, "new": '
-                "[classes of the label map]}; take it from the same folder as the checkpoint."
-            ) from None
-        return cls(branches, new)
-
-    def write(self, folder: Path) -> None:
-        """Writes the note; nothing where it has nothing to say."""
-        (folder / BRANCHES).unlink(missing_ok=True)
-        if not self.branches and not self.new:
-            return
-        branches = {label: sorted(parts) for label, parts in self.branches.items()}
-        record: dict[str, object] = {"branches": branches}
-        if self.new:
-            record["new"] = list(self.new)
-        (folder / BRANCHES).write_text(json.dumps(record))
 
 
 def require_fit(label_map: LabelMap, classes: int, where: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
+from classlift.detectors.detections import Detections
 from classlift.detectors.detector import Batch, ChampionOutputs, over_replicas, share_of_replica
 from classlift.detectors.frame import Frame
 from classlift.detectors.od_api.api import (
@@ -16,7 +17,6 @@ from classlift.detectors.od_api.api import (
     model_pb2,
     pipeline_pb2,
 )
-from classlift.detectors.od_api.detections import Detections
 from classlift.detectors.od_api.distillation import distillation
 from classlift.detectors.od_api.extractor import (
     Maps,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from classlift.detectors.branching import DOUBTED, NEW_SCORE, is_unlabelled
+from classlift.detectors.detections import Detections, suppressed
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import AUXILIARY
-from classlift.detectors.od_api.detections import Detections, suppressed
 from classlift.detectors.od_api.extractor import Maps, Trunk, neck_regularization, neck_variables
 from classlift.detectors.od_api.private import (
     CLASS_SCORES,
@@ -18,7 +19,7 @@ from classlift.detectors.od_api.private import (
     fix_batch_norms,
     scoring_layers,
 )
-from classlift.detectors.od_api.targets import DOUBTED, NEW_SCORE, Targets, is_unlabelled
+from classlift.detectors.od_api.targets import Targets
 from classlift.detectors.od_api.zoo_entry import learning_phase, named
 
 if TYPE_CHECKING:

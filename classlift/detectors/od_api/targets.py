@@ -1,44 +1,15 @@
-"""Target assignment for the SSD family, vectorised over the batch, and what all branches share.
+"""Target assignment for the SSD family, vectorised over the batch.
 
 The OD API assigns targets image by image in Python, which unrolls the graph: tracing a training
 step at batch 32 takes more than twice as long. The result is the same to float precision
 (tests/classlift/detectors/od_api/test_targets.py).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-from classlift.detectors.detector import Batch
-
 EPSILON = 1e-8  # object_detection.box_coders.faster_rcnn_box_coder.EPSILON
-
-
-NEW_SCORE = 0.01
-"""What a branch says everywhere of a class that its model does not have, before it is trained: the
-prior of Lin et al., "Focal Loss for Dense Object Detection" (2017), section 4.1."""
-
-DOUBTED = 0.3
-"""The score from which a branch's detection may be an object that nobody labelled."""
-
-
-def is_unlabelled(points: tf.Tensor, batch: Batch, numbers: Sequence[int]) -> tf.Tensor:
-    """Whether points are in regions in which objects of some classes may stand without a box.
-
-    Args:
-        points: [points, 2], y and x in 0..1.
-        batch: whose regions have labels below 0.
-        numbers: ids of the classes.
-
-    Returns:
-        bool[batch, points].
-
-    """
-    is_region = tf.reduce_any(-batch.labels[..., None] == numbers, axis=-1)
-    low, high = batch.boxes[:, :, None, :2], batch.boxes[:, :, None, 2:]
-    is_inside = tf.reduce_all((points >= low) & (points <= high), axis=-1)
-    return tf.reduce_any(is_inside & is_region[..., None], axis=1)
 
 
 @dataclass(frozen=True)

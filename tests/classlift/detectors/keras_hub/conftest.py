@@ -25,7 +25,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def retinanet(folders):
-    return frozen(load_detector("keras_hub", folders["retinanet"]))
+    return frozen(load_detector("keras_hub", folders["retinanet"])).common
 
 
 @pytest.fixture(scope="session")

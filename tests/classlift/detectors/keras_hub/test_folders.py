@@ -14,7 +14,7 @@ from classlift.detectors.freeze import frozen_names, part_of
 from classlift.detectors.keras_hub.model_folder import LABEL_MAP, MODEL
 from classlift.detectors.keras_hub.new_model import small_retinanet, write_new
 from classlift.errors import ConfigError, ModelError
-from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
 from classlift.settings.recipe import Recipe
 from classlift.training.step import TrainingStep
 from tests.classlift.detectors.keras_hub.conftest import LABELS, batch_of
@@ -51,7 +51,7 @@ def test_a_file_for_the_same_classes_is_taken_as_it_is(folders, tmp_path):
 
 
 def test_preprocessing_is_the_models_own(folders):
-    detector = load_detector("keras_hub", folders["retinanet"])
+    detector = load_detector("keras_hub", folders["retinanet"]).common
     converter = detector._model.preprocessor.image_converter
     images = tf.random.stateless_uniform([1, 64, 64, 3], [0, 1], 0, 255)
     before = detector._answers(images, training=False)["cls_logits"]
@@ -73,7 +73,7 @@ def test_saving_leaves_what_is_frozen(folders, tmp_path):
     detector.save(tmp_path)
     assert not any(
         layer.trainable
-        for layer in detector._layers()
+        for layer in detector.common._layers()
         if isinstance(layer, keras.layers.BatchNormalization)
     )
     model = keras.saving.load_model(tmp_path / MODEL, compile=False)
@@ -81,9 +81,13 @@ def test_saving_leaves_what_is_frozen(folders, tmp_path):
 
 
 def test_what_a_model_can_not_do_is_said(folders):
-    model = load_detector("keras_hub", folders["retinanet"])
     with pytest.raises(ModelError, match="choose another freeze policy, as all-but-heads"):
-        model.grow_branches(["car"], BRANCH_PARTS[TARGET_BRANCH])
+        load_detector("keras_hub", folders["d_fine"]).grow_branches(
+            ["car"], BRANCH_PARTS[TARGET_BRANCH]
+        )
+    model = load_detector("keras_hub", folders["retinanet"])
+    with pytest.raises(ModelError, match="no neck; choose the freeze policy target-branch"):
+        model.grow_branches(["car"], BRANCH_PARTS[TARGET_BRANCH_NECK])
     with pytest.raises(ModelError, match="leave distillation out"):
         model.outputs(tf.zeros([1, 64, 64, 3]))
     with pytest.raises(ModelError, match="no features are kept"):
@@ -116,7 +120,7 @@ def test_the_classes_of_a_preset_trained_on_coco(columns, person, tmp_path):
     assert len(found.label_map) == 80
     assert found.label_map.id_of("person") == person
     assert found.label_map.id_of("traffic_light") == found.label_map.id_of("traffic light")
-    for ours, theirs in zip(found._model.weights, preset.weights, strict=True):
+    for ours, theirs in zip(found.common._model.weights, preset.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     answer = found.detect(tf.zeros([1, 64, 64, 3]))
     count = int(answer["num_detections"][0])

@@ -53,8 +53,8 @@ def test_the_losses_of_a_retinanet_are_those_of_keras_hub(retinanet, boxes):
 
 def test_what_anchors_should_answer_is_decoded_to_the_boxes(retinanet):
     batch = batch_of([[FIRST, SECOND], [THIRD]])
-    deltas, owner = retinanet._assign(batch)
-    boxes = retinanet._decode(batch.images, deltas).numpy()
+    deltas, owner = retinanet.assign(batch)
+    boxes = retinanet.decode(batch.images, deltas).numpy()
     for image, anchor in np.argwhere(owner.numpy() >= 0):
         labelled = batch.boxes[image, int(owner[image, anchor])]
         np.testing.assert_allclose(boxes[image, anchor], labelled, atol=1e-5)

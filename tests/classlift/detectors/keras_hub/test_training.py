@@ -58,7 +58,7 @@ def test_half_precision_keeps_the_weights_in_full(folders, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     half.save(tmp_path)
     again = load_detector("keras_hub", tmp_path)
-    assert {layer.compute_dtype for layer in again._layers()} == {"float32"}
+    assert {layer.compute_dtype for layer in again.common._layers()} == {"float32"}
 
 
 def test_what_xla_can_not_compile_is_said(folders):

@@ -13,13 +13,14 @@ from object_detection.utils.config_util import get_configs_from_pipeline_file
 from classlift.data.label_map import LabelMap
 from classlift.data.schema import ExampleKeys
 from classlift.detectors.backends import load_detector
+from classlift.detectors.branch_note import BRANCHES
+from classlift.detectors.detections import Detections, merge
 from classlift.detectors.detector import Batch
 from classlift.detectors.examples import example_files, read_examples
 from classlift.detectors.export import Serving
 from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.branching import Branched
-from classlift.detectors.od_api.detections import Detections, merge
-from classlift.detectors.od_api.outline import BRANCHES, CONFIG
+from classlift.detectors.od_api.outline import CONFIG
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import LABEL_MAP, read_config
 from classlift.errors import ModelError

@@ -11,6 +11,15 @@ RIVAL_IOU = 0.5
 
 
 @dataclass(frozen=True)
+class Suppression:
+    """Settings of non-maximum suppression, by the names that the OD API's configs have for them."""
+
+    max_detections_per_class: int
+    iou_threshold: float
+    score_threshold: float = 0.0
+
+
+@dataclass(frozen=True)
 class Detections:
     """The objects of a batch, the valid ones first: boxes [batch, n, 4] ymin, xmin, ymax, xmax in
     0..1, classes [batch, n] from 1, scores [batch, n], and how many are valid [batch]; all float32.
@@ -117,7 +126,8 @@ def suppressed(boxes: tf.Tensor, scores: tf.Tensor, numbers: Sequence[int], nms:
         boxes: [batch, n, classes or 1, 4], in 0..1.
         scores: [batch, n, classes], in the order of their numbers.
         numbers: ids of the classes.
-        nms: a config's `batch_non_max_suppression`, whose thresholds and budget of one class hold.
+        nms: a `Suppression`, or a config's `batch_non_max_suppression`, whose thresholds and budget
+            of one class hold.
 
     Returns:
         Those that are kept, by falling score.

@@ -1,0 +1,381 @@
+"""Heads of their own for some of a detector's classes, whatever its architecture.
+
+An architecture offers what `Branching` asks for, and knows of no branch beside; a backend's
+`Branched` makes a `Detector` of it, which is written to disk as the backend has it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
+from urllib.parse import quote
+
+import tensorflow as tf
+
+from classlift.data.label_map import LabelMap
+from classlift.detectors.detections import Detections, merge
+from classlift.detectors.detector import Batch, ChampionOutputs, no_new_class
+from classlift.detectors.frame import Frame
+from classlift.detectors.freeze import frozen_prefix
+from classlift.errors import ModelError
+
+Features = tuple[tf.Tensor, ...]
+
+NEW_SCORE = 0.01
+"""What a branch says everywhere of a class that its model does not have, before it is trained: the
+prior of Lin et al., "Focal Loss for Dense Object Detection" (2017), section 4.1."""
+
+DOUBTED = 0.3
+"""The score from which a branch's detection may be an object that nobody labelled."""
+
+
+def is_unlabelled(points: tf.Tensor, batch: Batch, numbers: Sequence[int]) -> tf.Tensor:
+    """Whether points are in regions in which objects of some classes may stand without a box.
+
+    Args:
+        points: [points, 2], y and x in 0..1.
+        batch: whose regions have labels below 0.
+        numbers: ids of the classes.
+
+    Returns:
+        bool[batch, points].
+
+    """
+    is_region = tf.reduce_any(-batch.labels[..., None] == numbers, axis=-1)
+    low, high = batch.boxes[:, :, None, :2], batch.boxes[:, :, None, 2:]
+    is_inside = tf.reduce_all((points >= low) & (points <= high), axis=-1)
+    return tf.reduce_any(is_inside & is_region[..., None], axis=1)
+
+
+class Learner(Protocol):
+    """What can be trained: the common detector, or a branch of it."""
+
+    @property
+    def prefix(self) -> str | None:
+        """As `Detector.prefix`; None until `cut`."""
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Its own variables by name, in the order in which an image passes them."""
+
+    def freeze(self, names: frozenset[str]) -> object:
+        """Fixes the statistics of its batch norms whose variables are among these."""
+
+    def cut(self, prefix: str | None) -> None:
+        """Prepares for features of the parts up to this one, which are frozen."""
+
+    def features(self, images: tf.Tensor) -> Features:
+        """As `Detector.features`."""
+
+
+class Branch(Learner, Protocol):
+    """Private layers for some classes of a detector.
+
+    It has a column for each of its classes, in the order of their ids in `numbers`; whoever asks
+    for a branch says how many. `BranchedDetector` asks for one column each time: one class, one
+    branch.
+
+    Attributes:
+        rivalry: as `Detector.rivalry`; 0 until training has chosen.
+
+    """
+
+    numbers: tuple[int, ...]
+    rivalry: tf.Variable
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """What it has of its own (`freeze.BRANCH_PARTS`)."""
+
+    @property
+    def neck_variables(self) -> list[tf.Variable]:
+        """The variables of its neck that are saved."""
+
+    @property
+    def head_variables(self) -> list[tf.Variable]:
+        """The variables of its head that are saved."""
+
+    def go_on_from(self, known: Self) -> None:
+        """Takes over what a branch with fewer parts of its own has learned."""
+
+    def add_auxiliary(self) -> None:
+        """Adds what the loss `auxiliary` needs (`Detector.grow_branches`)."""
+
+    def losses(self, batch: Batch, features: Features | None = None) -> Mapping[str, tf.Tensor]:
+        """The training losses of its classes; objects of others are background."""
+
+
+B = TypeVar("B", bound=Branch)
+
+
+class Branching(Learner, Protocol[B]):
+    """A detector of which classes can have branches, as an architecture implements it."""
+
+    label_map: LabelMap
+    named_columns: tuple[bool, ...]
+    frame: Frame
+
+    @property
+    def can_branch(self) -> bool:
+        """As `Detector.can_branch`."""
+
+    @property
+    def can_branch_neck(self) -> bool:
+        """As `Detector.can_branch_neck`."""
+
+    @property
+    def takes_new_classes(self) -> bool:
+        """Whether a branch can be of a class that the model does not have."""
+
+    @property
+    def can_describe(self) -> bool:
+        """As `Detector.can_describe`."""
+
+    @property
+    def smallest_object(self) -> float | None:
+        """As `Detector.smallest_object`."""
+
+    def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> B:
+        """A branch, started from the detector's own weights.
+
+        For ids that are not the detector's it starts from a score of nearly nothing.
+
+        Args:
+            numbers: ids of its classes.
+            parts: of `freeze.PARTS`, that are its own.
+
+        Returns:
+            The branch.
+
+        Raises:
+            ModelError: no class can have one.
+
+        """
+
+    def detect_with(
+        self, images: tf.Tensor, branches: Sequence[B]
+    ) -> tuple[Detections, list[Detections]]:
+        """The detections of all classes by the detector itself, as if there were no branches; and
+        those of each branch. What both need is computed once.
+        """
+
+    def set_focal(self, gamma: float | None, alpha: float | None) -> None:
+        """As `Detector.set_focal`."""
+
+    def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """As `Detector.describe`."""
+
+    def outputs(self, images: tf.Tensor, features: Features | None = None) -> Features:
+        """As `Detector.outputs`."""
+
+    def losses(
+        self,
+        batch: Batch,
+        features: Features | None = None,
+        champion_outputs: ChampionOutputs | None = None,
+    ) -> Mapping[str, tf.Tensor]:
+        """As `Detector.losses`, of the common head."""
+
+
+class BranchedDetector(ABC, Generic[B]):
+    """A detector some of whose classes have branches; a `Detector`.
+
+    Args:
+        common: what answers for all other classes.
+
+    """
+
+    def __init__(self, common: Branching[B]) -> None:
+        self.common = common
+        self.label_map = common.label_map
+        self.named_columns = common.named_columns
+        self.frame = common.frame
+        self._branches: dict[str, B] = {}
+        self._new: list[str] = []
+        self._trained: tuple[str, ...] = ()
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes the detector with its branches, as its backend has it."""
+
+    @property
+    def can_branch(self) -> bool:
+        """Whether a class can have a head of its own."""
+        return self.common.can_branch
+
+    @property
+    def can_branch_neck(self) -> bool:
+        """Whether it can have a neck of its own, too."""
+        return self.common.can_branch_neck
+
+    @property
+    def can_describe(self) -> bool:
+        """Whether `describe` works."""
+        return self.common.can_describe
+
+    @property
+    def smallest_object(self) -> float | None:
+        """The side, in pixels of the frame, of the smallest object that anchors find."""
+        return self.common.smallest_object
+
+    @property
+    def trained_branches(self) -> tuple[str, ...]:
+        """The prefixes of the names of the branches that training means."""
+        return tuple(_prefix(label).removesuffix("/") for label in self._trained)
+
+    @property
+    def rivalries(self) -> Mapping[str, tf.Variable]:
+        """How much a detection of another class speaks against a branch's, by its class."""
+        return {label: self._branches[label].rivalry for label in self._trained}
+
+    @property
+    def prefix(self) -> str | None:
+        """The last part up to which all is frozen, on the way to what is trained."""
+        return self._trained_learners[0].prefix
+
+    @property
+    def _trained_learners(self) -> Sequence[Learner]:
+        """What training means."""
+        return [self._branches[label] for label in self._trained] or [self.common]
+
+    def _learners(self) -> dict[str, Learner]:
+        """All that has variables, by what their names begin with."""
+        return {"": self.common, **{_prefix(k): branch for k, branch in self._branches.items()}}
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """All variables by name; those of branches last."""
+        return {
+            prefix + name: variable
+            for prefix, learner in self._learners().items()
+            for name, variable in learner.variables().items()
+        }
+
+    def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
+        """Freezes variables, by name. Raises ModelError for a name that there isn't."""
+        variables = self.variables()
+        unknown = names - set(variables)
+        if unknown:
+            raise ModelError(f"There is no variable {min(unknown)!r} to freeze.")
+        for start, learner in self._learners().items():
+            own = learner.variables()
+            learner.freeze(frozenset(name for name in own if start + name in names))
+        prefix = frozen_prefix(list(variables), names, self.trained_branches)
+        for learner in self._trained_learners:
+            learner.cut(prefix)
+        return {
+            name: variable
+            for name, variable in variables.items()
+            if variable.trainable and name not in names
+        }
+
+    def grow_branches(
+        self, labels: Sequence[str], parts: frozenset[str], auxiliary: bool = False
+    ) -> None:
+        """Gives each of some classes a branch. Raises ModelError where no class can have one."""
+        for label in labels:
+            known = self._branches.get(label)
+            if known is None or not parts <= known.parts:
+                branch = self.common.branch_of([self.label_map.id_of(label)], parts)
+                if known is not None:
+                    branch.go_on_from(known)
+                self._branches[label] = branch
+            if auxiliary:
+                self._branches[label].add_auxiliary()
+        self._trained = tuple(labels)
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The new classes without a branch."""
+        return tuple(label for label in self._new if label not in self._branches)
+
+    def add_class(self, label: str, number: int) -> None:
+        """Gives a class a place after those of the model.
+
+        Args:
+            label: its name.
+            number: its id, above all that there are.
+
+        Raises:
+            ModelError: no class of this model can have a branch.
+
+        """  # noqa: DOC501 - the ModelError has a maker
+        if not self.common.takes_new_classes:
+            raise no_new_class("this model", label)
+        self.label_map = self.label_map.with_classes({label: number})
+        self._new.append(label)
+
+    def drop_branches(self) -> None:
+        """Takes all branches away but those of new classes, of which the model knows nothing."""
+        self._branches = {k: branch for k, branch in self._branches.items() if k in self._new}
+        self._trained = ()
+
+    def branches(self) -> tuple[str, ...]:
+        """The classes with a branch."""
+        return tuple(self._branches)
+
+    def set_focal(self, gamma: float | None, alpha: float | None) -> None:
+        """Replaces the parameters of the focal loss; None for the model's own."""
+        self.common.set_focal(gamma, alpha)
+
+    def features(self, images: tf.Tensor) -> Features:
+        """What the frozen prefix makes of images, on the way to what is trained."""
+        return self._trained_learners[0].features(images)
+
+    def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """Features of boxes, as the common head is fed with."""
+        return self.common.describe(images, boxes)
+
+    def outputs(self, images: tf.Tensor, features: Features | None = None) -> Features:
+        """What the common head says before post-processing."""
+        return self.common.outputs(images, features)
+
+    def losses(
+        self,
+        batch: Batch,
+        features: Features | None = None,
+        champion_outputs: ChampionOutputs | None = None,
+    ) -> Mapping[str, tf.Tensor]:
+        """The training losses of what training means.
+
+        Args:
+            batch: as `Detector.losses`.
+            features: of its images, for a frozen prefix.
+            champion_outputs: for the loss `distillation` of the common head.
+
+        Returns:
+            The losses by name; those of several branches are added up.
+
+        """
+        if not self._trained:
+            return self.common.losses(batch, features, champion_outputs)
+        found: dict[str, tf.Tensor] = {}
+        for label in self._trained:
+            for name, loss in self._branches[label].losses(batch, features).items():
+                found[name] = found[name] + loss if name in found else loss
+        return found
+
+    def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """The detections in images, those of classes with a branch from there.
+
+        Args:
+            images: [batch, height, width, 3], of the frame.
+
+        Returns:
+            By the OD API's names; their number is the config's, and that of a class more for each
+            that has a branch.
+
+        """
+        branches = list(self._branches.values())
+        common, found = self.common.detect_with(images, branches)
+        if branches:
+            # Rivals are the common head's, so that no branch has a say in another.
+            found = [
+                own.discounted(common, branch.rivalry)
+                for own, branch in zip(found, branches, strict=True)
+            ]
+            common = merge(common, found, [n for branch in branches for n in branch.numbers])
+        return common.as_od_api()
+
+
+def _prefix(label: str) -> str:
+    """What the names of the variables of a class's branch begin with."""
+    return f"branch/{quote(label, safe=' ')}/"

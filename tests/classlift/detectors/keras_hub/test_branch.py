@@ -1,0 +1,109 @@
+"""A head of its own for a class of a RetinaNet: it learns, and nothing else changes by a bit."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from classlift.detectors.backends import load_detector
+from classlift.detectors.branch_note import BRANCHES
+from classlift.detectors.export import Serving
+from classlift.detectors.freeze import frozen_names
+from classlift.detectors.keras_hub.branching import WEIGHTS
+from classlift.errors import ModelError
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.recipe import Recipe
+from classlift.training.step import TrainingStep
+from tests.classlift.detectors.keras_hub.conftest import batch_of
+
+pytestmark = pytest.mark.pipeline
+
+TARGET, NEW = "scooter", "tram"
+BATCH = [[(0.1, 0.1, 0.5, 0.6, 1, 1), (0.4, 0.5, 0.9, 0.95, 3, 1)], [(0.2, 0.3, 0.6, 0.7, 2, 1)]]
+
+
+def rows_of(answer):
+    """Image, class, score and box of each detection, in one order."""
+    boxes, classes, scores = (
+        answer[f"detection_{name}"].numpy() for name in ("boxes", "classes", "scores")
+    )
+    return sorted(
+        (image, int(classes[image, i]), float(scores[image, i]), *boxes[image, i].tolist())
+        for image, count in enumerate(answer["num_detections"].numpy().astype(int))
+        for i in range(count)
+    )
+
+
+@pytest.fixture(scope="module")
+def story(folders):
+    """A detector with branches, of a known class and a new one, that were trained for two steps,
+    and what it answered: before there were any, before they were trained, and afterwards.
+    """
+    detector = load_detector("keras_hub", folders["retinanet"])
+    detector.add_class(NEW, 4)
+    batch = batch_of(BATCH)
+    answers = [rows_of(detector.detect(batch.images))]
+    detector.grow_branches([TARGET, NEW], BRANCH_PARTS[TARGET_BRANCH])
+    answers.append(rows_of(detector.detect(batch.images)))
+    frozen = frozen_names(TARGET_BRANCH, list(detector.variables()), detector.trained_branches)
+    trained = detector.freeze(frozen)
+    before = {name: v.numpy() for name, v in detector.variables().items()}
+    step = TrainingStep(detector, trained, Recipe(TARGET_BRANCH, batch_size=2, steps=9))
+    losses = [float(step(detector.features(batch.images), batch)["class"]) for _ in range(2)]
+    after = {name: v.numpy() for name, v in detector.variables().items()}
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    answers.append(rows_of(detector.detect(batch.images)))
+    return detector, answers, losses, moved, set(trained)
+
+
+def test_all_other_classes_are_the_same_to_the_bit(story):
+    _, answers, *_ = story
+    others = [[row for row in rows if row[1] not in (3, 4)] for rows in answers]
+    assert others[0]
+    assert others[0] == others[1] == others[2]
+
+
+def test_an_untrained_branch_says_what_the_common_head_says(story):
+    _, answers, *_ = story
+    common, own = ([row[2] for row in rows if row[1] == 3] for rows in answers[:2])
+    np.testing.assert_allclose(sorted(common)[-5:], sorted(own)[-5:], atol=1e-5)
+    np.testing.assert_allclose([row[2] for row in answers[1] if row[1] == 4], 0.01, rtol=1e-4)
+
+
+def test_the_branch_learns_and_nothing_else(story):
+    detector, answers, losses, moved, trained = story
+    assert detector.prefix == "neck"
+    assert moved == trained
+    assert all(name.startswith(("branch/scooter/", "branch/tram/")) for name in trained)
+    assert np.isfinite(losses).all()
+    assert answers[1] != answers[2]
+
+
+def test_a_branch_travels_with_the_model(story, folders, tmp_path):
+    detector, *_ = story
+    images = batch_of(BATCH, seed=3).images
+    detector.save(tmp_path / "model")
+    again = load_detector("keras_hub", tmp_path / "model")
+    assert again.branches() == (TARGET, NEW)
+    assert again.label_map.id_of(NEW) == 4
+    assert rows_of(again.detect(images)) == rows_of(detector.detect(images))
+    Serving(detector).write(tmp_path / "served")
+    served = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
+    found = rows_of(served(tf.cast(images, tf.uint8)))
+    wanted = rows_of(detector.detect(tf.floor(images)))
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    (tmp_path / "model" / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match=rf"{WEIGHTS}: it does not have .* {BRANCHES} names"):
+        load_detector("keras_hub", tmp_path / "model")
+
+
+def test_what_is_seen_where_nobody_labelled_is_no_mistake(story):
+    """In a region the branch is not told that there is nothing, once it sees something."""
+    detector, *_ = story
+    branch = detector._branches[TARGET]
+    _, bias = branch._head.prediction_layer.weights
+    before = bias.numpy()
+    bias.assign(np.full(before.shape, 2.0, np.float32))
+    none, region = batch_of([[]], padding=1), batch_of([[(0, 0, 1, 1, -3, 0)]])
+    losses = [float(branch.losses(batch)["class"]) for batch in (none, region)]
+    bias.assign(before)
+    assert losses[1] < 0.01 * losses[0]
