@@ -21,7 +21,7 @@ from classlift.detectors.od_api.api import (
 from classlift.detectors.od_api.faster_rcnn_branch import FasterRcnnBranch
 from classlift.detectors.od_api.outline import CONFIG
 from classlift.detectors.od_api.private import FasterRcnnParts, fix_batch_norms, mask_scores
-from classlift.detectors.od_api.zoo_entry import ZooEntry, learning_phase, named
+from classlift.detectors.od_api.zoo_entry import ZooEntry, learning_phase, named, require
 from classlift.errors import ModelError
 from classlift.settings.freeze import TARGET_BRANCH
 
@@ -40,6 +40,9 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     Losses are the OD API's own. No features are kept, and nobody is held to the champion's answers.
 
     nms: the settings of the second stage's non-maximum suppression.
+
+    Raises ModelError for another second stage than the zoo's (R-FCN), and for one that reads the
+    features of other images.
     """
 
     meta_architecture = "faster_rcnn"
@@ -50,6 +53,14 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     """A branch scores the classes of the model, which share a softmax."""
 
     def __init__(self, config: pipeline_pb2.TrainEvalPipelineConfig, label_map: LabelMap) -> None:
+        settings = config.model.faster_rcnn
+        predictor = settings.second_stage_box_predictor
+        require(predictor, "box_predictor_oneof", "mask_rcnn_box_predictor")
+        if settings.HasField("context_config"):
+            raise ModelError(
+                f"{CONFIG}: a Context R-CNN (context_config) reads features of other images, which "
+                "this version has none of; take a Faster R-CNN without."
+            )
         super().__init__(config, label_map)
         self.parts = FasterRcnnParts(self.model)
         if not all(self.named_columns):

@@ -6,16 +6,20 @@ All 36 configs of the zoo are tried by `tests.zoo`.
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
 
 from classlift.data.label_map import LabelMap
 from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import frozen_names, part_of
+from classlift.detectors.od_api.api import pipeline_pb2
+from classlift.detectors.od_api.faster_rcnn import FasterRcnnDetector
 from classlift.errors import ModelError
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
 from classlift.settings.recipe import Recipe
 from classlift.training.step import TrainingStep
 from tests.classlift.detectors.models import (
+    FASTER_RCNN,
     write_center_net,
     write_efficientdet,
     write_faster_rcnn,
@@ -133,6 +137,20 @@ def test_a_second_stage_has_no_neck(tmp_path):
     detector = load_detector("od_api", write_faster_rcnn(tmp_path, LABELS))
     with pytest.raises(ModelError, match="and no neck; choose the freeze policy target-branch"):
         detector.grow_branches([TARGET], BRANCH_PARTS[TARGET_BRANCH_NECK])
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        ("second_stage_box_predictor { rfcn_box_predictor { } }", "rfcn_box_predictor is set"),
+        ("context_config { num_attention_heads: 1 }", "a Context R-CNN .context_config. reads"),
+    ],
+)
+def test_relatives_of_a_faster_rcnn_are_refused(part, sentence):
+    config = text_format.Parse(FASTER_RCNN % 4, pipeline_pb2.TrainEvalPipelineConfig())
+    text_format.Merge(part, config.model.faster_rcnn)
+    with pytest.raises(ModelError, match=sentence):
+        FasterRcnnDetector(config, LABELS)
 
 
 def test_frozen_statistics_stay(entry):
