@@ -33,7 +33,7 @@ def is_unlabelled(points: tf.Tensor, batch: Batch, numbers: Sequence[int]) -> tf
     """Whether points are in regions in which objects of some classes may stand without a box.
 
     Args:
-        points: [points, 2], y and x in 0..1.
+        points: [points, 2], y and x in 0..1; or [batch, points, 2], others in each image.
         batch: whose regions have labels below 0.
         numbers: ids of the classes.
 
@@ -43,6 +43,7 @@ def is_unlabelled(points: tf.Tensor, batch: Batch, numbers: Sequence[int]) -> tf
     """
     is_region = tf.reduce_any(-batch.labels[..., None] == numbers, axis=-1)
     low, high = batch.boxes[:, :, None, :2], batch.boxes[:, :, None, 2:]
+    points = points[..., None, :, :] if points.shape.rank == 3 else points
     is_inside = tf.reduce_all((points >= low) & (points <= high), axis=-1)
     return tf.reduce_any(is_inside & is_region[..., None], axis=1)
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 import tensorflow as tf
@@ -272,39 +271,6 @@ class WithoutFeatures(WithoutDistillation):
     def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
         """Raises ModelError: `can_describe` is False."""
         raise ModelError(f"{self.described}: the features of single boxes are not known.")
-
-
-class WithoutBranches(WithoutFeatures):
-    """What those of them share in which no class can have a head of its own either."""
-
-    can_branch = can_branch_neck = False
-    trained_branches = ()
-    rivalries: Mapping[str, tf.Variable] = MappingProxyType({})
-
-    def grow_branches(
-        self, labels: Sequence[str], parts: frozenset[str], auxiliary: bool = False
-    ) -> None:
-        """Raises ModelError: there are none."""
-        raise ModelError(
-            f"In {self.described}, class {labels[0]!r} can't have a head of its own; choose "
-            "another freeze policy, as all-but-heads."
-        )
-
-    @property
-    def unanswered(self) -> tuple[str, ...]:
-        """No classes: none can be added."""
-        return ()
-
-    def add_class(self, label: str, number: int) -> None:
-        """Raises ModelError: a new class needs a branch."""
-        raise no_new_class(self.described, label)
-
-    def drop_branches(self) -> None:
-        """Does nothing: there are no branches."""
-
-    def branches(self) -> tuple[str, ...]:
-        """No classes: none has a branch."""
-        return ()
 
 
 def no_new_class(described: str, label: str) -> ModelError:

@@ -1,7 +1,7 @@
 """Folders of KerasHub models some of whose classes have branches."""
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from zipfile import BadZipFile
 
 import keras
@@ -11,30 +11,31 @@ import tensorflow as tf
 from classlift.data.label_map import LabelMap
 from classlift.detectors.branch_note import BRANCHES, Note
 from classlift.detectors.branching import BranchedDetector
-from classlift.detectors.keras_hub.model_folder import LABEL_MAP
-from classlift.detectors.keras_hub.retinanet import RetinaNetDetector
-from classlift.detectors.keras_hub.retinanet_branch import RetinaNetBranch
+from classlift.detectors.keras_hub.model_folder import LABEL_MAP, KerasHubDetector
 from classlift.errors import ModelError
 
 WEIGHTS = "branches.npz"
 """The weights of the branches, by the names of their variables."""
 
 
-class BranchedRetinaNet(BranchedDetector[RetinaNetBranch]):
-    """A RetinaNet of KerasHub, with branches.
+class Branched(BranchedDetector[Any]):
+    """A detector of KerasHub, with branches.
 
     Args:
         common: what answers for all other classes.
 
     """
 
-    common: RetinaNetDetector
+    common: KerasHubDetector
 
     @classmethod
-    def of(cls, model: keras.Model, label_map: LabelMap, folder: Path) -> Self:
+    def of(
+        cls, kind: type[KerasHubDetector], model: keras.Model, label_map: LabelMap, folder: Path
+    ) -> Self:
         """Gives a model the branches and the new classes that its folder has.
 
         Args:
+            kind: the class of its architecture.
             model: as KerasHub loads it.
             label_map: of the folder.
             folder: that it was loaded from.
@@ -47,7 +48,7 @@ class BranchedRetinaNet(BranchedDetector[RetinaNetBranch]):
 
         """
         note = Note.read(folder, label_map)
-        detector = cls(RetinaNetDetector(model, label_map.without(frozenset(note.new))))
+        detector = cls(kind(model, label_map.without(frozenset(note.new))))
         for label in note.new:
             detector.add_class(label, label_map.id_of(label))
         for label, parts in note.branches.items():

@@ -1,6 +1,6 @@
 """A D-FINE of KerasHub as a `Detector`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,13 +8,15 @@ import keras_hub
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.detector import Batch, ChampionOutputs, WithoutBranches
+from classlift.detectors.detections import Detections
+from classlift.detectors.detector import Batch, ChampionOutputs
 from classlift.detectors.keras_hub import d_fine_loss
+from classlift.detectors.keras_hub.d_fine_branch import DFineBranch
 from classlift.detectors.keras_hub.model_folder import KerasHubDetector, Owners
 from classlift.errors import ModelError
 
 
-class DFineDetector(WithoutBranches, KerasHubDetector):
+class DFineDetector(KerasHubDetector):
     """Parts: HGNetV2 is the backbone, the hybrid encoder the neck, the decoder the head. What
     scores the classes, of the encoder's proposals and after each layer of the decoder, is the class
     head.
@@ -24,6 +26,7 @@ class DFineDetector(WithoutBranches, KerasHubDetector):
     """
 
     kind = keras_hub.models.DFineObjectDetector
+    branch = DFineBranch
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:
         if model.backbone.labels is not None:
@@ -43,7 +46,7 @@ class DFineDetector(WithoutBranches, KerasHubDetector):
         self.set_focal(None, None)
 
     def _owners(self) -> Owners:
-        backbone = self._model.backbone
+        backbone = self.model.backbone
         decoder = backbone.decoder
         return {
             "backbone": (backbone.backbone,),
@@ -60,8 +63,43 @@ class DFineDetector(WithoutBranches, KerasHubDetector):
 
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
         """Sets the parameters of the varifocal loss; the assignment keeps the model's own."""
-        self._gamma = self._model.matcher_gamma if gamma is None else gamma
-        self._alpha = self._model.matcher_alpha if alpha is None else alpha
+        self._gamma = self.model.matcher_gamma if gamma is None else gamma
+        self._alpha = self.model.matcher_alpha if alpha is None else alpha
+
+    @property
+    def costs(self) -> d_fine_loss.Costs:
+        """What makes a query and a box a bad pair, as the model has it."""
+        model = self.model
+        return d_fine_loss.Costs(
+            model.matcher_class_cost,
+            model.matcher_bbox_cost,
+            model.matcher_ciou_cost,
+            model.matcher_alpha,
+            model.matcher_gamma,
+            model.use_focal_loss,
+        )
+
+    @property
+    def focal(self) -> tuple[float, float]:
+        """Alpha and gamma of the varifocal loss."""
+        return self._alpha, self._gamma
+
+    def queries(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What the last layer of the decoder says of images [batch, height, width, 3].
+
+        Returns:
+            Queries [batch, queries, depth], scores before the sigmoid [batch, queries, columns],
+            and boxes [batch, queries, 4], centre x, y, width, height in 0..1.
+
+        """
+        found = self.model.backbone(self._preprocessed(images), training=False)
+        names = (
+            "intermediate_hidden_states",
+            "intermediate_logits",
+            "intermediate_reference_points",
+        )
+        queries, logits, boxes = (tf.cast(found[name][:, -1], tf.float32) for name in names)
+        return queries, logits, boxes
 
     def losses(
         self,
@@ -82,7 +120,7 @@ class DFineDetector(WithoutBranches, KerasHubDetector):
             layers of the decoder learn from the last one; and `regularization`.
 
         """
-        model = self._model
+        model = self.model
         found = self._answers(batch.images, training=True)
         stages = d_fine_loss.Stages(
             logits=tf.concat(
@@ -99,15 +137,7 @@ class DFineDetector(WithoutBranches, KerasHubDetector):
             corners=found["intermediate_predicted_corners"],
             points=found["initial_reference_points"],
         )
-        costs = d_fine_loss.Costs(
-            model.matcher_class_cost,
-            model.matcher_bbox_cost,
-            model.matcher_ciou_cost,
-            model.matcher_alpha,
-            model.matcher_gamma,
-            model.use_focal_loss,
-        )
-        assigned = d_fine_loss.assign(stages, batch, costs)
+        assigned = d_fine_loss.assign(stages, batch, self.costs)
         losses = d_fine_loss.losses(
             stages,
             batch,
@@ -127,22 +157,35 @@ class DFineDetector(WithoutBranches, KerasHubDetector):
             "regularization": self._regularization(),
         }
 
-    def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """The best of all queries and classes, without suppression."""
-        found = self._answers(images, training=False)
-        scores = tf.sigmoid(self._of_named(found["logits"]))
+    def detect_with(
+        self, images: tf.Tensor, branches: Sequence[DFineBranch]
+    ) -> tuple[Detections, list[Detections]]:
+        """The best of all queries and classes, without suppression; and those of each branch."""
+        features = self.queries(images)
+        _, logits, boxes = features
+        ids = tf.constant(self.label_map.ids)
+        common = self.best(tf.sigmoid(self._of_named(logits)), boxes, ids)
+        return common, [branch.detections(features) for branch in branches]
+
+    def best(self, scores: tf.Tensor, boxes: tf.Tensor, numbers: tf.Tensor) -> Detections:
+        """The best of queries and classes, as many as the model answers with.
+
+        Args:
+            scores: [batch, queries, classes].
+            boxes: [batch, queries, 4], centre x, y, width, height in 0..1.
+            numbers: [classes], their ids.
+
+        Returns:
+            The detections, by falling score.
+
+        """
         queries, classes = scores.shape[1:]
-        count = min(self._model.prediction_decoder.max_detections, queries * classes)
-        best, numbers = tf.math.top_k(tf.reshape(scores, [-1, queries * classes]), count)
-        boxes = tf.gather(found["pred_boxes"], numbers // classes, batch_dims=1)
-        xmin, ymin, xmax, ymax = tf.unstack(d_fine_loss.corners_of(boxes), axis=-1)
-        boxes = tf.stack([ymin, xmin, ymax, xmax], axis=-1)
-        return {
-            "detection_boxes": tf.clip_by_value(boxes, 0.0, 1.0),
-            "detection_classes": self._ids(numbers % classes),
-            "detection_scores": best,
-            "num_detections": tf.fill([tf.shape(best)[0]], count),
-        }
+        count = min(self.model.prediction_decoder.max_detections, queries * classes)
+        best, places = tf.math.top_k(tf.reshape(scores, [-1, queries * classes]), count)
+        corners = d_fine_loss.corners_of(tf.gather(boxes, places // classes, batch_dims=1))
+        corners = tf.clip_by_value(tf.gather(corners, [1, 0, 3, 2], axis=-1), 0.0, 1.0)
+        found = tf.cast(tf.gather(numbers, places % classes), tf.float32)
+        return Detections(corners, found, best, tf.fill([tf.shape(best)[0]], float(count)))
 
 
 def _flat(layers: list[Any]) -> list[keras.layers.Layer]:

@@ -138,6 +138,78 @@ class Bins:
         return cls(tf.concat([-right[::-1], [0.0], right], axis=0), scale)
 
 
+@dataclass(frozen=True)
+class Matches:
+    """What the boxes that queries answer for say of them, at each stage [batch, stages, queries].
+
+    Attributes:
+        matched: whether there is one.
+        weights: its weight; 0 without one.
+        boxes: [..., 4] as `Stages.boxes`, the query's own without one.
+        iou: with it.
+        labels: its class; 0 without one.
+
+    """
+
+    matched: tf.Tensor
+    weights: tf.Tensor
+    boxes: tf.Tensor
+    iou: tf.Tensor
+    labels: tf.Tensor
+
+    @classmethod
+    def of(cls, stages: Stages, batch: Batch, assigned: tf.Tensor) -> "Matches":
+        """Those that `assign` has found."""
+        matched = assigned >= 0
+        box = tf.maximum(assigned, 0)
+        weights = tf.where(matched, tf.gather(batch.weights, box, batch_dims=1), 0.0)
+        # A query without a box is compared with itself: no loss, and no gradient that is no number.
+        own = tf.stop_gradient(stages.boxes)
+        target = tf.gather(_centred(batch.boxes), box, batch_dims=1)
+        target = tf.where(matched[..., None], target, own)
+        iou = tf.where(matched, _iou(own, target), 0.0)
+        labels = tf.where(matched, tf.gather(batch.labels, box, batch_dims=1), 0)
+        return cls(matched, weights, target, iou, labels)
+
+
+def class_loss(
+    stages: Stages,
+    batch: Batch,
+    assigned: tf.Tensor,
+    alpha: float,
+    gamma: float,
+    background: tf.Tensor | float = 1.0,
+) -> tf.Tensor:
+    """The varifocal loss of the classes, as in `losses`.
+
+    Args:
+        stages: what the model answers.
+        batch: images with their boxes.
+        assigned: of `assign`.
+        alpha: of the loss.
+        gamma: as `alpha`.
+        background: the weight of a query without a box, [batch, stages, queries].
+
+    Returns:
+        A scalar.
+
+    """
+    found = Matches.of(stages, batch, assigned)
+    is_class = tf.one_hot(found.labels - 1, stages.logits.shape[-1])
+    quality = found.iou[..., None] * is_class
+    scores = tf.sigmoid(tf.stop_gradient(stages.logits))
+    focus = alpha * scores**gamma * (1 - is_class) + quality
+    vfl = focus * tf.nn.sigmoid_cross_entropy_with_logits(quality, stages.logits)
+    vfl = tf.reduce_sum(vfl, axis=-1) * tf.where(found.matched, found.weights, background)
+    return tf.reduce_sum(vfl) / _count(batch)
+
+
+def _count(batch: Batch) -> tf.Tensor:
+    """The number of boxes in the batch of all replicas, at least 1."""
+    count = tf.reduce_sum(tf.cast(batch.labels > 0, tf.float32))
+    return tf.maximum(over_replicas(count), 1.0)
+
+
 def losses(
     stages: Stages,
     batch: Batch,
@@ -167,29 +239,13 @@ def losses(
         layer.
 
     """
-    matched = assigned >= 0
-    box = tf.maximum(assigned, 0)
-    weights = tf.where(matched, tf.gather(batch.weights, box, batch_dims=1), 0.0)
-    # A query without a box is compared with itself: no loss, and no gradient that is no number.
-    own = tf.stop_gradient(stages.boxes)
-    target = tf.gather(_centred(batch.boxes), box, batch_dims=1)
-    target = tf.where(matched[..., None], target, own)
-    iou = tf.where(matched, _iou(own, target), 0.0)
-    labels = tf.where(matched, tf.gather(batch.labels, box, batch_dims=1), 0)
-    is_class = tf.one_hot(labels - 1, stages.logits.shape[-1])
-    count = tf.reduce_sum(tf.cast(batch.labels > 0, tf.float32))
-    count = tf.maximum(over_replicas(count), 1.0)
-
-    quality = iou[..., None] * is_class
-    scores = tf.sigmoid(tf.stop_gradient(stages.logits))
-    focus = alpha * scores**gamma * (1 - is_class) + quality
-    vfl = focus * tf.nn.sigmoid_cross_entropy_with_logits(quality, stages.logits)
-    vfl = tf.reduce_sum(vfl, axis=-1) * tf.where(matched, weights, 1.0)
-
+    found = Matches.of(stages, batch, assigned)
+    matched, target, iou, weights = found.matched, found.boxes, found.iou, found.weights
+    count = _count(batch)
     distances = tf.reduce_sum(tf.abs(stages.boxes - target), axis=-1)
     fgl = _fine_grained(stages, target[:, :-1], bins) * (iou * weights)[:, :-1]
     return {
-        "vfl": tf.reduce_sum(vfl) / count,
+        "vfl": class_loss(stages, batch, assigned, alpha, gamma),
         "bbox": tf.reduce_sum(distances * weights) / count,
         "ciou": tf.reduce_sum((1 - _ciou(stages.boxes, target)) * weights) / count,
         "fgl": tf.reduce_sum(fgl) / count,

@@ -5,8 +5,7 @@ from pathlib import Path
 import keras
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.detector import Detector
-from classlift.detectors.keras_hub.branching import BranchedRetinaNet
+from classlift.detectors.keras_hub.branching import Branched
 from classlift.detectors.keras_hub.d_fine import DFineDetector
 from classlift.detectors.keras_hub.model_folder import (
     LABEL_MAP,
@@ -20,14 +19,12 @@ from classlift.errors import ModelError
 KINDS: tuple[type[KerasHubDetector], ...] = (RetinaNetDetector, DFineDetector)
 
 
-def load(folder: Path) -> Detector:
+def load(folder: Path) -> Branched:
     """Loads a model with its label map. Raises ModelError when it is none that is known here."""
     path = folder / MODEL
     model = read_model(path)
-    kind, label_map = kind_of(model, path), LabelMap.read(folder / LABEL_MAP)
-    if kind is RetinaNetDetector:
-        return BranchedRetinaNet.of(model, label_map, folder)
-    return DFineDetector(model, label_map)
+    label_map = LabelMap.read(folder / LABEL_MAP)
+    return Branched.of(kind_of(model, path), model, label_map, folder)
 
 
 def kind_of(model: keras.Model, source: object) -> type[KerasHubDetector]:

@@ -2,7 +2,7 @@
 
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,9 +11,11 @@ import keras_hub
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
+from classlift.detectors.detections import Detections
 from classlift.detectors.detector import Batch, ChampionOutputs, WithoutFeatures, share_of_replica
 from classlift.detectors.frame import Frame
 from classlift.errors import ModelError
+from classlift.settings.freeze import TARGET_BRANCH
 
 MODEL, LABEL_MAP = "model.keras", "label_map.pbtxt"
 
@@ -31,11 +33,17 @@ class KerasHubDetector(WithoutFeatures, ABC):
     kind: ClassVar[type[keras.Model]]
     """The model's class in KerasHub."""
 
+    branch: ClassVar[Callable[..., Any]]
+    """Makes a branch of this detector, for the ids of its classes."""
+
     described = "a model of KerasHub"
+    can_branch = True
+    can_branch_neck = False
+    takes_new_classes = True
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:
         label_map.require_fit(model.num_classes, MODEL)
-        self._model = model
+        self.model = model
         self.label_map = label_map
         self.named_columns = tuple(
             number in label_map.ids for number in range(1, model.num_classes + 1)
@@ -65,8 +73,22 @@ class KerasHubDetector(WithoutFeatures, ABC):
         """The training losses by name, scalars."""
 
     @abstractmethod
-    def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """The detections in images [batch, height, width, 3] of the frame."""
+    def detect_with(
+        self, images: tf.Tensor, branches: Sequence[Any]
+    ) -> tuple[Detections, list[Detections]]:
+        """The detections in images [batch, height, width, 3] of the frame, and each branch's."""
+
+    def cut(self, prefix: str | None) -> None:
+        """Does nothing: features are kept for branches alone."""
+
+    def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> Any:
+        """A branch for the classes of these ids. Raises ModelError for parts that it can't have."""
+        if "neck" in parts:
+            raise ModelError(
+                "In a model of KerasHub a class can have a head of its own, and no neck; choose "
+                f"the freeze policy {TARGET_BRANCH}."
+            )
+        return type(self).branch(self, numbers)
 
     def _layers(self) -> Iterator[keras.layers.Layer]:
         """All layers, those within others too."""
@@ -103,15 +125,15 @@ class KerasHubDetector(WithoutFeatures, ABC):
         """Writes model and label map."""
         folder.mkdir(parents=True, exist_ok=True)
         frozen = [layer for layer in self._layers() if not layer.trainable]
-        self._model.trainable = True
-        self._model.save(folder / MODEL)
+        self.model.trainable = True
+        self.model.save(folder / MODEL)
         for layer in frozen:
             layer.trainable = False
         self.label_map.write(folder / LABEL_MAP)
 
     def _preprocessed(self, images: tf.Tensor) -> tf.Tensor:
         """Images as the model takes them, of images in the frame, RGB from 0 to 255."""
-        preprocessor = self._model.preprocessor
+        preprocessor = self.model.preprocessor
         if preprocessor is None:
             return images
         converter = preprocessor.image_converter
@@ -120,7 +142,7 @@ class KerasHubDetector(WithoutFeatures, ABC):
 
     def _answers(self, images: tf.Tensor, training: bool) -> dict[str, tf.Tensor]:
         """The model's outputs for images in the frame, RGB from 0 to 255."""
-        found = self._model(self._preprocessed(images), training=training)
+        found = self.model(self._preprocessed(images), training=training)
         return {name: tf.cast(value, tf.float32) for name, value in found.items()}
 
     def _of_named(self, scores: tf.Tensor) -> tf.Tensor:
@@ -132,7 +154,7 @@ class KerasHubDetector(WithoutFeatures, ABC):
         return tf.gather(tf.constant(self.label_map.ids), tf.cast(classes, tf.int32))
 
     def _regularization(self) -> tf.Tensor:
-        return share_of_replica(tf.add_n([tf.constant(0.0), *self._model.losses]))
+        return share_of_replica(tf.add_n([tf.constant(0.0), *self.model.losses]))
 
 
 def read_model(path: Path) -> keras.Model:

@@ -13,8 +13,6 @@ from classlift.detectors.detections import Detections, Suppression
 from classlift.detectors.detector import Batch, ChampionOutputs, over_replicas
 from classlift.detectors.keras_hub.model_folder import KerasHubDetector, Owners
 from classlift.detectors.keras_hub.retinanet_branch import CANDIDATES, RetinaNetBranch
-from classlift.errors import ModelError
-from classlift.settings.freeze import TARGET_BRANCH
 
 
 class RetinaNetDetector(KerasHubDetector):
@@ -23,19 +21,16 @@ class RetinaNetDetector(KerasHubDetector):
     """
 
     kind = keras_hub.models.RetinaNetObjectDetector
-    can_branch = True
-    can_branch_neck = False
-    takes_new_classes = True
+    branch = RetinaNetBranch
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:
         super().__init__(model, label_map)
         decoder = model.prediction_decoder
         self.nms = Suppression(decoder.max_detections, decoder.iou_threshold)
-        self.model = model
         self.set_focal(None, None)
 
     def _owners(self) -> Owners:
-        model = self._model
+        model = self.model
         classes = model.classification_head
         return {
             "backbone": (model.backbone.get_layer("backbone"),),
@@ -55,18 +50,6 @@ class RetinaNetDetector(KerasHubDetector):
             apply_class_balancing=alpha is not None,
             reduction=None,
         )
-
-    def cut(self, prefix: str | None) -> None:
-        """Does nothing: no features are kept of what all classes share."""
-
-    def branch_of(self, numbers: Sequence[int], parts: frozenset[str]) -> RetinaNetBranch:
-        """A branch for the classes of these ids. Raises ModelError for parts that it can't have."""
-        if not parts <= RetinaNetBranch.parts:
-            raise ModelError(
-                "In a RetinaNet of KerasHub a class can have a head of its own, and no neck; "
-                f"choose the freeze policy {TARGET_BRANCH}."
-            )
-        return RetinaNetBranch(self, numbers)
 
     def pyramid(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The maps of the feature pyramid, finest first, of images [batch, height, width, 3]."""
@@ -101,7 +84,7 @@ class RetinaNetDetector(KerasHubDetector):
             Scalars: `class`, `box`, `regularization`.
 
         """
-        model = self._model
+        model = self.model
         found = self._answers(batch.images, training=True)
         deltas, owner = self.assign(batch)
         positive = owner >= 0
@@ -129,7 +112,7 @@ class RetinaNetDetector(KerasHubDetector):
             below 0 for background and for what is ignored.
 
         """
-        encoder = self._model.label_encoder
+        encoder = self.model.label_encoder
         height, width = self.frame.size
         boxes = keras.utils.bounding_boxes.convert_format(
             batch.boxes,
@@ -146,7 +129,7 @@ class RetinaNetDetector(KerasHubDetector):
 
     def decode(self, images: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
         """Boxes in 0..1 of box deltas [batch, anchors, 4]: the inverse of `assign`."""
-        generator, encoder = self._model.anchor_generator, self._model.label_encoder
+        generator, encoder = self.model.anchor_generator, self.model.label_encoder
         found: tf.Tensor = keras.utils.bounding_boxes.decode_deltas_to_boxes(
             anchors=tf.concat(list(generator(images).values()), axis=0),
             boxes_delta=deltas,
@@ -157,10 +140,6 @@ class RetinaNetDetector(KerasHubDetector):
             image_shape=(*self.frame.size, 3),
         )
         return found
-
-    def detect(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """The detections in images, by the OD API's names."""
-        return self.detect_with(images, [])[0].as_od_api()
 
     def detect_with(
         self, images: tf.Tensor, branches: Sequence[RetinaNetBranch]

@@ -30,7 +30,7 @@ def retinanet(folders):
 
 @pytest.fixture(scope="session")
 def d_fine(folders):
-    detector = frozen(load_detector("keras_hub", folders["d_fine"]))
+    detector = frozen(load_detector("keras_hub", folders["d_fine"])).common
     rng = np.random.default_rng(0)
     for variable in detector.variables().values():
         if variable.trainable and variable.shape.ndims:  # a fresh decoder moves no box

@@ -40,7 +40,7 @@ def weighted(batch, weights):
     ],
 )
 def test_the_losses_of_a_retinanet_are_those_of_keras_hub(retinanet, boxes):
-    batch, model = batch_of(boxes), retinanet._model
+    batch, model = batch_of(boxes), retinanet.model
     model.compile()
     ours = numbers(retinanet.losses(batch))
     pixels = tf.where(batch.labels[..., None] > 0, batch.boxes * 64, -1.0)
@@ -72,7 +72,7 @@ def test_the_losses_of_a_d_fine_are_those_of_keras_hub(d_fine):
     sides = rng.uniform(0.1, 0.4, (8, 2))
     labels = rng.integers(1, 4, (8, 1))
     rows = np.concatenate([corner, corner + sides, labels, np.ones((8, 1))], axis=1)
-    batch, model = batch_of([rows.tolist()], padding=0), d_fine._model
+    batch, model = batch_of([rows.tolist()], padding=0), d_fine.model
     ours = numbers(d_fine.losses(batch))
     centred = keras.utils.bounding_boxes.convert_format(batch.boxes, "yxyx", "center_xywh")
     answers = d_fine._answers(batch.images, training=False)
