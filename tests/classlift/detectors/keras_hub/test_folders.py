@@ -52,12 +52,12 @@ def test_a_file_for_the_same_classes_is_taken_as_it_is(folders, tmp_path):
 
 def test_preprocessing_is_the_models_own(folders):
     detector = load_detector("keras_hub", folders["retinanet"]).common
-    converter = detector._model.preprocessor.image_converter
+    converter = detector.model.preprocessor.image_converter
     images = tf.random.stateless_uniform([1, 64, 64, 3], [0, 1], 0, 255)
     before = detector._answers(images, training=False)["cls_logits"]
     converter.scale, converter.offset = [2 / 255] * 3, [-1.0, -1.0, 0.5]
     after = detector._answers(images, training=False)["cls_logits"]
-    by_keras = detector._model(converter(images), training=False)["cls_logits"]
+    by_keras = detector.model(converter(images), training=False)["cls_logits"]
     np.testing.assert_allclose(after, by_keras, atol=1e-5)
     assert not np.allclose(before, after)
 
