@@ -1,8 +1,8 @@
 """Airflow as an operations team uses it: a browser, the REST API, asset events, and kills.
 
-One server and one small project; the tests stand in the order in which they use them. Nothing is
-trained until the last: the runs move a threshold, and a floor that few objects can't prove leaves
-their verdict open.
+One server and one small project; the tests stand in the order in which they use them. One run
+trains; the others move a threshold, and a floor that few objects can't prove leaves their verdict
+open.
 """
 
 import contextlib
@@ -286,10 +286,42 @@ def note(world: World, run: str) -> str:
     return world.server.ask("GET", f"dags/{DAG}/dagRuns/{run}")[1]["note"]
 
 
+def test_a_killed_training_leaves_no_orphan_and_what_harms_is_refused(world):
+    """Naive fine-tuning of all weights with a weight on the target, killed once: the next try
+    completes, and the gate stands before the push."""
+    run = world.server.trigger(
+        DAG,
+        recalibrate=False,
+        freeze_policy="none",
+        class_weight=10.0,
+        learning_rate=0.01,
+        steps=12,
+        batch_size=8,
+        cached_batches=0,
+    )
+    wait("the training", lambda: world.server.states(DAG, run)["Trainer"] == "running", A_RUN)
+    [trainer] = wait("its process", lambda: world.processes(run)[:1], 60)
+    trainer.parent().send_signal(signal.SIGKILL)
+    wait("its end", lambda: not trainer.is_running(), 60)
+    assert not world.processes(run)
+    wait("the next try", lambda: world.server.states(DAG, run)["Trainer"] == "success", A_RUN)
+    tries = world.server.ask("GET", f"dags/{DAG}/dagRuns/{run}/taskInstances/Trainer")[1]
+    assert tries["try_number"] == 2
+    assert world.server.end(DAG, run, A_RUN) == "success"
+    verdict = world.project.verdict()
+    assert verdict["verdict"] == "refuse"
+    assert "regressed" in {c["status"] for c in verdict["classes"].values()}
+    assert any(re.match(r"Class \d regressed: its recall fell from", r) for r in verdict["reasons"])
+    assert verdict["pushed"] is None
+    assert world.server.states(DAG, run)["Pusher"] == "skipped"
+    assert world.project.versions() == []
+
+
 def test_an_open_verdict_waits_and_is_rejected(world, page):
     run = trigger_in_browser(world, page, "1")
     answer_in_browser(world, page, run, "Reject", "1-question")
     assert world.server.states(DAG, run)["Pusher"] == "skipped"
+    assert world.project.verdict()["test_uses"] == 2
     assert world.project.versions() == []
     assert [event for event, of in world.events() if of == run] == ["waiting"]
     assert note(world, run).startswith("Not pushed: rejected by admin. Inconclusive: class 8")
@@ -441,21 +473,6 @@ def test_labels_that_bring_enough_start_a_run_and_the_next_waits(world):
     assert world.server.state(DAG, second) == "queued"
     wait("a node", lambda: world.processes(run), 60)
     stop(world, second)
-    stop(world, run)
-
-
-def test_a_killed_training_leaves_no_orphan_and_the_next_try_completes(world):
-    run = world.server.trigger(
-        DAG, recalibrate=False, freeze_policy="all-but-class-head", steps=20, cached_batches=0
-    )
-    wait("the training", lambda: world.server.states(DAG, run)["Trainer"] == "running", A_RUN)
-    [trainer] = wait("its process", lambda: world.processes(run)[:1], 60)
-    trainer.parent().send_signal(signal.SIGKILL)
-    wait("its end", lambda: not trainer.is_running(), 60)
-    assert not world.processes(run)
-    wait("the next try", lambda: world.server.states(DAG, run)["Trainer"] == "success", A_RUN)
-    tries = world.server.ask("GET", f"dags/{DAG}/dagRuns/{run}/taskInstances/Trainer")[1]
-    assert tries["try_number"] == 2
     stop(world, run)
 
 

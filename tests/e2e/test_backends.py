@@ -1,5 +1,12 @@
-"""Every backend goes through the whole pipeline, on a small data set, to a verdict."""
+"""Every backend goes through the whole pipeline, on a small data set, to a verdict; what is refused
+may be pushed by a person, taken back, and cleaned away.
 
+The tests stand in the order in which they use the runs.
+"""
+
+import json
+import shutil
+import sqlite3
 from subprocess import CompletedProcess
 
 import pytest
@@ -79,3 +86,79 @@ def test_only_what_reads_a_changed_value_runs_again(refused, asked, runs_again, 
     assert outcomes.pop("Pusher") == "skipped"  # it looked, and the gate had refused
     assert {node for node, outcome in outcomes.items() if outcome != "cached"} == runs_again
     assert project.verdict()["settings"]["min_lift"] == (0.5 if "min_lift" in asked else 0.05)
+
+
+@pytest.mark.parametrize("refused", [retinanet], indirect=True)
+def test_a_person_may_push_it_all_the_same(refused):
+    project, _ = refused
+    words = ["classlift", "push", "--config", str(project.config), "--by", "Ada Lovelace"]
+    result = project.command(*words, "--reason", " ")
+    assert result.returncode == 78
+    assert "--reason must be one line" in result.stdout
+    assert project.versions() == []
+
+    result = project.command(*words, "--reason", "The 3 is not used in production.")
+    assert result.returncode == 0, result.stdout
+    [version] = project.versions()
+    destination = project.folder / "served" / version
+    assert result.stdout.splitlines()[-1] == str(destination)
+    verdict = project.verdict()
+    assert verdict["pushed"] == str(destination)
+    assert verdict["override"]["by"] == "Ada Lovelace"
+    assert (verdict["verdict"], verdict["override"]["verdict"]) == ("refuse", "refuse")
+    provenance = json.loads((destination / "assets.extra" / "provenance.json").read_text())
+    assert provenance["override"] == verdict["override"]
+    metadata = sqlite3.connect(project.work / "metadata.db")
+    [recorded] = metadata.execute(
+        "select p.string_value from ExecutionProperty p join Execution e on e.id = p.execution_id "
+        "join Type t on t.id = e.type_id where t.name = 'ClassLiftOverride' and p.name = 'reason'"
+    ).fetchall()
+    assert recorded == ("The 3 is not used in production.",)
+
+    result = project.command(*words, "--reason", "Again.")
+    assert result.returncode == 78
+    assert "it was pushed already" in result.stdout
+
+    words = ["classlift", "lineage", "--config", str(project.config), "--json"]
+    [pushed] = json.loads(project.command(*words).stdout)["versions"]
+    assert str(pushed["version"]) == version
+    assert pushed["override"] == verdict["override"]
+
+
+@pytest.mark.parametrize("refused", [retinanet], indirect=True)
+def test_what_was_served_before_is_served_again(refused):
+    project, _ = refused
+    [replaced] = project.versions()
+    served, before = project.folder / "served", str(int(replaced) - 1)
+    shutil.copytree(served / replaced, served / before)
+    words = ["classlift", "rollback", "--config", str(project.config)]
+    words += ["--by", "Ada Lovelace", "--reason", "The 3 is used after all."]
+    result = project.command(*words)
+    assert result.returncode == 0, result.stdout
+    [version] = set(project.versions()) - {before, replaced}
+    assert result.stdout.splitlines()[-1] == str(served / version)
+    models = [(served / v / "saved_model.pb").read_bytes() for v in (before, version)]
+    assert models[0] == models[1]
+    words = ["classlift", "lineage", "--config", str(project.config)]
+    result = project.command(*words)
+    assert result.returncode == 0, result.stdout
+    assert f"serves    version {before} again, in place of {replaced}" in result.stdout
+
+
+@pytest.mark.parametrize("refused", [retinanet], indirect=True)
+def test_old_runs_can_go_and_what_is_served_and_known_of_it_stays(refused):
+    project, _ = refused
+    words = ["classlift", "lineage", "--config", str(project.config), "--json"]
+    versions, known = project.versions(), json.loads(project.command(*words).stdout)
+    clean = ["classlift", "clean", "--config", str(project.config), "--keep", "1"]
+    trainings = project.work / "pipeline" / "Trainer" / "model"
+    before = len(list(trainings.iterdir()))
+    result = project.command(*clean)
+    assert result.returncode == 0, result.stdout
+    assert "nothing is removed yet" in result.stdout
+    assert len(list(trainings.iterdir())) == before
+    result = project.command(*clean, "--yes")
+    assert result.returncode == 0, result.stdout
+    assert len(list(trainings.iterdir())) < before
+    assert project.versions() == versions
+    assert json.loads(project.command(*words).stdout) == known

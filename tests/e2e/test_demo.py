@@ -5,7 +5,6 @@ The tests stand in the order in which a user would meet what they show.
 
 import json
 import re
-import sqlite3
 import subprocess
 import sys
 
@@ -120,102 +119,6 @@ def test_a_second_run_comes_from_the_cache_and_pushes_nothing(demo):
     assert "nothing is pushed twice" in result.stdout
     verdict = project.verdict()
     assert (verdict["verdict"], verdict["test_uses"]) == ("push", 1)
-
-
-def test_a_harmful_recipe_is_refused_and_the_push_skipped(demo):
-    """Naive fine-tuning on the new data alone, with a weight on the target."""
-    project, _ = demo
-    versions = project.versions()
-    result = project.demo(
-        replay_share=0.0, freeze_policy="none", class_weight=10.0, learning_rate=0.003, steps=150
-    )
-    assert result.returncode == 0, result.stdout[-3000:]
-    verdict = project.verdict()
-    assert verdict["verdict"] == "refuse"
-    assert "regressed" in {c["status"] for c in verdict["classes"].values()}
-    assert any(re.match(r"Class \d regressed: its recall fell from", r) for r in verdict["reasons"])
-    assert verdict["pushed"] is None
-    assert verdict["test_uses"] == 2
-    assert project.versions() == versions
-    database = sqlite3.connect(project.work / "airflow" / "airflow.db")
-    states = database.execute(
-        "select ti.state from task_instance ti join dag_run r on r.run_id = ti.run_id "
-        "where ti.task_id = 'Pusher' order by r.id desc limit 1"
-    ).fetchall()
-    assert states == [("skipped",)]
-
-
-def test_a_person_may_push_it_all_the_same(demo):
-    project, _ = demo
-    versions = project.versions()
-    words = ["classlift", "push", "--config", str(project.config), "--by", "Ada Lovelace"]
-    result = project.command(*words, "--reason", " ")
-    assert result.returncode == 78
-    assert "--reason must be one line" in result.stdout
-    assert project.versions() == versions
-
-    result = project.command(*words, "--reason", "The 3 is not used in production.")
-    assert result.returncode == 0, result.stdout
-    [version] = set(project.versions()) - set(versions)
-    destination = project.folder / "served" / version
-    assert result.stdout.splitlines()[-1] == str(destination)
-    verdict = project.verdict()
-    assert verdict["pushed"] == str(destination)
-    assert verdict["override"]["by"] == "Ada Lovelace"
-    assert (verdict["verdict"], verdict["override"]["verdict"]) == ("refuse", "refuse")
-    provenance = json.loads((destination / "assets.extra" / "provenance.json").read_text())
-    assert provenance["override"] == verdict["override"]
-    metadata = sqlite3.connect(project.work / "metadata.db")
-    [recorded] = metadata.execute(
-        "select p.string_value from ExecutionProperty p join Execution e on e.id = p.execution_id "
-        "join Type t on t.id = e.type_id where t.name = 'ClassLiftOverride' and p.name = 'reason'"
-    ).fetchall()
-    assert recorded == ("The 3 is not used in production.",)
-
-    result = project.command(*words, "--reason", "Again.")
-    assert result.returncode == 78
-    assert "it was pushed already" in result.stdout
-
-    words = ["classlift", "lineage", "--config", str(project.config), "--json"]
-    pushed, before = json.loads(project.command(*words).stdout)["versions"]
-    assert (str(pushed["version"]), str(before["version"])) == (version, *versions)
-    assert pushed["override"] == verdict["override"]
-
-
-def test_what_was_served_before_is_served_again(demo):
-    project, _ = demo
-    before, replaced = project.versions()
-    words = ["classlift", "rollback", "--config", str(project.config)]
-    words += ["--by", "Ada Lovelace", "--reason", "The 3 is used after all."]
-    result = project.command(*words)
-    assert result.returncode == 0, result.stdout
-    [version] = set(project.versions()) - {before, replaced}
-    served = project.folder / "served"
-    assert result.stdout.splitlines()[-1] == str(served / version)
-    models = [(served / v / "saved_model.pb").read_bytes() for v in (before, version)]
-    assert models[0] == models[1]
-    words = ["classlift", "lineage", "--config", str(project.config)]
-    result = project.command(*words)
-    assert result.returncode == 0, result.stdout
-    assert f"serves    version {before} again, in place of {replaced}" in result.stdout
-
-
-def test_old_runs_can_go_and_what_is_served_and_known_of_it_stays(demo):
-    project, _ = demo
-    words = ["classlift", "lineage", "--config", str(project.config), "--json"]
-    versions, known = project.versions(), json.loads(project.command(*words).stdout)
-    clean = ["classlift", "clean", "--config", str(project.config), "--keep", "1"]
-    trainings = project.work / "pipeline" / "Trainer" / "model"
-    before = len(list(trainings.iterdir()))
-    result = project.command(*clean)
-    assert result.returncode == 0, result.stdout
-    assert "nothing is removed yet" in result.stdout
-    assert len(list(trainings.iterdir())) == before
-    result = project.command(*clean, "--yes")
-    assert result.returncode == 0, result.stdout
-    assert len(list(trainings.iterdir())) < before
-    assert project.versions() == versions
-    assert json.loads(project.command(*words).stdout) == known
 
 
 @pytest.mark.parametrize("node", ["Trainer", "RecallGate", "Pusher"])

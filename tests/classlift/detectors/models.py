@@ -28,10 +28,10 @@ model {
     first_stage_box_predictor_depth: 32
     first_stage_nms_score_threshold: 0.0
     first_stage_nms_iou_threshold: 1.0
-    first_stage_max_proposals: 64
+    first_stage_max_proposals: 32
     first_stage_localization_loss_weight: 2.0
     first_stage_objectness_loss_weight: 1.0
-    initial_crop_size: 7
+    initial_crop_size: 2
     maxpool_kernel_size: 1
     maxpool_stride: 1
     second_stage_batch_size: 8
@@ -48,8 +48,8 @@ model {
       batch_non_max_suppression {
         score_threshold: 0.0
         iou_threshold: 1.0
-        max_detections_per_class: 64
-        max_total_detections: 64
+        max_detections_per_class: 32
+        max_total_detections: 32
       }
       score_converter: SOFTMAX
     }
