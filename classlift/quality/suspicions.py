@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -69,7 +70,9 @@ def suspicions(
     """
     truth, found = boxes.to_pandas(), detections.to_pandas()
     truth["label"] = truth["label"].astype(str)
-    by_image = dict(iter(truth.groupby("image_id")))
+    confident = set(found["image_id"][found["score"] >= min_score])
+    found = found[found["image_id"].isin(confident)]
+    by_image = dict(iter(truth[truth["image_id"].isin(confident)].groupby("image_id")))
     none = truth.iloc[:0]
     result = []
     for image_id, seen in found.groupby("image_id"):
@@ -82,17 +85,17 @@ def suspicions(
 def _of_image(
     image_id: str, labelled: pd.DataFrame, seen: pd.DataFrame, min_score: float
 ) -> list[Suspicion]:
-    overlap = iou_matrix(seen[SIDES].to_numpy(float), labelled[SIDES].to_numpy(float))
+    corners = seen[SIDES].to_numpy(float)
+    overlap = iou_matrix(corners, labelled[SIDES].to_numpy(float))
     labels = labelled["label"].to_numpy()
     names, scores = seen["label"].to_numpy(), seen["score"].to_numpy()
     result = []
     for row in np.flatnonzero(scores >= min_score).tolist():
-        corners = seen.iloc[row][SIDES]
-        box = tuple(round(float(v), 1) for v in corners)
+        box = tuple(round(side, 1) for side in corners[row].tolist())
         common = (image_id, str(names[row]), round(float(scores[row]), 4), box)
         best = int(overlap[row].argmax()) if len(labels) else -1
         if best < 0 or overlap[row, best] < NOTHING_THERE:
-            if not _is_repeat(row, names, scores, seen):
+            if not _is_repeat(row, scores, corners):
                 result.append(_suspicion("missing label", common, "", ""))
         elif overlap[row, best] >= SAME_OBJECT and labels[best] != names[row]:
             same = (overlap[:, best] >= SAME_OBJECT) & (names == labels[best])
@@ -107,9 +110,10 @@ def _of_image(
     return result
 
 
-def _is_repeat(row: int, names: np.ndarray, scores: np.ndarray, seen: pd.DataFrame) -> bool:
+def _is_repeat(
+    row: int, scores: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]
+) -> bool:
     """Whether a more confident detection of any class is at the same place."""
-    corners = seen[SIDES].to_numpy(float)
     overlap = iou_matrix(corners[row : row + 1], corners)[0]
     rank = np.arange(len(scores))
     ahead = (scores > scores[row]) | ((scores == scores[row]) & (rank < row))
