@@ -19,7 +19,7 @@ class NodeRecord:
         node: its id.
         outcome: one of the above.
         seconds: from the start of its process.
-        import_seconds: of these, until its own work began.
+        import_seconds: of these, for its imports and for what stands before its own work.
 
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipelines import hooks
 
 LIGHT, TENSORFLOW, DETECTOR = "light", "tensorflow", "detector"
-"""Profiles: without TensorFlow and Beam (one second, not eight), with, as the backend needs."""
+"""Profiles of a node's work: without TensorFlow, with it, and with it as the backend needs it."""
 
 PLAIN, REPORT, PUSH = "plain", "report", "push"
 """What Airflow makes of a node: a task; one with a button that opens the report; the push, before
@@ -24,7 +24,7 @@ class Node:
 
     Attributes:
         id: as the pipeline calls it.
-        profile: which libraries its process may import, one of the above.
+        profile: which libraries its work imports, one of the above.
         phase: the group that Airflow's UI shows it in.
         about: what the UI says of it, in Markdown.
         on_gpu: whether it is faster with a GPU; then it waits in the queue of its worker.

@@ -7,11 +7,12 @@ they never meet a shell. Exit codes: 0 done or cached; 99 nothing to do; 78 a fa
 can't mend; 1 worth a retry.
 
 Imports are the price of a process a node, so this module imports what the node needs and no more;
-`tfx.v1`, which imports everything, never. A node that needs TensorFlow and ran before asks the
-cache without it.
+`tfx.v1`, which imports everything, never; TensorFlow and Beam only for the work itself, once the
+cache has no answer.
 """
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -19,7 +20,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,6 @@ from classlift.parent import (
     EXIT_TERMINATED,
     Terminated,
     die_with_parent,
-    end_with_parent,
     raise_on_sigterm,
 )
 from classlift.progress import configure_node, escape_what_is_not_printable
@@ -55,13 +55,6 @@ from pipelines.topology import IR, Topology, TopologyNode
 logger = logging.getLogger(__name__)
 
 STARTED = time.monotonic()
-
-NOT_CACHED = 75
-"""How a child ends that asked the cache for nothing: EX_TEMPFAIL of BSD's sysexits.h."""
-
-
-class _NotCached(Exception):
-    """The cache has no answer, and the process can't do the node's work."""
 
 
 def main() -> int:
@@ -90,40 +83,16 @@ def _start(compiled: Path, name: str, run_id: str) -> int:
         raise PipelineError(f"There is no node {name!r}; there are: {known}.")
     configure_node(f"{topology.place_of(name)} {name}")
 
-    def run(profile: str) -> int:
-        _prepare_imports(profile, topology.backend)
-        works = profile == node.profile
-        return _run(compiled, topology, node, run_id, parameters, works)
-
     with running(topology, run_id, name):
         folder.mkdir(exist_ok=True)
         logger.info("starting")
-        if node.profile != nodes.LIGHT and any(folder.parent.glob(f"*/{node.id}.json")):
-            code = _in_a_child(lambda: run(nodes.LIGHT))
-            if code != NOT_CACHED:
-                return code
-        return run(node.profile)
-
-
-def _in_a_child(work: Callable[[], int]) -> int:
-    """The exit code of a function in a fork of this process, whose imports end with it."""
-    _flush()
-    parent, child = os.getpid(), os.fork()
-    if child:
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return code if code >= 0 else EXIT_RETRY
-    end_with_parent()
-    code = _ended(work) if os.getppid() == parent else EXIT_TERMINATED
-    _flush()
-    os._exit(code)  # past the locks, which are the parent's
+        return _run(compiled, topology, node, run_id, parameters)
 
 
 def _ended(work: Callable[[], int]) -> int:
     """The exit code of what a process is for, or of the error that ended it, which is said."""
     try:
         return work()
-    except _NotCached:
-        return NOT_CACHED
     except ClassLiftError as error:
         logger.error(f"stopped: {error}")
         return error.exit_code
@@ -162,14 +131,27 @@ def run_values(topology: Topology, text: str) -> Values:
 
 
 def _prepare_imports(profile: str, backend: str) -> None:
+    """Sets what a backend has to find when it is imported, and lets TFX do without TensorFlow and
+    Beam, which it falls back from: they would take the process seconds.
+    """
     if not os.environ.get(VERBOSE_VARIABLE):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if profile == nodes.LIGHT:
-        # TFX's optional imports of both fall back; the process starts in a second, not in eight.
-        sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # type: ignore[assignment]
-    elif profile == nodes.DETECTOR:
+    if profile == nodes.DETECTOR:
         os.environ.update(ENVIRONMENTS[backend])
-        sys.modules["apache_beam"] = None  # type: ignore[assignment]
+    sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # type: ignore[assignment]
+
+
+def _import_for_work(profile: str, needs_beam: bool) -> None:
+    """Imports what takes long, once the node has work to do."""
+    del sys.modules["apache_beam"]
+    if profile == nodes.LIGHT:
+        return
+    del sys.modules["tensorflow"]
+    importlib.import_module("tensorflow")
+    if needs_beam:
+        from tfx.dsl.components.base import base_beam_executor
+
+        importlib.reload(base_beam_executor)  # it fell back to a class without Beam
 
 
 def _run(
@@ -178,7 +160,6 @@ def _run(
     node: TopologyNode,
     run_id: str,
     parameters: Values,
-    works: bool,
 ) -> int:
     """Runs the node in this process.
 
@@ -188,28 +169,25 @@ def _run(
         node: which node it is.
         run_id: of the run that it belongs to.
         parameters: the values of all parameters of the run.
-        works: whether the process can do its work, or asks the cache alone.
 
     Returns:
         The exit code.
 
     Raises:
-        _NotCached: when the cache has no answer, and the process can't do the work.
         PipelineError: when a node that it needs has not finished, or its inputs can't be resolved.
 
     """
     name, row = node.id, nodes.ROWS[node.id]
+    _prepare_imports(row.profile, topology.backend)
     from google.protobuf import json_format
     from tfx.orchestration import metadata
     from tfx.orchestration.local import runner_utils
     from tfx.orchestration.portable import launcher, runtime_parameter_utils
-    from tfx.proto.orchestration import pipeline_pb2
+    from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
     from pipelines import metadata as classlift_metadata
     from pipelines.bindings import bind
 
-    if sys.modules.get("apache_beam", os) is None:
-        del sys.modules["apache_beam"]  # blocked for TFX; a node's own work may import it
     _quiet_logs()
     ir = json_format.Parse((compiled / IR).read_text(), pipeline_pb2.Pipeline())
     deployment = runner_utils.extract_local_deployment_config(ir)
@@ -229,17 +207,11 @@ def _run(
     values = {**vars(bind(parameters, topology.for_trainer())), **looked}
     runtime_parameter_utils.substitute_runtime_parameter(ir, {**values, "pipeline-run-id": run_id})
     pipeline_node = next(n.pipeline_node for n in ir.nodes if n.pipeline_node.node_info.id == name)
-    imported = time.monotonic()
+    imports = time.monotonic() - STARTED
     os.environ[RUN_VARIABLE] = run_id  # no parameter: the cache would never answer
     raise_on_sigterm()
 
     class NodeLauncher(launcher.Launcher):  # type: ignore[misc]  # TFX has no types
-        def _prepare_execution(self) -> Any:
-            prepared = super()._prepare_execution()
-            if prepared.is_execution_needed and not works:
-                raise _NotCached  # what is registered now, the process that works goes on with
-            return prepared
-
         def _run_executor(self, execution_info: Any) -> Any:
             _clear_outputs(execution_info, topology.work / PIPELINE_ROOT)
             return super()._run_executor(execution_info)
@@ -248,13 +220,22 @@ def _run(
         """TFX's own imports the executor when it is made; for what the cache answers, it isn't."""
 
         def __init__(self, **arguments: Any) -> None:
-            self._own = cache(lambda: operators[type(executor)](**arguments))
+            self._arguments = arguments
+
+        @cached_property
+        def _own(self) -> Any:
+            nonlocal imports
+            begun = time.monotonic()
+            _import_for_work(row.profile, needs_beam)
+            own = launcher.DEFAULT_EXECUTOR_OPERATORS[type(executor)](**self._arguments)
+            imports += time.monotonic() - begun
+            return own
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(self._own(), name)
+            return getattr(self._own, name)
 
     executor = runner_utils.extract_executor_spec(deployment, name)
-    operators = launcher.DEFAULT_EXECUTOR_OPERATORS
+    needs_beam = isinstance(executor, executable_spec_pb2.BeamExecutableSpec)
     info = NodeLauncher(
         pipeline_node=pipeline_node,
         mlmd_connection=mlmd,
@@ -279,7 +260,7 @@ def _run(
     cached = state == metadata_store_pb2.Execution.CACHED
     start = replace(start, store=store)
     code = row.ended(Ending(start, looked, info.execution_id, artifacts, cached))
-    seconds, imports = time.monotonic() - STARTED, imported - STARTED
+    seconds = time.monotonic() - STARTED
     outcome = SKIPPED if code == EXIT_NOTHING_TO_DO else CACHED if cached else DONE
     logger.info(f"{outcome} in {seconds:.1f} s, {imports:.1f} s of it imports")
     NodeRecord(name, outcome, seconds, imports).write(run_folder(topology.work, run_id))

@@ -77,8 +77,10 @@ def test_what_airflow_starts_ends_when_its_task_is_gone_before_it_began(module):
 def test_a_node_of_a_detector_has_its_environment_before_any_import():
     """Also where Airflow starts it, whose tasks have none of these variables."""
     script = (
-        "from pipelines.run_node import _prepare_imports; from pipelines.nodes import DETECTOR;"
-        "_prepare_imports(DETECTOR, 'od_api');"
+        "from pipelines.run_node import _import_for_work, _prepare_imports;"
+        "from pipelines.nodes import DETECTOR;"
+        "_prepare_imports(DETECTOR, 'od_api'); import tfx.orchestration.portable.launcher;"
+        "_import_for_work(DETECTOR, needs_beam=False);"
         "from google.protobuf.internal import api_implementation;"
         "import object_detection.protos.anchor_generator_pb2;"
         "print(api_implementation.Type())"
