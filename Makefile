@@ -20,7 +20,7 @@ demo: environments  ## the whole pipeline on the demo's data, through Airflow
 	@$(ML) -m demo.run
 
 test: environments $(COMPOSE)  ## all tests
-	@$(ML) -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # what a file's tests share is made once
+	@OMP_NUM_THREADS=1 $(ML) -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share what they make
 
 test-unit: environments  ## the fast ones
 	@$(ML) -m pytest -m unit

@@ -96,14 +96,14 @@ class Stack:
         check = subprocess.run(words, env=self.environment(name), capture_output=True, check=False)
         return check.returncode == 0
 
-    def wait(self, what: str, found: Any, seconds: float) -> Any:
+    def wait(self, what: str, found: Any, seconds: float, every: float = 1) -> Any:
         """What `found` returns once it is true; fails when it is not in time, or a service ends."""
         deadline = time.monotonic() + seconds
         while not (value := found()):
             ended = [name for name, process in self.running.items() if process.poll() is not None]
             assert not ended, f"{ended[0]}: {(self.folder / f'{ended[0]}.log').read_text()[-3000:]}"
             assert time.monotonic() < deadline, f"{what}: not in {seconds} s"
-            time.sleep(1)
+            time.sleep(every)
         return value
 
     def ask(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
@@ -249,7 +249,7 @@ def test_two_configs_run_at_once_through_both_queues_and_a_killed_worker(stack):
     for name in LONG_RUNNING:
         stack.start(name)
     for name in LONG_RUNNING:
-        stack.wait(name, lambda name=name: stack.healthy(name), 240)
+        stack.wait(name, lambda name=name: stack.healthy(name), 240, every=5)  # it costs seconds
 
     def login(password: str) -> Any:
         return stack.ask("POST", "/auth/token", {"username": "admin", "password": password})

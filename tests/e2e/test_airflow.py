@@ -281,6 +281,11 @@ def answer_in_browser(world: World, page: Page, run: str, option: str, name: str
     assert world.server.end(DAG, run, 180) == "success"
 
 
+def verdict_of(world: World, run: str) -> dict[str, Any]:
+    path = world.project.work / "runs" / run / "evaluation" / "verdict.json"
+    return json.loads(path.read_text())
+
+
 def note(world: World, run: str) -> str:
     """What Airflow's list of runs says of a run."""
     return world.server.ask("GET", f"dags/{DAG}/dagRuns/{run}")[1]["note"]
@@ -308,7 +313,7 @@ def test_a_killed_training_leaves_no_orphan_and_what_harms_is_refused(world):
     tries = world.server.ask("GET", f"dags/{DAG}/dagRuns/{run}/taskInstances/Trainer")[1]
     assert tries["try_number"] == 2
     assert world.server.end(DAG, run, A_RUN) == "success"
-    verdict = world.project.verdict()
+    verdict = verdict_of(world, run)
     assert verdict["verdict"] == "refuse"
     assert "regressed" in {c["status"] for c in verdict["classes"].values()}
     assert any(re.match(r"Class \d regressed: its recall fell from", r) for r in verdict["reasons"])
@@ -321,7 +326,7 @@ def test_an_open_verdict_waits_and_is_rejected(world, page):
     run = trigger_in_browser(world, page, "1")
     answer_in_browser(world, page, run, "Reject", "1-question")
     assert world.server.states(DAG, run)["Pusher"] == "skipped"
-    assert world.project.verdict()["test_uses"] == 2
+    assert verdict_of(world, run)["test_uses"] == 2
     assert world.project.versions() == []
     assert [event for event, of in world.events() if of == run] == ["waiting"]
     assert note(world, run).startswith("Not pushed: rejected by admin. Inconclusive: class 8")
