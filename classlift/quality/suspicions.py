@@ -110,9 +110,7 @@ def _of_image(
     return result
 
 
-def _is_repeat(
-    row: int, scores: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]
-) -> bool:
+def _is_repeat(row: int, scores: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]) -> bool:
     """Whether a more confident detection of any class is at the same place."""
     overlap = iou_matrix(corners[row : row + 1], corners)[0]
     rank = np.arange(len(scores))
