@@ -10,23 +10,26 @@ from tfx.components.pusher import executor
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
-from tfx.utils import proto_utils
+from tfx.utils import path_utils, proto_utils
 
 from classlift.environment import APPROVAL_VARIABLE, RUN_VARIABLE
 from classlift.errors import PipelineError
-from classlift.gate.push import push, read_approval
+from classlift.gate.push import Origin, push, read_approval
 from classlift.serving.bundle import Bundle
 from classlift.serving.manifest import EXPORT_PROPERTY
+from components import artifacts
 
-EVALUATION = "evaluation"
+EVALUATION, CHAMPION, SNAPSHOT = "evaluation", "champion", "snapshot"
 
 
 class PusherSpec(standard_component_specs.PusherSpec):  # type: ignore[misc]  # TFX has no types
-    """TFX's, and the evaluation, which says what the model was compared with."""
+    """TFX's, and what says what is pushed: the evaluation, and the model and data of its making."""
 
     INPUTS = {  # noqa: RUF012, as TFX declares it
         **standard_component_specs.PusherSpec.INPUTS,
         EVALUATION: component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        CHAMPION: component_spec.ChannelParameter(type=standard_artifacts.Model),
+        SNAPSHOT: component_spec.ChannelParameter(type=artifacts.Snapshot),
     }
 
 
@@ -46,9 +49,10 @@ class Executor(executor.Executor):  # type: ignore[misc]  # TFX has no types
         """Pushes the model where both blessings are there and the champion is still served.
 
         Args:
-            input_dict: the model, its evaluation and its two blessings.
+            input_dict: the model, its evaluation and its two blessings; the champion and the
+                snapshot, for a model of which a part is left out.
             output_dict: the pushed model, which gets the version's properties.
-            exec_properties: the push destination, and the pre-trained model.
+            exec_properties: the push destination, the pre-trained model and the backend.
 
         Raises:
             PipelineError: a blessing is not there at all.
@@ -73,17 +77,22 @@ class Executor(executor.Executor):  # type: ignore[misc]  # TFX has no types
         proto_utils.json_to_proto(
             exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
         )
-        pretrained = Path(
-            json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])["pretrained"]
+        config = json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        evaluation, champion, snapshot = (
+            artifact_utils.get_single_instance(input_dict[name]).uri
+            for name in (EVALUATION, CHAMPION, SNAPSHOT)
         )
         folder = push(
             Path(self.GetModelPath(input_dict)),
-            Path(artifact_utils.get_single_instance(input_dict[EVALUATION]).uri),
+            Path(evaluation),
             Path(destination.filesystem.base_directory),
-            pretrained,
+            Path(config["pretrained"]),
             os.environ[RUN_VARIABLE],
             read_approval(os.environ.get(APPROVAL_VARIABLE)),
             infra_blessing.get_string_custom_property(EXPORT_PROPERTY) or None,
+            Origin(
+                Path(path_utils.serving_model_path(champion)), config["backend"], Path(snapshot)
+            ),
         )
         self._MarkPushed(pushed, pushed_destination=str(folder), pushed_version=folder.name)
         kept = Bundle(folder).provenance().approval
@@ -92,10 +101,11 @@ class Executor(executor.Executor):  # type: ignore[misc]  # TFX has no types
 
 
 class Pusher(base_component.BaseComponent):  # type: ignore[misc]  # TFX has no types
-    """The node: TFX's interface, and the evaluation.
+    """The node: TFX's interface, and what says what is pushed.
 
     Args:
         pretrained: folder of the model that is the champion before the first push.
+        backend: of the models.
 
     """
 
@@ -108,16 +118,21 @@ class Pusher(base_component.BaseComponent):  # type: ignore[misc]  # TFX has no 
         model_blessing: types.BaseChannel,
         infra_blessing: types.BaseChannel,
         evaluation: types.BaseChannel,
+        champion: types.BaseChannel,
+        snapshot: types.BaseChannel,
         push_destination: pusher_pb2.PushDestination,
         pretrained: str,
+        backend: str,
     ) -> None:
         spec = PusherSpec(
             model=model,
             model_blessing=model_blessing,
             infra_blessing=infra_blessing,
             evaluation=evaluation,
+            champion=champion,
+            snapshot=snapshot,
             push_destination=push_destination,
-            custom_config=json.dumps({"pretrained": pretrained}),
+            custom_config=json.dumps({"pretrained": pretrained, "backend": backend}),
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
         )
         super().__init__(spec=spec)

@@ -157,10 +157,13 @@ def build_pipeline(
         model_blessing=gate.outputs["blessing"],
         infra_blessing=serving_check.outputs["blessing"],
         evaluation=gate.outputs["evaluation"],
+        champion=champion,
+        snapshot=snapshot.outputs["snapshot"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(config.serving))
         ),
         pretrained=str(config.model),
+        backend=config.backend,
     )
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,

@@ -1,14 +1,43 @@
 """The push of what the gate blessed."""
 
+import hashlib
 import json
-from dataclasses import replace
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pyarrow as pa
+
+from classlift.data.snapshot import Snapshot
 from classlift.environment import APPROVAL_VARIABLE
 from classlift.errors import ConfigError, EvaluationError
-from classlift.gate.verdict import PUSH, read_evaluation
+from classlift.gate.verdict import PUSH, Verdict, read_evaluation
+from classlift.serving import check
+from classlift.serving.manifest import Manifest
 from classlift.serving.provenance import Provenance, Signature
-from classlift.serving.publish import publish, require_champion, signed
+from classlift.serving.publish import publish, require_blessed, require_champion, signed
+from classlift.serving.shipment import leave_out
+from classlift.settings.targets import classes_in_words
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a challenger was made from.
+
+    Attributes:
+        champion: the SavedModel that it was trained from.
+        backend: of both.
+        snapshot: the folder of the labelled data.
+
+    """
+
+    champion: Path
+    backend: str
+    snapshot: Path
 
 
 def push(
@@ -19,8 +48,12 @@ def push(
     run_id: str,
     approval: Signature | None,
     checked: str | None,
+    origin: Origin,
 ) -> Path:
     """Serves a challenger that the gate blessed; returns the folder of its version.
+
+    Where the verdict leaves targets out, a model without what was learned of them is made, compared
+    with the two that were judged, checked as the challenger was, and served.
 
     Args:
         model: the challenger's SavedModel.
@@ -30,6 +63,7 @@ def push(
         run_id: the run that it comes from.
         approval: who approved; None if nobody was asked.
         checked: the `digest` of the export that passed the serving check; None if not known.
+        origin: what the challenger was made from.
 
     Returns:
         The folder of the version.
@@ -37,7 +71,8 @@ def push(
     Raises:
         EvaluationError: the verdict is not to push, another version is served than the challenger
             was compared with, or it has other bytes than when it was checked.
-        ModelError: it is gone, or does not answer.
+        ModelError: it is gone, or does not answer; what is left out changes more than that.
+        DataError: an image of the snapshot can't be read.
         UnavailableError: its files can't be written.
 
     """
@@ -51,14 +86,40 @@ def push(
     def note(provenance: Provenance) -> Provenance:
         return replace(provenance, approval=approval)
 
-    return publish(
+    serve = partial(
+        publish,
         serving_dir,
-        model,
-        f"the model of run {run_id}",
+        name=f"the model of run {run_id}",
         note=None if approval is None else note,
         require=lambda: require_champion(serving_dir, verdict.champion, pretrained, run_id),
         record=lambda _: None,  # who pushes records it when this returns
-        blessed=checked,
+    )
+    if not verdict.left_out:
+        return serve(model, blessed=checked)
+    whole = Manifest.of(model).digest()
+    require_blessed(model, whole, checked, f"the model of run {run_id}")
+    images = Snapshot.read(origin.snapshot).images
+    with TemporaryDirectory(prefix="classlift-") as folder:
+        shipped = Path(folder, "model")
+        _leave_out(verdict, model, origin, images, shipped)
+        # Made again, it has other bytes: by the challenger it is known that it was pushed.
+        known = hashlib.sha256(json.dumps([whole, verdict.left_out]).encode()).hexdigest()
+        return serve(shipped, blessed=check.run(shipped, images), known_by=known)
+
+
+def _leave_out(
+    verdict: Verdict, model: Path, origin: Origin, images: pa.Table, folder: Path
+) -> None:
+    """Writes the challenger without what it learned of the targets that the verdict leaves out."""
+    logger.info(f"not lifted, and so left out: {classes_in_words(verdict.left_out)}")
+    leave_out(
+        origin.champion,
+        model,
+        origin.backend,
+        [target for target in verdict.targets if target not in verdict.left_out],
+        {label: found.served.threshold.after for label, found in verdict.classes.items()},
+        check.requests(images),
+        folder,
     )
 
 

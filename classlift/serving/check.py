@@ -67,13 +67,29 @@ def run(saved_model: Path, images: pa.Table) -> str:
         DataError: an image can't be read.
 
     """
-    rows = images.filter(pc.equal(images["split"], "eval")).slice(0, REQUESTS)
-    logger.info(f"asking the export about {rows.num_rows} images, together and one by one")
-    requests = encoded_for_tensorflow(rows)
+    encoded = requests(images)
+    logger.info(f"asking the export about {len(encoded)} images, together and one by one")
     digest = Manifest.of(saved_model).digest()
-    answers = check_export(saved_model, requests)
+    answers = check_export(saved_model, encoded)
     logger.info(f"it answers; {answers.milliseconds:.0f} ms for one image")
     return digest
+
+
+def requests(images: pa.Table) -> list[bytes]:
+    """The images of eval that an export is asked about, as JPEG or PNG files.
+
+    Args:
+        images: `schema.IMAGES` of the snapshot.
+
+    Returns:
+        Up to `REQUESTS` files.
+
+    Raises:
+        DataError: an image can't be read.
+
+    """
+    rows = images.filter(pc.equal(images["split"], "eval")).slice(0, REQUESTS)
+    return encoded_for_tensorflow(rows)
 
 
 def check_export(saved_model: Path, images: Sequence[bytes]) -> Answers:
@@ -131,12 +147,12 @@ def _ask(saved_model: Path, images: Sequence[bytes], name: str) -> Answers:
 
     """
     with tempfile.TemporaryDirectory() as folder:
-        requests = Path(folder, "requests.json")
-        requests.write_text(json.dumps([base64.b64encode(image).decode() for image in images]))
+        file = Path(folder, "requests.json")
+        file.write_text(json.dumps([base64.b64encode(image).decode() for image in images]))
         probe = Path(__file__).with_name("probe.py")
         try:
             process = subprocess.run(
-                [sys.executable, "-I", str(probe), str(saved_model), str(requests)],
+                [sys.executable, "-I", str(probe), str(saved_model), str(file)],
                 capture_output=True,
                 text=True,
                 timeout=TIMEOUT,

@@ -41,6 +41,7 @@ def publish(
     record: Callable[[Path], None],
     blessed: str | None = None,
     again: bool = False,
+    known_by: str | None = None,
 ) -> Path:
     """Serves a copy of a model as a new version, the newest.
 
@@ -60,6 +61,7 @@ def publish(
         blessed: the `digest` of the export that was checked, where that is known.
         again: whether it was a version before, and is one again; a model that is the newest version
             already is otherwise not pushed a second time.
+        known_by: what tells that it is; the `digest` of the source by default.
 
     Returns:
         The folder of the version.
@@ -78,12 +80,9 @@ def publish(
             wanted = Manifest.of(source)
             if SAVED_MODEL not in wanted.files:
                 raise ModelError(f"{source}: {name} is gone: it has no {SAVED_MODEL}; put it back.")
-            if blessed and wanted.digest() != blessed:
-                raise EvaluationError(
-                    f"{source}: {name} has other bytes than when it passed its serving check; "
-                    "change data or recipe and run again."
-                )
-            done = None if again else _pushed_before(serving_dir, wanted.digest())
+            require_blessed(source, wanted.digest(), blessed, name)
+            export = None if again else known_by or wanted.digest()
+            done = _pushed_before(serving_dir, export) if export else None
             if done:
                 logger.info(
                     f"it is {done} already: an earlier attempt ended before it could say so"
@@ -91,7 +90,7 @@ def publish(
                 return done
             require()
             with _draft(serving_dir) as draft:
-                _fill(draft, source, wanted, note, None if again else wanted.digest())
+                _fill(draft, source, wanted, note, export)
                 logger.info("loading the copy in a clean process")
                 require_answers(draft, name)
                 require()
@@ -104,6 +103,15 @@ def publish(
         raise ConfigError(_failed(serving_dir, name, error)) from None  # no retry mends it
     except OSError as error:
         raise UnavailableError(_failed(serving_dir, name, error)) from None
+
+
+def require_blessed(source: Path, digest: str, blessed: str | None, name: str) -> None:
+    """Raises EvaluationError where a model has another `digest` than what was checked."""
+    if blessed and digest != blessed:
+        raise EvaluationError(
+            f"{source}: {name} has other bytes than when it passed its serving check; "
+            "change data or recipe and run again."
+        )
 
 
 def _failed(serving_dir: Path, name: str, error: OSError) -> str:

@@ -16,7 +16,7 @@ from classlift.serving.folder import champion_name, served_provenance, served_ve
 from classlift.serving.manifest import Manifest
 from classlift.serving.provenance import Provenance
 from pipelines.config import Config, load_config
-from pipelines.metadata import connection_to, open_store, output_artifact
+from pipelines.metadata import connection_to, open_store, output_artifact, output_artifacts
 from tests.classlift.gate import verdicts
 from tests.project import make_project
 
@@ -46,7 +46,7 @@ BASE_TYPES = {"Model": pb.ArtifactType.MODEL, "PushedModel": pb.ArtifactType.MOD
 def provenance_of(run_id: str, champion: Provenance | None = None) -> Provenance:
     """What the model of a run says of itself; of the first champion by default, which is silent."""
     return Provenance(
-        target="8",
+        targets=("8",),
         recipe={"freeze_policy": "target-branch", "steps": 600, "class_weights": {}},
         rebalancing={"method": "repeat_factor", "repeat_threshold": None},
         snapshot={"content_hash": f"hash of {run_id}", "images": 20, "boxes": 60},
@@ -128,6 +128,8 @@ class Runs:
         }
         for node in JUDGED:
             self._execute(run_id, node, outputs, pb.Execution.CACHED)
+        for champion in output_artifacts(self.store, self.config.name, earlier, "ChampionResolver"):
+            self._execute(run_id, "ChampionResolver", {"Model": champion}, pb.Execution.CACHED)
 
     def train_again(self, run_id: str) -> None:
         self._execute(run_id, "Trainer", {})

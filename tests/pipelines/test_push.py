@@ -51,6 +51,7 @@ def ready(project, saved_model) -> Iterator[Runs]:
     runs = Runs(config, saved_model)
     runs.push("zero", FAR)
     runs.add("one", "push")
+    runs.resolve_champion("one")
     evaluation = own_folders.make(config.work / RUNS, own_folders.RUNS) / "one" / "evaluation"
     shutil.copytree(config.work / "one" / "ModelEvaluation", evaluation)
     yield runs
@@ -129,6 +130,7 @@ def test_what_both_blessed_is_served_and_recorded(project, ready):
 def test_a_rollback_between_gate_and_push_wins(project, ready):
     ready.push("half", FAR + 1)
     ready.add("two", "push")
+    ready.resolve_champion("two")
     again = roll_back(ready.config, "Bob", "It misses all bikes.")
     before = served_versions(ready.config.serving)
     result = project.command(*words(project, "two"))
