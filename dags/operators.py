@@ -146,10 +146,26 @@ class ProcessOperator(BaseOperator):
 
 
 def shown(topology: Topology) -> dict[str, Any]:
-    """What the form shows in each field: the config's value, or else the default of a switch."""
-    return {
+    """What the form shows in each field: the config's value, or else the default of a switch.
+
+    A field that takes several shows one as a list.
+
+    Args:
+        topology: of the compiled config.
+
+    Returns:
+        The values by name.
+
+    """
+    held = {
         name: schema.get("default") if topology.defaults[name] is None else topology.defaults[name]
         for name, schema in topology.form.items()
+    }
+    return {
+        name: [value]
+        if isinstance(value, str) and "array" in topology.form[name].get("type", ())
+        else value
+        for name, value in held.items()
     }
 
 

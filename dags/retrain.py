@@ -129,8 +129,8 @@ def _schedule(topology: Topology) -> Any:
 
 def _about(topology: Topology) -> str:
     return (
-        f"Raises the recall of one class of the model of `{topology.config}`, and pushes only "
-        "on evidence. Start it with the form, or raise the asset event "
+        f"Raises the recall of a class, or of several, of the model of `{topology.config}`, and "
+        "pushes only on evidence. Start it with the form, or raise the asset event "
         f"`labels/{topology.name}` when labels have arrived; with fewer than "
         f"{topology.min_new_objects} new objects of the class, a run that nobody started by hand "
         "ends early. The gate's **Report** "

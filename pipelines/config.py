@@ -21,6 +21,7 @@ from classlift.settings.airflow import AirflowSettings
 from classlift.settings.config import SCHEMA, ConfigFile, Retention, WatchSettings
 from classlift.settings.field import JsonSchema, Value, fields_of, read
 from classlift.settings.sources import SourceSettings, WatchedSource
+from classlift.settings.targets import as_value
 from classlift.text import did_you_mean, printable, shorten
 from pipelines.parameters import PARAMETERS, check
 
@@ -98,7 +99,17 @@ class Config:
         [target] = [field for field in fields_of(ConfigFile) if field.name == TARGET]
         words = {"title": target.setting.title, "description": target.setting.help}
         classes = list(self.label_map)
-        schemas: dict[str, JsonSchema] = {TARGET: {"type": "string", "enum": classes, **words}}
+        several = {
+            "type": ["array", "string"],  # the form shows the first
+            "items": {"type": "string", "enum": classes},
+            "minItems": 1,
+            "uniqueItems": True,
+            "examples": classes,
+            # A name alone is a class too, as another DAG, REST or the command line gives it.
+            "if": {"type": "string"},
+            "then": {"enum": classes},
+        }
+        schemas: dict[str, JsonSchema] = {TARGET: {**several, **words}}
         schemas |= {name: parameter.field() for name, parameter in PARAMETERS.items()}
         schemas["recall_floors"]["propertyNames"] = {"enum": classes}
         return schemas
@@ -153,13 +164,14 @@ def load_config(path: Path) -> Config:
             label_map = label_map.with_classes(new_classes)
     except ClassLiftError as error:
         raise ConfigError(f"{path}: new_classes: {error}") from None
-    target = label_map.renamed.get(file.target, file.target)
-    if target not in label_map:
-        raise ConfigError(
-            f"{path}: target: {quoted(file.target)} is no class of the model, which has: "
-            f"{label_map.instead_of(file.target)}. To teach it a class that it does not have, name "
-            "the class in new_classes."
-        )
+    targets = [label_map.renamed.get(target, target) for target in file.target]
+    for target in targets:
+        if target not in label_map:
+            raise ConfigError(
+                f"{path}: target: {quoted(target)} is no class of the model, which has: "
+                f"{label_map.instead_of(target)}. To teach it a class that it does not have, name "
+                "the class in new_classes."
+            )
     for number, source in enumerate(file.data.sources):
         _require_pattern(source, f"{path}: data.sources.{number}")
     root = _place(file.data.root, f"{path}: data.root")
@@ -182,7 +194,7 @@ def load_config(path: Path) -> Config:
         new_classes=new_classes,
         beam=file.beam,
         airflow=file.airflow,
-        defaults={TARGET: target, **{name: given.get(name) for name in PARAMETERS}},
+        defaults={TARGET: as_value(targets), **{name: given.get(name) for name in PARAMETERS}},
         watch=_watch(file.watch, root, label_map, path) if file.watch else None,
         retention=file.retention,
     )

@@ -80,7 +80,15 @@ class ConfigFile:
     )
     model: ModelSettings = setting(REQUIRED, "Model", "The pre-trained model.")
     data: DataSettings = setting(REQUIRED, "Data", "The labelled data.")
-    target: str = setting(REQUIRED, "Target class", "The class to raise.", min_length=1)
+    target: tuple[str, ...] = setting(
+        REQUIRED,
+        "Target class",
+        "The class to raise, or a list of several: each is judged by itself, and only those that "
+        "are lifted are pushed.",
+        minimum=1,
+        min_length=1,
+        or_one=True,
+    )
     new_classes: tuple[str, ...] = setting(
         (),
         "New classes",

@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from classlift.cli.command import Command, require_sound, say
 from classlift.environment import quiet_tensorflow
@@ -89,6 +89,7 @@ def _compared(arguments: argparse.Namespace) -> "Verdict":
     from classlift.gate.side_by_side import compare_models, compare_results, is_results
     from classlift.settings.field import read
     from classlift.settings.gate import GateSettings
+    from classlift.settings.targets import Target, targets_of
     from pipelines.parameters import GATE, PARAMETERS, check
 
     values = assigned(arguments)
@@ -99,7 +100,8 @@ def _compared(arguments: argparse.Namespace) -> "Verdict":
         from pipelines.config import load_config
 
         config = load_config(arguments.config)
-    target = arguments.target or (str(config.defaults["target"]) if config else None)
+    targets = targets_of(cast(Target, config.defaults["target"])) if config else ()
+    target = arguments.target or next(iter(targets), None)
     if target is None:
         raise ConfigError("Name the class to look at: --target, or --config for that of a config.")
     old, new = (

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classlift.errors import ConfigError
+from classlift.settings.targets import as_value
 
 if TYPE_CHECKING:
     from pipelines.config import Config
@@ -46,7 +47,7 @@ def assigned(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    """`name=value`; a value that is no JSON, or a JSON string or list, is a string."""
+    """`name=value`; no JSON, a JSON string or list is text, but for a list of classes."""
     name, separator, value = text.partition("=")
     if not separator:
         raise ConfigError(f"--set {text[:80]!r} must be NAME=VALUE.")
@@ -54,5 +55,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         parsed = json.loads(value)
     except (ValueError, RecursionError):
         return name, value
-    # The classes of some models are called 8: a name stays a string.
-    return name, value if name == "target" or isinstance(parsed, str | list) else parsed
+    if name == "target":  # the classes of some models are called 8: a name stays a string
+        names = parsed if isinstance(parsed, list) else [value]
+        return name, as_value([n if isinstance(n, str) else json.dumps(n) for n in names])
+    return name, value if isinstance(parsed, str | list) else parsed

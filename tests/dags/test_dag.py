@@ -55,7 +55,10 @@ def test_what_wants_a_gpu_waits_in_its_queue_and_its_pool(parsed):
 
 
 def test_the_form_offers_the_classes(parsed):
-    assert parsed["params"]["target"]["enum"] == list("0123456789")
+    field = parsed["params"]["target"]
+    assert field["type"][0] == "array"  # the form lets several be chosen of the examples
+    assert field["examples"] == field["items"]["enum"] == list("0123456789")
+    assert parsed["shown"]["target"] == ["8"]
 
 
 def test_a_switch_shows_what_holds(parsed):

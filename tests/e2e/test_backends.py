@@ -43,6 +43,8 @@ def refused(request, tmp_path_factory) -> tuple[Project, CompletedProcess]:
     document = yaml.safe_load(project.config.read_text())
     document["model"] = {"path": str(model), "backend": backend}
     document["recipe"] = {"steps": 3, "batch_size": 2}
+    if backend == "od_api":
+        document["target"] = ["8", "3"]
     project.config.write_text(yaml.safe_dump(document))
     return project, run(project)
 
@@ -57,6 +59,8 @@ def test_a_run_ends_with_a_verdict(refused):
     assert project.verdict()["verdict"] == "refuse"
     assert project.versions() == []
     assert "can have a head of its own" not in result.stdout  # so no other policy was chosen
+    several = yaml.safe_load(project.config.read_text())["model"]["backend"] == "od_api"
+    assert [other["target"] for other in project.verdict().get("beside", ())] == ["3"] * several
     outcomes = project.outcomes()
     assert outcomes["Trainer"] == outcomes["ServingCheck"] == "done"
     assert outcomes["Pusher"] == "skipped"

@@ -7,6 +7,7 @@ import yaml
 
 from classlift.errors import ConfigError
 from pipelines.config import load_config
+from pipelines.parameters import check
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,8 +28,26 @@ def write(tmp_path):
 def test_the_demo_config_loads(write):
     config = load_config(write(DIGITS))
     assert config.defaults["target"] == "8"
-    assert config.parameter_schemas()["target"]["enum"] == [str(i) for i in range(10)]
+    assert config.parameter_schemas()["target"]["examples"] == [str(i) for i in range(10)]
     assert [source.tag for source in config.sources] == ["old", "new", "new", "new"]
+
+
+def test_several_targets(write):
+    assert load_config(write({**DIGITS, "target": ["8"]})).defaults["target"] == "8"
+    config = load_config(write({**DIGITS, "target": ["8", "3"]}))
+    assert config.defaults["target"] == ["8", "3"]
+    schemas = config.parameter_schemas()
+    for value in ("8", ["8"], ["3", "8"]):
+        check({"target": value}, schemas)
+    for value, words in (
+        ("11", "'11' is not one of"),
+        (["8", "11"], "'11' is not one of"),
+        ([], "should be non-empty"),
+        (["8", "8"], "has non-unique elements"),
+        (8, "8 is not of type"),
+    ):
+        with pytest.raises(ConfigError, match=f"param target: .*{words}"):
+            check({"target": value}, schemas)
 
 
 def test_config_values_are_the_defaults_of_a_run(write):
@@ -50,6 +69,10 @@ def test_config_values_are_the_defaults_of_a_run(write):
         ),
         ({**DIGITS, "target": "11"}, "'11' is no class of the model"),
         ({**DIGITS, "target": 8}, "target: 8 is not of type 'string'"),
+        ({**DIGITS, "target": ["8", "11"]}, "target: '11' is no class of the model"),
+        ({**DIGITS, "target": ["8", "8"]}, "target: ['8', '8'] has non-unique elements"),
+        ({**DIGITS, "target": []}, "target: [] should be non-empty"),
+        ({**DIGITS, "target": ["8", 3]}, "target.1: 3 is not of type 'string'"),
         ({**DIGITS, "name": "../x"}, "name: '../x' does not match"),
         (
             {**DIGITS, "recipe": {"stepps": 1}},
@@ -86,7 +109,7 @@ def test_new_classes_come_after_the_columns_of_the_model(write):
     config = load_config(write({**DIGITS, "new_classes": ["ten", "eleven"], "target": "ten"}))
     assert config.new_classes == {"ten": 11, "eleven": 12}
     assert config.label_map.id_of("eleven") == 12
-    assert config.parameter_schemas()["target"]["enum"][-2:] == ["ten", "eleven"]
+    assert config.parameter_schemas()["target"]["examples"][-2:] == ["ten", "eleven"]
 
 
 @pytest.mark.parametrize(

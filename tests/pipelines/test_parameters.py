@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from classlift.errors import ConfigError
 from classlift.settings.freeze import POLICIES
 from pipelines.bindings import asked, bind
+from pipelines.commands.options import assigned
 from pipelines.parameters import PARAMETERS, check
 
 pytestmark = pytest.mark.unit
@@ -118,6 +120,35 @@ def test_groups_change_only_what_depends_on_them():
     assert asked({"target": "8", "max_drop": 0.2}) != asked({"target": "8"})
     assert bind({"target": "8", "approve_before_push": True}, FIXED) == plain
     assert asked({"target": "8", "approve_before_push": True}) == asked({"target": "8"})
+
+
+def test_one_class_is_one_target_however_it_is_written():
+    assert bind({"target": ["8"]}, FIXED) == bind({"target": "8"}, FIXED)
+    assert asked({"target": ["8"]}) == asked({"target": "8"})
+
+
+def test_several_targets_reach_all_that_are_about_them():
+    bound = bind({"target": ["8", "3"]}, FIXED)
+    assert json.loads(bound.target) == ["8", "3"]
+    assert json.loads(bound.trainer_config)["targets"] == ["8", "3"]
+    assert json.loads(bound.rebalancing)["targets"] == ["8", "3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("target=8", "8"),  # a class may be called so
+        ('target="8"', '"8"'),  # and so
+        ("target=car, old", "car, old"),
+        ('target=["8", "3"]', ["8", "3"]),
+        ("target=[8, 3]", ["8", "3"]),
+        ("target=[8]", "8"),
+        ("steps=8", 8),
+    ],
+)
+def test_what_is_assigned(text, value):
+    [(_, found)] = assigned(Namespace(set=[text])).items()
+    assert found == value
 
 
 def test_a_fixed_score_threshold_reaches_trainer_and_gate():
