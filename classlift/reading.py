@@ -125,7 +125,9 @@ def parse_json(text: str, where: str, fault: Fault = DataError) -> Any:
     except RecursionError:
         raise fault(f"{where}: not JSON that can be read: it is nested too deeply.") from None
     except ValueError as error:
-        raise fault(f"{where}: not valid JSON ({error}).") from None
+        raise fault(
+            f"{where}: not valid JSON ({error}); mend the file, or write it anew."
+        ) from None
     if SURROGATE.search(text):
         try:
             json.dumps(document, ensure_ascii=False).encode()
@@ -180,7 +182,14 @@ def read_yaml(
         _require_bounded(text)
         return yaml.load(text, _Typed if typed else _Texts)  # noqa: S506, of safe loaders
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-13-45, 5000 digits
-        raise fault(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+        raise fault(f"{path}: {_yaml_words(error)}; mend it there.") from None
+
+
+def _yaml_words(error: yaml.YAMLError | ValueError) -> str:
+    """Where a file is no YAML, and why."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: not valid YAML ({error.problem})"
+    return f"not valid YAML ({' '.join(str(error).split())})"
 
 
 def line_of(text: str, place: Sequence[str | int], key: str) -> int | None:

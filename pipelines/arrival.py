@@ -68,7 +68,8 @@ def _login(home: Path) -> dict[str, str]:
         }
     except (OSError, KeyError, ValueError):
         raise ConfigError(
-            f"Who are you? Set {USER_VARIABLE} and {PASSWORD_VARIABLE} to a user of Airflow's."
+            f"Airflow is told in the name of one of its users: set {USER_VARIABLE} and "
+            f"{PASSWORD_VARIABLE}, or start an Airflow of this checkout with `classlift airflow`."
         ) from None
 
 

@@ -123,13 +123,17 @@ def claim_folders(config: Config) -> Path:
     return folder
 
 
-def compile_all() -> None:
+def compile_all() -> list[Path]:
     """Compiles every config in configs/, and writes for TF Serving which models they push.
 
     Compiled forms of other configs, which were removed or tried once, are removed: their DAGs go.
+
+    Returns:
+        The folders of the compiled forms.
+
     """
     _own_root()
-    lines = []
+    lines, folders = [], []
     configs = [load_config(path) for path in sorted((ROOT / "configs").glob("*.yaml"))]
     _require_apart(configs)
     for folder in compiled_root().glob("*"):
@@ -139,12 +143,13 @@ def compile_all() -> None:
             own_folders.remove(folder, own_folders.COMPILED)
     for config in configs:
         logger.info(f"compiling {config.path.relative_to(ROOT)}")
-        compile_config(config)
+        folders.append(compile_config(config))
         name, serving = json.dumps(config.name), json.dumps(str(config.serving))
         lines.append(
             f'  config {{ name: {name} base_path: {serving} model_platform: "tensorflow" }}\n'
         )
     _replace(compiled_root() / SERVED, f"model_config_list {{\n{''.join(lines)}}}\n")
+    return folders
 
 
 def _own_root() -> None:

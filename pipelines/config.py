@@ -23,7 +23,7 @@ from classlift.settings.field import JsonSchema, Value, fields_of, read
 from classlift.settings.sources import SourceSettings, WatchedSource
 from classlift.settings.targets import as_value
 from classlift.text import did_you_mean, printable, shorten
-from pipelines.parameters import PARAMETERS, check
+from pipelines.parameters import PARAMETERS, check, in_words
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "target"
@@ -140,8 +140,7 @@ def load_config(path: Path) -> Config:
         if error.validator == "additionalProperties":
             raise ConfigError(_unknown_key(path, error)) from None
         place = ".".join(map(str, error.absolute_path)) or "the file"
-        said = shorten(error.message, 300)
-        raise ConfigError(f"{path}: {shorten(place, 300)}: {said}.") from None
+        raise ConfigError(f"{path}: {shorten(place, 300)}: {in_words(error)}.") from None
     file = read(ConfigFile, raw)
     model = _place(file.model.path, f"{path}: model.path")
     backend = file.model.backend

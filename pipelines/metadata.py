@@ -242,7 +242,7 @@ def latest_judged(store: metadata_store.MetadataStore, pipeline: str) -> str:
     for run_id in run_ids(store):
         if GATE.id in nodes_done(store, pipeline, run_id):
             return run_id
-    raise EvaluationError(f"No run of {pipeline} has reached its gate yet.")
+    raise EvaluationError(f"No run of {pipeline} has reached its gate yet; run the pipeline first.")
 
 
 def artifacts_of(

@@ -35,6 +35,16 @@ _GROUPS: tuple[tuple[str, type], ...] = (
     (AIRFLOW, AirflowSettings),
 )
 
+NOUNS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text, in quotes where it looks like a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping of names to values",
+}
+"""Types of a JSON schema, in words."""
+
 LIMITS = ("minimum", "exclusiveMinimum", "maximum")
 """Words of a JSON schema for the range of a number."""
 
@@ -165,9 +175,18 @@ def check(values: Values, schemas: Mapping[str, JsonSchema]) -> None:
                 check_policy(value)  # before any node has worked for a pattern that is none
         except jsonschema.ValidationError as error:
             # Airflow's own words, which the form and the REST API say before a run starts.
-            said = shorten(error.message, 300)
-            raise ConfigError(f"Invalid input for param {name}: {said}") from None
+            raise ConfigError(f"Invalid input for param {name}: {in_words(error)}") from None
         except (RecursionError, UnicodeEncodeError):
             raise ConfigError(
                 f"Invalid input for param {name}: it is nested too deeply, or no text in Unicode."
             ) from None
+
+
+def in_words(error: jsonschema.ValidationError) -> str:
+    """What is wrong with a value: jsonschema's own words, and of a wrong type what is needed."""
+    said = shorten(error.message, 300)
+    if error.validator != "type":
+        return said
+    kinds = cast("str | list[str]", error.validator_value)
+    names = [kinds] if isinstance(kinds, str) else kinds
+    return f"{said}; it must be {' or '.join(NOUNS[name] for name in names if name in NOUNS)}"

@@ -1,11 +1,12 @@
 """`classlift new-model`: the folder of a KerasHub model for the classes of a label map."""
 
 import argparse
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from classlift.cli.command import Command
+from classlift.cli.command import Command, json_argument
 from classlift.environment import quiet_tensorflow
 from classlift.errors import EXIT_OK
 from classlift.progress import without_stderr
@@ -28,6 +29,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, help="of its images in pixels, a multiple of 32; default: the source's"
     )
+    json_argument(parser)
 
 
 def _environment(_: argparse.Namespace) -> Mapping[str, str]:
@@ -54,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
             small=arguments.small,
             size=arguments.size,
         )
-    print(arguments.folder)
+    print(json.dumps({"folder": str(arguments.folder)}) if arguments.json else arguments.folder)
     return EXIT_OK
 
 

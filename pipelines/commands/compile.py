@@ -1,16 +1,18 @@
 """`classlift compile`: configs to what the node runner and the DAGs read."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from classlift.cli.command import Command
+from classlift.cli.command import Command, json_argument
 from classlift.errors import EXIT_OK
 from classlift.progress import configure
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="default: all in configs/")
+    json_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -18,10 +20,14 @@ def _run(arguments: argparse.Namespace) -> int:
     from pipelines.config import load_config
 
     if arguments.config:
-        print(compile_config(load_config(arguments.config)))
+        folders = [compile_config(load_config(arguments.config))]
     else:
-        configure(sys.stdout)
-        compile_all()
+        configure(sys.stderr if arguments.json else sys.stdout)
+        folders = compile_all()
+    if arguments.json:
+        print(json.dumps([str(folder) for folder in folders]))
+    elif arguments.config:
+        print(folders[0])
     return EXIT_OK
 
 

@@ -1,8 +1,9 @@
 """`classlift data-arrived`: Airflow is told that new labels are there."""
 
 import argparse
+import json
 
-from classlift.cli.command import Command
+from classlift.cli.command import Command, json_argument
 from classlift.errors import EXIT_OK
 from pipelines.commands.options import ROOT, config_argument
 
@@ -11,6 +12,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     config_argument(parser)
     parser.add_argument("--url", default="http://localhost:8080", help="of Airflow's server")
     parser.add_argument("--note", metavar="TEXT", help="shown beside the event in the UI")
+    json_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -19,7 +21,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     name = load_config(arguments.config).name
     raise_event(name, arguments.url, arguments.note, ROOT / "build" / "airflow")
-    print(f"Airflow was told that labels/{name} have arrived.")
+    if arguments.json:
+        print(json.dumps({"asset": f"labels/{name}", "url": arguments.url}))
+    else:
+        print(f"Airflow was told that labels/{name} have arrived.")
     return EXIT_OK
 
 

@@ -1,45 +1,41 @@
-"""`classlift doctor`: what this machine is missing."""
+"""`classlift doctor`: what this machine has, and what it is missing."""
 
 import argparse
-import importlib.util
 import json
-import shutil
+import os
+from dataclasses import asdict
+from pathlib import Path
 
-from classlift.cli.command import Command, json_argument
-from classlift.errors import EXIT_OK, EXIT_PERMANENT, ConfigError
-from pipelines.commands.options import ROOT
+from classlift.cli.command import Command, json_argument, say
+from classlift.errors import EXIT_OK, EXIT_PERMANENT
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, help="whose paths are looked at, too")
     json_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    specification = importlib.util.spec_from_file_location(
-        "install", ROOT / "requirements" / "install.py"
-    )
-    if specification is None or specification.loader is None:
-        raise ConfigError(f"{ROOT / 'requirements' / 'install.py'} is missing.")
-    install = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(install)
-    checks = {
-        f"environment {name}": (
-            install.is_current(name),
-            "not as its lock says; run `make environments`",
-        )
-        for name in install.LOCKS
-    }
-    checks["free disk"] = (
-        shutil.disk_usage(ROOT).free / 1e9 > 1,
-        "less than 1 GB is free; make room",
-    )
-    missing = {name: advice for name, (fine, advice) in checks.items() if not fine}
+    from pipelines.airflow import PORT
+    from pipelines.config import load_config
+    from pipelines.machine import look, look_at
+
+    port = os.environ.get("AIRFLOW__API__PORT", PORT)
+    checks = list(look(int(port) if port.isdecimal() else int(PORT)))
+    if arguments.config:
+        checks += look_at(load_config(arguments.config))
     if arguments.json:
-        print(json.dumps({name: fine for name, (fine, _) in checks.items()}))
+        print(json.dumps([asdict(check) for check in checks]))
     else:
-        for name in checks:
-            print(f"{name}: {missing.get(name, 'fine')}")
-    return EXIT_PERMANENT if missing else EXIT_OK
+        for check in checks:
+            missing = f"; MISSING: {check.advice}" if check.advice else ""
+            say(f"{check.name}: {check.found}{missing}")
+    return EXIT_PERMANENT if any(check.advice for check in checks) else EXIT_OK
 
 
-COMMAND = Command("Say what this machine is missing.", "doctor --json", _run, _arguments)
+COMMAND = Command(
+    "Say what this machine has and is missing: versions, GPU, memory, disk, a port, paths.",
+    "doctor --json",
+    _run,
+    _arguments,
+)

@@ -50,7 +50,7 @@ def test_good_values_pass(values):
             {"steps": True},
             "param steps: True is not of type 'integer'",
         ),  # JSON schema knows that true is no number
-        ({"steps": "10"}, "param steps: '10' is not of type 'integer'"),
+        ({"steps": "10"}, "'10' is not of type 'integer', 'null'; it must be a whole number"),
         ({"target": 8}, "param target: 8 is not"),
         ({"target": '"; touch pwned #'}, "param target: "),
         ({"target": "$(touch pwned)"}, "param target: "),
