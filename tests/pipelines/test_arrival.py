@@ -57,7 +57,7 @@ def test_what_goes_wrong_is_a_sentence(stranger, tmp_path, monkeypatch):
             raise_event("x", url, None, tmp_path)
         assert "guess" not in str(error.value)
     monkeypatch.delenv(USER_VARIABLE)
-    with pytest.raises(ConfigError, match=f"Set {USER_VARIABLE}"):
+    with pytest.raises(ConfigError, match=f"set {USER_VARIABLE}"):
         raise_event("x", stranger, None, tmp_path)
 
 

@@ -61,7 +61,7 @@ def test_config_values_are_the_defaults_of_a_run(write):
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ("a: [", "line 1: not valid YAML"),
+        ("a: [\n", "line 2: not valid YAML ("),
         ("just words", "is not of type 'object'"),
         (
             {**DIGITS, "tagret": "8"},
