@@ -1,86 +1,97 @@
 """Killed at any step and started again, training ends as it would have."""
 
+import contextlib
+import multiprocessing
+import os
 import random
 import signal
-import subprocess
 import sys
-import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
 
+from classlift.progress import configure
+from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.recipe import Recipe
 from classlift.training.checkpoints import Checkpoints
-from tests.project import ROOT
+from tests.classlift.conftest import DEMO_MODEL
 
-TRAIN = textwrap.dedent(
-    """
-    import os, sys
-    from functools import partial
-    from pathlib import Path
-    from classlift.detectors import od_api
-    os.environ.update(od_api.ENVIRONMENT)
-    import numpy as np
-    import tensorflow as tf
-    from classlift.progress import configure
-    from classlift.training.checkpoints import Checkpoints
-    from classlift.training.fit import fit
-    from classlift.training.hooks import progress, resume
-    from classlift.training.devices import make_reproducible
-    from classlift.settings.freeze import BRANCH_PARTS
-    from classlift.training.input import training_batches
-    from classlift.detectors.backends import load_detector
-    from classlift.settings.recipe import Recipe
-
-    model, records, folder, policy, out = sys.argv[1:]
-    progress.SECONDS = resume.SECONDS = 0.0
-    cached = 4 if policy == "target-branch" else 0
-    recipe = Recipe(policy, steps=24, batch_size=4, cached_batches=cached)
-    make_reproducible(0)
-    detector = load_detector("od_api", Path(model))
-    if policy in BRANCH_PARTS:
-        detector.grow_branches(["8"], BRANCH_PARTS[policy])
-    batches = partial(
-        training_batches, [records], detector.frame, detector.label_map, recipe
-    )
-    checkpoints = Checkpoints(Path(folder), {"policy": policy})
-    configure(sys.stdout)
-    fit(detector, batches, recipe, hooks=[resume.Resume(checkpoints)])
-    np.savez(out, **{name: v.numpy() for name, v in detector.variables().items()})
-    """
-)
+CONTEXT = multiprocessing.get_context("forkserver")
+"""Each training has a process of its own, forked from one that has imported what all need."""
+CONTEXT.set_forkserver_preload(["classlift.training.fit", "classlift.detectors.od_api.ssd"])
 
 
-def start(arguments):
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+@dataclass(frozen=True)
+class Training:
+    """What one process is asked for."""
+
+    records: Path
+    checkpoints: Path
+    policy: str
+    out: Path
+
+    def run(self, said: Connection) -> None:
+        """Trains, and writes all variables; what it says goes into the pipe."""
+        os.dup2(said.fileno(), sys.stdout.fileno())
+        from classlift.detectors.backends import load_detector
+        from classlift.training.devices import make_reproducible
+        from classlift.training.fit import fit
+        from classlift.training.hooks import progress, resume
+        from classlift.training.input import training_batches
+
+        progress.SECONDS = resume.SECONDS = 0.0
+        cached = 4 if self.policy == "target-branch" else 0
+        recipe = Recipe(self.policy, steps=12, batch_size=4, cached_batches=cached)
+        make_reproducible(0)
+        detector = load_detector("od_api", DEMO_MODEL)
+        if self.policy in BRANCH_PARTS:
+            detector.grow_branches(["8"], BRANCH_PARTS[self.policy])
+        batches = partial(
+            training_batches, [self.records], detector.frame, detector.label_map, recipe
+        )
+        configure(sys.stdout)
+        kept = Checkpoints(self.checkpoints, {"policy": self.policy})
+        fit(detector, batches, recipe, hooks=[resume.Resume(kept)])
+        np.savez(self.out, **{name: v.numpy() for name, v in detector.variables().items()})
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[tuple[BaseProcess, TextIO]]:
+        """The process, and what it says as it comes."""
+        ours, theirs = CONTEXT.Pipe(duplex=False)
+        process = CONTEXT.Process(target=self.run, args=(theirs,))
+        process.start()
+        theirs.close()
+        with open(ours.fileno(), closefd=False) as said:
+            yield process, said
+        process.join()
 
 
 @pytest.mark.pipeline
 @pytest.mark.parametrize(("policy", "kills"), [("target-branch", 3), ("none", 1)])
 def test_killed_it_ends_as_it_would_have(tmp_path, train_files, policy, kills):
-    from tests.classlift.conftest import DEMO_MODEL
-
     whole, killed = tmp_path / "whole.npz", tmp_path / "killed.npz"
-    with start([DEMO_MODEL, train_files[0], tmp_path / "a", policy, whole]) as undisturbed:
-        undisturbed.stdout.read()
-    assert undisturbed.returncode == 0
+    with Training(train_files[0], tmp_path / "a", policy, whole).started() as (process, said):
+        said.read()
+    assert process.exitcode == 0
+    training = Training(train_files[0], tmp_path / "b", policy, killed)
     rng = random.Random(0)
-    for victim in sorted(rng.sample(range(2, 23), kills)):
-        with start([DEMO_MODEL, train_files[0], tmp_path / "b", policy, killed]) as process:
-            for line in process.stdout:
+    for victim in sorted(rng.sample(range(2, 11), kills)):
+        with training.started() as (process, said):
+            for line in said:
                 if line.startswith(f"step {victim}/"):
-                    process.send_signal(signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL
+                    process.kill()
+        assert process.exitcode == -signal.SIGKILL
     assert not killed.exists()
-    with start([DEMO_MODEL, train_files[0], tmp_path / "b", policy, killed]) as last:
-        said = last.stdout.read()
-    assert last.returncode == 0
-    assert "going on from step" in said
+    with training.started() as (process, said):
+        assert "going on from step" in said.read()
+    assert process.exitcode == 0
     with np.load(whole) as expected, np.load(killed) as found:
         assert expected.files == found.files
         assert all(np.array_equal(expected[name], found[name]) for name in expected.files)
