@@ -246,8 +246,10 @@ def trigger_in_browser(world: World, page: Page, name: str) -> str:
     form.get_by_text("Target class").first.wait_for()
     for section in ("Training", "Training data", "Gate", "Push", "Training, in detail"):
         form.get_by_text(section, exact=True).first.wait_for()
-    form.get_by_text("The class to raise.").first.wait_for()
-    form.locator("input[role=combobox]").first.click()
+    form.get_by_text("The class to raise, or a list of several").first.wait_for()
+    targets = form.locator("input[role=combobox]").first
+    targets.click()
+    targets.press("Backspace")  # takes the config's class away, which is chosen
     for label in map(str, range(10)):
         page.get_by_role("option", name=label, exact=True).wait_for()
     page.get_by_role("option", name="8", exact=True).click()
