@@ -71,6 +71,7 @@ def test_what_is_typed_is_recorded_and_nothing_else(runs: Runs, tmp_path):
     ]
     assert not [*tmp_path.rglob("pwned"), *ROOT.glob("pwned")]
 
-    assert said.count("Running command") == 2  # of the others no process was started
+    assert said.count("served again: version") == 2
+    assert "--reason must be one line" not in said  # for the others no process was started
     assert "There is no field 'by'; there are: reason, to." in said
     assert "The reason must be one line" in said
