@@ -64,7 +64,7 @@ def test_damaged_data_stop_the_run_with_one_sentence(small, labels, damage, word
     result = small.command("classlift", "run", "--config", str(small.config))
     assert result.returncode == 78, result.stdout
     sentence = next(line for line in result.stdout.splitlines() if "stopped:" in line)
-    assert sentence.startswith("DataValidator: stopped: The data break a rule")
+    assert sentence.startswith("[2/14] DataValidator: stopped: The data break a rule")
     assert all(word in sentence for word in words), sentence
     assert set(small.outcomes()) == {"DatasetSnapshot"}  # nothing after it was started
     assert small.versions() == []
