@@ -13,6 +13,7 @@ from urllib.parse import quote
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
+from classlift.detectors.branch_note import Note
 from classlift.detectors.detections import Detections, merge
 from classlift.detectors.detector import Batch, ChampionOutputs, no_new_class
 from classlift.detectors.frame import Frame
@@ -303,6 +304,19 @@ class BranchedDetector(ABC, Generic[B]):
             raise no_new_class("this model", label)
         self.label_map = self.label_map.with_classes({label: number})
         self._new.append(label)
+
+    def _grow_noted(self, note: Note, label_map: LabelMap) -> None:
+        """Grows what a folder names: new classes, then branches, whose weights are still to come.
+
+        Args:
+            note: of the folder.
+            label_map: of the folder; it has the ids of all classes of the note.
+
+        """
+        for label in note.new:
+            self.add_class(label, label_map.id_of(label))
+        for label, parts in note.branches.items():
+            self._branches[label] = self.common.branch_of([label_map.id_of(label)], parts)
 
     def drop_branches(self) -> None:
         """Takes all branches away but those of new classes, of which the model knows nothing."""

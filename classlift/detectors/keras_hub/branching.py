@@ -49,11 +49,7 @@ class Branched(BranchedDetector[Any]):
         """
         note = Note.read(folder, label_map)
         detector = cls(kind(model, label_map.without(frozenset(note.new))))
-        for label in note.new:
-            detector.add_class(label, label_map.id_of(label))
-        for label, parts in note.branches.items():
-            number = label_map.id_of(label)
-            detector._branches[label] = detector.common.branch_of([number], parts)
+        detector._grow_noted(note, label_map)
         if note.branches:
             detector._restore(folder / WEIGHTS)
         return detector
