@@ -363,7 +363,7 @@ def features(**lists: Any) -> Any:
 
 
 def example(**lists: Any) -> bytes:
-    return bytes(_Example(features=features(**lists)).SerializeToString())
+    return bytes(_Example(features=features(**lists)).SerializeToString(deterministic=True))
 
 
 SIZED = {"image__height": 30, "image__width": 40, "image__filename": b"a.jpg"}
