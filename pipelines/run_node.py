@@ -55,6 +55,9 @@ from pipelines.topology import IR, Topology, TopologyNode
 logger = logging.getLogger(__name__)
 
 STARTED = time.monotonic()
+OURS = "components"
+WITHOUT_KERAS = {"TF_USE_LEGACY_KERAS": "1"}
+"""Keeps TensorFlow from importing Keras 3, which no node but a detector's needs."""
 
 
 def main() -> int:
@@ -136,18 +139,26 @@ def _prepare_imports(profile: str, backend: str) -> None:
     """
     if not os.environ.get(VERBOSE_VARIABLE):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if profile == nodes.DETECTOR:
-        os.environ.update(ENVIRONMENTS[backend])
+    is_detector = profile == nodes.DETECTOR
+    os.environ.update(ENVIRONMENTS[backend] if is_detector else WITHOUT_KERAS)
     sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # type: ignore[assignment]
 
 
-def _import_for_work(profile: str, needs_beam: bool) -> None:
-    """Imports what takes long, once the node has work to do."""
+def _import_for_work(profile: str, module: str, needs_beam: bool) -> None:
+    """Imports what takes long, once the node has work to do.
+
+    Args:
+        profile: of the node.
+        module: that has the class which does the work.
+        needs_beam: whether that class runs on Beam, and not only a part of its work.
+
+    """
+    if profile != nodes.LIGHT:
+        del sys.modules["tensorflow"]
+        importlib.import_module("tensorflow")
+    if module.startswith(f"{OURS}."):
+        importlib.import_module(module)  # TFX's decorator would import Beam for nothing
     del sys.modules["apache_beam"]
-    if profile == nodes.LIGHT:
-        return
-    del sys.modules["tensorflow"]
-    importlib.import_module("tensorflow")
     if needs_beam:
         from tfx.dsl.components.base import base_beam_executor
 
@@ -226,7 +237,7 @@ def _run(
         def _own(self) -> Any:
             nonlocal imports
             begun = time.monotonic()
-            _import_for_work(row.profile, needs_beam)
+            _import_for_work(row.profile, module, needs_beam)
             own = launcher.DEFAULT_EXECUTOR_OPERATORS[type(executor)](**self._arguments)
             imports += time.monotonic() - begun
             return own
@@ -236,6 +247,8 @@ def _run(
 
     executor = runner_utils.extract_executor_spec(deployment, name)
     needs_beam = isinstance(executor, executable_spec_pb2.BeamExecutableSpec)
+    python = executor.python_executor_spec if needs_beam else executor
+    module = python.class_path.rpartition(".")[0]
     info = NodeLauncher(
         pipeline_node=pipeline_node,
         mlmd_connection=mlmd,
