@@ -1,10 +1,9 @@
 """Images that are one picture: saved anew, in another size, mirrored, or cropped out of it.
 
 Candidates come from what the pictures have in common: perceptual hashes as they are and mirrored,
-and local features (ORB; Rublee and others, 2011) that fall into the same cells of a hash (Indyk and
-Motwani, 1998), so that time grows with the images and not with their pairs. Each candidate is then
-laid over the other and compared pixel by pixel: a copy differs by what compression and scaling do,
-in no place by more; the next frame of a video, or the next photograph of a series, does.
+and local features, which are looked up and not compared pair by pair. Each candidate is then laid
+over the other and compared pixel by pixel: a copy differs by what compression and scaling do, in no
+place by more; the next frame of a video, or the next photograph of a series, does.
 """
 
 import io
@@ -12,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 
 import cv2
@@ -19,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from classlift.data.duplicates import Bits, hash_bits, mirrored, nearest
+from classlift.data.duplicates import hash_bits, mirrored, nearest_twins
+from classlift.data.features import Features, Pixels, features_of, lay_over, most_alike
 from classlift.data.images import UNREADABLE, eight_bit
 from classlift.data.media import read_bytes
 from classlift.data.units import SEQUENCE_DISTANCE, place_of
 from classlift.errors import DataError
-
-cv2.setNumThreads(1)  # the threads are ours, an image each
 
 MAX_DIFFERENCE = 5.0
 """In the square where two pictures differ most: the mean difference, in percent of the range over
@@ -34,21 +33,13 @@ sets, saved at quality 30, halved, mirrored, and cropped to 95 to 60% of their s
 by at most 3.2. Photographs taken one after the other (cards) differ by 7.9 and more."""
 
 _SIDE = 256  # of the pictures that are compared
-_FEATURES = 250
-_TABLES = 8
-_CELL = 20  # features of one cell; fuller ones tell nothing
-_CANDIDATES = 4  # of each image, that are laid over it
-_LEAST_VOTES = 10
-_ALIKE = 56  # of 256 bits, of features that may be the same
-_LEAST_INLIERS = 8
 _HASH_DISTANCE = 48  # of 256 bits; of candidates, which are then looked at
 _PLAIN = 4.0  # grey levels: what deviates less shows nothing to compare
 _SQUARE = 16
 _COVERED = 0.9  # of the smaller picture
+_IMAGES_AT_ONCE = 4000  # whose features are held; each time those of all originals are sorted
 
-Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -73,12 +64,6 @@ class Copy:
     difference: float
 
 
-@dataclass(frozen=True)
-class _Features:
-    places: npt.NDArray[np.float32]  # [features, 2], x and y in pixels of the small picture
-    codes: Pixels  # [features, 32]
-
-
 def find_copies(images: Sequence[Picture], originals: Sequence[Picture]) -> list[Copy]:
     """Finds pictures that are copies of others.
 
@@ -98,45 +83,35 @@ def find_copies(images: Sequence[Picture], originals: Sequence[Picture]) -> list
     originals = [picture for picture in originals if picture.phash]
     if not images or not originals:
         return []
-    orb = _Orb()
+    videos = _videos(originals)
+    bits = hash_bits([picture.phash for picture in images])
+    others = hash_bits([picture.phash for picture in originals])
+    near = np.stack(
+        [nearest_twins(asked, others, _HASH_DISTANCE)[0] for asked in (bits, mirrored(bits))], 1
+    ).tolist()
+    copies = []
     with ThreadPoolExecutor() as pool:
-        known = list(pool.map(lambda p: orb.features(_small(p)), originals))
-        held = list(pool.map(lambda p: _both_ways(orb, p), images))
-        videos = _videos(originals)
-        bits = hash_bits([picture.phash for picture in images])
-        others = hash_bits([picture.phash for picture in originals])
-        near = [_by_hash(asked, others) for asked in (bits, mirrored(bits))]
-        alike = [_by_features([ways[way] for ways in held], known) for way in (0, 1)]
-
-        def look(image: int) -> Copy | None:
-            nearest_ones = [found[image] for found in near]
-            candidates = [found[image] for found in alike]
-            ways = _ways(nearest_ones, candidates, held[image], known)
-            return _copy_of(images[image], originals, ways, videos)
-
-        return [copy for copy in pool.map(look, range(len(images))) if copy is not None]
-
-
-class _Orb:
-    """Local features; a detector a call, for one is not to be used by two threads."""
-
-    def features(self, picture: Pixels | None) -> _Features:
-        nothing = _Features(np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8))
-        if picture is None:
-            return nothing
-        orb = cv2.ORB.create(_FEATURES, edgeThreshold=12, patchSize=24, fastThreshold=8)
-        found, codes = orb.detectAndCompute(picture, None)
-        if codes is None:
-            return nothing
-        places = np.array([point.pt for point in found], np.float32)
-        return _Features(places, codes.astype(np.uint8))
+        known = list(pool.map(lambda picture: features_of(_small(picture)), originals))
+        for start in range(0, len(images), _IMAGES_AT_ONCE):
+            some = images[start : start + _IMAGES_AT_ONCE]
+            held = list(pool.map(_both_ways, some))
+            alike = [most_alike([ways[way] for ways in held], known) for way in (0, 1)]
+            ways = [
+                _ways(nearest, candidates, features, known)
+                for nearest, candidates, features in zip(
+                    near[start : start + len(some)], zip(*alike, strict=True), held, strict=True
+                )
+            ]
+            found = pool.map(partial(_copy_of, originals=originals, videos=videos), some, ways)
+            copies += [copy for copy in found if copy is not None]
+    return copies
 
 
-def _both_ways(orb: _Orb, picture: Picture) -> tuple[_Features, _Features]:
-    """The same for the picture and for its mirror image."""
+def _both_ways(picture: Picture) -> tuple[Features, Features]:
+    """The features of a picture, and of its mirror image."""
     small = _small(picture)
     flipped = None if small is None else np.ascontiguousarray(small[:, ::-1])
-    return orb.features(small), orb.features(flipped)
+    return features_of(small), features_of(flipped)
 
 
 def _small(picture: Picture) -> Pixels | None:
@@ -152,63 +127,18 @@ def _small(picture: Picture) -> Pixels | None:
     return pixels if pixels.std() > _PLAIN else None
 
 
-def _by_hash(bits: Bits, others: Bits) -> list[int | None]:
-    """For each the nearest of the others, if it is near."""
-    found, distances = nearest(bits, others)
-    near = distances <= _HASH_DISTANCE
-    return [int(other) if is_near else None for other, is_near in zip(found, near, strict=True)]
-
-
-def _by_features(images: Sequence[_Features], originals: Sequence[_Features]) -> list[list[int]]:
-    """The originals with which images share the most cells.
-
-    A cell is the value of some bits of a feature's code; each of `_TABLES` tables takes others.
-
-    Returns:
-        Indices of originals for each image, of the one that shares most first.
-
-    """
-    codes = np.concatenate([found.codes for found in originals])
-    owners = np.repeat(np.arange(len(originals)), [len(found.codes) for found in originals])
-    width = max(12, int(np.ceil(np.log2(max(len(codes), 2)))) + 1)
-    rng = np.random.default_rng(0)
-    tables = []
-    for _ in range(_TABLES):
-        bits = rng.choice(256, width, replace=False)
-        cells = _cells(codes, bits)
-        order = np.argsort(cells, kind="stable")
-        tables.append((bits, cells[order], owners[order]))
-    result = []
-    for found in images:
-        votes = np.zeros(len(originals), np.int64)
-        for bits, cells, owner in tables:
-            asked = _cells(found.codes, bits)
-            first, last = (np.searchsorted(cells, asked, side) for side in ("left", "right"))
-            count = np.where(last - first <= _CELL, last - first, 0)
-            place = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count - first, count)
-            votes += np.bincount(owner[place], minlength=len(originals))
-        best = np.argsort(-votes, kind="stable")[:_CANDIDATES]
-        result.append([int(other) for other in best if votes[other] >= _LEAST_VOTES])
-    return result
-
-
-def _cells(codes: Pixels, bits: Indices) -> Indices:
-    taken = (codes[:, bits // 8] >> (7 - bits % 8).astype(np.uint8)) & 1
-    return np.asarray(taken.astype(np.int64) @ (1 << np.arange(len(bits), dtype=np.int64)))
-
-
 def _copy_of(
     image: Picture,
-    originals: Sequence[Picture],
     ways: Iterator[tuple[int, bool, Floats | None]],
+    originals: Sequence[Picture],
     videos: set[str],
 ) -> Copy | None:
     """The copy that an image is of one of the originals.
 
     Args:
         image: that may be one.
+        ways: to lay originals over the image, by `_ways`.
         originals: all of them.
-        ways: to lay some of them over the image, by `_ways`.
         videos: as `_videos` finds them in the originals.
 
     Returns:
@@ -238,16 +168,16 @@ def _copy_of(
 
 
 def _ways(
-    near: Sequence[int | None],
+    near: Sequence[int],
     alike: Sequence[Sequence[int]],
-    features: Sequence[_Features],
-    known: Sequence[_Features],
+    features: Sequence[Features],
+    known: Sequence[Features],
 ) -> Iterator[tuple[int, bool, Floats | None]]:
     """How originals may lie over an image.
 
     Args:
-        near: the nearest by hash, for the image as it is and mirrored; it is laid over it as a
-            whole.
+        near: the nearest by hash, for the image as it is and mirrored, -1 for none; it is laid over
+            it as a whole.
         alike: those with common features, which say how they lie, for both.
         features: of the image, for both.
         known: those of all originals.
@@ -258,30 +188,12 @@ def _ways(
 
     """
     for flipped in (False, True):
-        nearest_one = near[flipped]
-        if nearest_one is not None:
-            yield nearest_one, flipped, None
+        if near[flipped] >= 0:
+            yield near[flipped], flipped, None
         for number in alike[flipped]:
-            way = _way_by_features(features[flipped], known[number])
+            way = lay_over(known[number], features[flipped])
             if way is not None:
                 yield number, flipped, way
-
-
-def _way_by_features(of_image: _Features, known: _Features) -> Floats | None:
-    if min(len(of_image.codes), len(known.codes)) < _LEAST_INLIERS:
-        return None
-    pairs = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(known.codes, of_image.codes)
-    pairs = [pair for pair in pairs if pair.distance <= _ALIKE]
-    if len(pairs) < _LEAST_INLIERS:
-        return None
-    source = known.places[[pair.queryIdx for pair in pairs]]
-    target = of_image.places[[pair.trainIdx for pair in pairs]]
-    way, inliers = cv2.estimateAffine2D(
-        source, target, method=cv2.RANSAC, ransacReprojThreshold=2.5, maxIters=300
-    )
-    if way is None or int(inliers.sum()) < _LEAST_INLIERS:
-        return None
-    return np.asarray(way, np.float64)
 
 
 def _is_whole(way: Floats, small: Pixels, other: Pixels) -> bool:

@@ -20,7 +20,6 @@ re-encoded twins stay within."""
 
 _BITS = 256
 _IN_CHUNK = 2  # bits that may differ in a chunk: its neighbours are a few hundred
-_CHUNKS = NEAR_DISTANCE // (_IN_CHUNK + 1) + 1
 _PAIRS_AT_ONCE = 500_000  # bounds the memory
 _FEW = 50_000_000  # pairs that are compared in the time that the chunks take
 _WORTH = 1.0  # of all pairs, how many the chunks may show before all are looked at instead
@@ -69,12 +68,13 @@ def nearest(bits: Bits, others: Bits) -> tuple[Indices, Indices]:
     return np.concatenate(indices), np.concatenate(distances)
 
 
-def nearest_twins(bits: Bits, others: Bits) -> tuple[Indices, Indices]:
+def nearest_twins(bits: Bits, others: Bits, within: int = NEAR_DISTANCE) -> tuple[Indices, Indices]:
     """The nearest of the near duplicates that each has among other hashes.
 
     Args:
         bits: [n, 4], as `hash_bits` gives them.
         others: [m, 4].
+        within: the most bits in which they differ.
 
     Returns:
         Indices into `others`, [n], the first of equally near ones, -1 where none is near; and the
@@ -87,12 +87,12 @@ def nearest_twins(bits: Bits, others: Bits) -> tuple[Indices, Indices]:
     """
     unique, first = np.unique(others, axis=0, return_index=True)
     count = max(1, len(others))
-    best = np.full(len(bits), (NEAR_DISTANCE + 1) * count)
-    for left, right, distance in _near_pairs(bits, unique):
+    best = np.full(len(bits), (within + 1) * count)
+    for left, right, distance in _near_pairs(bits, unique, within):
         # The distance, and then the place, in one number.
         np.minimum.at(best, left, distance * count + first[right])
     distances, places = np.divmod(best, count)
-    return np.where(distances <= NEAR_DISTANCE, places, -1), distances
+    return np.where(distances <= within, places, -1), distances
 
 
 def mirrored(bits: Bits) -> Bits:
@@ -127,7 +127,7 @@ def near_components(bits: Bits) -> Indices:
     unique, inverse = np.unique(bits, axis=0, return_inverse=True)
     joined = _Joined(len(unique))
     for others in (unique, mirrored(unique)):
-        for left, right, _ in _near_pairs(unique, others, joined):
+        for left, right, _ in _near_pairs(unique, others, NEAR_DISTANCE, joined):
             joined.add(left, right)
     joined.merge()
     return np.asarray(joined.component[inverse.reshape(-1)], np.int64)
@@ -167,12 +167,15 @@ class _Joined:
         self.component = np.unique(found, return_index=True)[1][found]
 
 
-def _near_pairs(bits: Bits, others: Bits, joined: _Joined | None = None) -> Iterator[Pairs]:
-    """Pairs of hashes within `NEAR_DISTANCE`, in blocks of bounded size.
+def _near_pairs(
+    bits: Bits, others: Bits, within: int, joined: _Joined | None = None
+) -> Iterator[Pairs]:
+    """Pairs of hashes that differ in few bits, in blocks of bounded size.
 
     Args:
         bits: [n, 4], those on the left.
         others: [m, 4], those on the right.
+        within: the most bits in which they differ.
         joined: of the same nodes on both sides: leaves out pairs that are joined already, and those
             whose left is not before their right, for their reverse is as near.
 
@@ -183,8 +186,10 @@ def _near_pairs(bits: Bits, others: Bits, joined: _Joined | None = None) -> Iter
     pairs = len(bits) * len(others)
     budget = pairs * _WORTH
     if pairs > _FEW:
-        for chunk in range(_CHUNKS):
-            for left, right in _alike_in(chunk, bits, others, joined):
+        chunks = within // (_IN_CHUNK + 1) + 1
+        for chunk in range(chunks):
+            dealt = range(chunk, _BITS, chunks)
+            for left, right in _alike_in(dealt, bits, others, joined):
                 budget -= len(left)
                 if joined:
                     component = joined.component
@@ -192,7 +197,7 @@ def _near_pairs(bits: Bits, others: Bits, joined: _Joined | None = None) -> Iter
                     left, right = left[new], right[new]
                 counts = np.bitwise_count(bits[left] ^ others[right]).astype(np.int64)
                 distance = counts[:, 0] + counts[:, 1] + counts[:, 2] + counts[:, 3]
-                near = distance <= NEAR_DISTANCE
+                near = distance <= within
                 yield left[near], right[near], distance[near]
                 if budget < 0:  # so alike are they all that it is faster to look at all pairs
                     break
@@ -201,23 +206,22 @@ def _near_pairs(bits: Bits, others: Bits, joined: _Joined | None = None) -> Iter
         else:
             return
     for start, block in _distances(bits, others):
-        left, right = np.nonzero(block <= NEAR_DISTANCE)
+        left, right = np.nonzero(block <= within)
         yield left + start, right, block[left, right].astype(np.int64)
 
 
 def _alike_in(
-    chunk: int, bits: Bits, others: Bits, joined: _Joined | None
+    chunk: range, bits: Bits, others: Bits, joined: _Joined | None
 ) -> Iterator[tuple[Indices, Indices]]:
     """Pairs of hashes that differ in at most `_IN_CHUNK` bits of a chunk, in blocks."""
     left, right = (_values(side, chunk) for side in (bits, others))
     left_order, right_order = (np.argsort(side, kind="stable") for side in (left, right))
     values, starts, sizes = np.unique(right[right_order], return_index=True, return_counts=True)
-    width = len(range(chunk, _BITS, _CHUNKS))
-    bucket_of = np.full(1 << width, -1, np.int32)
+    bucket_of = np.full(1 << len(chunk), -1, np.int32)
     bucket_of[values] = np.arange(len(values))
     left = left[left_order]  # in their order, neighbours look where neighbours looked
     waiting, count = [], 0
-    for differing in _masks(width):
+    for differing in _masks(len(chunk)):
         bucket = bucket_of[left ^ differing]
         rows = np.flatnonzero(bucket >= 0)
         waiting.append((left_order[rows], bucket[rows]))
@@ -258,11 +262,11 @@ def _expanded(
         rows, buckets = rows[some:], buckets[some:]
 
 
-def _values(bits: Bits, chunk: int) -> npt.NDArray[np.uint32]:
+def _values(bits: Bits, chunk: range) -> npt.NDArray[np.uint32]:
     """[n], the bits of a chunk as a number; they are dealt, so that neighbours are apart."""
     in_bytes = bits.view(np.uint8)
     value: npt.NDArray[np.uint32] = np.zeros(len(bits), np.uint32)
-    for bit in range(chunk, _BITS, _CHUNKS):
+    for bit in chunk:
         is_set = in_bytes[:, bit // 8] >> (bit % 8) & 1
         value = np.bitwise_or(value << 1, is_set, dtype=np.uint32)
     return value

@@ -46,8 +46,8 @@ def train_twins(images: pd.DataFrame) -> dict[int, Twin]:
     seen = images["phash"] != ""
     train = images.index[seen & (images["split"] == SPLITS[0])]
     held = images.index[seen & (images["split"] != SPLITS[0])]
-    bits = [hash_bits(images.loc[rows, "phash"].tolist()) for rows in (held, train)]
-    found, distances = nearest_twins(*bits)
+    bits, others = (hash_bits(images.loc[rows, "phash"].tolist()) for rows in (held, train))
+    found, distances = nearest_twins(bits, others)
     has = found >= 0
     names = images.loc[train, "image_id"].to_numpy()[found[has]]
     return {

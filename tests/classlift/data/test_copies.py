@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from classlift.data import copies
 from classlift.data.copies import MAX_DIFFERENCE, Picture, find_copies
 from classlift.data.duplicates import NEAR_DISTANCE, hash_bits, mirrored, near_components
+from classlift.data.features import lay_over
 from classlift.data.images import probe
 
 pytestmark = pytest.mark.unit
@@ -100,22 +101,28 @@ def test_candidates_leave_out_no_copy(train, tmp_path):
     ] + train[1::2]
     plain = []
     for image in images:
-        features = copies._both_ways(copies._Orb(), image)
+        features = copies._both_ways(image)
         ways = [
             (number, mirrored, way)
             for mirrored in (False, True)
             for number, original in enumerate(train)
-            for way in (
-                None,
-                copies._way_by_features(
-                    features[mirrored], copies._both_ways(copies._Orb(), original)[0]
-                ),
-            )
+            for way in (None, lay_over(copies._both_ways(original)[0], features[mirrored]))
         ]
-        found = copies._copy_of(image, train, iter(ways), set())
+        found = copies._copy_of(image, iter(ways), train, set())
         plain += [(found.image, found.original)] if found else []
     assert [(c.image, c.original) for c in find_copies(images, train)] == plain
     assert len(plain) == len(train[::2])
+
+
+def test_images_a_few_at_a_time_give_the_same(train, tmp_path, monkeypatch):
+    images = [
+        saved(crop(Image.open(original.uri), 0.85), tmp_path / f"{n}.jpg")
+        for n, original in enumerate(train[:5])
+    ]
+    at_once = find_copies(images, train)
+    monkeypatch.setattr(copies, "_IMAGES_AT_ONCE", 2)
+    assert find_copies(images, train) == at_once
+    assert [copy.original for copy in at_once] == train[:5]
 
 
 def scene(path, shift, background):

@@ -108,14 +108,15 @@ def test_components_equal_the_plain_way(hashes, way):
     assert len(set(zip(ours, expected, strict=True))) == len(set(ours)) == len(set(expected))
 
 
+@pytest.mark.parametrize("within", [NEAR_DISTANCE, 48])
 @pytest.mark.parametrize("hashes", SETS.values(), ids=SETS)
-def test_nearest_twins_equal_the_plain_way(hashes, way):
+def test_nearest_twins_equal_the_plain_way(hashes, within, way):
     held, train = hashes[::3], hashes[1::2]
-    found, distances = nearest_twins(held, train)
+    found, distances = nearest_twins(held, train, within)
     assert len(found) == len(distances) == len(held)
     for row, bits in enumerate(held):
         plain = np.bitwise_count(bits ^ train).sum(axis=1)
-        if plain.min(initial=256) <= NEAR_DISTANCE:
+        if plain.min(initial=256) <= within:
             assert (found[row], distances[row]) == (plain.argmin(), plain.min())
         else:
             assert found[row] == -1
