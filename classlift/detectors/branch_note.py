@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from classlift.data.label_map import LabelMap
-from classlift.detectors.freeze import PARTS
 from classlift.errors import ModelError
+from classlift.settings.freeze import is_part
 
 BRANCHES = "branches.json"
 """The note beside the config of a model in which classes have heads of their own, or that was given
@@ -50,7 +50,7 @@ class Note:
             branches = {label: frozenset(parts) for label, parts in record["branches"].items()}
             new = [str(label) for label in record.get("new", [])]
             known = all(label in label_map for label in (*branches, *new))
-            if not known or any(parts - set(PARTS) for parts in branches.values()):
+            if not known or not all(map(is_part, frozenset().union(*branches.values()))):
                 raise KeyError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ModelError(

@@ -19,6 +19,7 @@ from classlift.detectors.detector import Batch, ChampionOutputs, no_new_class
 from classlift.detectors.frame import Frame
 from classlift.detectors.freeze import frozen_prefix
 from classlift.errors import ModelError
+from classlift.settings.freeze import is_deeper
 
 Features = tuple[tf.Tensor, ...]
 
@@ -86,11 +87,11 @@ class Branch(Learner, Protocol):
 
     @property
     def parts(self) -> frozenset[str]:
-        """What it has of its own (`freeze.BRANCH_PARTS`)."""
+        """What it has of its own (`freeze.branch_parts`)."""
 
     @property
-    def neck_variables(self) -> list[tf.Variable]:
-        """The variables of its neck that are saved."""
+    def trunk_variables(self) -> list[tf.Variable]:
+        """The variables of what it has before its head that are saved."""
 
     @property
     def head_variables(self) -> list[tf.Variable]:
@@ -143,7 +144,7 @@ class Branching(Learner, Protocol[B]):
 
         Args:
             numbers: ids of its classes.
-            parts: of `freeze.PARTS`, that are its own.
+            parts: what is its own (`freeze.branch_parts`).
 
         Returns:
             The branch.
@@ -275,7 +276,7 @@ class BranchedDetector(ABC, Generic[B]):
         """Gives each of some classes a branch. Raises ModelError where no class can have one."""
         for label in labels:
             known = self._branches.get(label)
-            if known is None or not parts <= known.parts:
+            if known is None or is_deeper(parts, known.parts):
                 branch = self.common.branch_of([self.label_map.id_of(label)], parts)
                 if known is not None:
                     branch.go_on_from(known)

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from classlift.errors import ModelError
 from classlift.patterns import searching
-from classlift.settings.freeze import BRANCH_PARTS, FROZEN_PARTS, REGEX, check_policy
+from classlift.settings.freeze import BLOCK, FROZEN_PARTS, REGEX, branch_parts, check_policy
 
 PARTS = ("backbone", "neck", "head", "class-head", "branch")
 """The parts of a detector, in the order in which an image passes through them.
 
 `class-head` is the last layer of the head, which scores the classes. A branch is a class's own copy
-of that part of the head that scores, or of neck and head; most models have none.
+of that part of the head that scores, or of neck and head and more; most models have none.
 """
 
 AUXILIARY = "auxiliary"
@@ -47,8 +47,9 @@ def frozen_names(policy: str, names: Sequence[str], branches: Sequence[str] = ()
 
     """
     check_policy(policy)
-    if policy in BRANCH_PARTS:
-        parts = (*BRANCH_PARTS[policy], AUXILIARY)
+    if branch_parts(policy):
+        own = {"backbone" if part.startswith(BLOCK) else part for part in branch_parts(policy)}
+        parts = (*own, AUXILIARY)
         trained = tuple(f"{branch}/{part}/" for branch in branches for part in parts)
         frozen = {name for name in names if not name.startswith(trained)}
     elif policy in FROZEN_PARTS:
@@ -131,13 +132,17 @@ def frozen_prefix(
         names: of all variables.
         frozen: those that a policy freezes.
         branches: the prefixes of the names of the branches to train; one with a neck of its own
-            passes through that one.
+            passes through that one, and one with its own part of the backbone leaves the common
+            one there.
 
     Returns:
         The last of `backbone` and `neck` up to which all is frozen, and common to all that is
         trained; None when the backbone trains.
 
     """
+    blocks_of_own = {sum(n.startswith(f"{b}/backbone/") for n in names) for b in branches}
+    if len(blocks_of_own) > 1:  # they leave the common backbone at different places
+        return None
     own = [f"{branch}/neck/" for branch in branches] or ["neck/"]
     necks = {neck if any(n.startswith(neck) for n in names) else "neck/" for neck in own}
     stages = {"backbone": "backbone/"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from classlift.diagnosis.causes import ARCHITECTURE, FEW, IMBALANCE, LABELS, OVERLAP, Cause
-from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
+from classlift.settings.freeze import TARGET_BRANCH, TARGET_BRANCH_NECK, branch_parts, first_block
 from classlift.settings.recipe import Recipe
 
 WITHOUT_BRANCH = "all-but-heads"
@@ -150,8 +150,14 @@ def choose_recipe(
     else:
         reasons = [f"Freeze policy {policy}: in this model, no class can have a head of its own."]
     weights: dict[str, float] = {}
-    if policy in BRANCH_PARTS:
-        own = "a neck and a head" if "neck" in BRANCH_PARTS[policy] else "a head"
+    parts = branch_parts(policy)
+    if parts:
+        block = first_block(parts)
+        own = "a neck and a head" if "neck" in parts else "a head"
+        if block is not None:
+            own = f"the backbone from block {block} on, a neck and a head"
+        if block == 0:
+            own = "a whole network"
         reasons.append(
             f"Class {target} gets {own} of its own, started from the champion's"
             + (", but for the scores, which start at zero" if is_new else "")

@@ -24,7 +24,7 @@ from classlift.quality.report import write_relabel_page
 from classlift.quality.suspicions import pictures
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.field import Values
-from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.freeze import BRANCH_PARTS, branch_parts, is_deeper
 from classlift.settings.gate import MEASURED
 from classlift.settings.targets import classes_in_words
 
@@ -122,12 +122,12 @@ def together(found: Sequence[Diagnosis]) -> Diagnosis:
     """
     if len(found) == 1:
         return found[0]
-    recipe = max(
-        (one.recipe for one in found),
-        key=lambda each: len(BRANCH_PARTS.get(each.freeze_policy, ())),
-    )
+    recipe = found[0].recipe
+    for other in (one.recipe for one in found[1:]):
+        if is_deeper(branch_parts(other.freeze_policy), branch_parts(recipe.freeze_policy)):
+            recipe = other
     policy = recipe.freeze_policy
-    if not (recipe.recalibrate or policy in BRANCH_PARTS):
+    if not (recipe.recalibrate or branch_parts(policy)):
         several = classes_in_words([one.weakness.target for one in found])
         raise ConfigError(
             f"Freeze policy {policy} trains all classes as one, so that {several} could not be "

@@ -15,7 +15,7 @@ from classlift.data.label_map import LabelMap
 from classlift.errors import ModelError
 from classlift.serving.abilities import Abilities
 from classlift.serving.provenance import Provenance
-from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.freeze import branch_parts
 
 SAVED_MODEL = "saved_model.pb"
 ENTRY = "assets.extra"
@@ -139,7 +139,7 @@ class Bundle:
     def leaves_other_classes(self) -> bool:
         """Whether its recipe can't have changed a class but the target's: a branch, or nothing."""
         provenance = self.provenance()
-        return provenance.recalibrated or provenance.freeze_policy in BRANCH_PARTS
+        return provenance.recalibrated or bool(branch_parts(provenance.freeze_policy or ""))
 
     def write_notes(self, points: Mapping[str, float], provenance: Provenance) -> None:
         """Writes the operating points and the provenance of a new model.

@@ -23,7 +23,7 @@ from classlift.errors import ModelError
 from classlift.serving.bundle import Bundle
 from classlift.serving.shipment import Shipment
 from classlift.serving.write import write_bundle
-from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.freeze import branch_parts
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def trim(shipment: Shipment) -> Bundle:
             load_detector(shipment.backend, model.entry) for model in (challenger, champion)
         )
         for model in (learned, detector):
-            model.grow_branches(shipment.targets, BRANCH_PARTS[provenance.freeze_policy or ""])
+            model.grow_branches(shipment.targets, branch_parts(provenance.freeze_policy or ""))
         take_over(learned, detector)
         bundle = write_bundle(detector, Serving(detector), Path(shipment.folder))
     bundle.write_notes(shipment.points, replace(provenance, targets=tuple(shipment.targets)))

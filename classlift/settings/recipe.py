@@ -9,12 +9,12 @@ from typing import Any, cast
 from classlift.errors import ConfigError
 from classlift.settings.field import Value, Values, require_in_range, setting
 from classlift.settings.freeze import (
-    BRANCH_PARTS,
     FORMS,
     MAX_LENGTH,
     PATTERN,
     POLICIES,
     TARGET_BRANCH,
+    branch_parts,
     check_policy,
 )
 
@@ -38,8 +38,8 @@ class Recipe:
     freeze_policy: str = setting(
         TARGET_BRANCH,
         "Freeze policy",
-        f"What of the model stays as it is: {', '.join(POLICIES)}, first:N (blocks) or regex:... "
-        "(names of variables).",
+        f"What of the model stays as it is: {', '.join(POLICIES)}, {FORMS[0]} (a branch from that "
+        "block of the backbone on), first:N (blocks) or regex:... (names of variables).",
         section=SECTION,
         unset="the diagnosis chooses",
         pattern=PATTERN,
@@ -225,7 +225,7 @@ class Recipe:
         for label, weight in self.class_weights.items():
             if not weight > 0:
                 raise ConfigError(f"Recipe: the weight of class {label!r} must be above 0.")
-        if self.distillation and self.freeze_policy in BRANCH_PARTS:
+        if self.distillation and branch_parts(self.freeze_policy):
             raise ConfigError(
                 "Recipe: distillation keeps the other classes, and a branch leaves them as they "
                 "are; choose another freeze policy, or no distillation."
@@ -234,7 +234,7 @@ class Recipe:
     @property
     def leaves_other_classes(self) -> bool:
         """Whether it can't change a class but the target: a branch is trained, or nothing."""
-        return self.recalibrate or self.freeze_policy in BRANCH_PARTS
+        return self.recalibrate or bool(branch_parts(self.freeze_policy))
 
     def override(self, values: Values) -> "Recipe":
         """The recipe with some parts replaced.

@@ -20,7 +20,7 @@ from classlift.records import JsonObject
 from classlift.serving.bundle import Bundle
 from classlift.serving.provenance import Provenance
 from classlift.serving.write import write_bundle
-from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.freeze import BRANCH_PARTS, branch_parts
 from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
 from classlift.settings.targets import classes_in_words
@@ -129,7 +129,7 @@ def _require_branch_for_new(task: TrainingTask, champion: Bundle) -> None:
     """Raises ConfigError for a recipe by which a new class can't be learned."""
     recipe = task.recipe
     new = [target for target in task.targets if target in champion.abilities().unanswered]
-    if new and (recipe.recalibrate or recipe.freeze_policy not in BRANCH_PARTS):
+    if new and (recipe.recalibrate or not branch_parts(recipe.freeze_policy)):
         chosen = "recalibrate" if recipe.recalibrate else f"freeze_policy {recipe.freeze_policy}"
         raise ConfigError(
             f"Class {shown(new[0])} is new to the model, and {chosen} gives it nothing that "
@@ -176,7 +176,7 @@ def _train(
                 detector.frame,
                 labels,
                 recipe,
-                targets=task.targets if recipe.freeze_policy in BRANCH_PARTS else (),
+                targets=task.targets if branch_parts(recipe.freeze_policy) else (),
             ),
             recipe,
             hooks=[Resume(checkpoints), board, KeepBest(evaluate)],
@@ -212,8 +212,8 @@ def prepare(
         champion = load_detector(backend, entry)
         teacher = Teacher(champion, frozenset({*targets, *champion.branches()}))
         champion.drop_branches()
-    if recipe.freeze_policy in BRANCH_PARTS:
-        parts = BRANCH_PARTS[recipe.freeze_policy]
+    parts = branch_parts(recipe.freeze_policy)
+    if parts:
         detector.grow_branches(targets, parts, auxiliary=recipe.auxiliary > 0)
     else:
         detector.drop_branches()  # the common head learns their classes again

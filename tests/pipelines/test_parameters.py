@@ -71,7 +71,10 @@ def test_good_values_pass(values):
         ({"class_weight": 0}, "param class_weight: 0 is less than or equal to"),
         ({"freeze_policy": "regex:" + "a" * 2000}, "is too long"),
         ({"freeze_policy": "first"}, "'first' is not one of ['target-branch', "),
-        ({"freeze_policy": "first"}, "'all-but-class-head', 'first:N', 'regex:...']"),
+        (
+            {"freeze_policy": "first"},
+            "'all-but-class-head', 'target-branch+block:N', 'first:N', 'regex:...']",
+        ),
         ({"freeze_policy": "first:N"}, "There is no freeze policy 'first:N'"),
         ({"freeze_policy": "regex:("}, "freeze_policy: no regular expression: '('"),
         ({"freeze_policy": "regex:\ud800"}, "param freeze_policy: it is nested too deeply, or no"),

@@ -51,7 +51,7 @@ class DFineBranch:
         """Does nothing: there is no such loss here."""
 
     @property
-    def neck_variables(self) -> list[tf.Variable]:
+    def trunk_variables(self) -> list[tf.Variable]:
         """None: its queries are the common ones."""
         return []
 

@@ -73,7 +73,7 @@ class RetinaNetBranch:
         """Does nothing: there is no such loss here."""
 
     @property
-    def neck_variables(self) -> list[tf.Variable]:
+    def trunk_variables(self) -> list[tf.Variable]:
         """None: its maps are the common ones."""
         return []
 

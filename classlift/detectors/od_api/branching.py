@@ -79,6 +79,6 @@ class Branched(BranchedDetector[B]):
         return tf.train.Checkpoint(
             model=self.common.model,
             branches=[branch.head_variables for branch in branches],
-            branch_necks=[branch.neck_variables for branch in branches],
+            branch_necks=[branch.trunk_variables for branch in branches],
             branch_rivalries=[branch.rivalry for branch in branches],
         )

@@ -70,7 +70,7 @@ class CenterNetBranch:
         _copy(theirs.variables, self._auxiliary.variables)
 
     @property
-    def neck_variables(self) -> list[tf.Variable]:
+    def trunk_variables(self) -> list[tf.Variable]:
         """None: its maps are the common ones."""
         return []
 

@@ -4,18 +4,35 @@ Every Keras extractor of the SSD family calls its backbone once. So whatever sta
 what the neck is fed with, whichever family it is of.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
 from classlift.detectors.frame import Frame
-from classlift.detectors.od_api.private import backbone_of, in_place_of_backbone
-from classlift.detectors.od_api.zoo_entry import learning_phase
+from classlift.detectors.freeze import blocks
+from classlift.detectors.od_api.private import backbone_of, in_place_of_backbone, split, tapped
+from classlift.detectors.od_api.zoo_entry import learning_phase, named
 from classlift.errors import ModelError
+from classlift.settings.freeze import TARGET_BRANCH_BLOCK
 
 Maps = tuple[tf.Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a backbone made of images.
+
+    Attributes:
+        maps: its answers, finest first.
+        taps: the answers of some of its layers, by their place among all.
+
+    """
+
+    maps: Maps
+    taps: Mapping[int, tf.Tensor] = field(default_factory=dict)
 
 
 def backbone_variables(extractor: Any) -> list[tf.Variable]:
@@ -39,22 +56,33 @@ def neck_regularization(extractor: Any) -> tf.Tensor:
 
 
 @contextmanager
-def recorded(extractor: Any) -> Iterator[list[Maps]]:
-    """Within the block, what the backbone answers each time is added to the list."""
-    seen: list[Maps] = []
-    backbone = backbone_of(extractor)
+def recorded(extractor: Any, taps: Sequence[int] = ()) -> Iterator[list[Passed]]:
+    """Within the block, what the backbone answers each time is added to the list.
+
+    Args:
+        extractor: whose backbone it is.
+        taps: places of layers of it whose answers are recorded, too.
+
+    Yields:
+        The list.
+
+    """
+    seen: list[Passed] = []
+    backbone = tapped(backbone_of(extractor), taps)
 
     def record(images: tf.Tensor) -> Maps:
-        seen.append(_maps(backbone(images)))
-        return seen[-1]
+        answers = _maps(backbone(images))
+        maps = answers[: len(answers) - len(taps)]
+        seen.append(Passed(maps, dict(zip(taps, answers[len(maps) :], strict=True))))
+        return maps
 
     with in_place_of_backbone(extractor, record):
         yield seen
 
 
-def run_backbone(extractor: Any, images: tf.Tensor) -> Maps:
-    """The backbone's maps of preprocessed images [batch, height, width, 3]."""
-    with recorded(extractor) as seen:
+def run_backbone(extractor: Any, images: tf.Tensor, taps: Sequence[int] = ()) -> Passed:
+    """What the backbone makes of preprocessed images [batch, height, width, 3]."""
+    with recorded(extractor, taps) as seen:
         extractor(images)  # in a graph, what the neck adds is pruned
     return seen[0]
 
@@ -107,30 +135,95 @@ def pooled(maps: Maps, boxes: tf.Tensor) -> tf.Tensor:
     return tf.concat(found, axis=-1)
 
 
+class OwnBackbone:
+    """A branch's own copy of a backbone: all of it, or its last blocks.
+
+    Args:
+        extractor: whose backbone is the copy.
+        block: the first of its own blocks, from 1, as the freeze policy `first:N` counts them; 0
+            for all, from the image on.
+
+    Raises:
+        ModelError: the backbone has no such block, or it can't be cut before it.
+
+    """
+
+    def __init__(self, extractor: Any, block: int) -> None:
+        self._extractor = extractor
+        self.variables = backbone_variables(extractor)
+        self.tap: int | None = None
+        self.answers = [True] * len(backbone_of(extractor).outputs)
+        """Which of the backbone's maps are its own."""
+        if block:
+            self._cut(block)
+
+    def _cut(self, block: int) -> None:
+        names = named("backbone", self.variables)
+        found = blocks(list(names))
+        policy = f"Freeze policy {TARGET_BRANCH_BLOCK}{block}"
+        if block > len(found):
+            raise ModelError(f"{policy}: the backbone has {len(found)} blocks.")
+        self.variables = [names[name] for own in found[block - 1 :] for name in own]
+        parts = split(backbone_of(self._extractor), {v.ref() for v in self.variables})
+        if parts is None:
+            raise ModelError(
+                f"{policy}: more than the block before it leads into block {block} of this "
+                "backbone; choose another block."
+            )
+        self.tap, self._rest, self.answers = parts
+
+    def __call__(self, images: tf.Tensor, passed: Passed) -> Maps:
+        """The backbone's maps, its own and those from before it.
+
+        Args:
+            images: preprocessed; only those read them that begin with the image.
+            passed: of the common backbone, with the tap.
+
+        Returns:
+            The maps, finest first.
+
+        """
+        if self.tap is None:
+            return run_backbone(self._extractor, images).maps
+        own = iter(_maps(self._rest(passed.taps[self.tap])))
+        return tuple(
+            next(own) if is_own else common
+            for is_own, common in zip(self.answers, passed.maps, strict=True)
+        )
+
+
 class Trunk:
     """What comes before a head: a model's backbone, and a neck, the model's own or a branch's.
 
     Args:
         extractor: whose backbone it is.
         neck: the extractor whose neck it is, where it is another one.
+        own: what a branch has of its own of the backbone, if anything.
         prefix: the last of `backbone` and `neck` up to which all is frozen, so that features can be
-            kept; None while the backbone is trained.
+            kept: of the backbone, those that its own part goes on from. None while nothing is.
 
     """
 
-    def __init__(self, extractor: Any, frame: Frame, neck: Any = None) -> None:
+    def __init__(
+        self, extractor: Any, frame: Frame, neck: Any = None, own: OwnBackbone | None = None
+    ) -> None:
         self._extractor, self._size = extractor, frame.size
         self._neck = neck
+        self._own = own
         self._used: list[bool] = []
+        self.taps = [] if own is None or own.tap is None else [own.tap]
         self.prefix: str | None = None
 
     def cut(self, prefix: str | None) -> None:
         """Prepares for features of the parts up to this one."""
-        self.prefix = prefix
-        if prefix == "backbone":
+        from_image = self._own is not None and self._own.tap is None
+        self.prefix = None if prefix == "backbone" and from_image else prefix
+        if self.prefix == "backbone":
             image = tf.zeros([1, *self._size, 3])
-            maps = run_backbone(self._extractor, image)
-            self._used = used_by_neck(self._extractor, image, maps)
+            maps = run_backbone(self._extractor, image).maps
+            used = used_by_neck(self._extractor, image, maps)
+            own = [False] * len(used) if self._own is None else self._own.answers
+            self._used = [u and not is_own for u, is_own in zip(used, own, strict=True)]
 
     def features(self, images: tf.Tensor) -> Maps:
         """The feature maps of the frozen prefix, those that the rest of the model reads.
@@ -149,10 +242,11 @@ class Trunk:
             raise ModelError("The backbone is to be trained: it has no features to keep.")
         with learning_phase(False):
             preprocessed = self._extractor.preprocess(images)
-            maps = run_backbone(self._extractor, preprocessed)
+            passed = run_backbone(self._extractor, preprocessed, self.taps)
             if self.prefix == "backbone":
-                return tuple(m for m, used in zip(maps, self._used, strict=True) if used)
-            return self._run_neck(preprocessed, maps)
+                kept = [m for m, used in zip(passed.maps, self._used, strict=True) if used]
+                return (*kept, *passed.taps.values())
+            return self._run_rest(preprocessed, passed)
 
     def maps(self, images: tf.Tensor, features: Maps | None = None) -> Maps:
         """What the head is fed with, from features where there are some."""
@@ -160,28 +254,31 @@ class Trunk:
             return features
         if features is None:
             preprocessed = self._extractor.preprocess(images)
-            maps = run_backbone(self._extractor, preprocessed)
+            passed = run_backbone(self._extractor, preprocessed, self.taps)
         else:
             given = iter(features)
             maps = tuple(next(given) if used else tf.zeros([]) for used in self._used)
+            passed = Passed(maps, dict(zip(self.taps, given, strict=True)))
             preprocessed = tf.zeros([tf.shape(features[0])[0], *self._size, 3])
-        return self._run_neck(preprocessed, maps)
+        return self._run_rest(preprocessed, passed)
 
-    def own_maps(self, images: tf.Tensor, backbone_maps: Maps, common_maps: Maps) -> Maps:
+    def own_maps(self, images: tf.Tensor, passed: Passed, common_maps: Maps) -> Maps:
         """What the head is fed with, where the backbone and the model's own neck were run.
 
         Args:
             images: preprocessed.
-            backbone_maps: of them, finest first.
+            passed: what the backbone made of them, with the taps.
             common_maps: of the model's own neck.
 
         Returns:
             The maps of the neck of its own, or the common ones where it has none.
 
         """
-        return common_maps if self._neck is None else self._run_neck(images, backbone_maps)
+        return common_maps if self._neck is None else self._run_rest(images, passed)
 
-    def _run_neck(self, images: tf.Tensor, maps: Maps) -> Maps:
+    def _run_rest(self, images: tf.Tensor, passed: Passed) -> Maps:
+        """Runs its own part of the backbone, and the neck."""
+        maps = passed.maps if self._own is None else self._own(images, passed)
         return run_neck(self._extractor if self._neck is None else self._neck, images, maps)
 
 

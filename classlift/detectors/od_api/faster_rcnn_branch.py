@@ -50,7 +50,7 @@ class FasterRcnnBranch:
         """Does nothing: its own loss tells all classes apart."""
 
     @property
-    def neck_variables(self) -> list[tf.Variable]:
+    def trunk_variables(self) -> list[tf.Variable]:
         """None: its proposals are the common ones."""
         return []
 

@@ -322,6 +322,77 @@ def backbone_of(extractor: Any) -> Any:
     return getattr(extractor, _backbone_name(extractor))
 
 
+def tapped(backbone: Any, places: Sequence[int]) -> Any:
+    """A backbone that also answers with what some of its layers answer.
+
+    Args:
+        backbone: of Keras's functional kind.
+        places: of these layers among its own.
+
+    Returns:
+        A model of the same layers; their answers come after those of the backbone.
+
+    """
+    if not places:
+        return backbone
+    answers = [backbone.layers[place].output for place in places]
+    return tf.keras.Model(backbone.inputs, [*backbone.outputs, *answers])
+
+
+def split(backbone: Any, own: set[Any]) -> tuple[int, Any, list[bool]] | None:
+    """Cuts a backbone before the first of some layers.
+
+    Args:
+        backbone: of Keras's functional kind.
+        own: the variables (`ref()`) of all layers from the cut on.
+
+    Returns:
+        The place among its layers of the last one before the cut; a model of what comes after it;
+        and for each answer of the backbone whether it does. None where more than one layer before
+        the cut is read after it.
+
+    """
+    layers = backbone.layers
+    owned = [any(v.ref() in own for v in layer.variables) for layer in layers]
+    places = {id(layer.output): place for place, layer in enumerate(layers)}
+    parents = [
+        [] if isinstance(layer, tf.keras.layers.InputLayer) else _places(layer.input, places)
+        for layer in layers
+    ]
+    ends = _places(backbone.outputs, places)
+
+    def passed(end: int, cut: int) -> set[int]:
+        found, left = set[int](), [end]
+        while left:
+            place = left.pop()
+            if place not in found and place != cut:
+                found.add(place)
+                left += parents[place]
+        return found
+
+    cut = owned.index(True)
+    while len(parents[cut]) == 1:  # what has no variables may stand on either side
+        cut = parents[cut][0]
+        behind = [passed(end, cut) for end in ends]
+        is_after = [any(owned[place] for place in found) for found in behind]
+        if all(
+            all(owned[place] or not layers[place].variables for place in found)
+            and all(parents[place] for place in found)
+            for found, after in zip(behind, is_after, strict=True)
+            if after
+        ):
+            answers = [o for o, after in zip(backbone.outputs, is_after, strict=True) if after]
+            return cut, tf.keras.Model(layers[cut].output, answers), is_after
+        if layers[cut].variables:
+            break
+    return None
+
+
+def _places(tensors: Any, places: Mapping[int, int]) -> list[int]:
+    """The places of the layers that answer with some tensors."""
+    return sorted({places[id(tensor)] for tensor in tf.nest.flatten(tensors)})
+
+
 def _backbone_name(extractor: Any) -> str:
     """The attribute that holds the backbone.
 

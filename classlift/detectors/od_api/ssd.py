@@ -116,7 +116,8 @@ class SsdDetector(ZooEntry):
             The branch, with the detector's weights.
 
         Raises:
-            ModelError: classes share their scores (softmax).
+            ModelError: classes share their scores (softmax), or the backbone can't be cut where the
+                branch begins.
 
         """
         if not self.can_branch:
@@ -276,12 +277,13 @@ class SsdDetector(ZooEntry):
         # The batch must stay dynamic here: with a static one, NMS is unrolled image by image.
         shapes = self.shapes(tf.shape(images)[0])
         extractor = self.parts.extractor
+        taps = sorted({tap for branch in branches for tap in branch.taps})
         with learning_phase(False):
             preprocessed = extractor.preprocess(images)
-            with recorded(extractor) as backbone_maps:
+            with recorded(extractor, taps) as passed:
                 answers = bfloat16_to_float32_nested(self.model.predict(preprocessed, shapes))
         maps, boxes = answers["feature_maps"], answers["box_encodings"]
-        own = [b.detections(preprocessed, backbone_maps[0], maps, boxes) for b in branches]
+        own = [b.detections(preprocessed, passed[0], maps, boxes) for b in branches]
         return Detections.of_od_api(self.model.postprocess(answers, shapes)), own
 
 

@@ -12,7 +12,14 @@ from classlift.detectors.branching import DOUBTED, NEW_SCORE, is_unlabelled
 from classlift.detectors.detections import Detections, suppressed
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import AUXILIARY
-from classlift.detectors.od_api.extractor import Maps, Trunk, neck_regularization, neck_variables
+from classlift.detectors.od_api.extractor import (
+    Maps,
+    OwnBackbone,
+    Passed,
+    Trunk,
+    neck_regularization,
+    neck_variables,
+)
 from classlift.detectors.od_api.private import (
     CLASS_SCORES,
     SsdParts,
@@ -21,6 +28,7 @@ from classlift.detectors.od_api.private import (
 )
 from classlift.detectors.od_api.targets import Targets
 from classlift.detectors.od_api.zoo_entry import learning_phase, named
+from classlift.settings.freeze import first_block
 
 if TYPE_CHECKING:
     from classlift.detectors.od_api.ssd import SsdDetector
@@ -28,13 +36,17 @@ if TYPE_CHECKING:
 
 class SsdBranch:
     """Cut out of a model of the branch's classes alone: the layers of its head that score them; or
-    its neck and its whole head. It starts from the weights of the common detector.
+    its neck and its whole head, and before these its backbone from a block or the image on. It
+    starts from the weights of the common detector.
 
     Args:
         numbers: the ids of its classes, which may be above those of the detector; its scores have a
             column for each, in their order, after that of the background where the model has one.
-        parts: what it has of its own (`freeze.BRANCH_PARTS`); without a neck, its boxes are the
+        parts: what it has of its own (`freeze.branch_parts`); without a neck, its boxes are the
             common head's, which are of no class.
+
+    Raises:
+        ModelError: the backbone can't be cut there.
 
     """
 
@@ -50,7 +62,10 @@ class SsdBranch:
         self._auxiliary: Any = None
         self._scoring = scoring_layers(self._head)
         self._layers = _distinct(itertools.chain.from_iterable(self._scoring))
-        self._trunk = Trunk(common.parts.extractor, common.frame, self._neck)
+        self.parts = parts
+        block = first_block(parts)
+        self._backbone = None if block is None else OwnBackbone(own.extractor, block)
+        self._trunk = Trunk(common.parts.extractor, common.frame, self._neck, self._backbone)
         self._assign = replace(common.assign, classes=len(self.numbers))
         self._start()
 
@@ -87,8 +102,10 @@ class SsdBranch:
 
     def go_on_from(self, known: "SsdBranch") -> None:
         """Takes over what a branch with fewer parts of its own has learned."""
-        _copy(known._scoring_variables(), self._scoring_variables())
-        self.rivalry.assign(known.rivalry)
+        ours = self.variables()
+        for name, theirs in known.variables().items():
+            if name in ours:
+                ours[name].assign(theirs)
 
     def add_auxiliary(self) -> None:
         """Adds layers that score all classes, started from the common head's; while the branch is
@@ -99,13 +116,17 @@ class SsdBranch:
         _copy(self._common.parts.predictor.variables, self._auxiliary.variables)
 
     @property
-    def parts(self) -> frozenset[str]:
-        """What it has of its own."""
-        return frozenset({"head", "class-head"} | ({"neck"} if self._neck is not None else set()))
+    def taps(self) -> Sequence[int]:
+        """The layers of the common backbone that it goes on from, as `Passed` has them."""
+        return self._trunk.taps
 
     @property
-    def neck_variables(self) -> list[tf.Variable]:
-        """The variables of its own neck, if it has one."""
+    def trunk_variables(self) -> list[tf.Variable]:
+        """The variables of its own backbone and neck, if it has any."""
+        backbone = [] if self._backbone is None else self._backbone.variables
+        return [*backbone, *self._neck_variables()]
+
+    def _neck_variables(self) -> list[tf.Variable]:
         return [] if self._neck is None else neck_variables(self._neck)
 
     @property
@@ -118,7 +139,8 @@ class SsdBranch:
 
     def variables(self) -> dict[str, tf.Variable]:
         """All variables by name, in the order in which an image passes them."""
-        found = named("neck", self.neck_variables, self._neck)
+        found = {} if self._backbone is None else named("backbone", self._backbone.variables)
+        found |= named("neck", self._neck_variables(), self._neck)
         found |= named("head", self.head_variables, self._head)
         found |= named("head", [self.rivalry])
         if self._auxiliary is not None:
@@ -245,18 +267,20 @@ class SsdBranch:
 
     def _regularization(self) -> list[tf.Tensor]:
         """The losses of the weights alone, as the config has them."""
+        if self._backbone is not None:
+            return [*self._head.losses, *self._neck.losses]
         if self._neck is not None:
             return [*self._head.losses, neck_regularization(self._neck)]
         return [loss for layer in self._layers for loss in layer.losses]
 
     def detections(
-        self, images: tf.Tensor, backbone_maps: Maps, common_maps: Maps, common_boxes: tf.Tensor
+        self, images: tf.Tensor, passed: Passed, common_maps: Maps, common_boxes: tf.Tensor
     ) -> Detections:
         """What it finds of its classes, by the config's NMS for each.
 
         Args:
             images: preprocessed.
-            backbone_maps: of them, finest first.
+            passed: what the common backbone made of them, with its taps.
             common_maps: of the common neck.
             common_boxes: [batch, anchors, 4], encodings of the common head.
 
@@ -265,7 +289,7 @@ class SsdBranch:
 
         """
         with learning_phase(False):
-            boxes, scores = self(self._trunk.own_maps(images, backbone_maps, common_maps))
+            boxes, scores = self(self._trunk.own_maps(images, passed, common_maps))
         decoded = self._common.parts.decode(common_boxes if boxes is None else boxes)
         scores = self._common.parts.convert_scores(scores)[..., self._common.first :]
         return suppressed(decoded[:, :, None], scores, self.numbers, self._common.nms)

@@ -4,7 +4,7 @@ import pytest
 
 from classlift.detectors.freeze import blocks, frozen_names, frozen_prefix
 from classlift.errors import ConfigError, ModelError
-from classlift.settings.freeze import check_policy
+from classlift.settings.freeze import branch_parts, check_policy, is_deeper
 
 pytestmark = pytest.mark.unit
 
@@ -78,6 +78,41 @@ def test_up_to_where_all_is_frozen(policy, branches, prefix):
     assert frozen_prefix(names, frozen_names(policy, names, branches), branches) == prefix
 
 
+DEEP = [
+    "branch/8/backbone/block_1_project/kernel",
+    "branch/8/neck/FeatureMaps/projection_1/kernel",
+    "branch/8/class-head/ClassPredictor/kernel",
+]
+
+
+@pytest.mark.parametrize("policy", ["target-branch+block:3", "target-branch+image"])
+def test_a_branch_from_before_the_neck_trains_all_that_is_its_own(policy):
+    names = NAMES + DEEP
+    frozen = frozen_names(policy, names, ["branch/8"])
+    assert [name for name in names if name not in frozen] == DEEP
+    assert frozen_prefix(names, frozen, ["branch/8"]) == "backbone"  # the common one
+
+
+def test_branches_that_leave_the_backbone_at_different_places_share_no_features():
+    names = NAMES + DEEP + ["branch/3/class-head/ClassPredictor/kernel"]
+    frozen = frozen_names("target-branch+neck", names, ["branch/3", "branch/8"])
+    assert frozen_prefix(names, frozen, ["branch/3", "branch/8"]) is None
+
+
+def test_which_branch_begins_nearer_to_the_image():
+    by_depth = [
+        "none",
+        "target-branch",
+        "target-branch+neck",
+        "target-branch+block:12",
+        "target-branch+block:3",
+        "target-branch+image",
+    ]
+    parts = [branch_parts(policy) for policy in by_depth]
+    found = [[is_deeper(one, other) for other in parts] for one in parts]
+    assert found == [[j < i for j in range(len(parts))] for i in range(len(parts))]
+
+
 def test_residual_blocks_of_the_zoo():
     names = [
         "backbone/conv1_conv/kernel",
@@ -107,7 +142,20 @@ def test_a_policy_that_does_not_fit_the_model_is_refused(policy, sentence):
         frozen_names(policy, NAMES)
 
 
-@pytest.mark.parametrize("policy", ["", "first:0", "first:x", "none\n", "regex:", "all", "regex:["])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "",
+        "first:0",
+        "first:x",
+        "target-branch+block:0",
+        "target-branch+backbone",
+        "none\n",
+        "regex:",
+        "all",
+        "regex:[",
+    ],
+)
 def test_words_that_are_no_policy_are_refused(policy):
     with pytest.raises(ConfigError):
         check_policy(policy)

@@ -73,6 +73,21 @@ def test_without_a_branch_the_class_weight_follows_the_share(boxes, weights):
     assert choice.reasons[0] == "Freeze policy backbone, as the user says."
 
 
+@pytest.mark.parametrize(
+    ("policy", "own"),
+    [
+        ("target-branch", "a head"),
+        ("target-branch+neck", "a neck and a head"),
+        ("target-branch+block:5", "the backbone from block 5 on, a neck and a head"),
+        ("target-branch+image", "a whole network"),
+    ],
+)
+def test_what_a_branch_has_of_its_own_is_said(policy, own):
+    choice = choose_recipe(causes(FEW), "scooter", EVEN, freeze_policy=policy)
+    assert choice.recipe.freeze_policy == policy
+    assert choice.reasons[1].startswith(f"Class scooter gets {own} of its own, started from")
+
+
 def test_where_no_class_can_have_a_branch():
     choice = choose_recipe(causes(OVERLAP), "scooter", EVEN, can_branch=False)
     assert choice.recipe.freeze_policy == "all-but-heads"

@@ -11,7 +11,12 @@ import tensorflow as tf
 
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import frozen_names, part_of
-from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.freeze import (
+    BRANCH_PARTS,
+    TARGET_BRANCH,
+    TARGET_BRANCH_NECK,
+    branch_parts,
+)
 from classlift.settings.recipe import Recipe
 from classlift.training import cache as module
 from classlift.training.cache import FeatureCache, cached
@@ -30,13 +35,13 @@ def batches(detector, train_files):
 
 
 def freeze(detector, policy):
-    if policy in BRANCH_PARTS:
-        detector.grow_branches(["8"], BRANCH_PARTS[policy])
+    if branch_parts(policy):
+        detector.grow_branches(["8"], branch_parts(policy))
     names = list(detector.variables())
     return detector.freeze(frozen_names(policy, names, detector.trained_branches))
 
 
-@pytest.fixture(params=[*BRANCH_PARTS, "backbone"])
+@pytest.fixture(params=[TARGET_BRANCH, TARGET_BRANCH_NECK, "target-branch+block:5", "backbone"])
 def variables(request, detector):
     yield list(freeze(detector, request.param).values())
     detector.drop_branches()

@@ -9,7 +9,7 @@ import tensorflow as tf
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import frozen_names, part_of
 from classlift.errors import ConfigError, ModelError
-from classlift.settings.freeze import BRANCH_PARTS
+from classlift.settings.freeze import BRANCH_PARTS, branch_parts
 from classlift.settings.recipe import Recipe
 from classlift.training.fit import fit
 from classlift.training.input import training_batches
@@ -50,14 +50,17 @@ def train(detector, files, recipe, **more):
     return fit(detector, batches, recipe, **more)
 
 
-@pytest.mark.parametrize("policy", [*BRANCH_PARTS, "none", "all-but-class-head", "first:5"])
+@pytest.mark.parametrize(
+    "policy",
+    [*BRANCH_PARTS, "target-branch+block:5", "none", "all-but-class-head", "first:5"],
+)
 def test_frozen_is_frozen_and_the_rest_moves(detector, policy):
     """Bit for bit, batch-norm statistics too; a branch keeps the champion's.
 
     What each policy freezes is in test_freeze.py.
     """
-    if policy in BRANCH_PARTS:
-        detector.grow_branches(["8"], BRANCH_PARTS[policy])
+    if branch_parts(policy):
+        detector.grow_branches(["8"], branch_parts(policy))
     before = values(detector)
     frozen = frozen_names(policy, list(before), detector.trained_branches)
     try:
@@ -71,7 +74,7 @@ def test_frozen_is_frozen_and_the_rest_moves(detector, policy):
     same = {name for name in before if np.array_equal(before[name], after[name])}
     assert frozen <= same
     free = set(before) - frozen
-    if policy in BRANCH_PARTS:
+    if branch_parts(policy):
         free = {name for name in free if trainable[name]}
     assert not free & same
 

@@ -25,7 +25,13 @@ from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import LABEL_MAP, read_config
 from classlift.errors import ModelError
 from classlift.serving.trim import take_over
-from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
+from classlift.settings.freeze import (
+    BRANCH_PARTS,
+    TARGET_BRANCH,
+    TARGET_BRANCH_IMAGE,
+    TARGET_BRANCH_NECK,
+    branch_parts,
+)
 from classlift.settings.recipe import Recipe
 from classlift.training.fit import fit
 from classlift.training.input import training_batches
@@ -293,6 +299,28 @@ def test_a_neck_goes_on_from_what_the_branch_has_learned(trained, examples):
     np.testing.assert_allclose(detections(detector, examples)["8"], before, atol=1e-4)
 
 
+def test_a_deeper_branch_goes_on_from_what_a_shallower_one_has_learned(detector):
+    """And one that is there already stays, whatever shallower policy comes."""
+    detector.grow_branches(["8"], branch_parts(BLOCK))
+    blocks = [n for n in branch_values(detector, "8") if "/backbone/" in n]
+    assert blocks[0].endswith("block_3_expand/kernel")  # the fifth: Conv1 and expanded_conv count
+    with pytest.raises(ModelError, match=r"\+block:99: the backbone has 19 blocks"):
+        detector.grow_branches(["3"], branch_parts("target-branch+block:99"))
+    try:
+        for variable in (v for n, v in detector.variables().items() if n.startswith("branch/")):
+            variable.assign_add(tf.ones_like(variable))
+        learned = branch_values(detector, "8")
+        detector.grow_branches(["8"], branch_parts(TARGET_BRANCH_NECK))
+        for name, value in branch_values(detector, "8").items():
+            assert np.array_equal(value, learned[name]), name
+        detector.grow_branches(["8"], branch_parts(TARGET_BRANCH_IMAGE))
+        deeper = branch_values(detector, "8")
+        assert set(learned) < set(deeper)
+        assert all(np.array_equal(value, deeper[name]) for name, value in learned.items())
+    finally:
+        detector.drop_branches()
+
+
 def test_dropped_branches_leave_the_model_as_it_was(detector):
     images = tf.random.stateless_uniform([1, 128, 128, 3], [3, 4], 0, 255)
     before = detector.detect(images)
@@ -397,14 +425,17 @@ def scores_of(found, number):
     return scores[classes == number]
 
 
-@pytest.mark.parametrize("policy", [TARGET_BRANCH, TARGET_BRANCH_NECK])
+BLOCK = "target-branch+block:5"
+
+
+@pytest.mark.parametrize("policy", [TARGET_BRANCH, TARGET_BRANCH_NECK, BLOCK, TARGET_BRANCH_IMAGE])
 def test_a_new_class_starts_at_nothing_and_leaves_the_others(with_trams, tmp_path, policy):
     images = tf.random.stateless_uniform([2, 128, 128, 3], [7, 8], 0, 255)
     with_trams.drop_branches()
     with_trams._branches.clear()
     before = with_trams.detect(images)
     assert with_trams.unanswered == ("tram",)
-    with_trams.grow_branches(["tram"], BRANCH_PARTS[policy])
+    with_trams.grow_branches(["tram"], branch_parts(policy))
     assert with_trams.unanswered == ()
     found = with_trams.detect(images)
     assert 0 < scores_of(found, 11).max() < 0.011  # the prior, everywhere
