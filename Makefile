@@ -3,6 +3,7 @@ SHELL := /bin/sh
 ML := .venv/ml/bin/python
 UV = $(shell command -v uv || echo .tools/bin/uv)
 COMPOSE := .tools/compose/compose/docker-compose
+S3 := .tools/s3/moto
 DATA ?= ../shared/data/carla
 # Names in labels are Unicode, whatever the user's locale is.
 export PYTHONUTF8 := 1
@@ -19,7 +20,7 @@ environments:  ## install: two Python environments below .venv, from the locks
 demo: environments  ## the whole pipeline on the demo's data, through Airflow
 	@$(ML) -m demo.run
 
-test: environments $(COMPOSE)  ## all tests
+test: environments $(COMPOSE) $(S3)  ## all tests
 	@OMP_NUM_THREADS=1 $(ML) -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share what they make
 
 test-unit: environments  ## the fast ones
@@ -32,6 +33,11 @@ $(COMPOSE): requirements/compose.txt | environments
 
 airflow: environments  ## the Airflow UI at http://localhost:8080 with the DAGs of configs/
 	@$(ML) -m classlift airflow
+
+$(S3): requirements/s3.txt | environments
+	@$(UV) pip install --quiet --python $(ML) --target .tools/s3 --require-hashes \
+	    --only-binary :all: --python-platform x86_64-manylinux_2_35 --requirement $<
+	@touch $@
 
 secrets:  ## the secrets of docker-compose.yml, in .env; what is there stays
 	@python3 docker/make_secrets.py

@@ -45,6 +45,17 @@ PASSED_ON = (
     PROGRESS,
     VERBOSE,
     "PGPASSWORD",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
 )
 """What of the worker's environment a process sees: no secret of Airflow's is among it. PGPASSWORD
-is of ML Metadata's database, which nodes write to."""
+is of ML Metadata's database, which nodes write to; the last ones are of object storage, which the
+snapshot reads."""

@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import jsonschema
 
 from classlift.data.label_map import LabelMap, quoted
+from classlift.data.mirror import Mirror
 from classlift.data.snapshot import Source
 from classlift.detectors.backends import columns_of, label_map_of, require_model
 from classlift.errors import ClassLiftError, ConfigError
@@ -20,10 +21,11 @@ from classlift.reading import MEGA, line_of, read_text, read_yaml
 from classlift.settings.airflow import AirflowSettings
 from classlift.settings.config import SCHEMA, ConfigFile, Retention, WatchSettings
 from classlift.settings.field import JsonSchema, Value, fields_of, read
-from classlift.settings.sources import SourceSettings, WatchedSource
+from classlift.settings.sources import WatchedSource
 from classlift.settings.targets import as_value
 from classlift.text import did_you_mean, printable, shorten
 from pipelines.parameters import PARAMETERS, check, in_words
+from pipelines.places import MIRROR
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "target"
@@ -60,7 +62,9 @@ class Config:
         backend: What loads it.
         data_root: The folder that relative paths of sources start from.
         sources: The labelled data.
-        source_records: JSON of the sources as the YAML has them, by which the snapshot is cached.
+        source_records: JSON of the sources as the YAML has them, but for those in object storage,
+            which are in the mirror; the snapshot is cached by it.
+        mirror: What is fetched of data in object storage.
         min_target_boxes: Boxes of the target class that each split must have.
         droppable: The share of boxes that a run may leave out because they are bad.
         label_map: The classes of the model, and then the new ones.
@@ -83,6 +87,7 @@ class Config:
     data_root: Path
     sources: tuple[Source, ...]
     source_records: str
+    mirror: Mirror
     min_target_boxes: int
     droppable: float
     label_map: LabelMap
@@ -173,19 +178,27 @@ def load_config(path: Path) -> Config:
             )
     for number, source in enumerate(file.data.sources):
         _require_pattern(source, f"{path}: data.sources.{number}")
-    root = _place(file.data.root, f"{path}: data.root")
+    work = _place(file.work, f"{path}: work")
+    try:
+        mirror = Mirror(work / MIRROR)
+        root = mirror.place(file.data.root) or _place(file.data.root, f"{path}: data.root")
+        records = [mirror.localised(source, root) for source in raw["data"]["sources"]]
+        watched = mirror.localised(raw["watch"]["source"], root) if file.watch else {}
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     asked = {"approve_before_push": file.airflow.approve_before_push}
     given = {**file.recipe, **file.rebalancing, **file.gate, **asked}
     config = Config(
         name=file.name,
         path=path.resolve(),
-        work=_place(file.work, f"{path}: work"),
+        work=work,
         serving=_place(file.serving, f"{path}: serving"),
         model=model,
         backend=backend,
         data_root=root,
-        sources=tuple(Source.below(root, source) for source in file.data.sources),
-        source_records=json.dumps(raw["data"]["sources"]),
+        sources=tuple(Source.from_dict(record, root) for record in records),
+        source_records=json.dumps(records),
+        mirror=mirror,
         min_target_boxes=file.data.min_target_boxes,
         droppable=file.data.droppable(),
         label_map=label_map,
@@ -194,7 +207,7 @@ def load_config(path: Path) -> Config:
         beam=file.beam,
         airflow=file.airflow,
         defaults={TARGET: as_value(targets), **{name: given.get(name) for name in PARAMETERS}},
-        watch=_watch(file.watch, root, label_map, path) if file.watch else None,
+        watch=_watch(file.watch, watched, root, label_map, path) if file.watch else None,
         retention=file.retention,
     )
     _require_apart(config)
@@ -258,15 +271,18 @@ def _require_apart(config: Config) -> None:
         ConfigError: two do.
 
     """
-    read = {"data.root": config.data_root, "model.path": config.model}
+    read = {"model.path": config.model}
+    if not config.mirror.holds(config.data_root):
+        read["data.root"] = config.data_root
     sources = {f"data.sources.{number}": source for number, source in enumerate(config.sources)}
     if config.watch:
         sources["watch.source"] = config.watch.source
     for name, source in sources.items():
         is_file = source.path.suffix == ".json" or source.path.is_file()
         home = source.path.parent if is_file else source.path
-        read[f"{name}.path"] = _place(home, f"{config.path}: {name}.path")
-        if source.images:
+        if not config.mirror.holds(source.path):
+            read[f"{name}.path"] = _place(home, f"{config.path}: {name}.path")
+        if source.images and not config.mirror.holds(source.images):
             read[f"{name}.images"] = _place(source.images, f"{config.path}: {name}.images")
     for name, folder, others in (
         ("work", config.work, {"serving": config.serving, **read}),
@@ -299,7 +315,13 @@ def named_in(path: Path, key: str) -> object:
     return raw.get(key) if isinstance(raw, Mapping) else None
 
 
-def _watch(asked: WatchSettings, root: Path, label_map: LabelMap, path: Path) -> Watch:
+def _watch(
+    asked: WatchSettings,
+    source: Mapping[str, Any],
+    root: Path,
+    label_map: LabelMap,
+    path: Path,
+) -> Watch:
     """From the config's settings, checked for what their schema can't say."""
     _require_pattern(asked.source, f"{path}: watch.source")
     for label, floor in asked.floors.items():
@@ -311,8 +333,7 @@ def _watch(asked: WatchSettings, root: Path, label_map: LabelMap, path: Path) ->
         if not math.isfinite(floor):
             raise ConfigError(f"{path}: watch.floors.{label}: {floor} is no recall.")
     # All of it is judged, so nothing is to be spread over splits.
-    source = SourceSettings(**vars(asked.source), split="test")
-    return Watch(Source.below(root, source), asked.floors, asked.cron)
+    return Watch(Source.from_dict({**source, "split": "test"}, root), asked.floors, asked.cron)
 
 
 def _require_pattern(source: WatchedSource, where: str) -> None:

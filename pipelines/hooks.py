@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, DataError, PipelineError
 from classlift.gate.verdict import read_evaluation
 from classlift.settings.field import Values
-from pipelines.places import EVALUATION, run_folder
+from pipelines.places import EVALUATION, MIRROR, run_folder
 from pipelines.topology import Topology
 
 if TYPE_CHECKING:
@@ -86,10 +86,14 @@ def nothing_more(_: Ending) -> int:
 
 
 def at_sources(start: Start) -> Mapping[str, str]:
-    """Looks at the files of the labelled data, which may have changed since the last run."""
+    """Fetches data from object storage; looks whether data changed since the last run."""
+    from classlift.data.mirror import Mirror
     from classlift.data.snapshot import fingerprint
 
-    return {"fingerprint": fingerprint(start.topology.data.sources())}
+    sources = start.topology.data.sources()
+    mirror = Mirror(start.topology.work / MIRROR)
+    mirror.fetch(path for source in sources for path in source.paths())
+    return {"fingerprint": fingerprint(sources)}
 
 
 def at_champion(start: Start) -> Mapping[str, str]:

@@ -68,7 +68,9 @@ def look_at(config: Config) -> Iterator[Check]:
     yield Check("model", str(config.model))
     for source in config.sources:
         for name, path in (("data", source.path), ("images", source.images)):
-            if path is not None:
+            if path is not None and config.mirror.holds(path):
+                yield Check(f"{name} of {source.split}", config.mirror.address(path))
+            elif path is not None:
                 there = os.path.exists(path)
                 advice = f"it is not there; mend data.root or this source in {config.path}"
                 yield Check(f"{name} of {source.split}", str(path), None if there else advice)

@@ -9,6 +9,9 @@ from classlift.errors import ConfigError
 PIPELINE_ROOT = "pipeline"
 """The folder in `work` where TFX puts what nodes make."""
 
+MIRROR = "mirror"
+"""The folder in `work` that has what is fetched of data in object storage."""
+
 RUNS = "runs"
 """The folder in `work` that has a folder a run: its records and logs."""
 

@@ -80,6 +80,7 @@ def watch(config: Config) -> Look:
     own_folders.make(folder, own_folders.WATCH)
     with alone(folder / ".lock", f"the watch of {config.name}", wait=True):
         scorings = series.read(folder / SERIES)
+        config.mirror.fetch(config.watch.source.paths())
         snapshot = take_snapshot(
             [config.watch.source],
             folder / "memory",

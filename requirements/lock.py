@@ -13,7 +13,7 @@ import install
 
 HERE = Path(__file__).resolve().parent
 # dev is what ml.txt has not; ml-gpu is ml.txt and what it adds
-NAMES = ("uv", "compose", "airflow", "ml", "dev", "ml-gpu")
+NAMES = ("uv", "compose", "s3", "airflow", "ml", "dev", "ml-gpu")
 OVERRIDES = {
     "ml": ["ml-overrides.txt"],
     "ml-gpu": ["ml-overrides.txt", "ml-gpu-overrides.txt"],

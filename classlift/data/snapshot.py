@@ -103,6 +103,10 @@ class Source:
             root / settings.label_map if settings.label_map else None,
         )
 
+    def paths(self) -> tuple[Path | None, ...]:
+        """What it names: labels, images and label map."""
+        return self.path, self.images, self.label_map
+
     @contextmanager
     def grouping(self) -> Iterator[Callable[[Sequence[str]], list[str]]]:
         """What names the groups of images by their file names.

@@ -40,7 +40,7 @@ class WatchedSource:
         REQUIRED,
         "Path",
         "A COCO JSON file, a Pascal VOC, YOLO or Parquet folder, or TFRecords of the OD API; "
-        "relative paths are below data.root.",
+        "relative paths are below data.root. s3:// and gs:// are mirrored into work.",
     )
     format: str | None = setting(
         None, "Format", "The format of the labels.", unset="told by looking", choices=FORMATS
@@ -117,7 +117,9 @@ STOP, DROP = "stop", "drop"
 class DataSettings:
     """The labelled data of a config."""
 
-    root: Path = setting(REQUIRED, "Root", "The folder that the paths of the sources start from.")
+    root: Path = setting(
+        REQUIRED, "Root", "The folder that the paths of the sources start from, or s3://, gs://."
+    )
     min_target_boxes: int = setting(
         10,
         "Least boxes of the target",

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from classlift.data.snapshot import Source
 from classlift.errors import ConfigError
 from pipelines.config import load_config
 from pipelines.parameters import check
@@ -30,6 +32,33 @@ def test_the_demo_config_loads(write):
     assert config.defaults["target"] == "8"
     assert config.parameter_schemas()["target"]["examples"] == [str(i) for i in range(10)]
     assert [source.tag for source in config.sources] == ["old", "new", "new", "new"]
+
+
+def test_data_in_object_storage_are_read_from_the_mirror(write):
+    data = {
+        "root": "s3://bucket/data",
+        "sources": [
+            {"path": "train/labels.json", "split": "train"},
+            {"path": "gs://other/eval.json", "images": "gs://other/jpg", "split": "eval"},
+            {"path": "/elsewhere/test.json", "split": "test"},
+        ],
+    }
+    watch = {"source": {"path": "fresh"}, "floors": {"8": 0.5}}
+    config = load_config(write({**DIGITS, "data": data, "watch": watch}))
+    mirror = config.work / "mirror"
+    assert [source.path for source in config.sources] == [
+        mirror / "s3/bucket/data/train/labels.json",
+        mirror / "gs/other/eval.json",
+        Path("/elsewhere/test.json"),
+    ]
+    assert config.sources[1].images == mirror / "gs/other/jpg"
+    assert config.watch.source.path == mirror / "s3/bucket/data/fresh"
+    records = json.loads(config.source_records)
+    assert [Source.from_dict(record, config.data_root) for record in records] == [*config.sources]
+    for path in ("../a.json", "s3://", "gs://../a"):
+        sources = [{"path": path, "split": "train"}]
+        with pytest.raises(ConfigError, match=r"climbs|no place in object storage"):
+            load_config(write({**DIGITS, "data": {**data, "sources": sources}}))
 
 
 def test_several_targets(write):
