@@ -8,7 +8,7 @@ DATA ?= ../shared/data/carla
 # Names in labels are Unicode, whatever the user's locale is.
 export PYTHONUTF8 := 1
 
-.PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-cards bench-lift bench-gate bench-points bench-causes bench-deployment pretrained clean environments help
+.PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-cards bench-lift bench-gate bench-points bench-several bench-causes bench-deployment pretrained clean environments help
 
 help:  ## this list
 	@echo "  To install: make environments; then: . .venv/ml/bin/activate"
@@ -64,6 +64,9 @@ bench-gate: environments  ## how often the gate is wrong, on simulated models (a
 
 bench-points: environments  ## how often operating points hold their precision, simulated (minutes)
 	@OMP_NUM_THREADS=1 $(ML) -m benchmarks.operating_points
+
+bench-several: environments  ## a new class, several weak ones, and both in one run (half an hour)
+	@$(ML) -m benchmarks.several
 
 bench-carla: environments  ## recipes on street scenes; DATA is the data set (an hour)
 	@DATA="$(DATA)" $(ML) -m benchmarks.carla
