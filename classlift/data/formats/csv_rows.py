@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from classlift.data.formats.collected import Collected, CollectedImage, find_files, side
 from classlift.data.labels import Corners, Shard, flag_of, size_of
@@ -13,6 +14,9 @@ from classlift.data.places import Place
 from classlift.errors import DataError
 from classlift.reading import GIGA, open_regular, read_text
 from classlift.text import shorten
+
+if TYPE_CHECKING:
+    import _csv
 
 MAX_BYTES = GIGA
 """The most bytes of a CSV file, which is in memory at once."""
@@ -47,10 +51,13 @@ _DELIMITERS = ",;\t"
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a CSV file: the number of its last line, and its fields by column."""
+    """The rows of a CSV file, read one by one: the number of its last line, its fields by column.
+
+    They raise DataError where the file is no CSV; it names file and line.
+    """
 
     columns: tuple[str, ...]
-    rows: Sequence[tuple[int, Mapping[str, str]]]
+    rows: Iterator[tuple[int, Mapping[str, str]]]
 
 
 def header_of(path: Path) -> tuple[str, ...]:
@@ -76,33 +83,37 @@ def read_table(path: Path) -> Table:
         Its rows, without empty lines.
 
     Raises:
-        DataError: it is no CSV: a column is named twice, quotes are not closed, a line breaks in a
-            field, rows are of another length; names file and line.
+        DataError: a column is named twice; and while rows are read: quotes are not closed, a line
+            breaks in a field, rows are of another length.
 
     """
     content = read_text(path, "the CSV file", MAX_BYTES)
     delimiter = max(_DELIMITERS, key=content.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    rows: list[tuple[int, Mapping[str, str]]] = []
-    columns: tuple[str, ...] = ()
+    lines = io.TextIOWrapper(io.BytesIO(content.encode()), "utf-8", newline="")
+    rows = _rows(path, csv.reader(lines, delimiter=delimiter, strict=True))
+    columns = tuple(name.strip() for name in next(rows, (0, []))[1])
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{path}: the first line names a column twice.")
+    return Table(columns, ((line, dict(zip(columns, row, strict=True))) for line, row in rows))
+
+
+def _rows(path: Path, reader: "_csv.Reader") -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file that are not empty, each of as many fields as the first."""
+    count = 0
     try:
         for fields in reader:
             if not "".join(fields).strip() and len(fields) < 2:
                 continue  # an empty line
-            if not columns:
-                columns = tuple(name.strip() for name in fields)
-                continue
-            if len(fields) != len(columns) or any("\n" in f or "\r" in f for f in fields):
+            if not count:
+                count = len(fields)
+            elif len(fields) != count or any("\n" in f or "\r" in f for f in fields):
                 raise DataError(
                     f"{path}: line {reader.line_num} has {len(fields)} fields, and the first line "
-                    f"names {len(columns)} columns."
+                    f"names {count} columns."
                 )
-            rows.append((reader.line_num, dict(zip(columns, fields, strict=True))))
+            yield reader.line_num, fields
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num} is no CSV ({error}).") from None
-    if len(set(columns)) < len(columns):
-        raise DataError(f"{path}: the first line names a column twice.")
-    return Table(columns, rows)
 
 
 def columns_of(columns: Sequence[str]) -> dict[str, str]:
