@@ -21,7 +21,8 @@ demo: environments  ## the whole pipeline on the demo's data, through Airflow
 	@$(ML) -m demo.run
 
 test: environments $(COMPOSE) $(S3)  ## all tests
-	@OMP_NUM_THREADS=1 $(ML) -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # a file's tests share what they make
+	@# A file's tests share what they make. Three files for two cores: what runs in Airflow waits a lot.
+	@OMP_NUM_THREADS=1 $(ML) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-unit: environments  ## the fast ones
 	@$(ML) -m pytest -m unit

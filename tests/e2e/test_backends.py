@@ -17,7 +17,7 @@ from demo import scenes
 from tests.classlift.detectors.models import write_faster_rcnn
 from tests.project import Project, make_project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 
 def faster_rcnn(project, labels):

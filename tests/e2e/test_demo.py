@@ -14,7 +14,7 @@ import pytest
 from tests.project import ROOT
 
 SCHEMA = ROOT / "docs" / "reference" / "verdict.schema.json"
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 
 def test_the_demo_ends_with_a_push(demo):
