@@ -6,6 +6,8 @@ time of a short run. What a module describes stands in it, serialized; here it i
 by what the modules call that a protoc of today generates.
 """
 
+import atexit
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -55,3 +57,6 @@ def install() -> None:
     """Lets the imports that follow make the OD API's messages so; once is enough."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
+        # The OD API's losses keep repeated fields of its messages. One that only Python's very last
+        # collection would free crashes the process, for protobuf 6.33 is gone by then.
+        atexit.register(gc.freeze)
