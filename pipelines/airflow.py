@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "airflow" / "bin"
 # Of the user's own settings of Airflow: another database than SQLite, who may log in, whom to tell.
 _KEPT = ("AIRFLOW__DATABASE__", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_", "AIRFLOW_CONN_")
-PORT = "8080"
+PORT, MOST_PORT = "8080", 65535
 RUN_IDS = rf"^[A-Za-z0-9_~:+-][A-Za-z0-9_.~:+-]{{0,{LONGEST_RUN_ID - 1}}}\Z"
 """As Airflow's own, but for a dot at the beginning and the length: what can't name the folder of a
 run is refused when it is asked for."""
@@ -82,6 +83,16 @@ def airflow_environment(home: Path) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": RUN_IDS,
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
+
+
+def airflow_port() -> int:
+    """The port of Airflow's server. Raises ConfigError where AIRFLOW__API__PORT names none."""
+    named = os.environ.get("AIRFLOW__API__PORT", PORT)
+    if not re.fullmatch("[0-9]{1,5}", named) or not 1 <= int(named) <= MOST_PORT:
+        raise ConfigError(
+            f"AIRFLOW__API__PORT is {named[:20]!r}, and must be a port: a number, 1 to {MOST_PORT}."
+        )
+    return int(named)
 
 
 def passwords_file(home: Path) -> Path:

@@ -136,10 +136,17 @@ def _disk(name: str, folder: Path) -> Check:
 
 def _port(port: int) -> str:
     """Whether Airflow's server may take a port; taken is no fault, for it may be Airflow's."""
+    if is_free(port):
+        return "free for Airflow's server"
+    return "taken, by Airflow's server or another; AIRFLOW__API__PORT names another port"
+
+
+def is_free(port: int) -> bool:
+    """Whether a server may listen on a port of this machine's own address."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            return "taken, by Airflow's server or another; AIRFLOW__API__PORT names another port"
-    return "free for Airflow's server"
+            return False
+    return True

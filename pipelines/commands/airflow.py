@@ -3,18 +3,26 @@
 import argparse
 
 from classlift.cli.command import Command
+from classlift.errors import ConfigError
 from pipelines.commands.options import ROOT
 
 
 def _run(_: argparse.Namespace) -> int:
     from pipelines import airflow
     from pipelines.compile import compile_all
+    from pipelines.machine import is_free
 
+    port = airflow.airflow_port()
+    if not is_free(port):
+        raise ConfigError(
+            f"Port {port} of this machine is taken, by an Airflow that runs already or another "
+            f"program: end that, or choose another port (AIRFLOW__API__PORT={port + 1} classlift "
+            "airflow)."
+        )
     compile_all()
     home = ROOT / "build" / "airflow"
     airflow.migrate(home)
     airflow.make_pool(home)
-    port = airflow.airflow_environment(home)["AIRFLOW__API__PORT"]
     print(f"Airflow's UI will be at http://localhost:{port}; Ctrl-C stops it", flush=True)
     print(f"its users and their passwords: {airflow.passwords_file(home)}", flush=True)
     return airflow.serve(home)

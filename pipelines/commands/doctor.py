@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,12 +15,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pipelines.airflow import PORT
+    from pipelines.airflow import airflow_port
     from pipelines.config import load_config
     from pipelines.machine import look, look_at
 
-    port = os.environ.get("AIRFLOW__API__PORT", PORT)
-    checks = list(look(int(port) if port.isdecimal() else int(PORT)))
+    checks = list(look(airflow_port()))
     if arguments.config:
         checks += look_at(load_config(arguments.config))
     if arguments.json:

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from classlift import cli
 from classlift.data.snapshot import Source
+from classlift.errors import EXIT_PERMANENT
 from pipelines import machine
 from pipelines.config import load_config
 from tests.project import ROOT
@@ -49,13 +51,33 @@ def test_gpus_are_those_of_the_driver(tools):
     assert found()["GPU"].found.startswith("none")
 
 
-def test_a_taken_port_is_said_and_no_fault():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        check = found(port)[f"port {port}"]
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_a_taken_port_is_said_and_no_fault(taken):
+    check = found(taken)[f"port {taken}"]
     assert (check.found.startswith("taken"), check.advice) == (True, None)
+
+
+def test_airflow_does_not_start_where_its_port_is_taken_or_none(taken, monkeypatch, capsys):
+    monkeypatch.setenv("AIRFLOW__API__PORT", str(taken))
+    monkeypatch.setattr(sys, "argv", ["classlift", "airflow"])
+    assert cli.main() == EXIT_PERMANENT
+    said = capsys.readouterr().err
+    assert f"Port {taken} of this machine is taken" in said
+    assert f"AIRFLOW__API__PORT={taken + 1} classlift airflow" in said
+    for wrong in ("http", "0", "65536", "-1", "8080 "):
+        monkeypatch.setenv("AIRFLOW__API__PORT", wrong)
+        for command in ("airflow", "doctor"):
+            monkeypatch.setattr(sys, "argv", ["classlift", command])
+            assert cli.main() == EXIT_PERMANENT
+            assert f"AIRFLOW__API__PORT is {wrong!r}, and must be a port" in capsys.readouterr().err
 
 
 def test_little_disk_and_memory_are_named(monkeypatch):
