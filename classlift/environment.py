@@ -15,11 +15,13 @@ METADATA_VARIABLE = "CLASSLIFT_METADATA"
 ML_PYTHON_VARIABLE = "CLASSLIFT_ML_PYTHON"
 VERBOSE_VARIABLE = "CLASSLIFT_VERBOSE"
 USER_VARIABLE, PASSWORD_VARIABLE = "CLASSLIFT_AIRFLOW_USER", "CLASSLIFT_AIRFLOW_PASSWORD"
+TENSORBOARD_VARIABLE = "CLASSLIFT_TENSORBOARD"
 RUN_VARIABLE = "CLASSLIFT_RUN_ID"
 PARAMETERS_VARIABLE = "CLASSLIFT_PARAMETERS"
 APPROVAL_VARIABLE = "CLASSLIFT_APPROVAL"
 HOLDER_VARIABLE = "CLASSLIFT_HOLDER"
 PROGRESS_VARIABLE = "CLASSLIFT_PROGRESS"
+CURVES_VARIABLE = "CLASSLIFT_CURVES"
 PARENT_VARIABLE = "CLASSLIFT_PARENT"
 UMASK_VARIABLE = "CLASSLIFT_UMASK"
 
@@ -60,6 +62,11 @@ VARIABLES = (
         PASSWORD_VARIABLE,
         "That user's password; by default the one that `make airflow` made on this machine.",
     ),
+    Variable(
+        TENSORBOARD_VARIABLE,
+        "Address of a TensorBoard, such as `http://localhost:6006`, that Airflow's page of a "
+        "training links to.",
+    ),
     Variable(RUN_VARIABLE, "Names the run in its nodes' processes.", own=True),
     Variable(PARAMETERS_VARIABLE, "JSON object of the run's parameters.", own=True),
     Variable(APPROVAL_VARIABLE, "JSON object: who approved of a push, and why.", own=True),
@@ -67,6 +74,7 @@ VARIABLES = (
     Variable(
         PROGRESS_VARIABLE, "File that nodes add their lines of progress to, as they log.", own=True
     ),
+    Variable(CURVES_VARIABLE, "File that gets the curves of the run's training.", own=True),
     Variable(PARENT_VARIABLE, "Id of the process with which a process ends.", own=True),
     Variable(UMASK_VARIABLE, "The umask of whoever started Airflow, in octal.", own=True),
 )

@@ -6,6 +6,9 @@ COMPILED = "CLASSLIFT_COMPILED"
 ML_PYTHON = "CLASSLIFT_ML_PYTHON"
 """The Python of the ML environment; `.venv/ml/bin/python` by default."""
 
+TENSORBOARD = "CLASSLIFT_TENSORBOARD"
+"""Address of a TensorBoard, for a link."""
+
 UMASK = "CLASSLIFT_UMASK"
 """The umask of whoever started Airflow, in octal."""
 

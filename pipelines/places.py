@@ -18,6 +18,9 @@ RUNS = "runs"
 EVALUATION = "evaluation"
 """The folder of a run that has its verdict and report."""
 
+CURVES = Path("training", "curves.json")
+"""The file of a run that has the curves of its training."""
+
 LONGEST_RUN_ID = 200
 """Characters, all of one byte: file systems and ML Metadata take names of 255, and before a run id
 Airflow puts words of its own in some."""

@@ -25,7 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from classlift.detectors.backends import ENVIRONMENTS
-from classlift.environment import PARAMETERS_VARIABLE, RUN_VARIABLE, VERBOSE_VARIABLE
+from classlift.environment import (
+    CURVES_VARIABLE,
+    PARAMETERS_VARIABLE,
+    RUN_VARIABLE,
+    VERBOSE_VARIABLE,
+)
 from classlift.errors import (
     EXIT_NOTHING_TO_DO,
     EXIT_RETRY,
@@ -48,7 +53,7 @@ from pipelines import nodes
 from pipelines.hooks import Ending, Start
 from pipelines.node_record import CACHED, DONE, SKIPPED, NodeRecord
 from pipelines.parameters import check
-from pipelines.places import PIPELINE_ROOT, run_folder
+from pipelines.places import CURVES, PIPELINE_ROOT, run_folder
 from pipelines.running import running
 from pipelines.topology import IR, Topology, TopologyNode
 
@@ -220,6 +225,7 @@ def _run(
     pipeline_node = next(n.pipeline_node for n in ir.nodes if n.pipeline_node.node_info.id == name)
     imports = time.monotonic() - STARTED
     os.environ[RUN_VARIABLE] = run_id  # no parameter: the cache would never answer
+    os.environ[CURVES_VARIABLE] = str(run_folder(topology.work, run_id) / CURVES)
     raise_on_sigterm()
 
     class NodeLauncher(launcher.Launcher):  # type: ignore[misc]  # TFX has no types

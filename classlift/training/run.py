@@ -33,7 +33,7 @@ from classlift.training.hooks.board import Board
 from classlift.training.hooks.keep_best import KeepBest
 from classlift.training.hooks.resume import Resume
 from classlift.training.input import training_batches
-from classlift.training.loop import TrainingResult
+from classlift.training.loop import Hook, TrainingResult
 from classlift.training.step import Teacher
 from classlift.training.thresholds import thresholds_to_serve
 
@@ -54,6 +54,7 @@ class TrainingTask:
         challenger: the folder of its SavedModel.
         board: of TensorBoard's event files.
         work: of checkpoints until training has ended, and of features for the next one.
+        hooks: of the caller, who follows the training.
         code_version: of the code that trains.
         thresholds: the settings by which score thresholds are chosen.
 
@@ -70,6 +71,7 @@ class TrainingTask:
     work: Path
     code_version: str
     thresholds: JsonObject
+    hooks: tuple[Hook, ...] = ()
 
 
 def run(task: TrainingTask) -> Bundle:
@@ -179,7 +181,7 @@ def _train(
                 targets=task.targets if branch_parts(recipe.freeze_policy) else (),
             ),
             recipe,
-            hooks=[Resume(checkpoints), board, KeepBest(evaluate)],
+            hooks=[Resume(checkpoints), board, *task.hooks, KeepBest(evaluate)],
             teacher=teacher,
             features=task.work / "features",
             version=task.code_version,

@@ -86,7 +86,8 @@ class KeepBest(Hook):
         self._evaluations = [
             Evaluation.read(evaluation) for evaluation in notes.items("judgements")
         ]
-        for evaluation in self._evaluations:
+        before = [] if self._before is None else [self._before]
+        for evaluation in (*before, *self._evaluations):
             training.tell(evaluation)
 
     def _evaluated(self, step: int) -> Evaluation:

@@ -1,6 +1,7 @@
 """Killed at any step and started again, training ends as it would have."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import random
@@ -43,10 +44,10 @@ class Training:
         from classlift.detectors.backends import load_detector
         from classlift.training.devices import make_reproducible
         from classlift.training.fit import fit
-        from classlift.training.hooks import progress, resume
+        from classlift.training.hooks import curves, progress, resume
         from classlift.training.input import training_batches
 
-        progress.SECONDS = resume.SECONDS = 0.0
+        curves.SECONDS = progress.SECONDS = resume.SECONDS = 0.0
         cached = 4 if self.policy == "target-branch" else 0
         recipe = Recipe(self.policy, steps=12, batch_size=4, cached_batches=cached)
         make_reproducible(0)
@@ -58,7 +59,8 @@ class Training:
         )
         configure(sys.stdout)
         kept = Checkpoints(self.checkpoints, {"policy": self.policy})
-        fit(detector, batches, recipe, hooks=[resume.Resume(kept)])
+        shown = curves.Curves(self.out.with_suffix(".json"))
+        fit(detector, batches, recipe, hooks=[resume.Resume(kept), shown])
         np.savez(self.out, **{name: v.numpy() for name, v in detector.variables().items()})
 
     @contextlib.contextmanager
@@ -95,6 +97,9 @@ def test_killed_it_ends_as_it_would_have(tmp_path, train_files, policy, kills):
     with np.load(whole) as expected, np.load(killed) as found:
         assert expected.files == found.files
         assert all(np.array_equal(expected[name], found[name]) for name in expected.files)
+    shown = [json.loads(path.with_suffix(".json").read_text()) for path in (whole, killed)]
+    assert shown[0]["losses"] == shown[1]["losses"]
+    assert [point["step"] for point in shown[1]["losses"]] == list(range(1, 13))
 
 
 @pytest.mark.unit

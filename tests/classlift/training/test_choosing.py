@@ -1,5 +1,6 @@
 """Which weights a training run leaves behind, and what it shows of itself."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -13,9 +14,11 @@ from classlift.settings.recipe import Recipe
 from classlift.training.evaluation import Evaluator
 from classlift.training.fit import fit
 from classlift.training.hooks.board import Board
+from classlift.training.hooks.curves import Curves
 from classlift.training.hooks.keep_best import KeepBest
 from classlift.training.input import training_batches
 from classlift.training.selection import Evaluation
+from tests.dags.test_outcomes import of_dags
 
 pytestmark = pytest.mark.pipeline
 
@@ -109,14 +112,14 @@ def test_eval_chooses_each_branchs_own_rivalry(detector, train_files):
     assert result.rivalries == {"8": 0.5, "3": 0.0}
 
 
-def test_what_tensorboard_shows(branched, examples, train_files, tmp_path):
-    """Losses and recalls by step, and pictures of the first images of eval."""
-    board = Board(tmp_path)
+def test_what_tensorboard_and_airflow_show(branched, examples, train_files, tmp_path, monkeypatch):
+    """Losses and recalls by step, and in TensorBoard pictures of the first images of eval."""
+    board, shown = Board(tmp_path), tmp_path / "training" / "curves.json"
     files = example_files(examples, "eval")
     evaluate = Evaluator(Serving(branched).encoded, files, branched.label_map, ["8"], 0.5, board)
     recipe = Recipe(batch_size=4, steps=2, evaluations=2, cached_batches=0)
     batches = partial(training_batches, train_files, branched.frame, branched.label_map, recipe)
-    result = fit(branched, batches, recipe, hooks=[board, KeepBest(evaluate)])
+    result = fit(branched, batches, recipe, hooks=[board, Curves(shown), KeepBest(evaluate)])
     assert set(result.judgements[0]["recalls"]) == set(branched.label_map)
     events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
     tags = set(events.Tags()["tensors"])
@@ -132,3 +135,9 @@ def test_what_tensorboard_shows(branched, examples, train_files, tmp_path):
     assert (width, height) == (b"320", b"320")
     assert len(pictures) == 8
     assert all(picture.startswith(b"\x89PNG") for picture in pictures)
+    curves = of_dags("curves", monkeypatch).read_curves(shown)
+    assert (curves.steps, curves.done, curves.chosen) == (2, 2, result.chosen)
+    assert [step for step, _ in curves.losses["class"]] == [1, 2]
+    told = json.loads(shown.read_text())["evaluations"]
+    assert [found["step"] for found in told] == [0, 1, 2]
+    assert {label for found in told for label in found["recalls"]} == {"8"}

@@ -8,6 +8,7 @@ from classlift.data.examples import example_files
 from classlift.data.profile import Profile
 from classlift.data.snapshot import SnapshotFacts
 from classlift.data.units import Units, write_units
+from classlift.environment import CURVES_VARIABLE
 from classlift.examples.rebalanced import Rebalanced, TrainingData
 from classlift.serving.bundle import Bundle
 from classlift.serving.write import import_entry
@@ -25,7 +26,10 @@ REBALANCED = Rebalanced(
 )
 
 
-def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, tmp_path):
+def test_the_threshold_of_the_target_moves_and_nothing_else(
+    detector, examples, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(CURVES_VARIABLE, str(tmp_path / "curves.json"))
     champion = import_entry(detector, DEMO_MODEL, tmp_path / "champion")
     shutil.copytree(examples, tmp_path / "examples")
     REBALANCED.write(tmp_path / "examples")
@@ -49,6 +53,7 @@ def test_the_threshold_of_the_target_moves_and_nothing_else(detector, examples, 
             train_files=example_files(tmp_path / "examples", "train"),
         )
     )
+    assert not (tmp_path / "curves.json").exists()  # for nothing was trained
     challenger = Bundle(tmp_path / "challenger")
     before, after = champion.operating_points(), challenger.operating_points()
     assert {label for label in before if before[label] != after[label]} == {"9"}
