@@ -77,13 +77,13 @@ def test_what_airflow_starts_ends_when_its_task_is_gone_before_it_began(module):
 def test_a_node_of_a_detector_has_its_environment_before_any_import():
     """Also where Airflow starts it, whose tasks have none of these variables."""
     script = (
-        "from pipelines.run_node import _import_for_work, _prepare_imports;"
+        "import sys; from pipelines.run_node import _import_for_work, _prepare_imports;"
         "from pipelines.nodes import DETECTOR;"
         "_prepare_imports(DETECTOR, 'od_api'); import tfx.orchestration.portable.launcher;"
-        "_import_for_work(DETECTOR, needs_beam=False);"
-        "from google.protobuf.internal import api_implementation;"
-        "import object_detection.protos.anchor_generator_pb2;"
-        "print(api_implementation.Type())"
+        "_import_for_work(DETECTOR, 'components.champion_resolver', needs_beam=False);"
+        "print('apache_beam' in sys.modules); import apache_beam;"
+        "from classlift.detectors.od_api import api; import tensorflow as tf;"
+        "print(tf.keras.layers.Layer.__module__, api.pipeline_pb2.DESCRIPTOR.name)"
     )
     result = subprocess.run(
         [sys.executable, "-c", script],
@@ -93,4 +93,8 @@ def test_a_node_of_a_detector_has_its_environment_before_any_import():
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "python"
+    loaded, found = result.stdout.splitlines()[-2:]
+    assert loaded.endswith("False")  # it can be imported, and was not
+    keras, described = found.split()
+    assert keras.startswith("tf_keras.")
+    assert described == "object_detection/protos/pipeline.proto"
