@@ -87,14 +87,19 @@ def did_you_mean_path(path: Path) -> str:
         path: that nothing has.
 
     Returns:
-        Words that stand behind it; empty where nothing of a like name is beside it.
+        Words that stand behind it: the first folder on the way that is missing, and the name that
+        is nearest to it there; empty where only the path itself is, and nothing has a like name.
 
     """
+    missing = path
+    while not os.path.lexists(missing.parent) and missing.parent != missing:
+        missing = missing.parent
     try:
-        beside = [entry.name for entry in islice(os.scandir(path.parent), _BESIDE)]
+        beside = [entry.name for entry in islice(os.scandir(missing.parent), _BESIDE)]
     except OSError:
-        return ""
-    return did_you_mean(path.name, beside)
+        beside = []
+    near = did_you_mean(missing.name, beside)
+    return near if missing == path else f": {missing} is not there{near}"
 
 
 _BESIDE = 1000

@@ -164,7 +164,9 @@ def open_existing(
 ) -> metadata_store.MetadataStore:
     """As `open_store`; raises EvaluationError whatever the reason, also when there is none yet."""
     if connection.HasField("sqlite") and _is_gone(Path(connection.sqlite.filename_uri)):
-        raise EvaluationError(f"{connection.sqlite.filename_uri}: there is no ML Metadata.")
+        raise EvaluationError(
+            f"{connection.sqlite.filename_uri}: there is no ML Metadata; run the pipeline first."
+        )
     try:
         return open_store(connection, read_only)
     except UnavailableError as error:

@@ -184,8 +184,13 @@ def check(values: Values, schemas: Mapping[str, JsonSchema]) -> None:
 
 
 def in_words(error: jsonschema.ValidationError) -> str:
-    """What is wrong with a value: jsonschema's own words, and of a wrong type what is needed."""
-    said = shorten(error.message, 300)
+    """What is wrong with a value: jsonschema's own words, and what is needed."""
+    said, schema = shorten(error.message, 300), cast("JsonSchema", error.schema)
+    if error.validator == "pattern" and "examples" in schema:
+        given, example = shorten(repr(error.instance), 100), schema["examples"][0]
+        return f"{given} is not of the right form; write it as {example!r} is written"
+    if error.validator == "enum" and isinstance(error.instance, str):
+        return said + did_you_mean(error.instance, filter(None, schema["enum"]))
     if error.validator != "type":
         return said
     kinds = cast("str | list[str]", error.validator_value)

@@ -26,7 +26,7 @@ from classlift.data.geometry import SIDES, is_bad, sides_of
 from classlift.data.problems import WARNING, ImageProblem, from_table, to_table
 from classlift.data.splits import HELD_OUT, OPEN, Candidates, place
 from classlift.errors import DataError
-from classlift.paths import replacing, state
+from classlift.paths import did_you_mean_path, replacing, state
 from classlift.patterns import searching
 from classlift.settings.field import read
 from classlift.settings.sources import SourceSettings
@@ -843,7 +843,8 @@ def fingerprint(sources: Iterable[Source]) -> str:
     digest = hashlib.sha256()
     for source in sources:
         if not os.path.exists(source.path):
-            raise DataError(f"{source.path}: there is no such file; check `data.sources`.")
+            near = did_you_mean_path(source.path)
+            raise DataError(f"{source.path}: there is no such file{near}; check `data.sources`.")
         asked = (source.split, source.tag, source.format, source.group)
         digest.update(repr((*asked, source.labelled_for, source.split_from)).encode())
         layout = look(source.path, source.format, source.images)

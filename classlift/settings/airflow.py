@@ -25,7 +25,12 @@ class AirflowSettings:
     """What the DAGs of a config need to know; none of it changes the result of a run."""
 
     owner: str = setting(
-        "classlift", "Owner", "The owner of the DAGs.", pattern="^[^,]+$", max_length=100
+        "classlift",
+        "Owner",
+        "The owner of the DAGs.",
+        pattern="^[^,]+$",
+        max_length=100,
+        examples=("classlift",),
     )
     cron: str | None = setting(
         None,
@@ -33,6 +38,7 @@ class AirflowSettings:
         "When a run starts by itself: minute, hour, day, month and weekday, in UTC.",
         unset="never by itself",
         pattern=CRON,
+        examples=("0 3 * * 1",),
     )
     clean_cron: str | None = setting(
         None,
@@ -41,6 +47,7 @@ class AirflowSettings:
         "weekday, in UTC.",
         unset="never by itself",
         pattern=CRON,
+        examples=("0 3 * * 1",),
     )
     min_new_objects: int = setting(
         1,
@@ -57,7 +64,11 @@ class AirflowSettings:
         unset="where the gate leaves it open",
     )
     email: tuple[str, ...] = setting(
-        (), "Mail", "Addresses that are told how runs end.", pattern="^[^@]+@[^@]+$"
+        (),
+        "Mail",
+        "Addresses that are told how runs end.",
+        pattern="^[^@]+@[^@]+$",
+        examples=("team@example.com",),
     )
     webhook: bool = setting(
         False,

@@ -61,6 +61,7 @@ class WatchSettings:
         "When what is served is scored: minute, hour, day, month and weekday, in UTC.",
         unset="never by itself",
         pattern=CRON,
+        examples=("0 3 * * 1",),
     )
 
 
@@ -73,6 +74,7 @@ class ConfigFile:
         "Name",
         "The name of the model, in DAGs and folders: small letters, digits and _.",
         pattern="^[a-z][a-z0-9_]{0,60}$",
+        examples=("street_signs",),
     )
     work: Path = setting(REQUIRED, "Work", "The folder for everything that runs leave behind.")
     serving: Path = setting(
@@ -102,6 +104,7 @@ class ConfigFile:
         "Options of Apache Beam, which reads and writes the data.",
         unset="in this process",
         pattern="^--",
+        examples=("--runner=DirectRunner",),
     )
     airflow: AirflowSettings = setting(
         AirflowSettings(), "Airflow", "When runs start in Airflow, and who hears of them."

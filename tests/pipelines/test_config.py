@@ -102,7 +102,10 @@ def test_config_values_are_the_defaults_of_a_run(write):
         ({**DIGITS, "target": ["8", "8"]}, "target: ['8', '8'] has non-unique elements"),
         ({**DIGITS, "target": []}, "target: [] should be non-empty"),
         ({**DIGITS, "target": ["8", 3]}, "target.1: 3 is not of type 'string'"),
-        ({**DIGITS, "name": "../x"}, "name: '../x' does not match"),
+        (
+            {**DIGITS, "name": "../x"},
+            "name: '../x' is not of the right form; write it as 'street_signs'",
+        ),
         (
             {**DIGITS, "recipe": {"stepps": 1}},
             "recipe.stepps: there is no such key (did you mean 'steps'?)",
@@ -120,8 +123,14 @@ def test_config_values_are_the_defaults_of_a_run(write):
         ({**DIGITS, "gate": {"recall_floors": {8: 0.5}}}, "8 is not of type 'string'"),
         ({**DIGITS, "gate": {"recall_floors": {"8": 60}}}, "recall_floors.8: 60 is greater than"),
         ({**DIGITS, "gate": {"max_drop": float("nan")}}, "param max_drop: NaN is no finite number"),
-        ({**DIGITS, "airflow": {"cron": "at noon"}}, "airflow.cron: 'at noon' does not match"),
-        ({**DIGITS, "airflow": {"email": ["me"]}}, "airflow.email.0: 'me' does not match"),
+        (
+            {**DIGITS, "airflow": {"cron": "at noon"}},
+            "airflow.cron: 'at noon' is not of the right form; write it as '0 3 * * 1'",
+        ),
+        (
+            {**DIGITS, "airflow": {"email": ["me"]}},
+            "airflow.email.0: 'me' is not of the right form; write it as 'team@example.com'",
+        ),
         ({**DIGITS, "airflow": {"min_new_objects": -1}}, "-1 is less than the minimum"),
         ({k: v for k, v in DIGITS.items() if k != "data"}, "'data' is a required property"),
     ],
@@ -181,8 +190,8 @@ def test_what_is_watched(write):
         ({"floors": {8: 0.5}}, "8 is not of type 'string'"),
         ({"floors": {"8": 1.5}}, "watch.floors.8: 1.5 is greater than"),
         ({"floors": {"8": float("nan")}}, "watch.floors.8: nan is no recall"),
-        ({"cron": "@daily"}, "watch.cron: '@daily' does not match"),
-        ({"cron": "60 6 * * *"}, "watch.cron: '60 6 * * *' does not match"),
+        ({"cron": "@daily"}, "watch.cron: '@daily' is not of the right form"),
+        ({"cron": "60 6 * * *"}, "watch.cron: '60 6 * * *' is not of the right form"),
         ({"cron": "0 6 * *"}, "watch.cron: "),
         ({"cron": "0 6 30 2 *"}, "watch.cron: "),  # never
         ({"cron": "0 6 * * *; true"}, "watch.cron: "),
