@@ -28,7 +28,7 @@ Corners = tuple[float, float, float, float]
 NO_PLACE: Corners = (math.nan, math.nan, math.nan, math.nan)
 """The corners of an annotation that has no box that can be read: one finding, no refused file."""
 
-READING = 9
+READING = 10
 """Counted up when a reader gives something else for the same files: what an earlier one gave, and
 was kept, is read anew."""
 
@@ -193,6 +193,26 @@ def flag_of(value: object, name: str, *where: object) -> bool:
         place = ": ".join(map(str, where))
         raise DataError(f"{place} has the {name} {shorten(repr(value), 80)}; write 0 or 1.")
     return found
+
+
+def nameless(where: str, number: object) -> tuple[str, str]:
+    """What a box gets whose class is only a number, or a code, that nothing names.
+
+    Its label is empty, which is a finding of the validator: taking the image without it would teach
+    its object as background, and refusing the source for it would be a dead end.
+
+    Args:
+        where: file and record of the box.
+        number: as the record has it.
+
+    Returns:
+        Its label, and a source that says the number.
+
+    >>> nameless("labels/a.txt line 3", 4)
+    ('', 'labels/a.txt line 3 of class 4')
+
+    """
+    return "", f"{where} of class {shorten(str(number), 80)}"
 
 
 def size_of(value: object, name: str, where: str) -> int | None:

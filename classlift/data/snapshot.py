@@ -23,8 +23,10 @@ from classlift.data.checksums import damage, seal, text_of
 from classlift.data.duplicates import Bits, hash_bits
 from classlift.data.formats import FORMATS, files_of, look
 from classlift.data.geometry import SIDES, is_bad, sides_of
+from classlift.data.places import Layout
 from classlift.data.problems import WARNING, ImageProblem, from_table, to_table
 from classlift.data.splits import HELD_OUT, OPEN, Candidates, place
+from classlift.data.unlisted import state_of, unlisted
 from classlift.errors import DataError
 from classlift.paths import did_you_mean_path, replacing, state
 from classlift.patterns import searching
@@ -284,8 +286,8 @@ def take_snapshot(
             that was lost.
         renamed: labels, and what the boxes are called instead (`LabelMap.renamed`).
         droppable: the share of boxes, 0 to 1, that may be left out because they are bad
-            (`geometry.is_bad`); each is among the problems. With 0 they stay, for the validator to
-            name.
+            (`geometry.is_bad`, or no class); each is among the problems. With 0 they stay, for the
+            validator to name.
         labelling: the classes that sources may be labelled for, where not all of them are labelled
             for all.
 
@@ -326,12 +328,15 @@ class _Read:
 
     Attributes:
         prefix: what the ids of its images begin with.
+        files: state of the image files that lie with it.
 
     """
 
     source: Source
     prefix: str
     parts: tuple[_Part, ...]
+    layout: Layout
+    files: str
 
 
 @dataclass(frozen=True)
@@ -432,8 +437,14 @@ def _read(sources: list[Source], folder: Path, options: Sequence[str]) -> tuple[
         release_unused()
     prefixes = _prefixes([layout.root for layout in layouts])
     read = [
-        _Read(source, prefix, tuple(_Part(s.key, p.below, p.split) for p, s in found))
-        for source, prefix, found in zip(sources, prefixes, shards, strict=True)
+        _Read(
+            source,
+            prefix,
+            tuple(_Part(s.key, p.below, p.split) for p, s in found),
+            layout,
+            state_of(layout),
+        )
+        for source, prefix, found, layout in zip(sources, prefixes, shards, layouts, strict=True)
     ]
     return read, bool(missing)
 
@@ -516,6 +527,9 @@ def _assemble(
     if not image_table.num_rows:
         raise DataError("The data have no images: name at least one source that has some.")
     _require_single_ids(image_table, read, folder)
+    used = set(image_table["uri"].to_pylist())
+    for found, table in zip(read, images[1:], strict=True):
+        problems += unlisted(found.layout, table["uri"].to_pylist(), used)
     is_published = image_table[_PUBLISHED].null_count < image_table.num_rows
     labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])
     release_unused()
@@ -553,16 +567,17 @@ def _without_bad_boxes(
     """
     rows = pc.index_in(boxes["image_id"], value_set=images["image_id"].combine_chunks())
     extents = np.stack([images[side].take(rows).to_numpy() for side in ("width", "height")], axis=1)
-    bad = is_bad(sides_of(boxes), extents)
+    nameless = pc.equal(boxes["label"].cast(pa.string()), "").to_numpy()
+    bad = is_bad(sides_of(boxes), extents) | nameless
     lost = boxes.filter(pa.array(bad)).to_pylist()
     if not lost:
         return boxes, []
     if len(lost) > droppable * len(boxes):
         raise DataError(
-            f"{len(lost):,} of {len(boxes):,} boxes ({len(lost) / len(boxes):.2%}) have no place, "
-            f"no area, or leave their image (the first: {lost[0]['source']}), and `bad_boxes: "
-            f"drop` leaves out at most {droppable:.2%}: mend them with `classlift validate --fix`, "
-            "or raise data.max_bad_boxes."
+            f"{len(lost):,} of {len(boxes):,} boxes ({len(lost) / len(boxes):.2%}) have no class, "
+            f"no place or no area, or leave their image (the first: {lost[0]['source']}), and "
+            f"`bad_boxes: drop` leaves out at most {droppable:.2%}: `classlift validate` shows "
+            "them, and with `--fix` mends what can be; or raise data.max_bad_boxes."
         )
     problems = [
         ImageProblem(
@@ -577,7 +592,9 @@ def _without_bad_boxes(
 
 
 def _sides_said(row: Mapping[str, Any]) -> str:
-    """The sides of a box that are numbers."""
+    """That a box has no class, or its sides that are numbers."""
+    if not row["label"]:
+        return "its class has no name"
     given = [f"{side} {row[side]:.7g}" for side in SIDES if row[side] == row[side]]  # NaN is not
     return ", ".join(given) or "no side is a number"
 

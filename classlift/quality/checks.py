@@ -5,6 +5,7 @@ from collections.abc import Callable
 from classlift.data.copies import MAX_DIFFERENCE
 from classlift.data.parts import ROUNDED
 from classlift.data.snapshot import DROPPED, Snapshot
+from classlift.data.unlisted import UNLISTED
 from classlift.quality.findings import CRITICAL, EXAMPLES_SHOWN, INFO, WARNING, Finding
 from classlift.quality.image_words import words_of
 from classlift.quality.measures import train_copies
@@ -19,7 +20,7 @@ def broken_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
     """What the image files themselves showed, rule by rule; a problem is a rule and its value."""
     places: dict[tuple[str, str], list[str]] = {}
     for problem in snapshot.image_problems():
-        if problem.rule not in (ROUNDED, DROPPED):
+        if problem.rule not in (ROUNDED, DROPPED, UNLISTED):
             places.setdefault((problem.rule, problem.severity), []).append(problem.where)
     findings = []
     for (rule, severity), found in places.items():
@@ -42,6 +43,21 @@ def rounded_sides(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
     return [Finding(ROUNDED, fault, INFO, counts, where[:EXAMPLES_SHOWN])]
 
 
+def unlisted_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
+    """Image files that lie with the labels, and that no label names."""
+    found = [problem for problem in snapshot.image_problems() if problem.rule == UNLISTED]
+    count = sum(int(problem.value) for problem in found)
+    if not count:
+        return []
+    some = "image file lies" if count == 1 else "image files lie"
+    fault = (
+        f"{count:,} {some} with the labels that none of them names, and so not used (if nothing is "
+        "on such an image, list it without boxes; else label it)"
+    )
+    where = [f"{problem.image_id} (beside {problem.source})" for problem in found]
+    return [Finding(UNLISTED, fault, INFO, count, where[:EXAMPLES_SHOWN])]
+
+
 def dropped_boxes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
     """Boxes that the snapshot left out because they are bad: each is listed."""
     where = [problem.where for problem in snapshot.image_problems() if problem.rule == DROPPED]
@@ -49,8 +65,8 @@ def dropped_boxes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
         return []
     were = "box was" if len(where) == 1 else "boxes were"
     fault = (
-        f"{len(where):,} {were} left out, as `bad_boxes: drop` asks, for having no place, no area, "
-        "or leaving their image"
+        f"{len(where):,} {were} left out, as `bad_boxes: drop` asks, for having no class, no "
+        "place or no area, or leaving their image"
     )
     return [Finding(DROPPED, fault, WARNING, len(where), where)]
 
@@ -140,6 +156,7 @@ CHECKS: tuple[Check, ...] = (
     broken_images,
     rounded_sides,
     dropped_boxes,
+    unlisted_images,
     alike_names,
     copied_images,
     unseen_classes,

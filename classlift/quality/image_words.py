@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from classlift.data.formats.collected import NOT_LABELLED
+from classlift.data.formats.coco import SHARED_ID
+from classlift.data.formats.collected import NOT_LABELLED, ORPHAN
 from classlift.data.formats.kitti import DONT_CARE, UNLABELLED
 from classlift.data.formats.label_studio import MANY_CLASSES, SEVERAL, TURNED_VIEW
 from classlift.data.formats.open_images import NAMELESS
@@ -93,6 +94,15 @@ _WORDS = {
     RENAMED: _of(
         "has another file name than its labels say; the one file that can be meant is taken",
         "have other file names than their labels say; the one file that can be meant is taken",
+    ),
+    SHARED_ID: _of(
+        "has annotations with the id of another one; all are read",
+        "have annotations with ids of others; all are read",
+    ),
+    ORPHAN: Words(
+        "box is of an image that is not listed",
+        "boxes are of images that are not listed",
+        "leaves out such boxes",
     ),
     NOT_LABELLED: _of(
         "has labels that nobody finished, and is left out",

@@ -18,6 +18,7 @@ import pyarrow as pa
 from PIL import Image, ImageOps
 
 from classlift.data import schema
+from classlift.data.formats.collected import ORPHAN
 from classlift.data.geometry import SIDES
 from classlift.data.images import TURNED
 from classlift.data.problems import ImageProblem
@@ -78,6 +79,11 @@ def repair(
         problem.image_id: problem for problem in snapshot.image_problems() if problem.is_critical
     }
     images, turned = _images(snapshot.images, problems, changes)
+    changes += [
+        Change(problem.source, "left the box out", problem.problem)
+        for problem in snapshot.image_problems()
+        if problem.rule == ORPHAN
+    ]
     boxes = _boxes(images, snapshot.boxes, labels, changes)
     if not images.num_rows:
         raise DataError("No image can be kept: the data can't be repaired.")

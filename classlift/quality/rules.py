@@ -18,6 +18,10 @@ from classlift.quality.findings import CRITICAL, INFO, WARNING
 from classlift.records import Json
 from classlift.text import shown
 
+_NAME_IT = (
+    "(name its class or number in the labels, data.yaml or the label map, or leave out a few such "
+    "boxes with `bad_boxes: drop` in a config)"
+)
 REPEATED_IOU = 0.9
 MAX_DRIFT = 0.1
 """The largest Kullback-Leibler divergence, in nats: about what doubling one class of ten costs."""
@@ -90,7 +94,7 @@ def box_rules(asked: Asked, misspelt: bool = False) -> list[Rule]:
         ),
         Rule(
             "a box names its class",
-            _boxes("names no class", "name no class"),
+            _boxes(f"names no class {_NAME_IT}", f"name no class {_NAME_IT}"),
             "ExpectColumnValueLengthsToBeBetween",
             {"column": "label", "min_value": 1},
         ),

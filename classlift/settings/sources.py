@@ -130,8 +130,8 @@ class DataSettings:
     bad_boxes: str = setting(
         STOP,
         "Bad boxes",
-        "A box without a place or an area, or that leaves its image: stop ends the run, drop goes "
-        "on without such boxes, and lists each in the validation report.",
+        "A box without a class, a place or an area, or that leaves its image: stop ends the run, "
+        "drop goes on without such boxes, and lists each in the validation report.",
         choices=(STOP, DROP),
     )
     max_bad_boxes: float = setting(

@@ -319,7 +319,7 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ("coco: no boxes", "coco", edit(lambda d: d.update(annotations=[])), "the data have no boxes"),
     # COCO JSON: records
     ("coco: image id repeats", "coco", image(id=2), "the id 2 stands more than once in images"),
-    ("coco: box id repeats", "coco", annotation(id=11), "the id 11 stands more than once in annot"),
+    ("coco: box id repeats is legal", "coco", annotation(id=11), None),
     (
         "coco: class id repeats",
         "coco",
@@ -333,8 +333,8 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ("coco: width as text is legal", "coco", image(width="48"), None),
     ("coco: width is a word", "coco", image(width="wide"), "no whole number of pixels"),
     ("coco: width zero is legal", "coco", image(width=0), None),
-    ("coco: box of no image", "coco", annotation(image_id=7), "the image_id 7"),
-    ("coco: box of no class", "coco", annotation(category_id=7), "the category_id 7"),
+    ("coco: box of no image", "coco", annotation(image_id=7), "is of an image that is not"),
+    ("coco: box of no class", "coco", annotation(category_id=7), "1 box names no class"),
     (
         "coco: class without a name",
         "coco",
@@ -422,8 +422,8 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ("yolo: four columns", "yolo", raw(b"0 0.5 0.5 0.2", "labels/1.txt"), "1 box has no place"),
     ("yolo: six columns", "yolo", raw(b"0 .5 .5 .2 .2 .9", "labels/1.txt"), "line 1 must be"),
     ("yolo: class is a word", "yolo", raw(b"car .5 .5 .2 .2", "labels/1.txt"), "line 1 must be"),
-    ("yolo: unknown class", "yolo", raw(b"7 .5 .5 .2 .2", "labels/1.txt"), "the class 7, which"),
-    ("yolo: negative class", "yolo", raw(b"-1 .5 .5 .2 .2", "labels/1.txt"), "the class -1"),
+    ("yolo: unknown class", "yolo", raw(b"7 .5 .5 .2 .2", "labels/1.txt"), "line 1 of class 7"),
+    ("yolo: negative class", "yolo", raw(b"-1 .5 .5 .2 .2", "labels/1.txt"), "line 1 of class -1"),
     ("yolo: outside", "yolo", raw(b"0 .9 .5 .5 .2", "labels/1.txt"), "1 box leaves its image"),
     ("yolo: NaN", "yolo", raw(b"0 nan .5 .5 .2", "labels/1.txt"), "1 box has no place"),
     ("yolo: not text", "yolo", raw(b"\xff\xfe\0", "labels/1.txt"), "not a text file in UTF-8"),
@@ -533,7 +533,7 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
         "parquet: no class",
         "parquet",
         lambda p: write_tables(p, None, {"label": None}),
-        "has no label",
+        "1 box names no class",
     ),
     (
         "parquet: no side",
@@ -545,7 +545,7 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
         "parquet: box of no image",
         "parquet",
         lambda p: write_tables(p, None, {"image_id": "7"}),
-        "the image_id '7', which images.parquet lacks",
+        "1 box is of an image that is not listed: image '7'",
     ),
     (
         "parquet: climbs out",

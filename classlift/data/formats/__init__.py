@@ -73,6 +73,8 @@ class Format:
         shards: cuts what lies at a place into parts.
         read: reads one part, in whatever process.
         images: whether another folder than its own may be named for its images.
+        names_images: whether its labels name their images; where they do not, all images of its
+            folder are labelled.
         rounding: by how much sides may leave their image, for that its numbers are rounded.
         classes: the classes that it lists, in its order, whether or not they are labelled.
 
@@ -86,6 +88,7 @@ class Format:
     shards: Callable[[Place], Iterable[Shard]]
     read: Callable[[Shard], Labels]
     images: bool = False
+    names_images: bool = True
     rounding: Rounding = FLOAT32
     classes: Callable[[Place], Sequence[str]] = _no_list
 
@@ -141,6 +144,7 @@ _ROWS = (
         kitti.find,
         kitti.kitti_shards,
         kitti.read_kitti_shard,
+        names_images=False,
     ),
     Format(
         "cvat",
@@ -181,6 +185,7 @@ _ROWS = (
         yolo.find,
         yolo.yolo_shards,
         yolo.read_yolo_shard,
+        names_images=False,
         rounding=yolo.ROUNDING,
         classes=yolo.classes_of,
     ),
@@ -193,6 +198,7 @@ _ROWS = (
         _find_records,
         _record_shards,
         _read_record_shard,
+        names_images=False,
         classes=_classes_of_records,
     ),
     Format(

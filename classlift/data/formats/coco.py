@@ -18,7 +18,7 @@ from classlift.data.formats.coco_columns import (
     name_of,
     read_columns,
 )
-from classlift.data.formats.collected import find_files, home_of
+from classlift.data.formats.collected import find_files, home_of, orphan
 from classlift.data.formats.unread import named
 from classlift.data.image_files import Found, ImageFiles
 from classlift.data.json_outline import outline
@@ -32,17 +32,19 @@ from classlift.data.labels import (
     Shard,
     chunks,
     flag_of,
+    nameless,
     packed,
     packed_shards,
     remarks_by_shard,
     size_of,
 )
 from classlift.data.places import Place, split_of
-from classlift.data.problems import ImageProblem
+from classlift.data.problems import INFO, ImageProblem
 from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.reading import GIGA, read_json
 from classlift.settings.sources import EVAL, TRAIN
+from classlift.text import shorten
 
 ANNOTATIONS = "annotations.json"
 """What we call the file that we write."""
@@ -54,6 +56,8 @@ as Parquet."""
 
 ROUNDING = Rounding(pixels=0.01)
 """Two decimals of x and of width, whose sum is the side."""
+
+SHARED_ID = "an annotation has an id of its own; those that share one are all read"
 
 Id = int | str
 
@@ -93,8 +97,9 @@ def coco_shards(place: Place) -> Iterator[Shard]:
 
     A box is `bbox`: x, y, width and height in pixels; segmentations are not looked at. `iscrowd`
     marks crowds; `difficult` is read where tools write it, also among `attributes`. Classes keep
-    their spelling; ids need not be in order. A file as COCO's own are is read in a stream, or what
-    was kept of it; another one whole.
+    their spelling; ids need not be in order. An annotation of a category that has no name, or is
+    not there, is a box with an empty label; one of an image that is not there is left out, and
+    said. A file as COCO's own are is read in a stream, or what was kept of it; another one whole.
 
     Args:
         place: of the file.
@@ -103,7 +108,7 @@ def coco_shards(place: Place) -> Iterator[Shard]:
         Shards that hold their labels. What the boxes hold is not judged here.
 
     Raises:
-        DataError: the file is not COCO JSON, an id repeats, a reference leads nowhere, none of its
+        DataError: the file is not COCO JSON, an id of an image or a category repeats, none of its
             images is there, or a path leaves the folder; names file and record.
 
     """
@@ -143,14 +148,16 @@ def _shards_of_columns(
 def _packed(columns: CocoColumns, rows: Any, shard: int, path: Path) -> pa.Table:
     """`PACKED_BOXES` of some rows of the boxes, which are of one shard."""
     boxes = columns.boxes.take(pa.array(rows))
+    labels, ids = (columns.categories[name].take(boxes["category"]) for name in ("name", "id"))
     sources = pc.binary_join_element_wise(
         f"{path.parent.name}/{path.name} annotation", boxes["id"].cast(pa.string()), " "
     )
+    numbered = pc.binary_join_element_wise(sources, "of class", ids.cast(pa.string()), " ")
     columns_of = {name: boxes[name] for name in boxes.column_names}
     columns_of |= {
         "image": pc.subtract(boxes["image"], pa.scalar(shard * SHARD_IMAGES, pa.int32())),
-        "label": columns.categories["name"].take(boxes["category"]),
-        "source": sources,
+        "label": labels,
+        "source": pc.if_else(pc.equal(labels, ""), numbered, sources),
     }
     return pa.table([columns_of[name] for name in PACKED_BOXES.names], schema=PACKED_BOXES)
 
@@ -190,7 +197,7 @@ def shards_of(
         for category_id, record in _by_id(coco, "categories", path, faults).items()
     }
     records = _by_id(coco, "images", path, faults)
-    annotations = _by_id(coco, "annotations", path, faults)
+    annotations = _records(coco, "annotations", path)
     images = {
         image_id: _image(record, path, files, remarks) for image_id, record in records.items()
     }
@@ -210,20 +217,36 @@ def shards_of(
         _require_some(list(images.values()), path, files)
     boxes: dict[str, list[LabelledBox]] = {image.file_name: [] for image in images.values()}
     file = f"{path.parent.name}/{path.name}"
-    for annotation_id, record in annotations.items():
-        where = f"{file} annotation {annotation_id}"
-        image = _refer(images, record, "image_id", path, where)
-        category = _refer(categories, record, "category_id", path, where)
+    seen: set[str] = set()
+    shared: Counter[tuple[str, str]] = Counter()
+    for number, record in enumerate(annotations):
+        found = record.get("id")
+        where = f"{file} annotation {number if found is None else shorten(str(found), 80)}"
+        image = _referred(images, record, "image_id")
+        if image is None:
+            remarks.append(orphan(path.name, record.get("image_id"), where))
+            continue
+        shared[image.file_name, image.source] += found is not None and repr(found) in seen
+        seen.add(repr(found))
+        label = _referred(categories, record, "category_id")
+        source = where
+        if not label:
+            label, source = nameless(where, repr(record.get("category_id")))
         boxes[image.file_name].append(
             LabelledBox(
                 file_name=image.file_name,
-                label=category,
+                label=label,
                 box=corners_of(record.get("bbox")) or NO_PLACE,
                 is_crowd=flag_of(record.get("iscrowd"), "iscrowd", path, where),
                 difficult=difficult_of(record, path, where),
-                source=where,
+                source=source,
             )
         )
+    remarks += [
+        ImageProblem(name, source, f"{SHARED_ID}: {count}", INFO)
+        for (name, source), count in shared.items()
+        if count
+    ]
     labelled = ((image, boxes[image.file_name]) for image in images.values())
     yield from packed_shards("coco", path, labelled, remarks)
 
@@ -272,14 +295,22 @@ def load(path: Path) -> dict[str, Any]:
 def _by_id(
     coco: Mapping[str, Any], key: str, path: Path, faults: list[str]
 ) -> dict[Id, dict[str, Any]]:
+    records = _records(coco, key, path)
+    for number, record in enumerate(records):
+        if type(record.get("id")) not in (int, str):
+            raise DataError(f"{path}: {key}[{number}] needs a number or a string as `id`.")
+    faults += _repeated("id", key, Counter(record["id"] for record in records))
+    return {record["id"]: record for record in records}
+
+
+def _records(coco: Mapping[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
     records = coco.get(key)
     if not isinstance(records, list):
         raise DataError(f"{path}: not COCO JSON: there is no list {key!r}.")
     for number, record in enumerate(records):
-        if not isinstance(record, dict) or type(record.get("id")) not in (int, str):
-            raise DataError(f"{path}: {key}[{number}] needs a number or a string as `id`.")
-    faults += _repeated("id", key, Counter(record["id"] for record in records))
-    return {record["id"]: record for record in records}
+        if not isinstance(record, dict):
+            raise DataError(f"{path}: {key}[{number}] must be an object.")
+    return records
 
 
 def _repeated(what: str, key: str, counts: Counter[Any]) -> list[str]:
@@ -312,17 +343,12 @@ def _image(
     )
 
 
-def _refer(
-    targets: Mapping[Id, Any], record: Mapping[str, Any], key: str, path: Path, where: str
-) -> Any:
-    try:
-        if type(record[key]) is bool:  # which Python takes for 0 or 1
-            raise KeyError(key)
-        return targets[record[key]]
-    except (KeyError, TypeError):
-        raise DataError(
-            f"{path}: {where} has the {key} {record.get(key)!r}, which the file does not define."
-        ) from None
+def _referred(targets: Mapping[Id, Any], record: Mapping[str, Any], key: str) -> Any:
+    """What a record refers to; None where the file does not define it."""
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None  # Python takes a truth value for 0 or 1
+    return targets.get(value)
 
 
 def write_coco(images: pa.Table, boxes: pa.Table, ids: Mapping[str, int], path: Path) -> None:

@@ -21,7 +21,7 @@ from classlift.data.labels import (
     packed_shards,
 )
 from classlift.data.places import Place, folders_in, split_of
-from classlift.data.problems import INFO, WARNING, ImageProblem
+from classlift.data.problems import CRITICAL, INFO, WARNING, ImageProblem
 from classlift.data.shapes import ENCLOSED, LEFT_OUT
 from classlift.errors import DataError
 from classlift.reading import open_regular
@@ -37,6 +37,7 @@ FEW = 50
 """More label files than these in one folder are one for each image."""
 
 _LABELS = (".json", ".xml", ".csv")
+ORPHAN = "a box is of an image that is listed; one of another is left out"
 NOT_LABELLED = "an image is labelled; one that nobody finished is left out"
 """What is said of images and shapes, of which a reader makes the best."""
 
@@ -255,6 +256,21 @@ def _has_images(folders: Iterable[Path]) -> bool:
     return any(
         name.suffix.lower() in IMAGE_SUFFIXES for folder in folders for name in _files_in(folder)
     )
+
+
+def orphan(file: str, image: object, where: str) -> ImageProblem:
+    """What is said of a box whose image is not listed: its labels were cut, or glued together.
+
+    Args:
+        file: that lists the images.
+        image: that the box is of, as the labels have it.
+        where: file and record of the box.
+
+    Returns:
+        A critical problem.
+
+    """
+    return ImageProblem(file, where, f"{ORPHAN}: image {shorten(repr(image), 80)}", CRITICAL)
 
 
 def mapping(value: Any, what: str, where: str) -> Mapping[str, Any]:

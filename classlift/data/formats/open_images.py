@@ -5,7 +5,7 @@ from pathlib import Path
 
 from classlift.data.formats.collected import Collected, find_files, side
 from classlift.data.formats.csv_rows import header_of, read_table
-from classlift.data.labels import Rounding, Shard
+from classlift.data.labels import Rounding, Shard, nameless
 from classlift.data.places import Place
 from classlift.errors import DataError
 from classlift.reading import read_text
@@ -62,14 +62,15 @@ def open_images_shards(place: Place) -> Iterator[Shard]:
         width, height = image.size()
         xmin, xmax, ymin, ymax = (side(row[name].strip()) for name in COLUMNS[2:])
         code = row["LabelName"]
+        label, source = names.get(code, code), where
         if names and code not in names:
-            raise DataError(f"{at}: the class {code!r} is not in the class descriptions.")
+            label, source = nameless(where, code)
         if not names and code.startswith("/m/"):
             image.say(f"{NAMELESS}: {code}", "warning")
         image.add(
-            names.get(code, code),
+            label,
             (xmin * width, ymin * height, xmax * width, ymax * height),
-            where,
+            source,
             is_crowd=row.get("IsGroupOf", "").strip() == "1",
         )
     yield from found.shards()

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from classlift.data.formats.collected import orphan
 from classlift.data.image_files import ImageFiles
 from classlift.data.labels import (
     LabelledBox,
@@ -66,8 +67,8 @@ def parquet_shards(place: Place) -> Iterator[Shard]:
         Shards that hold their labels.
 
     Raises:
-        DataError: a table can't be read, a column or a value is missing or of another kind, or a
-            box is of an image that is not listed; names file and row.
+        DataError: a table can't be read, or a column or a value is missing or of another kind;
+            names file and row.
 
     """
     folder = place.path
@@ -91,11 +92,13 @@ def parquet_shards(place: Place) -> Iterator[Shard]:
         if name in listed:
             raise DataError(f"{where} has the image_id {name!r}, as {listed[name]} has.")
         listed[name] = where
-    for name, found in by_image.items():
-        if name not in listed:
-            raise DataError(f"{found[0].source} has the image_id {name!r}, which {IMAGES} lacks.")
     files = ImageFiles(place.home, place.split)
-    remarks: list[ImageProblem] = []
+    remarks = [
+        orphan(IMAGES, name, box.source)
+        for name, found in by_image.items()
+        if name not in listed
+        for box in found
+    ]
     labelled = [_item(row, files, by_image, remarks) for row in images]
     yield from packed_shards("parquet", folder, labelled, remarks)
 
@@ -127,7 +130,11 @@ def _read(
     for name in optional:
         columns.setdefault(name, pa.nulls(count))
     for name, kind in needed.items():
-        if kind == pa.string() and columns[name].null_count:
+        if name == "label":
+            columns[name] = pc.fill_null(
+                columns[name], ""
+            )  # for the validator, which names the box
+        elif kind == pa.string() and columns[name].null_count:
             row = columns[name].is_null().index(True).as_py()
             raise DataError(f"{path}: row {row} has no {name}.")
     rows: list[dict[str, Any]] = pa.table(columns).to_pylist()

@@ -19,6 +19,7 @@ from classlift.data.labels import (
     Shard,
     chunks,
     flag_of,
+    nameless,
     size_of,
 )
 from classlift.data.media import label_map_beside, record_files, record_uri
@@ -85,8 +86,8 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
     """Reads Examples in the OD API's layout.
 
     Class names come from `image/object/class/text`, or by `image/object/class/label` from a label
-    map. Boxes are stored as shares of the image and become pixels. The name of the file says the
-    split, where it says one.
+    map; a box of a class that nothing names has an empty label. Boxes are stored as shares of the
+    image and become pixels. The name of the file says the split, where it says one.
 
     Args:
         shard: one of `tfrecord_shards`.
@@ -95,8 +96,8 @@ def read_tfrecord_shard(shard: Shard) -> Labels:
         Its images and boxes.
 
     Raises:
-        DataError: a record is damaged or has no image, its lists are of unequal length, or a class
-            has no name; names file and record.
+        DataError: a record is damaged or has no image, its lists are of unequal length, or boxes
+            have ids and there is no label map; names file and record.
 
     """  # noqa: DOC501 - the DataError has a maker
     path, (_, _, names, _, first, offsets) = shard.path, shard.items
@@ -133,16 +134,13 @@ def _boxes(
             f"{where}: the lists of one record have unequal lengths {sorted(lengths)}; each box "
             "needs four sides and a class."
         )
-    if not texts and ids:
-        if label_map is None:
-            raise DataError(
-                f"{where}: the boxes have class ids but no names; name their label map "
-                "(`--label-map`, `label_map` of the source), or put label_map.pbtxt beside it."
-            )
-        unknown = sorted(set(ids) - set(label_map.ids))
-        if unknown:
-            raise DataError(f"{where}: class id {unknown[0]} is not in the label map.")
-        texts = [label_map.name_of(class_id) for class_id in ids]
+    if not texts and ids and label_map is None:
+        raise DataError(
+            f"{where}: the boxes have class ids but no names; name their label map "
+            "(`--label-map`, `label_map` of the source), or put label_map.pbtxt beside it."
+        )
+    names = dict(zip(label_map.ids, label_map.names, strict=True)) if label_map else {}
+    texts = texts or [""] * len(ids)
     flags = {
         key: example.get(key) or [0] * len(texts)
         for key in (ExampleKeys.IS_CROWD, ExampleKeys.DIFFICULT)
@@ -150,17 +148,23 @@ def _boxes(
     for key, values in flags.items():
         if len(values) != len(texts):
             raise DataError(f"{where}: {key} has {len(values)} values for {len(texts)} boxes.")
-    return [
-        LabelledBox(
-            file_name=name,
-            label=text,
-            box=(xmin * width, ymin * height, xmax * width, ymax * height),
-            source=f"{where} box {number}",
-            is_crowd=flag_of(flags[ExampleKeys.IS_CROWD][number], "is_crowd", where),
-            difficult=flag_of(flags[ExampleKeys.DIFFICULT][number], "difficult", where),
+    boxes = []
+    for number, (label, xmin, ymin, xmax, ymax) in enumerate(zip(texts, *sides, strict=True)):
+        source = f"{where} box {number}"
+        if not label and ids:
+            label = names.get(ids[number], "")
+            label, source = (label, source) if label else nameless(source, ids[number])
+        boxes.append(
+            LabelledBox(
+                file_name=name,
+                label=label,
+                box=(xmin * width, ymin * height, xmax * width, ymax * height),
+                source=source,
+                is_crowd=flag_of(flags[ExampleKeys.IS_CROWD][number], "is_crowd", where),
+                difficult=flag_of(flags[ExampleKeys.DIFFICULT][number], "difficult", where),
+            )
         )
-        for number, (text, xmin, ymin, xmax, ymax) in enumerate(zip(texts, *sides, strict=True))
-    ]
+    return boxes
 
 
 def _name(example: Features, where: str) -> str:

@@ -20,6 +20,7 @@ from classlift.data.labels import (
     Rounding,
     Shard,
     chunks,
+    nameless,
     number_of,
     whole_number_of,
 )
@@ -153,7 +154,8 @@ def read_yolo_shard(shard: Shard) -> Labels:
     A line is `class x y width height`, the centre and the size as shares of the image; one with a
     class and without four numbers is a box without a place. Of `class x y x y x y ...`, the corners
     of a polygon or of a turned box, the enclosing box is taken; where data.yaml has `kpt_shape`,
-    key points follow the box, and are left out. An image without a label file has no boxes.
+    key points follow the box, and are left out. A box of a class that has no name has an empty
+    label. An image without a label file has no boxes.
 
     Args:
         shard: one of `yolo_shards`.
@@ -162,7 +164,7 @@ def read_yolo_shard(shard: Shard) -> Labels:
         Its images and boxes, in pixels.
 
     Raises:
-        DataError: a line is no such thing, or its class is unknown; names file and line.
+        DataError: a line is no such thing; names file and line.
 
     """
     folder, (names, keypoints, items) = shard.path, shard.items
@@ -430,13 +432,11 @@ def _boxes(
                 f"{path}: line {number} must be `class x y width height`, or {others}, not "
                 f"{line[:80]!r}."
             ) from None
-        if not 0 <= class_id < len(names) or not names[class_id]:
-            raise DataError(
-                f"{path}: line {number} has the class {class_id}, which has no name: "
-                f"{len(names)} are listed, from 0 on."
-            )
+        label = names[class_id] if 0 <= class_id < len(names) else ""
+        if not label:
+            label, where = nameless(where, class_id)
         box = _polygon(numbers, *size) if is_polygon else _corners(numbers[:4], *size)
-        found.append(LabelledBox(name, names[class_id], box, where))
+        found.append(LabelledBox(name, label, box, where))
         counts["polygon"] += is_polygon
         counts["pose"] += is_pose
     return found, counts

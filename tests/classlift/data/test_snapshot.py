@@ -67,6 +67,7 @@ def test_images_of_other_formats_go_all_the_way(coco, tmp_path, suffix):
     path = coco()
     picture = Image.open(path.parent / "images" / "1.jpg").resize((40, 30))
     picture.save(path.parent / "images" / f"1.{suffix}")
+    (path.parent / "images" / "1.jpg").unlink()
     path.write_text(path.read_text().replace("images/1.jpg", f"images/1.{suffix}"))
     taken = take_snapshot([Source(path, "train")])
     kind = images.FORMATS[Image.registered_extensions()[f".{suffix}"]]

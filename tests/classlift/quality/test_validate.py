@@ -50,7 +50,7 @@ def test_good_data_pass_and_docs_are_written(snapshot, tmp_path):
         ({"xmax": float("nan")}, "1 box has no place"),
         ({"label": "zebra"}, "1 box is of a class that is not in the label map: label 'zebra' in"),
         ({"label": "car "}, "label 'car ', meant 'car' in"),
-        ({"label": ""}, "1 box names no class: train/"),
+        ({"label": ""}, "1 box names no class (name its class or number in the labels"),
     ],
 )
 def test_bad_boxes_stop_with_file_record_and_rule(snapshot, tmp_path, values, sentence):
