@@ -117,21 +117,21 @@ def read_labels(arguments: argparse.Namespace) -> tuple["Snapshot", tuple[str, .
 def require_sound(snapshot: "Snapshot") -> None:
     """Raises DataError when images are broken, or boxes have no class or no place."""
     import numpy as np
-    import pyarrow.compute as pc
 
     from classlift.data.geometry import has_place, sides_of
+    from classlift.data.labels import has_class
 
     broken = [problem for problem in snapshot.image_problems() if problem.is_critical]
     if broken:
         raise DataError(
             f"{broken[0].source}: {broken[0].problem}; run `classlift validate --fix` first."
         )
-    named = pc.not_equal(snapshot.boxes["label"].cast("string"), "")
-    if not pc.all(named).as_py():
-        row = named.index(False).as_py()
+    nameless = np.flatnonzero(~has_class(snapshot.boxes))
+    if len(nameless):
+        first = snapshot.boxes["source"][nameless[0]].as_py()
         raise DataError(
-            f"{snapshot.boxes['source'][row].as_py()}: the box names no class; name its class or "
-            "number in the labels, data.yaml or the label map, or take the line out."
+            f"{first}: the box names no class; name its class or number in the labels, data.yaml "
+            "or the label map, or take the line out."
         )
     lost = np.flatnonzero(~has_place(sides_of(snapshot.boxes)))
     if len(lost):

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from classlift.data.problems import ImageProblem, from_table, to_table
 from classlift.errors import DataError
@@ -213,6 +216,19 @@ def nameless(where: str, number: object) -> tuple[str, str]:
 
     """
     return "", f"{where} of class {shorten(str(number), 80)}"
+
+
+def has_class(boxes: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which boxes name a class.
+
+    Args:
+        boxes: a table with `label`.
+
+    Returns:
+        [n]; False for those of `nameless`.
+
+    """
+    return np.asarray(pc.not_equal(boxes["label"].cast(pa.string()), ""))
 
 
 def size_of(value: object, name: str, where: str) -> int | None:

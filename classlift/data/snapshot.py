@@ -23,10 +23,11 @@ from classlift.data.checksums import damage, seal, text_of
 from classlift.data.duplicates import Bits, hash_bits
 from classlift.data.formats import FORMATS, files_of, look
 from classlift.data.geometry import SIDES, is_bad, sides_of
+from classlift.data.labels import has_class
 from classlift.data.places import Layout
 from classlift.data.problems import WARNING, ImageProblem, from_table, to_table
 from classlift.data.splits import HELD_OUT, OPEN, Candidates, place
-from classlift.data.unlisted import state_of, unlisted
+from classlift.data.unlisted import files_below, unlisted
 from classlift.errors import DataError
 from classlift.paths import did_you_mean_path, replacing, state
 from classlift.patterns import searching
@@ -88,11 +89,7 @@ class Source:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], root: Path) -> "Source":
         """From the config's mapping; relative paths are below `root`."""
-        return cls.below(root, read(SourceSettings, record))
-
-    @classmethod
-    def below(cls, root: Path, settings: SourceSettings) -> "Source":
-        """From the config's settings; relative paths are below `root`."""
+        settings = read(SourceSettings, record)
         return cls(
             root / settings.path,
             settings.split,
@@ -328,7 +325,7 @@ class _Read:
 
     Attributes:
         prefix: what the ids of its images begin with.
-        files: state of the image files that lie with it.
+        files: the image files that lie with it, by whose coming and going it has changed.
 
     """
 
@@ -336,7 +333,7 @@ class _Read:
     prefix: str
     parts: tuple[_Part, ...]
     layout: Layout
-    files: str
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -442,7 +439,7 @@ def _read(sources: list[Source], folder: Path, options: Sequence[str]) -> tuple[
             prefix,
             tuple(_Part(s.key, p.below, p.split) for p, s in found),
             layout,
-            state_of(layout),
+            files_below(layout),
         )
         for source, prefix, found, layout in zip(sources, prefixes, shards, layouts, strict=True)
     ]
@@ -529,7 +526,7 @@ def _assemble(
     _require_single_ids(image_table, read, folder)
     used = set(image_table["uri"].to_pylist())
     for found, table in zip(read, images[1:], strict=True):
-        problems += unlisted(found.layout, table["uri"].to_pylist(), used)
+        problems += unlisted(found.layout, found.files, table["uri"].to_pylist(), used)
     is_published = image_table[_PUBLISHED].null_count < image_table.num_rows
     labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])
     release_unused()
@@ -567,8 +564,7 @@ def _without_bad_boxes(
     """
     rows = pc.index_in(boxes["image_id"], value_set=images["image_id"].combine_chunks())
     extents = np.stack([images[side].take(rows).to_numpy() for side in ("width", "height")], axis=1)
-    nameless = pc.equal(boxes["label"].cast(pa.string()), "").to_numpy()
-    bad = is_bad(sides_of(boxes), extents) | nameless
+    bad = is_bad(sides_of(boxes), extents) | ~has_class(boxes)
     lost = boxes.filter(pa.array(bad)).to_pylist()
     if not lost:
         return boxes, []

@@ -4,9 +4,8 @@ Of most formats, an image without a row or a file of labels is not labelled: nob
 is nothing on it. It is left out, and that is said.
 """
 
-import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from classlift.data.formats import FORMATS
 from classlift.data.image_files import ImageFiles
@@ -21,17 +20,15 @@ _MASKS = ("segmentationclass", "segmentationobject", "masks", "mask", "panoptic"
 """What folders of pictures begin with, in small letters, that are labels themselves."""
 
 
-def state_of(layout: Layout) -> str:
-    """A hash that changes when an image file comes or goes below a folder that somebody named."""
-    return hashlib.sha256("\n".join(_below(layout)).encode("utf-8", "replace")).hexdigest()
-
-
-def unlisted(layout: Layout, own: Iterable[str], used: set[str]) -> list[ImageProblem]:
+def unlisted(
+    layout: Layout, below: Sequence[str], own: Iterable[str], used: set[str]
+) -> list[ImageProblem]:
     """Finds the image files of a source that no labels name.
 
     Args:
         layout: of the source. Where a folder was named, all of it is looked through; where a file
             was, the folders that have its images.
+        below: as `files_below` finds them.
         own: URIs of the images of the source.
         used: URIs of the images of all sources.
 
@@ -39,7 +36,7 @@ def unlisted(layout: Layout, own: Iterable[str], used: set[str]) -> list[ImagePr
         One problem with their number and an example; none where there are none.
 
     """
-    files = _below(layout) if _is_folder(layout) else _beside(layout, own)
+    files = below if _is_folder(layout) else _beside(layout, own)
     left = [file for file in files if file not in used and os.path.realpath(file) not in used]
     if not left:
         return []
@@ -55,17 +52,25 @@ def _names_images(layout: Layout) -> bool:
     return all(FORMATS[place.format].names_images for place in layout.places)
 
 
-def _below(layout: Layout) -> list[str]:
-    """The image files below the folders of a source, in order."""
+def files_below(layout: Layout) -> tuple[str, ...]:
+    """The image files below the folder that was named for a source, in order, but for masks.
+
+    Args:
+        layout: of the source.
+
+    Returns:
+        Their paths; none where a file was named, or where labels do not name their images.
+
+    """
     if not (_is_folder(layout) and _names_images(layout)):
-        return []
+        return ()
     folders = {layout.root.resolve(), *(place.home.resolve() for place in layout.places)}
     found = []
     for folder in sorted(folders):
         if not folders.intersection(folder.parents):
             names = ImageFiles(folder).paths
             found += [os.path.join(folder, name) for name in names if not _is_mask(name)]
-    return found
+    return tuple(found)
 
 
 def _beside(layout: Layout, own: Iterable[str]) -> list[str]:

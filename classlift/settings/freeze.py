@@ -42,9 +42,9 @@ FORMS = (f"{TARGET_BRANCH_BLOCK}N", "first:N", "regex:...")
 """What a policy may look like that has no name."""
 
 _NAMES = "|".join(POLICIES).replace("+", r"\+")
-_BLOCK = rf"{BLOCK}[1-9][0-9]{{0,3}}"
+_NUMBER = "[1-9][0-9]{0,3}"
 _BLOCKS = TARGET_BRANCH_BLOCK.replace("+", r"\+")
-PATTERN = rf"^(?:{_NAMES}|(?:first:|{_BLOCKS})[1-9][0-9]{{0,3}}|regex:.+)$(?!\n)"
+PATTERN = rf"^(?:{_NAMES}|(?:first:|{_BLOCKS}){_NUMBER}|regex:.+)$(?!\n)"
 """The pattern of a policy's words, as a JSON schema takes it: here and in a browser."""
 
 REGEX = "regex:"
@@ -87,7 +87,7 @@ def branch_parts(policy: str) -> frozenset[str]:
 
 def is_part(word: str) -> bool:
     """Whether a word is one of those of `branch_parts`."""
-    return word in BRANCH_PARTS[TARGET_BRANCH_IMAGE] or bool(re.fullmatch(_BLOCK, word))
+    return word in BRANCH_PARTS[TARGET_BRANCH_IMAGE] or bool(re.fullmatch(BLOCK + _NUMBER, word))
 
 
 def first_block(parts: frozenset[str]) -> int | None:

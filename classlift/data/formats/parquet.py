@@ -131,9 +131,7 @@ def _read(
         columns.setdefault(name, pa.nulls(count))
     for name, kind in needed.items():
         if name == "label":
-            columns[name] = pc.fill_null(
-                columns[name], ""
-            )  # for the validator, which names the box
+            columns[name] = pc.fill_null(columns[name], "")  # the validator names the box
         elif kind == pa.string() and columns[name].null_count:
             row = columns[name].is_null().index(True).as_py()
             raise DataError(f"{path}: row {row} has no {name}.")
