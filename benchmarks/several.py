@@ -18,7 +18,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -113,8 +112,7 @@ def train_champion() -> None:
     from classlift.detectors.od_api.branching import Branched
     from classlift.detectors.od_api.ssd import SsdDetector
     from classlift.detectors.od_api.zoo_entry import read_config
-    from classlift.training.fit import fit
-    from demo.pretrain import PHASES, batches, load_scenes
+    from demo.pretrain import load_scenes, train
 
     tf.random.set_seed(0)
     config = read_config(DEMO)
@@ -123,8 +121,7 @@ def train_champion() -> None:
     images, boxes, labels = load_scenes()
     held = labels == len(CLASSES)
     boxes[held], labels[held] = 0, 0
-    for draws, recipe in PHASES:
-        fit(detector, partial(batches, images, boxes, labels, draws, recipe), recipe)
+    train(detector, images, boxes, labels)
     detector.save(WITHOUT)
 
 

@@ -91,6 +91,12 @@ def batches(
         )
 
 
+def train(detector: Branched, images: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> None:
+    """Trains all of a detector on scenes, as `load_scenes` gives them."""
+    for draws, recipe in PHASES:
+        fit(detector, partial(batches, images, boxes, labels, draws, recipe), recipe)
+
+
 def main(folder: Path) -> int:
     """Trains, and writes the zoo entry beside the `pipeline.config` that is there.
 
@@ -101,9 +107,7 @@ def main(folder: Path) -> int:
     tf.random.set_seed(0)
     config_text = (folder / "pipeline.config").read_text()
     detector = Branched(SsdDetector(read_config(folder), LabelMap(CLASSES)))
-    data = load_scenes()
-    for draws, recipe in PHASES:
-        fit(detector, partial(batches, *data, draws, recipe), recipe)
+    train(detector, *load_scenes())
     detector.save(folder)
     (folder / "pipeline.config").write_text(config_text)  # with its comments
     return EXIT_OK
