@@ -24,6 +24,7 @@ PROGRESS_VARIABLE = "CLASSLIFT_PROGRESS"
 CURVES_VARIABLE = "CLASSLIFT_CURVES"
 PARENT_VARIABLE = "CLASSLIFT_PARENT"
 UMASK_VARIABLE = "CLASSLIFT_UMASK"
+NO_COLOUR_VARIABLE = "NO_COLOR"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ VARIABLES = (
         "Address of a TensorBoard, such as `http://localhost:6006`, that Airflow's page of a "
         "training links to.",
     ),
+    Variable(NO_COLOUR_VARIABLE, "Not empty: no colours at a terminal (https://no-color.org)."),
     Variable(RUN_VARIABLE, "Names the run in its nodes' processes.", own=True),
     Variable(PARAMETERS_VARIABLE, "JSON object of the run's parameters.", own=True),
     Variable(APPROVAL_VARIABLE, "JSON object: who approved of a push, and why.", own=True),

@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from classlift.cli.command import say
 from classlift.environment import HOLDER_VARIABLE, VERBOSE_VARIABLE
 from classlift.faults import exit_code_of
 from classlift.progress import ELAPSED, configure, escape_what_is_not_printable
@@ -62,7 +63,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         )
         return code or 1
     summary = summarise(config, run_id)
-    print(f"\n{render_times(summary)}\n\n{render(summary)}\n")
+    say("", render_times(summary), "", *render(summary), "")
     logger.info("done")
     return 0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ml_metadata.metadata_store import MetadataStore
 
+from classlift.colour import Line
 from classlift.errors import EvaluationError
 from classlift.gate.outcome import copy_report
 from classlift.gate.terminal import render_verdict
@@ -137,18 +138,17 @@ def note_result(store: MetadataStore, pipeline: str, run_id: str, folder: Path) 
         copy_report(evaluation / REPORT, folder / REPORT, verdict.became(run_id))
 
 
-def render(summary: Summary) -> str:
-    """The summary as text for a terminal."""
+def render(summary: Summary) -> list[Line]:
+    """The summary in lines for a terminal."""
     verdict = summary.verdict
     outcome = verdict.outcome or Outcome()
-    lines = [
-        render_verdict(verdict),
-        "",
-        f"Pushed:  {verdict.became(summary.run)}",
-        f"Served:  {outcome.served}",
-        f"Report:  {summary.report}",
+    return [
+        *render_verdict(verdict),
+        Line(""),
+        Line(f"Pushed:  {verdict.became(summary.run)}"),
+        Line(f"Served:  {outcome.served}"),
+        Line(f"Report:  {summary.report}"),
     ]
-    return "\n".join(lines)
 
 
 def render_times(summary: Summary) -> str:

@@ -14,6 +14,7 @@ from classlift.paths import replacing
 from classlift.settings.gate import OPERATING_POINTS, GateSettings
 
 if TYPE_CHECKING:
+    from classlift.colour import Line
     from classlift.serving.calibrate import Calibrated
 
 
@@ -69,8 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([_record(row) for row in found]))
         return EXIT_OK
-    say("\n".join(_lines(found)))
-    print(f"\nwritten: {file}")
+    say(*_lines(found), "", f"written: {file}")
     return EXIT_OK
 
 
@@ -79,7 +79,8 @@ def _record(row: "Calibrated") -> dict[str, object]:
     return {n: None if isinstance(v, float) and math.isnan(v) else v for n, v in vars(row).items()}
 
 
-def _lines(found: Sequence["Calibrated"]) -> list[str]:
+def _lines(found: Sequence["Calibrated"]) -> list["Line"]:
+    from classlift.colour import PLAIN, YELLOW
     from classlift.gate.terminal import table
     from classlift.text import shown
 
@@ -88,7 +89,7 @@ def _lines(found: Sequence["Calibrated"]) -> list[str]:
         shares = ("-" if math.isnan(v) else f"{v:.3f}" for v in (row.precision, row.recall))
         note = f"{row.hole}: stays" if row.hole else ""
         rows.append((shown(row.label), str(row.objects), f"{row.threshold:.3f}", *shares, note))
-    return table(rows)
+    return table(rows, [YELLOW if row.hole else PLAIN for row in found])
 
 
 COMMAND = Command(

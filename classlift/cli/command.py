@@ -1,14 +1,15 @@
 """What a command of the command line is made of, and what several of them share."""
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from classlift.colour import Line, is_wanted, to_text
 from classlift.errors import DataError
-from classlift.text import printable
 
 if TYPE_CHECKING:
     from classlift.data.snapshot import Snapshot
@@ -42,9 +43,10 @@ class Command:
     environment: Callable[[argparse.Namespace], Mapping[str, str]] = _no_environment
 
 
-def say(text: str) -> None:
-    """Prints text with names of users in it, which a terminal does not obey."""
-    print(printable(text, keep="\n"), flush=True)
+def say(*lines: Line | str) -> None:
+    """Prints lines with names of users in them, which a terminal does not obey; it gets colours."""
+    styled = (Line(line) if isinstance(line, str) else line for line in lines)
+    print(to_text(styled, is_wanted(sys.stdout)), flush=True)
 
 
 def json_argument(parser: argparse.ArgumentParser) -> None:

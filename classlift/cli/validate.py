@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from classlift import own_folders
 from classlift.cli.command import Command, read_labels, say, source_arguments
+from classlift.colour import PLAIN, RED, YELLOW, Line
 from classlift.environment import quiet_tensorflow
 from classlift.errors import EXIT_OK, EXIT_PERMANENT
 from classlift.progress import without_stderr
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from classlift.quality.suspicions import Suspicion
 
 logger = logging.getLogger(__name__)
+
+STYLES = {"critical": RED, "warning": YELLOW}
+"""Of findings, by their severity."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +70,8 @@ def _run(arguments: argparse.Namespace) -> int:
         print(json.dumps([vars(finding) for finding in findings]))
     else:
         for finding in findings:
-            say(f"{finding.severity}: {finding.sentence()}")
+            line = f"{finding.severity}: {finding.sentence()}"
+            say(Line(line, STYLES.get(finding.severity, PLAIN)))
         print(
             f"{snapshot.images.num_rows} images, {snapshot.boxes.num_rows} boxes, "
             f"{critical} critical finding{'' if critical == 1 else 's'}, "

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, fields
 
-from classlift.gate.terminal import table
+from classlift.colour import PLAIN, Line
+from classlift.gate.terminal import STYLES, table
 from classlift.gate.verdict import Row, Verdict
 from classlift.records import Json
 from classlift.text import shown
@@ -60,11 +61,12 @@ class TwoRuns:
         }
 
 
-def render(runs: TwoRuns) -> str:
-    """Both runs as text for a terminal."""
+def render(runs: TwoRuns) -> list[Line]:
+    """Both runs in lines for a terminal."""
     verdicts = zip(runs.names, (runs.old, runs.new), strict=True)
-    lines = [f"{name}: {verdict.sentence}" for name, verdict in verdicts]
-    lines += ["", *(f"Differs: {words}." for words in runs.differences())]
+    lines = [Line(f"{name}: {v.sentence}", STYLES[v.verdict]) for name, v in verdicts]
+    lines += [Line(""), *(Line(f"Differs: {words}.") for words in runs.differences())]
+    styles = []
     cells: list[tuple[str, ...]] = [
         ("challenger on test", "recall", "", "change", "precision", "", "status")
     ]
@@ -75,6 +77,7 @@ def render(runs: TwoRuns) -> str:
         change = f"{known[1] - known[0]:+.3f}" if len(known) == 2 else "-"
         states = [row.status if row else "no such class" for row in (old, new)]
         status = states[0] if states[0] == states[1] else ", then ".join(states)
+        styles.append(STYLES.get(states[1], PLAIN))
         cells.append(
             (
                 shown(label),
@@ -84,7 +87,7 @@ def render(runs: TwoRuns) -> str:
                 status + (" <" if label in (runs.old.target, runs.new.target) else ""),
             )
         )
-    return "\n".join([*lines, "", *table(cells)])
+    return [*lines, Line(""), *table(cells, styles)]
 
 
 def _figure(figure: float | None) -> str:

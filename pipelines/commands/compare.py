@@ -63,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(verdict.to_json()))
     else:
-        say(render_verdict(verdict))
+        say(*render_verdict(verdict))
     return EXIT_OK
 
 
@@ -80,7 +80,10 @@ def _runs(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config)
     names = (arguments.old, arguments.new)
     runs = TwoRuns(names, *(read_run(config, name) for name in names))
-    say(json.dumps(runs.to_json()) if arguments.json else render(runs))
+    if arguments.json:
+        print(json.dumps(runs.to_json()))
+    else:
+        say(*render(runs))
     return EXIT_OK
 
 

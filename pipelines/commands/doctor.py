@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from classlift.cli.command import Command, json_argument, say
+from classlift.colour import PLAIN, RED, Line
 from classlift.errors import EXIT_OK, EXIT_PERMANENT
 
 
@@ -27,7 +28,7 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         for check in checks:
             missing = f"; MISSING: {check.advice}" if check.advice else ""
-            say(f"{check.name}: {check.found}{missing}")
+            say(Line(f"{check.name}: {check.found}{missing}", RED if missing else PLAIN))
     return EXIT_PERMANENT if any(check.advice for check in checks) else EXIT_OK
 
 

@@ -33,9 +33,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(verdict.to_json()))
     else:
-        say(render_verdict(verdict))
-        print(f"\nUses of this test set, with this one: {verdict.test_uses}; each is charged.")
-        print(f"Report:  {arguments.report / REPORT}")
+        uses = f"Uses of this test set, with this one: {verdict.test_uses}; each is charged."
+        say(*render_verdict(verdict), "", uses, f"Report:  {arguments.report / REPORT}")
     return EXIT_OK
 
 

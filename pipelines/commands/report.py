@@ -5,6 +5,7 @@ import json
 
 from classlift.cli.command import Command, say
 from classlift.errors import EXIT_OK, ConfigError
+from classlift.gate.terminal import sentences
 from classlift.gate.verdict import REPORT, VERDICT, Verdict
 from classlift.settings.targets import classes_in_words
 from pipelines.commands.options import config_argument
@@ -27,14 +28,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(verdict.to_json()))
     else:
-        say(f"Verdict on {classes_in_words(verdict.targets)}: {verdict.verdict}")
-        for one in (verdict, *verdict.beside):
-            say(one.sentence_of_target)
-            for finding in one.further:
-                say(f"  {finding.sentence}")
-        if verdict.left_out:
-            say(verdict.sentence_of_left_out)
-        print(f"Report: {config.work / REPORT}")
+        say(
+            f"Verdict on {classes_in_words(verdict.targets)}: {verdict.verdict}",
+            *sentences(verdict),
+            f"Report: {config.work / REPORT}",
+        )
     return EXIT_OK
 
 

@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(summary.verdict.to_json()))
     else:
-        say(f"\n{render_times(summary)}\n\n{render(summary)}")
+        say("", render_times(summary), "", *render(summary))
     return EXIT_OK
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from classlift import own_folders
+from classlift.colour import to_text
 from classlift.errors import ModelError
 from classlift.own_folders import MARK
 from classlift.serving.bundle import Bundle
@@ -100,7 +101,7 @@ def test_what_both_blessed_is_served_and_recorded(project, ready):
     assert (newest["run"], newest["approval"]) == ("one", APPROVAL)
     summary = summarise(config, "one")
     assert summary.verdict.outcome.approval == Signature(**APPROVAL)
-    text = render(summary)
+    text = to_text(render(summary))
     assert f"Pushed:  {version}, approved by Ada Lovelace: I have seen its errors.\n" in text
     assert f"Served:  version {version.name}, approved by Ada Lovelace: I have" in text
 
@@ -109,7 +110,7 @@ def test_what_both_blessed_is_served_and_recorded(project, ready):
     result = project.command(*words(project, "two"))
     assert result.returncode == 0, result.stdout
     assert f"{version} was pushed before, and is served; nothing is pushed twice" in result.stdout
-    text = render(summarise(config, "two"))
+    text = to_text(render(summarise(config, "two")))
     assert f"Pushed:  nothing; run one pushed this model, as version {version.name}" in text
 
     again = roll_back(config, "Bob", "It misses all bikes.")
@@ -121,7 +122,7 @@ def test_what_both_blessed_is_served_and_recorded(project, ready):
     assert f"served now is {served}" in result.stdout
     summary = summarise(config, "three")
     assert summary.verdict.outcome.served == served
-    text = render(summary)
+    text = to_text(render(summary))
     assert f"Pushed:  nothing; run one pushed this model, as version {version.name}" in text
     assert f"Served:  {served}" in text
     assert len(served_versions(config.serving)) == 3

@@ -7,6 +7,7 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
+from classlift.colour import to_text
 from classlift.data.predictions import Predictions
 from classlift.errors import EvaluationError
 from classlift.gate.evidence import ModelPredictions
@@ -112,7 +113,7 @@ def test_what_is_lifted_is_pushed_and_the_rest_is_left_out(tmp_path):
     jsonschema.validate(verdict.to_json(), json.loads(SCHEMA.read_text()))
     verdict.write(tmp_path)
     assert Verdict.read(tmp_path) == verdict
-    shown = render_verdict(verdict)
+    shown = to_text(render_verdict(verdict))
     assert "Class motobike: recall 0.333 as deployed" in shown
     assert shown.endswith("Left out of what is pushed: class motobike.")
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from classlift.colour import GREEN, PLAIN, RED
 from classlift.gate.two_runs import TwoRuns, render
 from classlift.settings.gate import GateSettings
 from tests.classlift.gate.test_rules import LIFTED, evidence
@@ -20,7 +21,8 @@ NEW = verdict_on(
 
 
 def test_each_class_stands_beside_itself():
-    lines = render(TwoRuns(("one", "two"), OLD, NEW)).splitlines()
+    rendered = render(TwoRuns(("one", "two"), OLD, NEW))
+    lines = [line.text for line in rendered]
     assert lines[0] == f"one: {OLD.sentence}"
     assert lines[1].startswith("two: Refused: class bus regressed")
     found = {line.split("  ")[0]: line for line in lines[2:] if line}
@@ -30,6 +32,8 @@ def test_each_class_stands_beside_itself():
     assert f"{before:.3f}  {after:.3f}  {after - before:+.3f}" in found["bus"]
     assert found["bus"].endswith("not worse, then regressed")
     assert found["tram"].endswith("no such class, then not worse")
+    styles = {line.text.split("  ")[0]: line.style for line in rendered[2:]}
+    assert (styles["target"], styles["bus"], styles["tram"]) == (GREEN, RED, PLAIN)
 
 
 def test_what_else_differs_is_said():

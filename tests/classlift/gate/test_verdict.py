@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import classlift.gate
+from classlift.colour import GREEN, PLAIN
 from classlift.errors import EvaluationError
 from classlift.gate.report import CHARTS
 from classlift.gate.report import page as page_of
@@ -71,10 +72,12 @@ def test_every_rendering_shows_the_same_rows(tmp_path, monkeypatch):
     assert rows["empty"].recall == (None, None)
     assert [label for label, row in rows.items() if row.is_target] == ["target"]
 
-    lines = render(Summary("one", verdict, Path("report.html"), [])).splitlines()
-    terminal = {line.split()[0]: line.split() for line in lines[1 : 1 + len(rows)]}
+    lines = render(Summary("one", verdict, Path("report.html"), []))[1 : 1 + len(rows)]
+    terminal = {line.text.split()[0]: line.text.split() for line in lines}
     assert terminal["same"] == ["same", "300", "0.600", "0.600", "+0.000", "-", "unchanged"]
     assert terminal["target"][-2:] == ["lifted", "<"]
+    styles = {line.text.split()[0]: line.style for line in lines}
+    assert (styles["target"], styles["same"]) == (GREEN, PLAIN)
 
     page = page_of(
         verdict,
