@@ -96,7 +96,8 @@ def judge_again(config: Config, run_id: str | None, values: Values, folder: Path
         folder=own_folders.make(folder, own_folders.JUDGED),
         notes=[_note(run, judged, asked, use)],
     )
-    copy_report(folder / REPORT, folder / REPORT, f"nothing; run {run} was only judged again")
+    words = f"nothing; run {run} was only judged again"
+    copy_report(folder / REPORT, folder / REPORT, words, is_pushed=False)
     return verdict
 
 

@@ -65,7 +65,7 @@ def summarise(config: Place, run_id: str) -> Summary:
     store = open_store(connection_to(work))
     verdict, folder = read_result(store, config.name, run_id, describe_served(config.serving))
     verdict.write(work)
-    copy_report(folder / REPORT, work / REPORT, verdict.became(run_id))
+    _copy_report(folder, work, verdict, run_id)
     run = work / RUNS / run_id
     note_result(store, config.name, run_id, run / EVALUATION)
     return Summary(run_id, verdict, work / REPORT, read_all(run))
@@ -135,7 +135,13 @@ def note_result(store: MetadataStore, pipeline: str, run_id: str, folder: Path) 
     if (folder / VERDICT).exists():
         verdict, evaluation = read_result(store, pipeline, run_id)
         verdict.write(folder)
-        copy_report(evaluation / REPORT, folder / REPORT, verdict.became(run_id))
+        _copy_report(evaluation, folder, verdict, run_id)
+
+
+def _copy_report(evaluation: Path, to: Path, verdict: Verdict, run_id: str) -> None:
+    """Copies the report of an evaluation into a folder, with what became of the run."""
+    is_pushed = bool(verdict.outcome and verdict.outcome.pushed)
+    copy_report(evaluation / REPORT, to / REPORT, verdict.became(run_id), is_pushed)
 
 
 def render(summary: Summary) -> list[Line]:

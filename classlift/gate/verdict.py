@@ -216,12 +216,24 @@ class Outcome:
     served: str | None = None
 
 
+IF_OPEN, IF_PUSHED = "if-open", "if-pushed"
+"""When a step makes sense: before a push, or after it."""
+
+
 @dataclass(frozen=True)
 class Step:
-    """What somebody may do next: why, in words, and the command; None where there is none."""
+    """What somebody may do next.
+
+    Attributes:
+        words: what and why.
+        command: that does it; None where there is none.
+        when: `IF_OPEN` for before a push alone, `IF_PUSHED` for after it alone.
+
+    """
 
     words: str
     command: str | None = None
+    when: str = ""
 
 
 @dataclass(frozen=True)
@@ -384,7 +396,7 @@ class Verdict:
         needs = dict.fromkeys(f.settles for f in self.deciding if f.settles is not None)
         steps = [Step(f"{need[:1].upper()}{need[1:]}.") for need in list(needs)[:STEPS]]
         if len(needs) > STEPS:
-            steps.append(Step(f"{len(needs) - STEPS} more such needs stand with the reasons."))
+            steps.append(Step(f"{len(needs) - STEPS} more such needs stand with the findings."))
         if self.run is None:
             return tuple(steps)
         gain = self.recall.recalibrated - self.recall.as_deployed
@@ -400,21 +412,10 @@ class Verdict:
                     f"{self.target} on test goes from {self.recall.as_deployed:.3f} to "
                     f"{self.recall.recalibrated:.3f}.",
                     "classlift run --config CONFIG --set recalibrate=true",
+                    IF_OPEN,
                 )
             )
-        sign = "--by NAME --reason TEXT"
-        if self.verdict == PUSH:
-            undo = f"classlift rollback --config CONFIG {sign}"
-            steps.append(Step("Serve the version before again, should this one disappoint.", undo))
-        else:
-            run = shlex.quote(self.run)
-            steps.append(
-                Step(
-                    "Push it all the same; who did and why is recorded for good.",
-                    f"classlift push --config CONFIG --run {run} {sign}",
-                )
-            )
-        return tuple(steps)
+        return (*steps, *_steps_of_push(self.verdict, self.run))
 
     def became(self, run: str | None) -> str:
         """Whether and where the model of a run was pushed, by which run and by whom, in words."""
@@ -523,6 +524,19 @@ class Verdict:
             document["left_out"] = self.left_out
             document["beside"] = [other.to_json() for other in self.beside]
         return {name: without_nan(value) for name, value in document.items()}
+
+
+def _steps_of_push(verdict: str, run: str) -> tuple[Step, Step]:
+    """What leads to a push, and what takes it back."""
+    sign = "--by NAME --reason TEXT"
+    undo = f"classlift rollback --config CONFIG {sign}"
+    back = Step("Serve the version before again, should this one disappoint.", undo, IF_PUSHED)
+    if verdict == PUSH:
+        words = "Nothing: the run pushes it itself, once whoever is asked has approved."
+        return Step(words, when=IF_OPEN), back
+    command = f"classlift push --config CONFIG --run {shlex.quote(run)} {sign}"
+    words = "Push it all the same; who did and why is recorded for good."
+    return Step(words, command, IF_OPEN), back
 
 
 def read_evaluation(folder: Path) -> Verdict:

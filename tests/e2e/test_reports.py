@@ -26,6 +26,7 @@ def reports(tmp_path_factory) -> dict[str, Path]:
         folder / REFUSE.name / "report.html",
         folder / BY_HAND / "report.html",
         "served/8, by Ada against the verdict: no teddy bears on our streets",
+        is_pushed=True,
     )
     return {name: folder / name / "report.html" for name in (*(c.name for c in CASES), BY_HAND)}
 
@@ -60,6 +61,14 @@ def test_pages_are_small_and_fit_each_screen(reports, browser):
                 page.screenshot(path=f"{picture}.png")
                 page.screenshot(path=f"{picture}_whole.png", full_page=True)
                 page.close()
+
+
+def test_once_it_is_pushed_the_next_step_is_the_way_back(reports, browser):
+    page = browser.new_context(java_script_enabled=False).new_page()
+    for name, is_pushed in ((REFUSE.name, False), (BY_HAND, True)):
+        page.goto(reports[name].as_uri())
+        assert page.get_by_text("Push it all the same").is_visible() is not is_pushed
+        assert page.get_by_text("Serve the version before again").is_visible() is is_pushed
 
 
 def test_where_no_script_runs_pictures_enlarge_and_rows_unfold(reports, browser):

@@ -149,11 +149,12 @@ def test_the_report_says_what_became_of_it(tmp_path):
     written, copy = tmp_path / "report.html", tmp_path / "copy.html"
     written.write_text(page_of(many(1)))
     assert "Not pushed when this page was written" in written.read_text()
-    copy_report(written, copy, "served/7, by <Ada> against the verdict: seen.")
-    assert "Pushed: served/7, by &lt;Ada&gt; against the verdict: seen.<!--" in copy.read_text()
+    copy_report(written, copy, "served/7, by <Ada> against the verdict: seen.", is_pushed=True)
+    words = "Pushed: served/7, by &lt;Ada&gt; against the verdict: seen."
+    assert f'<p class="pushed">{words}</p><!--' in copy.read_text()
     again = tmp_path / "again.html"
-    copy_report(copy, again, "nothing")
-    assert "Pushed: nothing.<!--" in again.read_text()
+    copy_report(copy, again, "nothing", is_pushed=False)
+    assert '<p class="open">Pushed: nothing.</p><!--' in again.read_text()
     assert "Ada" not in again.read_text()
 
 
