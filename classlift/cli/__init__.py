@@ -29,6 +29,7 @@ COMMANDS = {
     "gate": "pipelines.commands.gate",
     "compare": "pipelines.commands.compare",
     "push": "pipelines.commands.push",
+    "versions": "pipelines.commands.versions",
     "rollback": "pipelines.commands.rollback",
     "watch": "pipelines.commands.watch",
     "lineage": "pipelines.commands.lineage",

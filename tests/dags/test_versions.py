@@ -3,12 +3,14 @@
 import json
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from defusedxml import ElementTree
 
 from classlift.gate.verdict import Outcome
 from classlift.serving.provenance import Override, Provenance, Rollback
+from pipelines.versions import read_versions, render, to_json
 from tests.classlift.gate.test_rules import LIFTED, evidence
 from tests.classlift.gate.verdicts import verdict_on
 from tests.dags.test_outcomes import of_dags
@@ -38,7 +40,19 @@ def test_versions_say_when_by_whom_and_on_what_verdict(tmp_path, monkeypatch):
     (work / "runs" / "three" / "evaluation").mkdir(parents=True)
     (work / "runs" / "three" / "evaluation" / "verdict.json").write_text("{")
 
-    newest, pushed, first = of_dags("versions", monkeypatch).read_versions(served, work)
+    read = of_dags("versions", monkeypatch).read_versions(served, work)
+    listed = read_versions(SimpleNamespace(name="digits", serving=served, work=work))
+    newest, pushed, first = read
+    for one, other in zip(read, listed, strict=True):  # `classlift versions` says the same
+        assert (one.number, one.who) == (other.number, other.who)
+        assert one.date == other.pushed[:16].replace("T", " ")
+        assert (one.target, one.verdict) == (", ".join(other.target), other.verdict or "")
+        assert one.recall == ("" if other.recall is None else f"{other.recall:.3f}")
+    assert [record["served"] for record in to_json(listed)] == [True, False, False]
+    head, line, *_ = render(listed)
+    assert head.text.split()[:2] == ["version", "pushed"]
+    words = ["1764200000,", "served", "now", "2025-11-26", "23:33", "8", first.recall, "push"]
+    assert line.text.split()[: len(words)] == words
     record = json.loads((work / "runs" / "one" / "evaluation" / "verdict.json").read_text())
     assert (first.number, first.date, first.who) == (1764000000, "2025-11-24 16:00", "the gate")
     assert (first.verdict, first.recall) == (
