@@ -30,6 +30,23 @@ _counting = threading.local()
 """Its `path` is the file in which this worker counts the images of its shard."""
 
 
+def for_tfx(options: Sequence[str]) -> list[str]:
+    """Beam's options for TFX's own components.
+
+    For workers elsewhere TFX packs itself each time, 52 MB that stay in the temporary folder. Those
+    of the local runner have it: an image, which none of them reads, tells TFX so.
+
+    Args:
+        options: of a config.
+
+    Returns:
+        They, and that image where all work is done on this machine.
+
+    """
+    own = ["--sdk_container_image=none"] if LOCAL_OPTIONS[0] in options else []
+    return [*options, *own]
+
+
 def map_shards(
     function: Callable[..., None],
     shards: Iterable[Any],

@@ -24,6 +24,7 @@ from classlift.faults import exit_code_of
 from classlift.paths import replacing
 from classlift.progress import configure
 from classlift.text import printable
+from pipelines import imports
 from pipelines.bindings import RuntimeValues, bind
 from pipelines.claims import claim, claim_compiled, compiled_for, require_compiled_free
 from pipelines.code import all_files, code_version, component_modules, hash_files
@@ -267,9 +268,12 @@ def compiled_folder(config: Config) -> Path:
 
 
 def _compile(config: Config, defaults: RuntimeValues, folder: Path, topology: Topology) -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    imports.quiet_tensorflow()
+    os.environ.update(imports.WITHOUT_KERAS)
     from google.protobuf import json_format, text_format
-    from tfx.dsl.compiler import compiler
+
+    with imports.forbidden():
+        from tfx.dsl.compiler import compiler
 
     from pipelines.metadata import connection_to, initialise
     from pipelines.pipeline import build_pipeline

@@ -120,7 +120,7 @@ NODES = (
     ),
     Node(
         id="ImportSchemaGen",
-        profile=TENSORFLOW,
+        profile=LIGHT,
         phase="data",
         about="TFX: the curated schema of the examples.",
     ),

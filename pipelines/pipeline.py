@@ -1,4 +1,7 @@
-"""The TFX pipeline of one config."""
+"""The TFX pipeline of one config.
+
+Of TFX it imports the modules of what it uses: `tfx.v1` brings cloud services with it, for seconds.
+"""
 
 import json
 from functools import partial
@@ -6,9 +9,16 @@ from pathlib import Path
 
 from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
 from tfx.dsl.components.base import base_component
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.pusher_pb2 import PushDestination
 
+from classlift.transforms import for_tfx
 from components.bulk_detect import BulkDetect
 from components.champion_resolver import ChampionResolver
 from components.class_diagnoser import ClassDiagnoser
@@ -30,7 +40,7 @@ def build_pipeline(
     schema_file: Path,
     topology: Topology,
     connection: metadata_store_pb2.ConnectionConfig,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """All nodes of the pipeline, wired.
 
     Args:
@@ -45,8 +55,7 @@ def build_pipeline(
 
     """
     values = {
-        name: tfx.dsl.experimental.RuntimeParameter(name, type(value), value)
-        for name, value in vars(defaults).items()
+        name: RuntimeParameter(name, type(value), value) for name, value in vars(defaults).items()
     }
     label_map = str(config.label_map_path)
     new_classes = json.dumps(dict(config.new_classes))
@@ -88,9 +97,9 @@ def build_pipeline(
         code_version=code(RebalancedExampleGen),
     )
     examples = example_gen.outputs["examples"]
-    statistics_gen = tfx.components.StatisticsGen(examples=examples)
-    schema_gen = tfx.components.ImportSchemaGen(schema_file=str(schema_file))
-    example_validator = tfx.components.ExampleValidator(
+    statistics_gen = StatisticsGen(examples=examples)
+    schema_gen = ImportSchemaGen(schema_file=str(schema_file))
+    example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     )
     resolver = ChampionResolver(
@@ -125,7 +134,7 @@ def build_pipeline(
         relabel_page=str(config.work / "relabel.html"),
         code_version=code(ClassDiagnoser),
     )
-    trainer = tfx.components.Trainer(
+    trainer = Trainer(
         run_fn=f"{TRAINER}.run_fn",  # by path: nothing is packaged for each run
         examples=examples,
         base_model=champion,
@@ -159,13 +168,13 @@ def build_pipeline(
         evaluation=gate.outputs["evaluation"],
         champion=champion,
         snapshot=snapshot.outputs["snapshot"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(config.serving))
+        push_destination=PushDestination(
+            filesystem=PushDestination.Filesystem(base_directory=str(config.serving))
         ),
         pretrained=str(config.model),
         backend=config.backend,
     )
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(config.work / PIPELINE_ROOT),
         components=[
@@ -186,5 +195,5 @@ def build_pipeline(
         ],
         enable_cache=True,
         metadata_connection_config=connection,
-        beam_pipeline_args=list(config.beam),
+        beam_pipeline_args=for_tfx(config.beam),
     )

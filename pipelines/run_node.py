@@ -6,9 +6,8 @@ The parameters of the run come as one JSON object in the environment variable CL
 they never meet a shell. Exit codes: 0 done or cached; 99 nothing to do; 78 a fault that a retry
 can't mend; 1 worth a retry.
 
-Imports are the price of a process a node, so this module imports what the node needs and no more;
-`tfx.v1`, which imports everything, never; TensorFlow and Beam only for the work itself, once the
-cache has no answer.
+This module imports what the node needs and no more (`pipelines.imports`): TensorFlow and Beam only
+for the work itself, once the cache has no answer.
 """
 
 import argparse
@@ -49,7 +48,7 @@ from classlift.progress import configure_node, escape_what_is_not_printable
 from classlift.reading import parse_json
 from classlift.settings.field import Values
 from classlift.text import printable
-from pipelines import nodes
+from pipelines import imports, nodes
 from pipelines.hooks import Ending, Start
 from pipelines.node_record import CACHED, DONE, SKIPPED, NodeRecord
 from pipelines.parameters import check
@@ -61,8 +60,6 @@ logger = logging.getLogger(__name__)
 
 STARTED = time.monotonic()
 OURS = "components"
-WITHOUT_KERAS = {"TF_USE_LEGACY_KERAS": "1"}
-"""Keeps TensorFlow from importing Keras 3, which no node but a detector's needs."""
 
 
 def main() -> int:
@@ -142,11 +139,10 @@ def _prepare_imports(profile: str, backend: str) -> None:
     """Sets what a backend has to find when it is imported, and lets TFX do without TensorFlow and
     Beam, which it falls back from: they would take the process seconds.
     """
-    if not os.environ.get(VERBOSE_VARIABLE):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    imports.quiet_tensorflow()
     is_detector = profile == nodes.DETECTOR
-    os.environ.update(ENVIRONMENTS[backend] if is_detector else WITHOUT_KERAS)
-    sys.modules["tensorflow"] = sys.modules["apache_beam"] = None  # type: ignore[assignment]
+    os.environ.update(ENVIRONMENTS[backend] if is_detector else imports.WITHOUT_KERAS)
+    imports.forbid()
 
 
 def _import_for_work(profile: str, module: str, needs_beam: bool) -> None:
@@ -159,11 +155,13 @@ def _import_for_work(profile: str, module: str, needs_beam: bool) -> None:
 
     """
     if profile != nodes.LIGHT:
-        del sys.modules["tensorflow"]
+        imports.allow("tensorflow")
         importlib.import_module("tensorflow")
+    else:
+        imports.unused_late()
     if module.startswith(f"{OURS}."):
         importlib.import_module(module)  # TFX's decorator would import Beam for nothing
-    del sys.modules["apache_beam"]
+    imports.allow("apache_beam")
     if needs_beam:
         from tfx.dsl.components.base import base_beam_executor
 
@@ -223,7 +221,7 @@ def _run(
     values = {**vars(bind(parameters, topology.for_trainer())), **looked}
     runtime_parameter_utils.substitute_runtime_parameter(ir, {**values, "pipeline-run-id": run_id})
     pipeline_node = next(n.pipeline_node for n in ir.nodes if n.pipeline_node.node_info.id == name)
-    imports = time.monotonic() - STARTED
+    importing = time.monotonic() - STARTED
     os.environ[RUN_VARIABLE] = run_id  # no parameter: the cache would never answer
     os.environ[CURVES_VARIABLE] = str(run_folder(topology.work, run_id) / CURVES)
     raise_on_sigterm()
@@ -241,11 +239,11 @@ def _run(
 
         @cached_property
         def _own(self) -> Any:
-            nonlocal imports
+            nonlocal importing
             begun = time.monotonic()
             _import_for_work(row.profile, module, needs_beam)
             own = launcher.DEFAULT_EXECUTOR_OPERATORS[type(executor)](**self._arguments)
-            imports += time.monotonic() - begun
+            importing += time.monotonic() - begun
             return own
 
         def __getattr__(self, name: str) -> Any:
@@ -281,8 +279,8 @@ def _run(
     code = row.ended(Ending(start, looked, info.execution_id, artifacts, cached))
     seconds = time.monotonic() - STARTED
     outcome = SKIPPED if code == EXIT_NOTHING_TO_DO else CACHED if cached else DONE
-    logger.info(f"{outcome} in {seconds:.1f} s, {imports:.1f} s of it imports")
-    NodeRecord(name, outcome, seconds, imports).write(run_folder(topology.work, run_id))
+    logger.info(f"{outcome} in {seconds:.1f} s, {importing:.1f} s of it imports")
+    NodeRecord(name, outcome, seconds, importing).write(run_folder(topology.work, run_id))
     return code
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import DataError
 from classlift.examples.write import write_examples
 from classlift.settings.rebalancing import Rebalancing
-from classlift.transforms import LOCAL_OPTIONS, count_images, map_shards
+from classlift.transforms import LOCAL_OPTIONS, count_images, for_tfx, map_shards
 from demo import scenes
 
 pytestmark = pytest.mark.pipeline
@@ -117,3 +118,15 @@ def test_a_distributed_runner_gives_the_same_records(data, expected, tmp_path, m
     workers = {path.read_text() for path in (tmp_path / "pids").iterdir()}
     assert len(workers) == 2
     assert str(os.getpid()) not in workers
+
+
+@pytest.mark.parametrize("options", [LOCAL_OPTIONS, PROCESSES])
+def test_tfx_packs_itself_only_for_workers_elsewhere(options, tmp_path, monkeypatch):
+    from tfx.utils import dependency_utils
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    asked = for_tfx(options)
+    assert dependency_utils.make_beam_dependency_flags(asked) == asked
+    assert not list(tmp_path.iterdir())
+    elsewhere = ["--runner=FlinkRunner", "--flink_master=flink:8081"]
+    assert for_tfx(elsewhere) == elsewhere

@@ -1,5 +1,6 @@
 """What the runners take for granted of each node."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from classlift.environment import PARENT_VARIABLE
 from classlift.errors import ConfigError
+from pipelines.imports import Late
 from pipelines.nodes import LIGHT, NODES
 from pipelines.places import run_folder
 from tests.project import clean_environment
@@ -31,15 +33,48 @@ MODULES = {
     "ServingCheck": "serving_check",
 }
 """Of the light nodes: their modules in `components`."""
+STOCK = {"ImportSchemaGen": "tfx.components.schema_gen.import_schema_gen.executor"}
+"""Of those that are TFX's own."""
 
 
 def test_light_nodes_import_neither_tensorflow_nor_beam():
-    assert {node.id for node in NODES if node.profile == LIGHT} == set(MODULES)
+    assert {node.id for node in NODES if node.profile == LIGHT} == {*MODULES, *STOCK}
     names = [f"components.{name}" for name in MODULES.values()]
     result = subprocess.run(
         [sys.executable, "-c", WITHOUT, *names], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_a_curated_schema_is_checked_and_copied_without_what_its_executor_imports_for_nothing():
+    script = (
+        "import sys; from pipelines.run_node import _import_for_work, _prepare_imports;"
+        "from pipelines.nodes import LIGHT; _prepare_imports(LIGHT, 'od_api');"
+        "import tfx.orchestration.portable.launcher;"
+        f"_import_for_work(LIGHT, {STOCK['ImportSchemaGen']!r}, needs_beam=False);"
+        f"import {STOCK['ImportSchemaGen']} as executor;"
+        "print(executor.io_utils.SchemaReader.__name__,"
+        " [n for n in ('tensorflow.python', 'apache_beam.io', 'IPython.core') if n in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.endswith("SchemaReader []\n")
+
+
+def test_what_comes_late_comes_whole(tmp_path, monkeypatch):
+    (tmp_path / "tardy").mkdir()
+    (tmp_path / "tardy" / "__init__.py").write_text("VALUE = 7\n")
+    (tmp_path / "tardy" / "part.py").write_text("from tardy import VALUE\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "tardy", Late("tardy"))
+    late = importlib.import_module("tardy")
+    assert isinstance(late, Late)
+    assert importlib.import_module("tardy.part").VALUE == late.VALUE == 7
+    assert not isinstance(sys.modules["tardy"], Late)
+    with pytest.raises(AttributeError):
+        _ = late.absent
 
 
 def test_a_run_id_names_one_folder():

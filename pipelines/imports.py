@@ -1,0 +1,74 @@
+"""What a process of TFX does not import for nothing.
+
+Imports are the price of a process a node. TFX's own modules do without TensorFlow and Beam where
+they can't be imported, and each process imports them when its work needs them.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from classlift.environment import VERBOSE_VARIABLE
+
+HEAVY = ("tensorflow", "apache_beam")
+WITHOUT_KERAS = {"TF_USE_LEGACY_KERAS": "1"}
+"""Keeps TensorFlow from importing Keras 3, which no node but a detector's needs."""
+
+NOTEBOOK = "IPython"
+"""Beam and TFDV import it where it is installed; a node shows nothing in a notebook."""
+
+UNUSED_BY_SCHEMAS = (
+    "tensorflow_data_validation",
+    "tfx.components.statistics_gen.stats_artifact_utils",
+)
+"""What TFX's executor for a curated schema imports, for seconds, and never uses."""
+
+
+class Late(ModuleType):
+    """Stands for a module that is imported when something of it is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def quiet_tensorflow() -> None:
+    """TensorFlow's own lines are for those who ask for them."""
+    if not os.environ.get(VERBOSE_VARIABLE):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def forbid() -> None:
+    """From now on, importing TensorFlow or Beam is an error, which TFX falls back from.
+
+    So is IPython, for good.
+    """
+    for name in (*HEAVY, NOTEBOOK):
+        sys.modules[name] = None  # type: ignore[assignment]
+
+
+def allow(name: str) -> None:
+    """Takes the prohibition of one of them back."""
+    del sys.modules[name]
+
+
+@contextmanager
+def forbidden() -> Iterator[None]:
+    """What is imported inside can import neither."""
+    forbid()
+    try:
+        yield
+    finally:
+        for name in HEAVY:
+            allow(name)
+
+
+def unused_late() -> None:
+    """Puts what an executor never uses off until it does."""
+    for name in UNUSED_BY_SCHEMAS:
+        sys.modules.setdefault(name, Late(name))
