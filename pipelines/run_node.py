@@ -15,9 +15,11 @@ import importlib
 import logging
 import os
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -74,7 +76,16 @@ def main() -> int:
     die_with_parent()
     escape_what_is_not_printable()
     configure_node(arguments.node)
-    return _ended(lambda: _start(arguments.compiled, arguments.node, arguments.run_id))
+    with _temporary_folder():
+        return _ended(lambda: _start(arguments.compiled, arguments.node, arguments.run_id))
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """All temporary files go into one folder that goes away: libraries leave theirs at each run."""
+    with tempfile.TemporaryDirectory(prefix="classlift_", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
+        yield
 
 
 def _start(compiled: Path, name: str, run_id: str) -> int:

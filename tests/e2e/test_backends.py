@@ -7,6 +7,7 @@ The tests stand in the order in which they use the runs.
 import json
 import shutil
 import sqlite3
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
@@ -46,7 +47,13 @@ def refused(request, tmp_path_factory) -> tuple[Project, CompletedProcess]:
     if backend == "od_api":
         document["target"] = ["8", "3"]
     project.config.write_text(yaml.safe_dump(document))
-    return project, run(project)
+    temporary(project).mkdir()
+    return project, run(project, TMPDIR=str(temporary(project)))
+
+
+def temporary(project: Project) -> Path:
+    """The folder for temporary files that a run is given."""
+    return project.folder / "temporary"
 
 
 def run(project: Project, *words: str, **variables: str) -> CompletedProcess:
@@ -64,6 +71,7 @@ def test_a_run_ends_with_a_verdict(refused):
     outcomes = project.outcomes()
     assert outcomes["Trainer"] == outcomes["ServingCheck"] == "done"
     assert outcomes["Pusher"] == "skipped"
+    assert not list(temporary(project).iterdir())
 
 
 @pytest.mark.parametrize("refused", [retinanet], indirect=True)
