@@ -96,6 +96,11 @@ class Stack:
         check = subprocess.run(words, env=self.environment(name), capture_output=True, check=False)
         return check.returncode == 0
 
+    def heartbeats(self) -> bool:
+        """Whether the api-server has heard of all that write to its database."""
+        health = self.ask("GET", "/api/v2/monitor/health")
+        return all(part["status"] == "healthy" for part in health.values())
+
     def wait(self, what: str, found: Any, seconds: float, every: float = 1) -> Any:
         """What `found` returns once it is true; fails when it is not in time, or a service ends."""
         deadline = time.monotonic() + seconds
@@ -248,8 +253,10 @@ def test_two_configs_run_at_once_through_both_queues_and_a_killed_worker(stack):
         )
     for name in LONG_RUNNING:
         stack.start(name)
-    for name in LONG_RUNNING:
-        stack.wait(name, lambda name=name: stack.healthy(name), 240, every=5)  # it costs seconds
+    stack.wait("api-server", lambda: stack.healthy("api-server"), 240)
+    stack.wait("the others", stack.heartbeats, 240)
+    for name in LONG_RUNNING:  # each check of its own costs seconds of work
+        stack.wait(name, lambda name=name: stack.healthy(name), 240, every=5)
 
     def login(password: str) -> Any:
         return stack.ask("POST", "/auth/token", {"username": "admin", "password": password})
