@@ -5,10 +5,11 @@ they can't be imported, and each process imports them when its work needs them.
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +21,9 @@ WITHOUT_KERAS = {"TF_USE_LEGACY_KERAS": "1"}
 
 NOTEBOOK = "IPython"
 """Beam and TFDV import it where it is installed; a node shows nothing in a notebook."""
+
+COMPLAINS = "tensorflow_model_analysis"
+"""TFX's components import it for its names; it writes to stderr that it found no Beam."""
 
 UNUSED_BY_SCHEMAS = (
     "tensorflow_data_validation",
@@ -50,6 +54,12 @@ def forbid() -> None:
     """
     for name in (*HEAVY, NOTEBOOK):
         sys.modules[name] = None  # type: ignore[assignment]
+
+
+def import_names() -> None:
+    """Imports what would say on stderr that there is no Beam; its names are there all the same."""
+    with redirect_stderr(io.StringIO()):
+        importlib.import_module(COMPLAINS)
 
 
 def allow(name: str) -> None:

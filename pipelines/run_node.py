@@ -154,6 +154,7 @@ def _prepare_imports(profile: str, backend: str) -> None:
     is_detector = profile == nodes.DETECTOR
     os.environ.update(ENVIRONMENTS[backend] if is_detector else imports.WITHOUT_KERAS)
     imports.forbid()
+    imports.import_names()
 
 
 def _import_for_work(profile: str, module: str, needs_beam: bool) -> None:

@@ -11,7 +11,7 @@ import pytest
 from classlift.environment import PARENT_VARIABLE
 from classlift.errors import ConfigError
 from pipelines.imports import Late
-from pipelines.nodes import LIGHT, NODES
+from pipelines.nodes import DETECTOR, LIGHT, NODES, TENSORFLOW
 from pipelines.places import run_folder
 from tests.project import clean_environment
 
@@ -133,3 +133,20 @@ def test_a_node_of_a_detector_has_its_environment_before_any_import():
     keras, described = found.split()
     assert keras.startswith("tf_keras.")
     assert described == "object_detection/protos/pipeline.proto"
+
+
+@pytest.mark.parametrize("profile", [LIGHT, TENSORFLOW, DETECTOR])
+def test_a_node_that_imports_what_runs_it_writes_nothing(profile):
+    script = (
+        "import sys; from pipelines.run_node import _prepare_imports;"
+        "_prepare_imports(sys.argv[1], 'od_api');"
+        "from tfx.orchestration.portable import launcher; import tfx.components"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, profile],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
