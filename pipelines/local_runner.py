@@ -14,7 +14,7 @@ from classlift.environment import PARAMETERS_VARIABLE
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK
 from classlift.progress import MARK
 from pipelines.places import run_folder
-from pipelines.run_node import run_values
+from pipelines.run_node import require_gpu, run_values
 from pipelines.running import running
 from pipelines.topology import Topology
 
@@ -44,11 +44,12 @@ def run_pipeline(
         The exit code of the node that failed, or 0.
 
     Raises:
-        ConfigError: a parameter is wrong; or as `running`.
+        ConfigError: a parameter is wrong, a GPU is asked for and missing; or as `running`.
 
     """
     topology = Topology.read(compiled)
-    run_values(topology, json.dumps(dict(parameters)))  # refuse wrong values before any work
+    values = run_values(topology, json.dumps(dict(parameters)))  # refused before any work
+    require_gpu(values)
     with running(topology, run_id):
         return _run_nodes(compiled, topology, run_id, parameters, verbose)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from classlift import __version__
+from classlift import __version__, gpus
 from classlift.errors import ConfigError
 from pipelines.config import Config
 
@@ -66,6 +66,9 @@ def look(port: int) -> Iterator[Check]:
 def look_at(config: Config) -> Iterator[Check]:
     """Looks at the paths of a config, whose model was found when it was loaded."""
     yield Check("model", str(config.model))
+    if config.defaults["device"] == "gpu":
+        found = gpus.count()
+        yield Check("device gpu", f"{found} GPUs", None if found else gpus.ADVICE)
     for source in config.sources:
         for name, path in (("data", source.path), ("images", source.images)):
             if path is not None and config.mirror.holds(path):

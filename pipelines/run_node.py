@@ -25,6 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from classlift import gpus
 from classlift.detectors.backends import ENVIRONMENTS
 from classlift.environment import (
     CURVES_VARIABLE,
@@ -146,6 +147,12 @@ def run_values(topology: Topology, text: str) -> Values:
     return {**topology.defaults, **given}
 
 
+def require_gpu(values: Values) -> None:
+    """Raises ConfigError for a run that is to train on a GPU where there is none."""
+    if values.get("device") == "gpu" and not values.get("recalibrate") and not gpus.count():
+        raise ConfigError(f"`device` is gpu, and {gpus.ADVICE}.")
+
+
 def _prepare_imports(profile: str, backend: str) -> None:
     """Sets what a backend has to find when it is imported, and lets TFX do without TensorFlow and
     Beam, which it falls back from: they would take the process seconds.
@@ -253,6 +260,8 @@ def _run(
         def _own(self) -> Any:
             nonlocal importing
             begun = time.monotonic()
+            if row.on_gpu:
+                require_gpu(parameters)
             _import_for_work(row.profile, module, needs_beam)
             own = launcher.DEFAULT_EXECUTOR_OPERATORS[type(executor)](**self._arguments)
             importing += time.monotonic() - begun

@@ -12,9 +12,10 @@ import pytest
 
 from classlift import cli
 from classlift.data.snapshot import Source
-from classlift.errors import EXIT_PERMANENT
+from classlift.errors import EXIT_PERMANENT, ConfigError
 from pipelines import machine
 from pipelines.config import load_config
+from pipelines.run_node import require_gpu
 from tests.project import ROOT
 
 pytestmark = pytest.mark.unit
@@ -100,6 +101,27 @@ def test_paths_of_a_config_that_are_not_there_or_closed_are_named(tmp_path):
     assert advice[f"serving {config.serving}"] is None
     if os.geteuid():  # root may write anywhere
         assert "may not write" in advice[f"work {config.work}"]
+
+
+def test_a_gpu_that_is_asked_for_and_missing_is_named(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    config = load_config(ROOT / "configs" / "digits.yaml")
+    checks = {}
+    for device in ("gpu", "auto"):
+        asking = replace(config, defaults={**config.defaults, "device": device})
+        checks[device] = {check.name: check for check in machine.look_at(asking)}
+    missing = checks["gpu"]["device gpu"]
+    assert missing.found == "0 GPUs"
+    assert "set `device` to auto" in missing.advice
+    assert "device gpu" not in checks["auto"]
+
+
+def test_a_run_that_asks_for_a_missing_gpu_begins_nothing(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(ConfigError, match="`device` is gpu, and this machine shows no GPU"):
+        require_gpu({"device": "gpu", "recalibrate": False})
+    require_gpu({"device": "gpu", "recalibrate": True})  # which trains nothing
+    require_gpu({"device": "auto"})
 
 
 def test_the_command_prints_json(monkeypatch, capsys):
