@@ -2,9 +2,12 @@
 
 import errno
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from classlift.errors import DISK_FULL, EXIT_PERMANENT, EXIT_RETRY, ClassLiftError
 from classlift.parent import EXIT_TERMINATED, Terminated
@@ -20,6 +23,12 @@ _SAID = {
     "Permission denied": errno.EACCES,
 }
 """What libraries say that do not pass the number of the fault on."""
+
+SMALLEST = 1_000_000
+"""Bytes of a disk that anything is written to; the system has smaller ones of its own."""
+
+FULL = 0.01
+"""Share of a disk that may be free where it counts as full: what did not fit is removed by then."""
 
 _EXTRAS = {
     "train": {"tensorflow", "tf_keras", "keras_hub", "keras", "object_detection", "sklearn"},
@@ -72,7 +81,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         number = _number(cause)
         where = f"{file}: " if (file := _file(cause)) else ""
         if number in DISK_FULL:
-            said = os.strerror(number)
+            said = "; ".join([os.strerror(number), *_full_disks()])
             return f"{where}the disk is full ({said}); make room and try again.", EXIT_RETRY
         if number in _FORBIDDEN:
             return (
@@ -119,6 +128,19 @@ def _number(error: BaseException) -> int | None:
         text = str(error)
         number = next((found for words, found in _SAID.items() if words in text), None)
     return number
+
+
+def _full_disks() -> Iterator[str]:
+    """The folders at which disks are mounted that have no room left, in words."""
+    mounts = Path("/proc/self/mounts")
+    for line in mounts.read_text().splitlines() if mounts.exists() else ():
+        folder = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[1])
+        with suppress(OSError):  # one that this user may not look at
+            disk = os.statvfs(folder)
+            is_writable = not disk.f_flag & os.ST_RDONLY and os.access(folder, os.W_OK)
+            size = disk.f_frsize * disk.f_blocks
+            if is_writable and size >= SMALLEST and disk.f_bavail < disk.f_blocks * FULL:
+                yield f"no room is left in {folder}"
 
 
 def _extra_of(error: ModuleNotFoundError) -> str | None:

@@ -26,16 +26,15 @@ from classlift.gate.verdict import REPORT, Verdict
 from classlift.serving.bundle import Bundle
 from classlift.settings.field import Values, read
 from classlift.settings.gate import GateSettings
-from classlift.text import did_you_mean
 from components.recorded_uses import look_again
 from pipelines.bindings import TRAINED_FOR
 from pipelines.code import code_version
 from pipelines.config import Config
-from pipelines.metadata import connection_to, inputs_of, latest_judged, open_existing, run_ids
+from pipelines.metadata import connection_to, inputs_of, latest_judged, open_existing
 from pipelines.nodes import GATE as GATE_NODE
 from pipelines.override import EXPORT
 from pipelines.parameters import GATE, PARAMETERS, check
-from pipelines.summary import read_result
+from pipelines.summary import read_run
 
 GATES_OWN = tuple(
     name for name, row in PARAMETERS.items() if row.group == GATE and name not in TRAINED_FOR
@@ -71,9 +70,7 @@ def judge_again(config: Config, run_id: str | None, values: Values, folder: Path
     connection = connection_to(config.work)
     store = open_existing(connection)
     run = run_id or latest_judged(store, config.name)
-    if run not in (known := run_ids(store)):
-        raise EvaluationError(f"{config.name} has no run {run!r:.80}{did_you_mean(run, known)}.")
-    judged, _ = read_result(store, config.name, run)
+    judged = read_run(config, run)
     asked = _changed(judged.settings, values)
     found = _inputs(store, config.name, run)
     data = Snapshot.read(found["snapshot"])

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from classlift.environment import HOLDER_VARIABLE, METADATA_VARIABLE, PARENT_VARIABLE
 from classlift.errors import EXIT_PERMANENT, EXIT_RETRY, EvaluationError, UnavailableError
 from classlift.faults import explain
+from classlift.paths import replacing
 from pipelines.metadata import begin_anew, connection_to, initialise, open_existing, open_store
 from pipelines.running import running
 from tests.project import ROOT
@@ -195,7 +197,7 @@ def wrapped(error: Exception) -> Exception:
             shutil.Error(
                 [("/a", "/w/b", "[Errno 28] No space left on device: '/a' -> '/w/b'")] * 99
             ),
-            "/w/b: the disk is full (No space left on device); make room and try again.",
+            "/w/b: the disk is full (No space left on device",
             EXIT_RETRY,
         ),
         (OSError(errno.EROFS, "Read-only", "/w"), "/w: this user may not write", EXIT_PERMANENT),
@@ -208,6 +210,27 @@ def test_faults_of_the_machine_are_sentences(error, words, code):
     assert explained is not None
     assert words in explained[0]
     assert explained[1] == code
+
+
+def test_a_full_disk_is_named(tmp_path):
+    folder = tmp_path / "a disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("file systems can't be mounted here")
+    try:
+        with pytest.raises(OSError, match="No space left") as filled:
+            (folder / "x").write_bytes(b"0" * 3_000_000)
+        explained = explain(filled.value)
+        with (
+            pytest.raises(OSError, match="No space left") as replaced,
+            replacing(folder / "y") as y,
+        ):
+            y.write_bytes(b"0" * 3_000_000)
+    finally:
+        subprocess.run([shutil.which("umount") or "", str(folder)], check=True)
+    assert f"no room is left in {folder}" in explained[0]
+    assert replaced.value.filename == str(folder / "y")
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), OSError(errno.ENOENT, "no such file", "/w")])
