@@ -24,10 +24,13 @@ from classlift.gate.verdict import (
     ABOUT,
     CANT_TELL,
     DOUBT,
+    INCONCLUSIVE,
     NOT_READ,
     NOT_WORSE,
     NOTE,
+    PUSH,
     REFUSAL,
+    REFUSE,
     REGRESSED,
     UNCHANGED,
     Finding,
@@ -67,7 +70,14 @@ COLUMNS = {
 }
 """What the columns of the tables mean."""
 
-LEVELS = {REFUSAL: "refuses", DOUBT: "in doubt", NOTE: "noted"}
+BEFORE = {
+    PUSH: "Not pushed yet when this page was written; the push follows.",
+    REFUSE: "Not pushed; the version served stays.",
+    INCONCLUSIVE: "Not pushed when this page was written; a person may push it.",
+}
+"""What a page says of the push before one could be, by verdict."""
+
+LEVELS = {REFUSAL: "against a push", DOUBT: "in doubt", NOTE: "noted"}
 """The levels of findings, in the report's words."""
 
 SEVERITY = (REGRESSED, NOT_READ, CANT_TELL, NOT_WORSE, UNCHANGED)
@@ -191,6 +201,7 @@ def page(
         shown_rows=SHOWN_ROWS,
         kinds=by_kind(verdict.further),
         words=ABOUT,
+        before=BEFORE[verdict.verdict],
         columns=COLUMNS,
         changed_settings=changed_settings(diagnosis.recipe),
         changed_counts=changed_counts(diagnosis),

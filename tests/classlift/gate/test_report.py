@@ -148,7 +148,7 @@ def test_confusion_is_folded_to_the_target_and_its_rivals():
 def test_the_report_says_what_became_of_it(tmp_path):
     written, copy = tmp_path / "report.html", tmp_path / "copy.html"
     written.write_text(page_of(many(1)))
-    assert "Not pushed when this page was written" in written.read_text()
+    assert "Not pushed; the version served stays." in written.read_text()
     copy_report(written, copy, "served/7, by <Ada> against the verdict: seen.", is_pushed=True)
     words = "Pushed: served/7, by &lt;Ada&gt; against the verdict: seen."
     assert f'<p class="pushed">{words}</p><!--' in copy.read_text()
