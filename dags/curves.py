@@ -117,8 +117,9 @@ def _recalls_in_words(curves: Curves) -> list[str]:
             continue
         step, best = max(later, key=lambda point: point[1])
         before = f", the champion's {points[0][1]:.3f}" if points[0][0] == 0 else ""
+        so_far = " so far" if curves.chosen is None else ""
         found.append(
-            f"Class {label}: recall {later[-1][1]:.3f} at step {later[-1][0]:,}, the best so far "
+            f"Class {label}: recall {later[-1][1]:.3f} at step {later[-1][0]:,}, the best{so_far} "
             f"{best:.3f} at step {step:,}{before}."
         )
     return found or ["Nothing is evaluated yet."]

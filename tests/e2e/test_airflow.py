@@ -27,6 +27,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from playwright.sync_api import Page, sync_playwright
 
+from classlift.settings.gate import GateSettings
 from demo import scenes
 from pipelines.airflow import PASSWORDS
 from tests.airflow_server import ANSWER_AFTER, Server, ask, start_airflow, wait
@@ -41,6 +42,8 @@ CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 CHROMIUM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 A_RUN = 900  # seconds, on a busy machine
 REASON = "It finds the 8s of the new camera."
+MAX_DROP = 0.06
+TENSORBOARD = "http://localhost:6006"
 
 
 class Mails(Message):
@@ -121,6 +124,7 @@ def world(tmp_path_factory) -> Iterator[World]:
     }
     variables = {f"AIRFLOW_CONN_{name}": json.dumps(c) for name, c in connections.items()}
     variables["CLASSLIFT_COMPILED"] = str(project.compiled)
+    variables["CLASSLIFT_TENSORBOARD"] = TENSORBOARD
     with start_airflow(folder / "airflow", **variables) as server:
         wait("the DAG", lambda: server.ask("GET", f"dags/{DAG}")[0] == 200, 120)
         assert server.ask("PATCH", f"dags/{DAG}", {"is_paused": False})[0] == 200
@@ -238,7 +242,7 @@ def test_the_form_shows_what_holds_and_refuses_in_words(world, page):
 
 
 def trigger_in_browser(world: World, page: Page, name: str) -> str:
-    """Fills in the form; the run's id."""
+    """Fills in the form, of which one more field is changed; the run's id."""
     before = world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["total_entries"]
     page.goto(f"{world.server.url}/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
@@ -253,6 +257,8 @@ def trigger_in_browser(world: World, page: Page, name: str) -> str:
     for label in map(str, range(10)):
         page.get_by_role("option", name=label, exact=True).wait_for()
     page.get_by_role("option", name="8", exact=True).click()
+    form.get_by_text("Gate", exact=True).first.click()
+    form.locator("input[name=element_max_drop]").fill(str(MAX_DROP))
     form.get_by_text("Push", exact=True).first.click()
     form.get_by_text("Approve before the push").first.wait_for()
     shoot(page, world, f"{name}-form")
@@ -262,7 +268,9 @@ def trigger_in_browser(world: World, page: Page, name: str) -> str:
         found = world.server.ask("GET", f"dags/{DAG}/dagRuns?order_by=-run_after")[1]
         return found if found["total_entries"] > before else None
 
-    return wait("the run", runs, 60)["dag_runs"][0]["dag_run_id"]
+    run = wait("the run", runs, 60)["dag_runs"][0]
+    assert run["conf"]["max_drop"] == MAX_DROP
+    return run["dag_run_id"]
 
 
 def answer_in_browser(world: World, page: Page, run: str, option: str, name: str) -> None:
@@ -324,11 +332,26 @@ def test_a_killed_training_leaves_no_orphan_and_what_harms_is_refused(world):
     assert world.project.versions() == []
 
 
+def test_the_training_of_a_run_is_drawn_on_its_page(world, page):
+    [run] = world.server.ask("GET", f"dags/{DAG}/dagRuns?state=success")[1]["dag_runs"]
+    page.goto(f"{world.server.url}/dags/{DAG}/runs/{run['dag_run_id']}/plugin/training-of-dag_run")
+    tab = page.frame_locator("iframe")
+    tab.get_by_text("Training has ended after 12 of 12 steps").wait_for()
+    for title in ("Recall on eval at matched precision", "Loss"):
+        tab.get_by_role("img", name=title).wait_for()
+    assert tab.get_by_role("link", name="TensorBoard").get_attribute("href") == TENSORBOARD
+    shoot(page, world, "0-training")
+    page.goto("about:blank")
+
+
 def test_an_open_verdict_waits_and_is_rejected(world, page):
     run = trigger_in_browser(world, page, "1")
     answer_in_browser(world, page, run, "Reject", "1-question")
     assert world.server.states(DAG, run)["Pusher"] == "skipped"
-    assert verdict_of(world, run)["test_uses"] == 2
+    verdict = verdict_of(world, run)
+    assert verdict["test_uses"] == 2
+    assert verdict["settings"]["max_drop"] == MAX_DROP
+    assert verdict["settings"]["min_lift"] == GateSettings().min_lift  # which nobody touched
     assert world.project.versions() == []
     assert [event for event, of in world.events() if of == run] == ["waiting"]
     assert note(world, run).startswith("Not pushed: rejected by admin. Inconclusive: class 8")
@@ -366,6 +389,38 @@ def test_an_open_verdict_is_approved_and_pushed_in_that_name(world, page):
         page.goto(f"{world.server.url}/dags/{DAG}/runs/{run}/{place}")
         page.frame_locator("iframe").get_by_text(post["sentence"]).first.wait_for()
     shoot(page, world, "2-verdict")
+
+
+def test_the_list_of_runs_tells_what_became_of_each(world, page):
+    runs = world.server.ask("GET", f"dags/{DAG}/dagRuns")[1]["dag_runs"]
+    page.goto(f"{world.server.url}/dags/{DAG}/runs")
+    for words in ("Refused: class", "Not pushed: rejected by admin", "Pushed as version"):
+        [run] = [r["dag_run_id"] for r in runs if (r["note"] or "").startswith(words)]
+        row = page.get_by_role("row").filter(has_text=run)
+        row.get_by_role("button", name="Note").click()
+        page.get_by_text(words).wait_for()
+        shoot(page, world, f"2-runs-{words.split()[0]}")
+        page.keyboard.press("Escape")
+        page.get_by_text(words).wait_for(state="hidden")
+    page.goto("about:blank")
+
+
+def test_models_have_lines_of_recall_and_runs_side_by_side(world, page):
+    page.goto(f"{world.server.url}/plugin/classlift-models")
+    models = page.frame_locator("iframe")
+    models.get_by_role("img", name="recall of class 8, 3 points").wait_for()
+    runs = models.get_by_label("old run").locator("option").all_inner_texts()
+    assert [re.search(", ([a-z]+): ", run)[1] for run in runs] == [*["inconclusive"] * 2, "refuse"]
+    models.get_by_label("old run").select_option(index=2)
+    models.get_by_role("button", name="Show").click()
+    models.get_by_text("Two runs side by side").wait_for()
+    for words in ("Refused: class", "Inconclusive: class 8"):
+        models.get_by_text(words).first.wait_for()
+    models.get_by_role("row").filter(has_text="lifted").first.wait_for()
+    shoot(page, world, "3-two-runs")
+    models.get_by_role("link", name="Back to the versions").click()
+    models.get_by_label("old run").wait_for()
+    page.goto("about:blank")
 
 
 def test_an_older_version_is_served_again_from_the_models_page(world, page):
