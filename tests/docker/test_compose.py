@@ -120,6 +120,13 @@ def test_ports_are_open_to_this_host_alone(services):
     assert {host for hosts in ports.values() for host in hosts} == {"127.0.0.1"}
 
 
+def test_the_page_of_a_training_links_to_tensorboard(services):
+    [port] = services["tensorboard"]["ports"]
+    links = {n: s.get("environment", {}).get("CLASSLIFT_TENSORBOARD") for n, s in services.items()}
+    assert {name for name, link in links.items() if link} == {"api-server"}
+    assert links["api-server"] == f"http://localhost:{port['published']}"
+
+
 def test_nobody_is_root(services):
     for name, service in services.items():
         assert re.fullmatch(r"[1-9]\d*:\d+", service["user"]), name
