@@ -35,6 +35,11 @@ table 3.
 At one rate for all, the first steps threw a head of 3 x 3 x 256 inputs, as a ResNet FPN's, to a
 class loss of tens of thousands."""
 
+BACKBONE = 0.1
+"""The share of the recipe's learning rate at which a branch's own part of the backbone is trained,
+whose features are good already: as in Carion et al., "End-to-End Object Detection with
+Transformers" (2020). At the whole rate, the first steps of the demo threw them away."""
+
 
 @dataclass(frozen=True)
 class Teacher:
@@ -251,8 +256,12 @@ def rate_factor(name: str, shape: Sequence[int]) -> float:
     0.027777777777777776
     >>> rate_factor("head/tower/conv2d_0/bias", (256,))
     1.0
+    >>> rate_factor("branch/8/backbone/block_16_expand/kernel", (1, 1, 96, 576))
+    0.1
 
     """
+    if name.startswith(f"{learner_of(name)}/backbone/"):
+        return BACKBONE
     if part_of(name) == "backbone" or len(shape) not in (2, 4) or "depthwise" in name:
         return 1.0
     return min(1.0, INPUTS / math.prod(shape[:-1]))
