@@ -266,8 +266,10 @@ def _imbalance(study: Study, seen: _Seen) -> Cause:
     return Cause(
         IMBALANCE,
         uneven * max(0.0, allowed - seen.recall),
-        f"{sentence}; a linear probe on the same frozen features, given even weight, finds "
-        f"{allowed:.0%}, and the champion {seen.recall:.0%}.",
+        f"{sentence}; a linear probe on the same frozen features, given even weight and the places "
+        f"of the objects, tells {allowed:.0%} of the class from the rest. The champion, which has "
+        f"to find their places too, finds {seen.recall:.0%}: a branch on these features may gain "
+        "less than lies between.",
         ImbalanceFigures(seen.share, seen.even, allowed),
     )
 

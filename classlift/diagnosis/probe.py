@@ -3,8 +3,10 @@
 After Alain, Bengio: Understanding intermediate layers using linear classifier probes, 2017. The
 probe tells the target's objects of the train split from all else there is, other objects and places
 where a detector sees something that is not labelled, with equal weight on both sides; it is judged
-on eval. It needs no localisation, so its recalls are no promise for a detector, but show where the
-limit is not.
+on eval. It is given the objects' places and a few places where nothing is, so its recalls are no
+promise for a detector, which has to tell an object from all places of an image: where a probe found
+95%, a head on the same features reached a recall of 0.46, and training everything 0.78. How much a
+class gains from layers of its own, and how many it needs, trials say (`classlift.training.trials`).
 """
 
 from collections.abc import Sequence

@@ -63,7 +63,8 @@ def sides(smaller):
             {"trained_on": {"car": 950, "scooter": 50}, "curve": FLAT_HIGH},
             IMBALANCE,
             0.9 * 0.4,
-            "finds 90%, and the champion 50%",
+            "tells 90% of the class from the rest. The champion, which has to find their places "
+            "too, finds 50%",
         ),
         # half of the gap to the cars is where features do not tell them apart
         (
