@@ -126,6 +126,10 @@ class Branching(Learner, Protocol[B]):
         """As `Detector.can_branch_neck`."""
 
     @property
+    def branch_blocks(self) -> tuple[int, ...]:
+        """As `Detector.branch_blocks`."""
+
+    @property
     def takes_new_classes(self) -> bool:
         """Whether a branch can be of a class that the model does not have."""
 
@@ -209,6 +213,11 @@ class BranchedDetector(ABC, Generic[B]):
     def can_branch_neck(self) -> bool:
         """Whether it can have a neck of its own, too."""
         return self.common.can_branch_neck
+
+    @property
+    def branch_blocks(self) -> tuple[int, ...]:
+        """The blocks of the backbone that it can begin with."""
+        return self.common.branch_blocks
 
     @property
     def can_describe(self) -> bool:

@@ -74,6 +74,12 @@ class Detector(Protocol):
         """Whether such a head can have a neck of its own before it."""
 
     @property
+    def branch_blocks(self) -> tuple[int, ...]:
+        """The blocks of the backbone, from 2 as the freeze policy `first:N` counts them, from which
+        a branch can have its own; none where it can't begin before the neck.
+        """
+
+    @property
     def can_describe(self) -> bool:
         """Whether `describe` works."""
 

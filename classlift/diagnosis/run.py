@@ -26,7 +26,9 @@ from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.field import Values
 from classlift.settings.freeze import BRANCH_PARTS, branch_parts, is_deeper
 from classlift.settings.gate import MEASURED
+from classlift.settings.recipe import Recipe
 from classlift.settings.targets import classes_in_words
+from classlift.training.depths import can_try
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ def together(found: Sequence[Diagnosis]) -> Diagnosis:
 
     def joined(one: Diagnosis) -> Diagnosis:
         reasons = list(one.reasons)
-        if one.recipe.freeze_policy != policy:
+        if one.recipe.freeze_policy != policy and not recipe.trials:
             reasons.append(
                 f"The classes of a run are trained by one recipe, and another of them needs the "
                 f"freeze policy {policy}, so class {one.weakness.target} gets that too."
@@ -205,22 +207,30 @@ def diagnose(
     )
     changes = overrides or {}
     policy = changes.get("freeze_policy")
+    can = model.abilities()
+    length = {name: changes[name] for name in ("steps", "trials") if name in changes}
+    is_open = not (policy or changes.get("recalibrate"))
+    tries = (
+        is_open and can.can_branch and can.can_branch_neck and can_try(Recipe().override(length))
+    )
     choice = choose_recipe(
         weakness.causes,
         target,
         boxes,
         str(policy) if policy else None,
-        model.abilities().can_branch,
-        model.abilities().can_branch_neck,
+        can.can_branch,
+        can.can_branch_neck,
         weakness.is_new,
+        tries,
     )
+    recipe = choice.recipe.override(changes)
     size = EvalSize.of(matches, target, precision, operating_points)
     return Diagnosis(
         weakness,
         tuple(choice.reasons),
         f"{choice.advice} {size.advice()}".strip(),
         choice.stop or size.stop,
-        choice.recipe.override(changes),
+        recipe if tries else recipe.override({"trials": 0.0}),
         tuple(sorted(changes)),
         rebalanced,
         tuple(labels_to_look_at(weakness, predictions)),

@@ -15,6 +15,7 @@ from classlift.metrics.curves import precision_recall_curve
 from classlift.metrics.matching import Matches
 from classlift.metrics.taxonomy import KINDS, classify, costs, counts_at
 from classlift.pages import axis_name, new_figure
+from classlift.training.depths import Trials
 
 BEFORE, AFTER, WRONG, INK = "#8a8f98", "#1668dc", "#d6336c", "#1c2026"
 CONFUSED = 10  # rivals of the target in the confusion
@@ -26,6 +27,42 @@ mpl.rcParams.update(
         "axes.spines.right": False,
     }
 )
+
+
+def depths_chart(trials: Trials, champion: float) -> Figure:
+    """AP50 on eval of each depth that was tried, against the work of one inference.
+
+    Args:
+        trials: of a few steps each.
+        champion: its AP50 on eval, 0 to 1; NaN where it does not have the class.
+
+    Returns:
+        The figure.
+
+    """
+    figure = new_figure(7.5, 3)
+    axes = figure.subplots()
+    longest = max(depth.steps for depth in trials.tried)
+    for depth in trials.tried:
+        colour = AFTER if depth.policy == trials.chosen else BEFORE
+        filled = colour if depth.steps == longest else "none"
+        axes.plot(depth.cost, depth.ap50, "o", color=colour, markerfacecolor=filled)
+        axes.annotate(
+            f"{depth.policy}\n{depth.steps} steps",
+            (depth.cost, depth.ap50),
+            xytext=(6, -3),
+            textcoords="offset points",
+            fontsize=8,
+            color=colour,
+        )
+    axes.plot(1, champion, "s", color=INK)
+    axes.annotate("champion", (1, champion), xytext=(6, -3), textcoords="offset points", fontsize=8)
+    axes.axvline(trials.max_inference, color=BEFORE, linestyle=":", linewidth=1)
+    axes.set_xlim(0.95, 1.25 * max(trials.max_inference, *(d.cost for d in trials.tried)))
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("work of one inference, of the champion's; dotted: max_inference")
+    axes.set_ylabel("AP50 on eval")
+    return figure
 
 
 def recall_chart(rows: Sequence[Row], confidence: float) -> Figure:

@@ -7,6 +7,7 @@ from pathlib import Path
 from classlift.data.snapshot import Snapshot
 from classlift.data.units import find_units
 from classlift.diagnosis.diagnosis import Diagnosis
+from classlift.errors import ModelError
 from classlift.gate.evidence import ModelPredictions, common_label_map, require_all
 from classlift.gate.predictions import Origin
 from classlift.gate.report import write_report
@@ -15,6 +16,7 @@ from classlift.gate.verdict import REPORT, Verdict
 from classlift.metrics.summary import summarize
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.gate import GateSettings
+from classlift.training.depths import Trials
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +96,22 @@ def run(
         ],
         Diagnosis.read(diagnosis),
         examples,
+        trials_of(challenger),
     )
     verdict.write(folder)
     return verdict
+
+
+def trials_of(challenger: Bundle) -> Trials | None:
+    """What short trials found of how deep its branch begins; None where there were none."""
+
+    def fault(name: str) -> ModelError:
+        return ModelError(
+            f"{challenger.entry}: its provenance is damaged (`training.{name}` is missing or of "
+            "the wrong type); train again."
+        )
+
+    return Trials.of(challenger.provenance().training, fault)
 
 
 def classes_left_alone(challenger: Bundle, targets: Collection[str]) -> frozenset[str] | None:

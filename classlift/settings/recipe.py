@@ -78,6 +78,24 @@ class Recipe:
         minimum=0,
         maximum=2**31 - 1,
     )
+    trials: float = setting(
+        0.25,
+        "Trials",
+        "Share of the steps that is spent before training on short trials of how deep a branch "
+        "begins, judged on eval; 0: none. Where the freeze policy is set, there are none.",
+        section=DETAILS,
+        minimum=0,
+        maximum=1,
+    )
+    max_inference: float = setting(
+        1.5,
+        "Most work of inference",
+        "Operations of the network for one image, of the champion's, up to which trials may choose "
+        "a deeper branch; one that begins with the image takes twice as many.",
+        section=DETAILS,
+        minimum=1,
+        maximum=10,
+    )
     batch_size: int = setting(
         32,
         "Batch size",

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import tensorflow as tf
+
 from classlift.detectors.detector import Batch, Detector
 from classlift.detectors.freeze import frozen_names
 from classlift.settings.recipe import Recipe
@@ -48,10 +50,7 @@ def fit(
             batches end too soon; or the freeze policy does not fit the model.
 
     """
-    names = list(detector.variables())
-    frozen = frozen_names(recipe.freeze_policy, names, detector.trained_branches)
-    detector.set_focal(recipe.focal_gamma, recipe.focal_alpha)
-    trained = detector.freeze(frozen)
+    frozen, trained = freeze(detector, recipe)
     if teacher is not None:
         teacher.detector.freeze(frozen)
     training = Training(
@@ -75,6 +74,26 @@ def fit(
             return (((), batch) for batch in batches(start))
 
         return training.run(inputs)
+
+
+def freeze(detector: Detector, recipe: Recipe) -> tuple[frozenset[str], dict[str, tf.Variable]]:
+    """Prepares a detector to learn by a recipe: what is frozen, and its focal loss.
+
+    Args:
+        detector: that is to learn.
+        recipe: what training does.
+
+    Returns:
+        The names of the variables that are frozen, and the variables that are trained, by name.
+
+    Raises:
+        ModelError: the freeze policy does not fit the model.
+
+    """
+    names = list(detector.variables())
+    frozen = frozen_names(recipe.freeze_policy, names, detector.trained_branches)
+    detector.set_focal(recipe.focal_gamma, recipe.focal_alpha)
+    return frozen, detector.freeze(frozen)
 
 
 def features_key(detector: Detector, frozen: frozenset[str]) -> str:

@@ -8,8 +8,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import tensorflow as tf
+
 from classlift.data import kept_splits
 from classlift.data.examples import example_files
+from classlift.data.label_map import LabelMap
 from classlift.data.units import read_units
 from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Detector
@@ -26,9 +29,10 @@ from classlift.settings.recipe import Recipe
 from classlift.settings.targets import classes_in_words
 from classlift.text import shown
 from classlift.training.checkpoints import Checkpoints
+from classlift.training.depths import TRIALS, Trials, can_try
 from classlift.training.devices import compute_in_half, make_reproducible, strategy_for
 from classlift.training.evaluation import Evaluator
-from classlift.training.fit import fit
+from classlift.training.fit import Batches, fit
 from classlift.training.hooks.board import Board
 from classlift.training.hooks.keep_best import KeepBest
 from classlift.training.hooks.resume import Resume
@@ -36,6 +40,7 @@ from classlift.training.input import training_batches
 from classlift.training.loop import Hook, TrainingResult
 from classlift.training.step import Teacher
 from classlift.training.thresholds import thresholds_to_serve
+from classlift.training.trials import Judge, find_depth
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +95,6 @@ def run(task: TrainingTask) -> Bundle:
     champion = Bundle(task.champion)
     _require_branch_for_new(task, champion)
     provenance = Provenance(
-        recipe=task.recipe.to_dict(),
         targets=task.targets,
         code_version=task.code_version,
         champion=champion.provenance(),
@@ -103,16 +107,72 @@ def run(task: TrainingTask) -> Bundle:
         points = _thresholds(task, champion, champion)
         shutil.copytree(champion.saved_model, task.challenger)
         bundle = Bundle(task.challenger)
-        bundle.write_notes(points, provenance)
+        bundle.write_notes(points, replace(provenance, recipe=task.recipe.to_dict()))
         kept_splits.hand_on(task.examples, bundle.entry)
         return bundle
-    checkpoints = _checkpoints(task)
-    bundle, result = _train(task, champion, checkpoints)
+    strategy = strategy_for(task.recipe.device)
+    make_reproducible(task.recipe.seed)
+    tried = _checkpoints(task, "trials")
+    trials = _try_depths(task, champion, strategy, tried)
+    if trials is not None:
+        task = replace(task, recipe=task.recipe.override({"freeze_policy": trials.chosen}))
+    checkpoints = _checkpoints(task, "checkpoints")
+    bundle, result = _train(task, champion, strategy, checkpoints)
     points = _thresholds(task, champion, bundle)
-    bundle.write_notes(points, replace(provenance, training=vars(result)))
+    training: JsonObject = {**vars(result), **({TRIALS: trials.to_json()} if trials else {})}
+    recipe = task.recipe.to_dict()
+    bundle.write_notes(points, replace(provenance, recipe=recipe, training=training))
     kept_splits.hand_on(task.examples, bundle.entry)
-    checkpoints.clear()
+    for kept in (checkpoints, tried):
+        kept.clear()
     return bundle
+
+
+def _try_depths(
+    task: TrainingTask,
+    champion: Bundle,
+    strategy: tf.distribute.Strategy,
+    kept: Checkpoints,
+) -> Trials | None:
+    """Tries how deep a branch should begin, where the recipe asks for it.
+
+    Returns:
+        What was found, also by a run that was killed since; None where nothing is to be tried.
+
+    """
+    recipe = task.recipe
+    if not (branch_parts(recipe.freeze_policy) and can_try(recipe)):
+        return None
+    known = kept.load()
+    if known is not None:
+        _, notes = known
+        return Trials.read(notes.part(TRIALS)) if notes.has(TRIALS) else None
+    with strategy.scope(), compute_in_half(recipe.mixed_precision):
+        detector = load_detector(task.backend, champion.entry)
+        trials = find_depth(
+            lambda own: prepare(task.backend, champion.entry, task.targets, own)[0],
+            detector,
+            _batches(task, detector, champion.label_map()),
+            recipe,
+            Judge(example_files(task.examples, "eval"), task.targets, read_units(task.examples)),
+        )
+    make_reproducible(recipe.seed)  # what is trained now is what it would be without trials
+    for sentence in trials.sentences() if trials else []:
+        logger.info(sentence)
+    kept.save(0, {}, {TRIALS: trials.to_json()} if trials else {})
+    return trials
+
+
+def _batches(task: TrainingTask, detector: Detector, labels: LabelMap) -> Batches:
+    """What training is shown, from a step on."""
+    return partial(
+        training_batches,
+        example_files(task.examples, "train"),
+        detector.frame,
+        labels,
+        task.recipe,
+        targets=task.targets if branch_parts(task.recipe.freeze_policy) else (),
+    )
 
 
 def _thresholds(task: TrainingTask, champion: Bundle, challenger: Bundle) -> dict[str, float]:
@@ -139,8 +199,8 @@ def _require_branch_for_new(task: TrainingTask, champion: Bundle) -> None:
         )
 
 
-def _checkpoints(task: TrainingTask) -> Checkpoints:
-    """The checkpoints of this task alone: none of another recipe, champion, data or code."""
+def _checkpoints(task: TrainingTask, folder: str) -> Checkpoints:
+    """What a folder keeps of this task alone: none of another recipe, champion, data or code."""
     depends_on = {
         "recipe": task.recipe.to_dict(),
         "backend": task.backend,
@@ -150,17 +210,18 @@ def _checkpoints(task: TrainingTask) -> Checkpoints:
         "examples": str(task.examples),
         "code_version": task.code_version,
     }
-    return Checkpoints(task.work / "checkpoints", depends_on)
+    return Checkpoints(task.work / folder, depends_on)
 
 
 def _train(
-    task: TrainingTask, champion: Bundle, checkpoints: Checkpoints
+    task: TrainingTask,
+    champion: Bundle,
+    strategy: tf.distribute.Strategy,
+    checkpoints: Checkpoints,
 ) -> tuple[Bundle, TrainingResult]:
     """Fine-tunes the champion and exports it; returns its bundle and what training did."""
     recipe = task.recipe
-    strategy = strategy_for(recipe.device)
-    make_reproducible(recipe.seed)
-    train_files, eval_files = (example_files(task.examples, s) for s in ("train", "eval"))
+    eval_files = example_files(task.examples, "eval")
     logger.info(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
     labels = champion.label_map()
     board = Board(task.board)
@@ -172,14 +233,7 @@ def _train(
         )
         result = fit(
             detector,
-            partial(
-                training_batches,
-                train_files,
-                detector.frame,
-                labels,
-                recipe,
-                targets=task.targets if branch_parts(recipe.freeze_policy) else (),
-            ),
+            _batches(task, detector, labels),
             recipe,
             hooks=[Resume(checkpoints), board, *task.hooks, KeepBest(evaluate)],
             teacher=teacher,

@@ -39,6 +39,7 @@ class KerasHubDetector(WithoutFeatures, ABC):
     described = "a model of KerasHub"
     can_branch = True
     can_branch_neck = False
+    branch_blocks = ()
     takes_new_classes = True
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:

@@ -49,6 +49,7 @@ class CenterNetDetector(WithoutDistillation, ZooEntry):
     described = "a CenterNet"
     can_branch = True
     can_branch_neck = False
+    branch_blocks = ()
     takes_new_classes = True
     can_describe = True
     smallest_object = None

@@ -135,6 +135,32 @@ def pooled(maps: Maps, boxes: tf.Tensor) -> tf.Tensor:
     return tf.concat(found, axis=-1)
 
 
+def cuts(extractor: Any) -> tuple[int, ...]:
+    """The blocks of a backbone before which it can be cut.
+
+    Args:
+        extractor: whose backbone it is.
+
+    Returns:
+        From 2, as the freeze policy `first:N` counts them.
+
+    """
+    names = named("backbone", backbone_variables(extractor))
+    found = blocks(list(names))
+    return tuple(
+        number
+        for number in range(2, len(found) + 1)
+        if split(backbone_of(extractor), _variables_from(number, names, found)) is not None
+    )
+
+
+def _variables_from(
+    block: int, names: Mapping[str, tf.Variable], found: Sequence[Sequence[str]]
+) -> set[Any]:
+    """The variables (`ref()`) of a backbone from a block on."""
+    return {names[name].ref() for own in found[block - 1 :] for name in own}
+
+
 class OwnBackbone:
     """A branch's own copy of a backbone: all of it, or its last blocks.
 
@@ -164,7 +190,7 @@ class OwnBackbone:
         if block > len(found):
             raise ModelError(f"{policy}: the backbone has {len(found)} blocks.")
         self.variables = [names[name] for own in found[block - 1 :] for name in own]
-        parts = split(backbone_of(self._extractor), {v.ref() for v in self.variables})
+        parts = split(backbone_of(self._extractor), _variables_from(block, names, found))
         if parts is None:
             raise ModelError(
                 f"{policy}: more than the block before it leads into block {block} of this "

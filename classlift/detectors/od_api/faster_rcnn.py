@@ -49,6 +49,7 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     described = "a Faster R-CNN"
     can_branch = True
     can_branch_neck = False
+    branch_blocks = ()
     takes_new_classes = False
     """A branch scores the classes of the model, which share a softmax."""
 

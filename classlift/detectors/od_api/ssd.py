@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from classlift.detectors.od_api.extractor import (
     Maps,
     Trunk,
     backbone_variables,
+    cuts,
     neck_variables,
     pooled,
     recorded,
@@ -99,6 +101,11 @@ class SsdDetector(ZooEntry):
     def can_branch_neck(self) -> bool:
         """As `can_branch`."""
         return self.can_branch
+
+    @cached_property
+    def branch_blocks(self) -> tuple[int, ...]:
+        """The blocks of the backbone before which it can be cut."""
+        return cuts(self.parts.extractor) if self.can_branch else ()
 
     @property
     def takes_new_classes(self) -> bool:

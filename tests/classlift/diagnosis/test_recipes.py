@@ -46,6 +46,14 @@ def test_the_table(cause, policy, stops):
         assert "train_anyway" in choice.stop
 
 
+def test_trials_choose_how_deep_the_branch_begins():
+    choice = choose_recipe(causes(OVERLAP), "scooter", EVEN, tries=True)
+    assert choice.recipe.freeze_policy == "target-branch+neck"  # where nothing comes of them
+    assert "short trials decide before training" in choice.reasons[0]
+    assert "By the causes alone it would be target-branch+neck." in choice.reasons[0]
+    assert choice.reasons[1].startswith("Class scooter gets layers of its own, started from")
+
+
 def test_every_cause_has_a_rule():
     assert set(RULES) == set(CAUSES)
 

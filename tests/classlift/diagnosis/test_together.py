@@ -13,11 +13,11 @@ from tests.classlift.diagnosis.test_diagnosis import DIAGNOSIS
 pytestmark = pytest.mark.unit
 
 
-def on(target: str, policy: str, **parts: object) -> Diagnosis:
+def on(target: str, policy: str, trials: float = 0.0, **parts: object) -> Diagnosis:
     return replace(
         DIAGNOSIS,
         weakness=replace(DIAGNOSIS.weakness, target=target),
-        recipe=Recipe(freeze_policy=policy),
+        recipe=Recipe(freeze_policy=policy, trials=trials),
         **parts,
     )
 
@@ -35,7 +35,7 @@ def test_the_recipe_has_the_layers_that_any_of_them_needs(tmp_path):
         ]
     )
     [tram] = found.beside
-    assert found.recipe == tram.recipe == Recipe(freeze_policy="target-branch+neck")
+    assert found.recipe == tram.recipe == Recipe(freeze_policy="target-branch+neck", trials=0.0)
     assert "so class scooter gets that too" in " ".join(found.reasons)
     assert "Hopeless. It is trained beside the others" in " ".join(found.reasons)
     assert tram.reasons == DIAGNOSIS.reasons
@@ -43,6 +43,12 @@ def test_the_recipe_has_the_layers_that_any_of_them_needs(tmp_path):
     found.write(tmp_path)
     read = Diagnosis.read(tmp_path)
     assert read == replace(found, stop=None)
+
+
+def test_what_trials_will_choose_is_not_said_before():
+    found = together([on("scooter", "target-branch", 0.25), on("tram", "target-branch+neck", 0.25)])
+    assert found.recipe == Recipe(freeze_policy="target-branch+neck")
+    assert found.reasons == DIAGNOSIS.reasons
 
 
 @pytest.mark.parametrize("policy", ["all-but-heads", "none"])

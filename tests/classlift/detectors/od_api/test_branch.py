@@ -14,6 +14,7 @@ from classlift.data.label_map import LabelMap
 from classlift.data.schema import ExampleKeys
 from classlift.detectors.backends import load_detector
 from classlift.detectors.branch_note import BRANCHES
+from classlift.detectors.cost import operations
 from classlift.detectors.detections import Detections, merge
 from classlift.detectors.detector import Batch
 from classlift.detectors.examples import example_files, read_examples
@@ -319,6 +320,16 @@ def test_a_deeper_branch_goes_on_from_what_a_shallower_one_has_learned(detector)
         assert all(np.array_equal(value, deeper[name]) for name, value in learned.items())
     finally:
         detector.drop_branches()
+
+
+def test_a_whole_network_is_twice_the_work(detector):
+    before = operations(detector)
+    detector.grow_branches(["8"], branch_parts(TARGET_BRANCH_IMAGE))
+    try:
+        assert 2.0 < operations(detector) / before < 2.1
+    finally:
+        detector.drop_branches()
+    assert detector.branch_blocks == tuple(range(2, 20))  # of the 19, all but the first
 
 
 def test_dropped_branches_leave_the_model_as_it_was(detector):
