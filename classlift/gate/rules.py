@@ -254,9 +254,14 @@ def regressed(e: ClassEvidence, context: Context) -> Finding | None:
             moved = f" as its threshold would move from {old:.3f} to {new:.3f}"
         falls.append(
             f"its {name} fell from {before:.3f} to {after:.3f}{moved} "
-            f"(p = {change.p_worse:.4f}, Holm-corrected at alpha {_alpha_of(name):.2f})"
+            f"({_chance(change.p_worse)}, Holm-corrected at alpha {_alpha_of(name):.2f})"
         )
     return Finding(REFUSAL, e.label, f"Class {e.label} regressed: {', and '.join(falls)}.")
+
+
+def _chance(p: float) -> str:
+    """A p-value in words: none is 0."""
+    return f"p = {p:.4f}" if p >= 5e-5 else "p < 0.0001"
 
 
 def _alpha_of(name: str) -> float:

@@ -65,7 +65,8 @@ def render(runs: TwoRuns) -> list[Line]:
     """Both runs in lines for a terminal."""
     verdicts = zip(runs.names, (runs.old, runs.new), strict=True)
     lines = [Line(f"{name}: {v.sentence}", STYLES[v.verdict]) for name, v in verdicts]
-    lines += [Line(""), *(Line(f"Differs: {words}.") for words in runs.differences())]
+    if differences := runs.differences():
+        lines += [Line(""), *(Line(f"Differs: {words}.") for words in differences)]
     styles = []
     cells: list[tuple[str, ...]] = [
         ("challenger on test", "recall", "", "change", "precision", "", "status")
