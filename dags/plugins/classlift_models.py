@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qs
@@ -37,6 +38,9 @@ PATH = "/classlift-models"
 
 FEW = 12
 """Classes whose line is shown at once, those that changed first; the others are folded."""
+
+OF_TARGET = ("lifted", "not lifted")
+"""What the gate says of a class that was to be raised, and of no other."""
 
 LONGEST_BODY = 20_000
 """Bytes of a form that is sent."""
@@ -138,6 +142,7 @@ def _runs(served: Served) -> str:
     points = sorted([*runs, *read_watches(served.work)], key=lambda point: point.seconds)
     moved = {label for run in runs for label, status in run.status.items() if status != "unchanged"}
     labels = sorted(runs[-1].recalls, key=lambda label: label not in moved)
+    labels = _targets_first(labels, runs[-1:])
     shown, folded = labels[:FEW], labels[FEW:]
     parts = [
         "<h3>Recall of each class on test, over runs and watches</h3>",
@@ -186,9 +191,10 @@ def _choice(served: Served, runs: list[Judged]) -> str:
 
 def _side_by_side(old: Judged, new: Judged) -> str:
     """What two runs found of each class, as HTML."""
-    heads = ["class", "recall, first run", "second run", "change", "first run", "second run"]
+    heads = ["class", "recall, first run", "second run", "change", "status, first run"]
+    heads.append("second run")
     rows = []
-    for label in dict.fromkeys((*new.status, *old.status)):
+    for label in _targets_first(dict.fromkeys((*new.status, *old.status)), (new, old)):
         before, after = old.recalls.get(label), new.recalls.get(label)
         change = "" if before is None or after is None else f"{after - before:+.3f}"
         cells = [label, _figure(before), _figure(after), change]
@@ -202,6 +208,13 @@ def _side_by_side(old: Judged, new: Judged) -> str:
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     back = f'<p><a href="{BASE}{PATH}/">Back to the versions</a></p>'
     return f"<h2>Two runs side by side</h2>{told}<table><tr>{head}</tr>{body}</table>{back}"
+
+
+def _targets_first(labels: Iterable[str], runs: Sequence[Judged]) -> list[str]:
+    """The labels, those that one of the runs was to raise before the others."""
+    return sorted(
+        labels, key=lambda label: not any(run.status.get(label) in OF_TARGET for run in runs)
+    )
 
 
 def _figure(recall: float | None) -> str:

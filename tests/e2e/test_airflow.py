@@ -416,7 +416,8 @@ def test_models_have_lines_of_recall_and_runs_side_by_side(world, page):
     models.get_by_text("Two runs side by side").wait_for()
     for words in ("Refused: class", "Inconclusive: class 8"):
         models.get_by_text(words).first.wait_for()
-    models.get_by_role("row").filter(has_text="lifted").first.wait_for()
+    for status in ("not lifted", "lifted"):
+        models.get_by_role("cell", name=status, exact=True).wait_for()
     shoot(page, world, "3-two-runs")
     models.get_by_role("link", name="Back to the versions").click()
     models.get_by_label("old run").wait_for()
