@@ -42,24 +42,23 @@ def depths_chart(trials: Trials, champion: float) -> Figure:
     """
     figure = new_figure(7.5, 3)
     axes = figure.subplots()
-    longest = max(depth.steps for depth in trials.tried)
+    points = [(1.0, champion, "champion", INK)]
     for depth in trials.tried:
         colour = AFTER if depth.policy == trials.chosen else BEFORE
-        filled = colour if depth.steps == longest else "none"
-        axes.plot(depth.cost, depth.ap50, "o", color=colour, markerfacecolor=filled)
-        axes.annotate(
-            f"{depth.policy}\n{depth.steps} steps",
-            (depth.cost, depth.ap50),
-            xytext=(6, -3),
+        points.append((depth.cost, depth.ap50, f"{depth.policy}, {depth.steps} steps", colour))
+    for number, (cost, ap50, name, colour) in enumerate(points):
+        axes.plot(cost, ap50, "o", color=colour)
+        axes.annotate(  # above and below in turn, for some lie close together
+            name,
+            (cost, ap50),
+            xytext=(0, (8, -15)[number % 2]),
             textcoords="offset points",
             fontsize=8,
             color=colour,
         )
-    axes.plot(1, champion, "s", color=INK)
-    axes.annotate("champion", (1, champion), xytext=(6, -3), textcoords="offset points", fontsize=8)
     axes.axvline(trials.max_inference, color=BEFORE, linestyle=":", linewidth=1)
     axes.set_xlim(0.95, 1.25 * max(trials.max_inference, *(d.cost for d in trials.tried)))
-    axes.set_ylim(0, 1)
+    axes.margins(y=0.3)
     axes.set_xlabel("work of one inference, of the champion's; dotted: max_inference")
     axes.set_ylabel("AP50 on eval")
     return figure
