@@ -13,7 +13,7 @@ import jsonschema
 from classlift.data.label_map import LabelMap, quoted
 from classlift.data.mirror import Mirror
 from classlift.data.snapshot import Source
-from classlift.detectors.backends import columns_of, label_map_of, require_model
+from classlift.detectors.backends import columns_of, label_map_of, require_model, require_trainable
 from classlift.errors import ClassLiftError, ConfigError
 from classlift.paths import did_you_mean_path
 from classlift.patterns import require_pattern
@@ -149,13 +149,9 @@ def load_config(path: Path) -> Config:
     file = read(ConfigFile, raw)
     model = _place(file.model.path, f"{path}: model.path")
     backend = file.model.backend
-    if not os.path.isdir(model):
-        raise ConfigError(
-            f"{path}: model.path: {model}: there is no such folder{did_you_mean_path(model)}."
-        )
     try:
-        if (model / "pipeline.config").exists():  # else the model's own node says what is missing
-            require_model(backend, model)
+        require_trainable(model)
+        require_model(backend, model)
         label_map_path = label_map_of(backend, model)
         label_map = LabelMap.read(label_map_path)
     except ClassLiftError as error:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from classlift.detectors import keras_hub, od_api
-from classlift.errors import ConfigError, ModelError
-from classlift.paths import did_you_mean_path
+from classlift.errors import ConfigError
 from classlift.settings.model import BACKENDS
 
 if TYPE_CHECKING:
@@ -42,21 +41,13 @@ def backend_of(model: Path) -> str | None:
     Raises:
         ModelError: the folder is none of them.
 
-    """
+    """  # noqa: DOC501 - `no_model` makes one of them
     for file, backend in _FILES.items():
         if (model / file).is_file():
             return backend
-    if not model.exists():
-        raise ModelError(f"{model}: there is no such folder{did_you_mean_path(model)}.")
-    from classlift.detectors.od_api.outline import require_no_tensorflow_1
+    from classlift.detectors.unread import no_model
 
-    require_no_tensorflow_1(model)
-    inner = {path.parent for file in _FILES for path in model.glob(f"*/{file}")}
-    near = f", such as {min(inner)}" if inner else ""
-    raise ModelError(
-        f"{model}: there is no pipeline.config, no model.keras and no saved_model.pb; give the "
-        f"folder of a model{near}."
-    )
+    raise no_model(model, tuple(_FILES))
 
 
 def label_map_of(backend: str, folder: Path) -> Path:
@@ -85,6 +76,25 @@ def columns_of(backend: str, folder: Path, label_map: "LabelMap") -> int:
 
         return read_outline(folder).classes
     return label_map.last_id
+
+
+def require_trainable(folder: Path) -> None:
+    """Looks whether a folder has a model of any backend.
+
+    Args:
+        folder: of the model.
+
+    Raises:
+        ModelError: it has none, or one that only answers; says what is there instead.
+
+    """  # noqa: DOC501 - `saved_model_alone` makes one of them
+    from classlift.detectors.unread import SAVED_MODEL, saved_model_alone
+
+    trained = [file for file, backend in _FILES.items() if backend]
+    if not any((folder / file).is_file() for file in trained):
+        if any((place / SAVED_MODEL).is_file() for place in (folder, folder / "saved_model")):
+            raise saved_model_alone(folder)
+        backend_of(folder)  # says what is there
 
 
 def require_model(backend: str, folder: Path) -> None:

@@ -279,8 +279,7 @@ APART = {"work": "runs", "serving": "served", "root": "data"}
 def test_folders_that_are_written_to_are_apart_from_all_others(tmp_path, places, sentence):
     with_links(tmp_path)
     model = tmp_path / places.get("model", "model")
-    model.mkdir(parents=True)
-    shutil.copy(ROOT / "demo" / "model" / "label_map.pbtxt", model)
+    shutil.copytree(ROOT / "demo" / "model", model)
     folders = {**APART, **places}
     source = {"path": folders.get("source", "eval").format(tmp_path)}
     if "images" in folders:
