@@ -14,6 +14,7 @@ from classlift.progress import without_stderr
 from classlift.quality.validate import REPORT, require_no_critical, validate
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import served_versions, whole_folder
+from classlift.text import did_you_mean
 from classlift.watch import series
 from classlift.watch.report import write_report
 from classlift.watch.score import Figures, Promise, judged, score
@@ -74,7 +75,8 @@ def watch(config: Config) -> Look:
     strange = [label for label in config.watch.floors if label not in points]
     if strange:
         raise ConfigError(
-            f"{config.path}: watch.floors: version {versions[-1]} has no class {strange[0]!r}."
+            f"{config.path}: watch.floors: version {versions[-1]} has no class {strange[0]!r}"
+            f"{did_you_mean(strange[0], points)}; it has: {', '.join(points)}."
         )
     folder = config.work / "watch"
     own_folders.make(folder, own_folders.WATCH)

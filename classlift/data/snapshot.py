@@ -33,6 +33,7 @@ from classlift.paths import did_you_mean_path, replacing, state
 from classlift.patterns import searching
 from classlift.settings.field import read
 from classlift.settings.sources import SourceSettings
+from classlift.text import did_you_mean
 from classlift.transforms import LOCAL_OPTIONS, map_shards
 
 logger = logging.getLogger(__name__)
@@ -164,7 +165,8 @@ class Labelling:
             if label not in self.classes:
                 raise DataError(
                     f"{source.path}: labelled_for names {label!r:.80}, which is no class of the "
-                    f"model, nor a new one; there are: {', '.join(self.classes)}."
+                    f"model, nor a new one{did_you_mean(label, self.classes)}; there are: "
+                    f"{', '.join(self.classes)}."
                 )
         for label in sorted(seen.intersection(self.classes) - set(source.labelled_for)):
             raise DataError(

@@ -20,6 +20,7 @@ from classlift.gate.verdict import (
 )
 from classlift.serving.bundle import DEFAULT_THRESHOLD
 from classlift.settings.gate import GateSettings
+from classlift.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def gate_predictions(
     classes = tuple(labels) if labels is not None else named_classes(champion, challenger)
     if target not in classes:
         raise EvaluationError(
-            f"No class is called {target!r:.80}; there are: {', '.join(classes) or 'none'}."
+            f"No class is called {target!r:.80}{did_you_mean(target, classes)}; there are: "
+            f"{', '.join(classes) or 'none'}."
         )
     deployed = dict(champion_thresholds or dict.fromkeys(classes, DEFAULT_THRESHOLD))
     missing = [label for label in classes if label not in deployed]

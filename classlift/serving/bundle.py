@@ -16,6 +16,7 @@ from classlift.errors import ModelError
 from classlift.serving.abilities import Abilities
 from classlift.serving.provenance import Provenance
 from classlift.settings.freeze import branch_parts
+from classlift.text import did_you_mean
 
 SAVED_MODEL = "saved_model.pb"
 ENTRY = "assets.extra"
@@ -71,7 +72,7 @@ def read_operating_points(path: Path, labels: Iterable[str]) -> dict[str, float]
     for label in points.keys() - set(known):
         raise ModelError(
             f"{path}: {repr(label)[:80]} is no class of the label map, which has: "
-            f"{', '.join(known)}."
+            f"{', '.join(known)}{did_you_mean(label, known)}."
         )
     return {label: float(points[label]) for label in known}
 

@@ -55,7 +55,9 @@ def test_a_floor_of_a_class_that_is_not_served(runs: Runs):
     (entry / "operating_points.json").write_text('{"car": 0.5}')
     Manifest.of(version).write(version)
     path = watching(Project(runs.config.work, runs.config.path))
-    with pytest.raises(ConfigError, match=r"watch.floors: version 5 has no class '0'\."):
+    with pytest.raises(
+        ConfigError, match=r"watch.floors: version 5 has no class '0'; it has: car\."
+    ):
         watch(load_config(path))
 
 

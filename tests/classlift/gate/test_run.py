@@ -169,6 +169,7 @@ def test_predictions_alone_are_enough():
     ("parts", "words"),
     [
         ({"target": "tram"}, "No class is called 'tram'; there are: bike, car"),
+        ({"target": "bikes"}, r"'bikes' \(did you mean 'bike'\?\); there are: bike, car"),
         ({"champion_thresholds": {"bike": 0.5}}, "Class car has no score threshold"),
     ],
 )
