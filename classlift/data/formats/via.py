@@ -20,7 +20,7 @@ from classlift.data.formats.collected import (
     text,
 )
 from classlift.data.formats.csv_rows import header_of, read_table
-from classlift.data.labels import NO_PLACE, Corners, Shard
+from classlift.data.labels import NO_PLACE, Corners, Shard, nameless
 from classlift.data.places import Place
 from classlift.data.shapes import around, around_ellipse
 from classlift.errors import DataError
@@ -40,6 +40,9 @@ CLASS_NAMES = ("class", "label", "name", "category", "type", "object", "class_na
 
 CHOSEN = "a region has one attribute, its class; of several, the likeliest is taken"
 
+UNDEFINED = "undefined"
+"""What VIA writes as the class of a region for which nobody chose one."""
+
 _SHAPES_3 = {
     1: "points",
     2: "box",
@@ -51,6 +54,10 @@ _SHAPES_3 = {
     8: "box",
     9: "circles",
 }
+
+
+class _Unclear(str):
+    """What a region has instead of one class: several, or one that is in no list."""
 
 
 @dataclass
@@ -128,20 +135,20 @@ def via_shards(place: Place) -> Iterator[Shard]:
     for record in images:
         image = found.add(record.name, record.source, str(path))
         for region in record.regions:
-            label = _class(region.attributes.get(chosen), f"{path}: {region.source}")
-            _add(image, region, label)
+            label, source = _class(region.attributes.get(chosen), region.source, str(path))
+            _add(image, region, label, source)
         if others and record.regions:
             image.say(f"{CHOSEN}: {chosen!r} and not {', '.join(map(repr, others))}")
     yield from found.shards()
 
 
-def _add(image: CollectedImage, region: _Region, label: str) -> None:
+def _add(image: CollectedImage, region: _Region, label: str, source: str) -> None:
     corners = _corners(region.shape, region.numbers)
     if corners is None:
         image.left_out[f"of kind {region.shape!r}"] += 1
     else:
         shape = {"rect": "box", "polygon": "polygons"}.get(region.shape, f"{region.shape}s")
-        image.add(label, corners, region.source, shape)
+        image.add(label, corners, source, shape)
 
 
 def _corners(shape: str, numbers: Mapping[str, Any]) -> Corners | None:
@@ -204,13 +211,20 @@ def _from_csv(path: Path) -> list[_Image]:
             raise DataError(f"{path}: the column {missing[0]!r} of VIA is missing.")
         name = text(row["filename"], "`filename`", place)
         image = images.setdefault(name, _Image(name, source))
-        shape, attributes = (
-            mapping(parse_json(row[column] or "{}", place), column, place)
-            for column in CSV_COLUMNS[1:]
-        )
-        if shape:
-            image.regions.append(_Region(str(shape.get("name")), shape, attributes, source))
+        shape, attributes = (_cell(row[column], column, place) for column in CSV_COLUMNS[1:])
+        if shape is None:  # a box without a place, which the validator names
+            image.regions.append(_Region("rect", {}, attributes or {}, source))
+        elif shape:
+            image.regions.append(_Region(str(shape.get("name")), shape, attributes or {}, source))
     return list(images.values())
+
+
+def _cell(value: str, column: str, place: str) -> Mapping[str, Any] | None:
+    """The JSON in a cell; None where it is none, such as `{"class":undefined}`."""
+    try:
+        return mapping(parse_json(value or "{}", place), column, place)
+    except DataError:
+        return None
 
 
 def _from_version_3(document: Mapping[str, Any], path: Path) -> list[_Image]:
@@ -298,7 +312,7 @@ def _region_3(
         about = about if isinstance(about, dict) else {}
         options = about.get("options")
         options = options if isinstance(options, dict) else {}
-        named[str(about.get("aname", key))] = options.get(str(value), value)
+        named[str(about.get("aname", key))] = _chosen(value, options)
     if shape == "box":
         yield _Region(
             "rect", dict(zip(("x", "y", "width", "height"), rest, strict=False)), named, source
@@ -314,6 +328,16 @@ def _region_3(
         yield _Region("polygon", both, named, source)
     else:
         yield _Region(shape.removesuffix("s"), {}, named, source)
+
+
+def _chosen(value: Any, options: Mapping[str, Any]) -> Any:
+    """What an attribute of version 3 says by the keys of its options; as it stands without any."""
+    if not options or not value:
+        return value
+    keys = str(value).split(",")  # of check boxes, those that are checked
+    if len(keys) == 1 and keys[0] in options:
+        return options[keys[0]]
+    return _Unclear(" and ".join(repr(str(options.get(key, key))) for key in keys))
 
 
 def _class_attribute(images: Sequence[_Image], path: Path) -> tuple[str, list[str]]:
@@ -340,11 +364,12 @@ def _class_attribute(images: Sequence[_Image], path: Path) -> tuple[str, list[st
     )
 
 
-def _class(value: Any, where: str) -> str:
-    """The class in an attribute's value: a text, or the one box that is checked."""
+def _class(value: Any, source: str, path: str) -> tuple[str, str]:
+    """The class in an attribute's value, a text or the one box that is checked; and the source."""
     if isinstance(value, dict):
         checked = [name for name, is_checked in value.items() if is_checked in (True, "true", 1)]
-        if len(checked) > 1:
-            raise DataError(f"{where} has more than one class: {', '.join(map(repr, checked))}.")
-        return checked[0] if checked else ""
-    return class_of(value, where)
+        value = checked[0] if len(checked) == 1 else _Unclear(" and ".join(map(repr, checked)))
+    if isinstance(value, _Unclear):
+        return nameless(source, value) if value else ("", source)
+    label = class_of(value, f"{path}: {source}")
+    return nameless(source, label) if label == UNDEFINED else (label, source)

@@ -469,13 +469,92 @@ def test_via_passes_over_an_attribute_that_few_regions_have(tmp_path):
     ("attributes", "sentence"),
     [
         ({"colour": "red", "size": "big"}, "its regions have the attributes 'colour', 'size'"),
-        ({"type": {"car": True, "bus": True}}, "has more than one class: 'car', 'bus'"),
     ],
 )
 def test_via_does_not_guess(tmp_path, attributes, sentence):
     path = via(tmp_path / "set", {"shape_attributes": RECT, "region_attributes": attributes})
     with pytest.raises(DataError, match=sentence):
         read_labels(path)
+
+
+def sources_of(path: Path) -> list[tuple[str, str]]:
+    """The class of each box, and its source behind the region."""
+    return [(box.label, box.source.rpartition(" of class ")[2]) for box in read_labels(path).boxes]
+
+
+@pytest.mark.parametrize(
+    ("value", "said_of_it"),
+    [
+        ({"car": True, "bus": True}, "'car' and 'bus'"),
+        ({"car": "true", "van": False, "bus": 1}, "'car' and 'bus'"),
+        ("undefined", "undefined"),
+    ],
+)
+def test_a_via_region_without_one_class_is_one_finding(tmp_path, value, said_of_it):
+    picture(tmp_path / "a.jpg")
+    regions = [
+        {"shape_attributes": RECT, "region_attributes": {"type": of_one}}
+        for of_one in (value, "car", {"bus": True})
+    ]
+    path = write_json(tmp_path / "a.json", {"a.jpg9": {"filename": "a.jpg", "regions": regions}})
+    assert [label for label, *_ in boxes_of(path, "via")] == ["", "car", "bus"]
+    assert sources_of(path)[0] == ("", said_of_it)
+
+
+@pytest.mark.parametrize(
+    ("shape", "attributes", "label", "has_place"),
+    [
+        (json.dumps(RECT), '{"type":undefined}', "", True),
+        (json.dumps(RECT), "undefined", "", True),
+        (
+            '{"name":"rect","x":undefined,"y":1,"width":2,"height":3}',
+            '{"type":"car"}',
+            "car",
+            False,
+        ),
+        ("undefined", '{"type":"car"}', "car", False),
+        ("[]", '{"type":"car"}', "car", False),
+    ],
+)
+def test_a_via_row_that_is_no_json_is_one_finding(tmp_path, shape, attributes, label, has_place):
+    picture(tmp_path / "a.jpg")
+    with (tmp_path / "via.csv").open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["filename", "region_shape_attributes", "region_attributes"])
+        out.writerow(["a.jpg", shape, attributes])
+        out.writerow(["a.jpg", json.dumps(RECT), '{"type":"bus"}'])
+    boxes = read_labels(tmp_path).boxes
+    assert [box.label for box in boxes] == [label, "bus"]
+    assert [math.isfinite(box.box[0]) for box in boxes] == [has_place, True]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "label", "said_of_it"),
+    [
+        ("0", "car", None),
+        ("0,1", "", "'car' and 'bus'"),  # two check boxes
+        ("7", "", "'7'"),  # of an option that was removed
+        ("1,7", "", "'bus' and '7'"),
+        ("", "", None),
+    ],
+)
+def test_via_3_options(tmp_path, chosen, label, said_of_it):
+    picture(tmp_path / "a.jpg")
+    document = {
+        "project": {},
+        "config": {},
+        "attribute": {"1": {"aname": "class", "options": {"0": "car", "1": "bus"}}},
+        "file": {"1": {"fname": "a.jpg"}},
+        "view": {"1": {"fid_list": ["1"]}},
+        "metadata": {
+            "1_a": {"vid": "1", "xy": [2, 10, 20, 40, 40], "av": {"1": chosen}},
+            "1_b": {"vid": "1", "xy": [2, 10, 20, 40, 40], "av": {"1": "1"}},
+        },
+    }
+    path = write_json(tmp_path / "a.json", document)
+    assert [found for found, *_ in boxes_of(path, "via")] == [label, "bus"]
+    if said_of_it:
+        assert sources_of(path)[0] == ("", said_of_it)
 
 
 @pytest.mark.parametrize("first", ["filename", "#filename"])
