@@ -22,6 +22,16 @@ from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.text import shorten
 
+_PICTURES_OF_LABELS = (
+    *("mask", "segmentation", "panoptic", "semantic", "depth", "disparity"),
+    *("trimap", "annotation", "label", "gt"),
+)
+"""What folders begin with, in small letters, whose pictures are called as the images are, but for
+the suffix, and show where things are in those."""
+
+_LABEL_SUFFIXES = (".xml", ".XML", ".json")
+"""Of files that label one image."""
+
 RENAMED = (
     "images have the names that the labels give them; where one file can be meant, it is taken"
 )
@@ -63,14 +73,16 @@ class ImageFiles:
     def __init__(self, folder: Path, split: str | None = None) -> None:
         self.folder, self._split = folder, split
 
-    def find(self, name: str, where: str, near: Path | None = None) -> Found:
-        """The file that a name stands for.
+    def find(self, name: str, where: str, near: Path | None = None, label_file: str = "") -> Found:
+        """The file that a name stands for: it, or the one that is called so but for its suffix.
 
         Args:
             name: as the labels have it: a path from `near`, or from the folder; with whatever
                 folders, capitals, slashes or Unicode form another machine gave it.
             where: file and record, for errors.
             near: a folder below this one that paths start from; this one by default.
+            label_file: the path of a file that labels this image alone, from the folder: where the
+                image was renamed with it, or converted, it is called as that is.
 
         Returns:
             The file; one that is not there is the path that it would have.
@@ -87,28 +99,11 @@ class ImageFiles:
         wanted = _parts(name)
         if not wanted:
             raise DataError(f"{where}: {name!r} names no image file.")
-        return self._one(self._by_name.get(wanted[-1], []), wanted, name, where) or Found(
-            inside(
-                self.folder, plain or name.replace("\\", "/").rstrip("/").rpartition("/")[2], where
-            )
-        )
-
-    def below(self, name: str, where: str) -> Found:
-        """The file that a path stands for: as `find`, but one out of the folder is refused.
-
-        Args:
-            name: as the labels have it: a path from the folder.
-            where: file and record, for errors.
-
-        Returns:
-            As `find`.
-
-        Raises:
-            DataError: as `find`, and for a path that leads out of the folder.
-
-        """
-        path = inside(self.folder, name, where)
-        return Found(path) if os.path.isfile(path) else self.find(name, where)
+        found = self._one(self._by_name.get(wanted[-1], []), wanted, name, where)
+        for other in (name, label_file):
+            found = found or self._with_another_suffix(other, where)
+        last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        return found or Found(inside(self.folder, plain or last, where))
 
     def find_stem(self, stem: str, where: str) -> Found | None:
         """As `find`, for a name without its suffix; None where no file has it."""
@@ -134,6 +129,23 @@ class ImageFiles:
         leaves = os.path.isabs(path) or path.split(os.sep)[0] == ".." or "\0" in name
         return None if leaves or path == "." else path
 
+    def _with_another_suffix(self, name: str, where: str) -> Found | None:
+        """The one file that is called as a name but for its suffix, and shows no labels itself."""
+        *folders, last = _parts(name) or ("",)
+        stem, suffix = os.path.splitext(last)
+        has_suffix = suffix in IMAGE_SUFFIXES or name.endswith(_LABEL_SUFFIXES)
+        stem = stem if has_suffix else last
+        alike = [
+            (parts, path)
+            for parts, path in self._by_stem.get(stem, [])
+            if not any(part.startswith(_PICTURES_OF_LABELS) for part in parts[:-1])
+        ]
+        best = self._nearest(alike, (*folders, stem))
+        if len(best) != 1:
+            return None
+        as_written = f"/{os.path.splitext(best[0])[0]}".endswith(f"/{name}")
+        return Found(inside(self.folder, best[0], where), renamed=has_suffix or not as_written)
+
     def _one(
         self,
         candidates: list[tuple[tuple[str, ...], str]],
@@ -141,17 +153,10 @@ class ImageFiles:
         name: str,
         where: str,
     ) -> Found | None:
-        """That of the candidates which shares most of its last folders with the name."""
-        splits = _splits(wanted) or {self._split} - {None}
-        candidates = [
-            (parts, path)
-            for parts, path in candidates
-            if not (splits and _splits(parts)) or splits & _splits(parts)
-        ]
-        if not candidates:
+        """The nearest of the candidates. Raises DataError where several are."""
+        best = self._nearest(candidates, wanted)
+        if not best:
             return None
-        shared = [_shared(parts[:-1], wanted[:-1]) for parts, _ in candidates]
-        best = [path for (_, path), n in zip(candidates, shared, strict=True) if n == max(shared)]
         if len(best) > 1:
             raise DataError(
                 f"{where}: its image {name!r} may be {best[0]!r} or {best[1]!r} below "
@@ -159,6 +164,19 @@ class ImageFiles:
             )
         as_written = f"/{best[0]}".endswith(f"/{name}")
         return Found(inside(self.folder, best[0], where), renamed=not as_written)
+
+    def _nearest(
+        self, candidates: list[tuple[tuple[str, ...], str]], wanted: tuple[str, ...]
+    ) -> list[str]:
+        """Those of the candidates that share most of their last folders with a name."""
+        splits = _splits(wanted) or {self._split} - {None}
+        candidates = [
+            (parts, path)
+            for parts, path in candidates
+            if not (splits and _splits(parts)) or splits & _splits(parts)
+        ]
+        shared = [_shared(parts[:-1], wanted[:-1]) for parts, _ in candidates]
+        return [path for (_, path), n in zip(candidates, shared, strict=True) if n == max(shared)]
 
     @cached_property
     def _by_name(self) -> dict[str, list[tuple[tuple[str, ...], str]]]:

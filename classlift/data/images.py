@@ -65,6 +65,9 @@ UPRIGHT = 1
 LYING = (5, 6, 7, 8)
 """Exif's orientations in which width and height change places."""
 
+ABSENT = "image file is there"
+"""The rule that an image breaks which labels name, and whose file is missing."""
+
 ENCODED_ANEW = "image is JPEG or PNG, as models read them; others are encoded anew for training"
 """What is said of an image that is neither."""
 
@@ -174,8 +177,10 @@ def _look(
     if earlier and earlier[0] == found:
         return found, earlier[1], None
     if not os.path.isfile(file):
-        reason = "it is no regular file" if os.path.lexists(file) else "there is no such file"
-        return found, _unknown("", f"file can be read: {reason}"), None
+        is_there = os.path.lexists(file)
+        problem = f"{ABSENT}: there is no such file"
+        problem = "file can be read: it is no regular file" if is_there else problem
+        return found, _unknown("", problem), None
     try:
         data = read_bytes(uri)
     except DataError as error:

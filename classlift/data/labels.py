@@ -31,7 +31,7 @@ Corners = tuple[float, float, float, float]
 NO_PLACE: Corners = (math.nan, math.nan, math.nan, math.nan)
 """The corners of an annotation that has no box that can be read: one finding, no refused file."""
 
-READING = 10
+READING = 11
 """Counted up when a reader gives something else for the same files: what an earlier one gave, and
 was kept, is read anew."""
 

@@ -23,11 +23,13 @@ from classlift.data.checksums import damage, seal, text_of
 from classlift.data.duplicates import Bits, hash_bits
 from classlift.data.formats import FORMATS, files_of, look
 from classlift.data.geometry import SIDES, is_bad, sides_of
+from classlift.data.images import ABSENT
 from classlift.data.labels import has_class
 from classlift.data.places import Layout
 from classlift.data.problems import WARNING, ImageProblem, from_table, to_table
 from classlift.data.splits import HELD_OUT, OPEN, Candidates, place
 from classlift.data.unlisted import files_below, unlisted
+from classlift.data.unusable import UNREAD, require_usable
 from classlift.errors import DataError
 from classlift.paths import did_you_mean_path, replacing, state
 from classlift.patterns import searching
@@ -40,6 +42,9 @@ logger = logging.getLogger(__name__)
 
 OLD = "old"
 """The tag of data that the champion was trained on; they are replayed, not new."""
+
+LOST = "no image is left out"
+"""The rule that a snapshot breaks for each image that it leaves out, for it can't be used."""
 
 DROPPED = "no box is left out"
 """The rule that a snapshot breaks for each box that it leaves out because the box is bad."""
@@ -502,11 +507,12 @@ def _assemble(
             seen: set[str] = set()
             groups = stack.enter_context(source.grouping())
             of_source = [_PLACED.empty_table()]
+            said: list[ImageProblem] = []
             for part in found.parts:
                 part_images, part_boxes, remarks = parts.read_part(part.key, folder)
                 part_images, wrong = parts.judge(part_images)
                 prefix = found.prefix + part.below
-                problems += [
+                said += [
                     replace(problem, image_id=prefix + problem.image_id)
                     for problem in (*remarks, *wrong)
                 ]
@@ -517,6 +523,11 @@ def _assemble(
                 out.write(part_boxes)
             unlabelled = asked.labelling.unlabelled(source, frozenset(seen))
             table = _with_unlabelled(pa.concat_tables(of_source), unlabelled)
+            names = table["image_id"].to_pylist()
+            takes_images = all(FORMATS[place.format].images for place in found.layout.places)
+            boxes_read = out.rows - before
+            require_usable(source.path, names, boxes_read, said, takes_images, found.prefix)
+            problems += said
             images.append(_with_published(table.select(_PLACED.names), source))
             logger.info(
                 f"{source.path}: {table.num_rows} images, {out.rows - before} boxes"
@@ -531,12 +542,16 @@ def _assemble(
         problems += unlisted(found.layout, found.files, table["uri"].to_pylist(), used)
     is_published = image_table[_PUBLISHED].null_count < image_table.num_rows
     labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])
+    if asked.droppable:
+        image_table, problems = _without_lost_images(image_table, problems, asked.droppable)
+        labels = _of_images(labels, image_table)
     release_unused()
     image_table = _place(image_table, labels, splits)
     del labels
     release_unused()  # what placing took, before the boxes come
     boxes = pq.read_table(draft / _BOXES_FILE).unify_dictionaries()
     if asked.droppable:
+        boxes = _of_images(boxes, image_table)
         boxes, dropped = _without_bad_boxes(boxes, image_table, asked.droppable)
         problems += dropped
         pq.write_table(boxes, draft / _BOXES_FILE, row_group_size=_ROW_GROUP)
@@ -545,6 +560,51 @@ def _assemble(
     snapshot = Snapshot(image_table, boxes, problem_table, hashed, is_published)
     snapshot._write_rest(draft)
     return snapshot
+
+
+def _without_lost_images(
+    images: pa.Table, problems: list[ImageProblem], droppable: float
+) -> tuple[pa.Table, list[ImageProblem]]:
+    """Leaves out the images that are not there or can't be read, and those of unread labels.
+
+    Args:
+        images: of all sources.
+        problems: of theirs.
+        droppable: the share of images that may be left out, 0 to 1.
+
+    Returns:
+        The other images; and the problems, of which these are warnings that say it.
+
+    Raises:
+        DataError: more are lost.
+
+    """
+    unreadable = images.filter(pc.equal(images["phash"], ""))["image_id"].to_pylist()
+    said = {problem.image_id for problem in problems if problem.rule in (ABSENT, UNREAD)}
+    lost = said.union(unreadable)
+    if not lost:
+        return images, problems
+    known = set(images["image_id"].to_pylist())
+    every = len(known | lost)
+    if len(lost) > droppable * every:
+        raise DataError(
+            f"{len(lost):,} of {every:,} images ({len(lost) / every:.2%}) are not there, can't be "
+            f"read, or have labels that can't (the first: {min(lost)}), and `bad_boxes: drop` "
+            f"leaves out at most {droppable:.2%}: `classlift validate` shows them, and `--fix` "
+            "leaves them out; or raise data.max_bad_boxes."
+        )
+    kept = images.filter(pc.invert(pc.is_in(images["image_id"], value_set=pa.array(sorted(lost)))))
+    return kept, [
+        replace(problem, problem=f"{LOST}: {problem.problem}", severity=WARNING)
+        if problem.image_id in lost and problem.is_critical
+        else problem
+        for problem in problems
+    ]
+
+
+def _of_images(boxes: pa.Table, images: pa.Table) -> pa.Table:
+    """The boxes of the images."""
+    return boxes.filter(pc.is_in(boxes["image_id"], value_set=images["image_id"].combine_chunks()))
 
 
 def _without_bad_boxes(

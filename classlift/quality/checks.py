@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from classlift.data.copies import MAX_DIFFERENCE
 from classlift.data.parts import ROUNDED
-from classlift.data.snapshot import DROPPED, Snapshot
+from classlift.data.snapshot import DROPPED, LOST, Snapshot
 from classlift.data.unlisted import UNLISTED
 from classlift.quality.findings import CRITICAL, EXAMPLES_SHOWN, INFO, WARNING, Finding
 from classlift.quality.image_words import words_of
@@ -25,7 +25,7 @@ def broken_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
     findings = []
     for (rule, severity), found in places.items():
         words, count = words_of(rule, severity), len(found)
-        shown = found[:EXAMPLES_SHOWN]
+        shown = found if rule == LOST else found[:EXAMPLES_SHOWN]
         findings.append(Finding(rule, words.fault(count), severity, count, shown, words.fix))
     return findings
 

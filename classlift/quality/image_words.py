@@ -8,9 +8,12 @@ from classlift.data.formats.kitti import DONT_CARE, UNLABELLED
 from classlift.data.formats.label_studio import MANY_CLASSES, SEVERAL, TURNED_VIEW
 from classlift.data.formats.open_images import NAMELESS
 from classlift.data.formats.via import CHOSEN
+from classlift.data.formats.yolo import NAMED_BESIDE, NAMED_TWICE
 from classlift.data.image_files import RENAMED
-from classlift.data.images import ENCODED_ANEW, MAX_PIXELS, READABLE, TURNED
+from classlift.data.images import ABSENT, ENCODED_ANEW, MAX_PIXELS, READABLE, TURNED
 from classlift.data.shapes import ENCLOSED, KEY_POINTS, LEFT_OUT
+from classlift.data.snapshot import LOST
+from classlift.data.unusable import UNREAD
 from classlift.quality.findings import CRITICAL
 
 
@@ -50,6 +53,24 @@ def _of(one: str, many: str, fix: str = "") -> Words:
 
 _OUT = "leaves out such images with their boxes"
 _WORDS = {
+    ABSENT: Words("image file is not there", "image files are not there", _OUT),
+    NAMED_TWICE: Words(
+        "data set has lists of classes of unequal length, of which the likelier counts",
+        "data sets have lists of classes of unequal length, of which the likelier counts",
+    ),
+    NAMED_BESIDE: Words(
+        "folder of a split has no list of classes, and that of another split counts",
+        "folders of splits have no list of classes, and those of other splits count",
+    ),
+    UNREAD: Words(
+        "label file can't be read",
+        "label files can't be read",
+        "leaves out such files, and their images",
+    ),
+    LOST: _of(
+        "was left out, as `bad_boxes: drop` asks, for it or its labels can't be read",
+        "were left out, as `bad_boxes: drop` asks, for they or their labels can't be read",
+    ),
     "file can be read": Words("image file can't be read", "image files can't be read", _OUT),
     "record can be read": Words("record can't be read", "records can't be read", _OUT),
     "image can be decoded": _of("can't be decoded", "can't be decoded", _OUT),

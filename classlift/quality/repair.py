@@ -20,10 +20,11 @@ from PIL import Image, ImageOps
 from classlift.data import schema
 from classlift.data.formats.collected import ORPHAN
 from classlift.data.geometry import SIDES
-from classlift.data.images import TURNED
+from classlift.data.images import ABSENT, TURNED
 from classlift.data.problems import ImageProblem
 from classlift.data.profile import joined
 from classlift.data.snapshot import Snapshot
+from classlift.data.unusable import UNREAD
 from classlift.data.writers import copy_images, new_folder, write_coco_splits
 from classlift.errors import DataError
 from classlift.quality.measures import repeated_iou
@@ -79,10 +80,13 @@ def repair(
         problem.image_id: problem for problem in snapshot.image_problems() if problem.is_critical
     }
     images, turned = _images(snapshot.images, problems, changes)
+    known = set(snapshot.images["image_id"].to_pylist())
+    actions = {ORPHAN: "left the box out"}
+    actions |= dict.fromkeys((ABSENT, UNREAD), "left out what it labels")
     changes += [
-        Change(problem.source, "left the box out", problem.problem)
+        Change(problem.source, action, problem.problem)
         for problem in snapshot.image_problems()
-        if problem.rule == ORPHAN
+        if (action := actions.get(problem.rule)) and problem.image_id not in known
     ]
     boxes = _boxes(images, snapshot.boxes, labels, changes)
     if not images.num_rows:

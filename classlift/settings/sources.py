@@ -130,14 +130,16 @@ class DataSettings:
     bad_boxes: str = setting(
         STOP,
         "Bad boxes",
-        "A box without a class, a place or an area, or that leaves its image: stop ends the run, "
-        "drop goes on without such boxes, and lists each in the validation report.",
+        "A box without a class, a place or an area, or that leaves its image, and an image that is "
+        "not there or can't be read, or whose labels can't: stop ends the run, drop goes on "
+        "without them, and lists each in the validation report.",
         choices=(STOP, DROP),
     )
     max_bad_boxes: float = setting(
         0.001,
         "Most bad boxes",
-        "The share of all boxes that bad_boxes: drop leaves out at most; more end the run.",
+        "The share of all boxes, and of all images, that bad_boxes: drop leaves out at most; more "
+        "end the run.",
         above=0,
         maximum=1,
     )
@@ -146,5 +148,5 @@ class DataSettings:
     )
 
     def droppable(self) -> float:
-        """The share of boxes that may be left out because they are bad."""
+        """The share of boxes, and of images, that may be left out because they are bad."""
         return self.max_bad_boxes if self.bad_boxes == DROP else 0.0

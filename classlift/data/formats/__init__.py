@@ -36,6 +36,7 @@ from classlift.data.labels import (
 from classlift.data.media import is_record, label_map_beside, record_files
 from classlift.data.places import Layout, Place, folders_in, split_of
 from classlift.data.problems import ImageProblem
+from classlift.data.unusable import require_usable
 from classlift.errors import ConfigError, DataError
 from classlift.paths import did_you_mean_path
 
@@ -406,6 +407,7 @@ def read_labels(path: Path, format_name: str | None = None) -> Labels:
             images += [replace(i, file_name=place.below + i.file_name) for i in labels.images]
             boxes += [replace(b, file_name=place.below + b.file_name) for b in labels.boxes]
             remarks += [replace(r, image_id=place.below + r.image_id) for r in labels.remarks]
+    require_usable(path, [image.file_name for image in images], len(boxes), remarks)
     return Labels(images, boxes, remarks)
 
 

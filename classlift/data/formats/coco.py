@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +108,8 @@ def coco_shards(place: Place) -> Iterator[Shard]:
         Shards that hold their labels. What the boxes hold is not judged here.
 
     Raises:
-        DataError: the file is not COCO JSON, an id of an image or a category repeats, none of its
-            images is there, or a path leaves the folder; names file and record.
+        DataError: the file is not COCO JSON, an id of an image or a category repeats, or a path
+            leaves the folder by a link; names file and record.
 
     """
     files = ImageFiles(place.home, place.split)
@@ -130,7 +130,6 @@ def _shards_of_columns(
     ]
     if len({image.uri for image in images}) < len(images):
         return None
-    _require_some(images, path, files)
     parts = list(chunks(images)) or [()]
     place = {image.file_name: row // SHARD_IMAGES for row, image in enumerate(images)}
     said = remarks_by_shard(remarks, place)
@@ -213,8 +212,6 @@ def shards_of(
                 f"(the first: {missing[0]})"
             )
         raise DataError(f"{path}: {'; '.join(faults)}.")
-    if files:
-        _require_some(list(images.values()), path, files)
     boxes: dict[str, list[LabelledBox]] = {image.file_name: [] for image in images.values()}
     file = f"{path.parent.name}/{path.name}"
     seen: set[str] = set()
@@ -249,16 +246,6 @@ def shards_of(
     ]
     labelled = ((image, boxes[image.file_name]) for image in images.values())
     yield from packed_shards("coco", path, labelled, remarks)
-
-
-def _require_some(images: Sequence[LabelledImage], path: Path, files: ImageFiles) -> None:
-    """Raises DataError where none of the images is there."""
-    if images and not any(os.path.isfile(image.uri) for image in images):
-        raise DataError(
-            f"{path}: none of its {len(images)} image files is in {files.folder} or a folder below "
-            f"it (the first: {images[0].file_name}); say where they are, with --images, or "
-            "`images` in a config."
-        )
 
 
 def names_by_id(coco: Mapping[str, Any], path: Path) -> tuple[dict[Id, str], dict[Id, str]]:
@@ -331,7 +318,7 @@ def _image(
     if not isinstance(name, str) or not name:
         raise DataError(f"{where} has no file_name.")
     source = f"{path.parent.name}/{path.name} image {record['id']}"
-    found = files.below(name, where) if files else Found(inside(path.parent, name, where))
+    found = files.find(name, where) if files else Found(inside(path.parent, name, where))
     file_name = files.relative(found.path) if files else name
     remarks += found.remark(name, file_name, source)
     return LabelledImage(

@@ -138,6 +138,7 @@ class Collected:
         near: Path | None = None,
         inside_file: str = "",
         split: str | None = None,
+        label_file: str = "",
     ) -> CollectedImage:
         """Adds an image.
 
@@ -151,6 +152,7 @@ class Collected:
             near: as `ImageFiles.find` takes it.
             inside_file: URI of its bytes in another file, where its own is not there.
             split: as published with the labels; None where they do not say.
+            label_file: as `ImageFiles.find` takes it.
 
         Returns:
             The image, to add boxes to.
@@ -161,7 +163,7 @@ class Collected:
         """
         if name in self._images:
             raise DataError(f"{where}: the image {name!r} stands twice; list each image once.")
-        found = found or self.files.find(name, where, near)
+        found = found or self.files.find(name, where, near, label_file)
         file_name = self.files.relative(found.path)
         if file_name in self._named:
             raise DataError(
@@ -179,7 +181,11 @@ class Collected:
 
     def remark(self, name: str, source: str, problem: str, severity: str = INFO) -> None:
         """Adds what is to be said of an image: a rule, a colon and a value."""
-        self._remarks.append(ImageProblem(name, source, problem, severity))
+        self.add_problem(ImageProblem(name, source, problem, severity))
+
+    def add_problem(self, problem: ImageProblem) -> None:
+        """Adds what is to be said."""
+        self._remarks.append(problem)
 
     def labels(self) -> Labels:
         """What was collected."""

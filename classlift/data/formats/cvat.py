@@ -12,6 +12,7 @@ from classlift.data.image_files import Found
 from classlift.data.labels import NO_PLACE, Corners, Rounding, Shard, flag_of, size_of
 from classlift.data.places import Place, split_of
 from classlift.data.shapes import around, around_ellipse, around_turned
+from classlift.data.unusable import absent
 from classlift.errors import DataError
 from classlift.reading import GIGA, open_regular, read_bytes
 
@@ -147,6 +148,7 @@ def _add_tracks(found: Collected, tracks: Sequence[Element], root: Element, path
         match = re.fullmatch(r"frame_(\d{6,})", Path(name).stem)
         if match:
             frame(int(match[1]), Found(found.files.find(name, str(path)).path))
+    gone: set[int] = set()
     for track in tracks:
         number = track.get("id", "?")
         place = f"{path}: track {number}"
@@ -158,12 +160,14 @@ def _add_tracks(found: Collected, tracks: Sequence[Element], root: Element, path
                     f"{place} has a {shape.tag} without the number of its frame."
                 ) from None
             if index not in frames:
-                raise DataError(
-                    f"{place}: there is no image frame_{index:06d} below {found.files.folder}; "
-                    "export with images."
-                )
+                gone.add(index)
+                continue
             source = f"{path.parent.name}/{path.name} track {number} frame {index}"
             _add_shape(frames[index], shape, track.get("label"), source, place)
+    for index in sorted(gone):
+        name = f"frame_{index:06d}"
+        reason = f"no file below {found.files.folder} is called so; export with images"
+        found.add_problem(absent(name, f"{path.parent.name}/{path.name} frame {index}", reason))
 
 
 def _add_shape(

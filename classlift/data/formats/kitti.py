@@ -8,6 +8,7 @@ from classlift.data.formats.collected import Collected
 from classlift.data.image_files import ImageFiles
 from classlift.data.labels import Corners, Labels, Shard, chunks, number_of
 from classlift.data.places import Place
+from classlift.data.unusable import absent, unread
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, read_text
@@ -18,6 +19,10 @@ LABELS, IMAGES = ("label_2", "labels", "label"), ("image_2", "images", "image")
 
 DONT_CARE = "a region is an object; those called DontCare are left out"
 UNLABELLED = "each image has a label file; one without counts as one without objects"
+DONT_CARE_LABEL = "DontCare"
+LOOKED_AT = 10
+"""Files of a folder that are looked at: one of them may be empty, or damaged."""
+
 MAX_BYTES = 100 * MEGA
 """The most bytes of the labels of one image."""
 
@@ -37,8 +42,8 @@ def _folders(folder: Path) -> tuple[Path, Path] | None:
     for base in (folder, folder / "training"):
         for labels, images in zip(LABELS, IMAGES, strict=True):
             if (base / labels).is_dir() and (base / images).is_dir():
-                first = next(iter(sorted((base / labels).rglob("*.txt"))), None)
-                if first is not None and _is_kitti(first):
+                files = sorted((base / labels).rglob("*.txt"))
+                if any(map(_is_kitti, files[:LOOKED_AT])):
                     return base / labels, base / images
     return None
 
@@ -67,7 +72,7 @@ def kitti_shards(place: Place) -> Iterator[Shard]:
         Shards for `read_kitti_shard`.
 
     Raises:
-        DataError: there are none, or labels are of images that are not there.
+        DataError: there are no such folders.
 
     """
     folder = place.path
@@ -77,13 +82,12 @@ def kitti_shards(place: Place) -> Iterator[Shard]:
     labels, images = found
     files = {str(Path(name).with_suffix("")): name for name in ImageFiles(images).paths}
     texts = {str(p.relative_to(labels).with_suffix("")): p for p in sorted(labels.rglob("*.txt"))}
-    orphans = sorted(set(texts) - set(files))
-    if orphans:
-        raise DataError(f"{texts[orphans[0]]}: there is no image of this name below {images}.")
+    orphans = sorted(str(texts[stem].relative_to(folder)) for stem in set(texts) - set(files))
     items = [(stem, name, state(labels / f"{stem}.txt")) for stem, name in files.items()]
-    for part in chunks(items):
-        parts = (str(labels.relative_to(folder)), str(images.relative_to(folder)))
-        yield Shard("kitti", folder, (parts, part))
+    parts = (str(labels.relative_to(folder)), str(images.relative_to(folder)))
+    for part in chunks(items) if items else [()]:
+        yield Shard("kitti", folder, (parts, part, tuple(orphans)))
+        orphans = []
 
 
 def read_kitti_shard(shard: Shard) -> Labels:
@@ -100,10 +104,10 @@ def read_kitti_shard(shard: Shard) -> Labels:
         Its images and boxes.
 
     Raises:
-        DataError: a line is no such thing; names file and line.
+        DataError: two images have one name.
 
     """
-    (labels, images), items = shard.items
+    (labels, images), items, orphans = shard.items
     found = Collected(Place("kitti", shard.path, shard.path))
     for stem, name, (size, *_) in items:
         relative = f"{labels}/{stem}.txt"
@@ -112,26 +116,39 @@ def read_kitti_shard(shard: Shard) -> Labels:
         if size < 0:
             image.say(f"{UNLABELLED}: {images}/{name}", "warning")
             continue
-        path = inside(shard.path, relative, str(shard.path))
-        text = read_text(path, "the labels of an image", MAX_BYTES)
-        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        ignored = 0
-        for number, line in enumerate(lines, start=1):
-            if not line.strip(" \t"):
-                continue
-            parts = labels_of(line)
-            if parts is None:
-                raise DataError(
-                    f"{path}: line {number} must be a class and {_NUMBERS} numbers, as KITTI has "
-                    f"it, not {shorten(repr(line), 80)}."
-                )
-            if parts[0] == "DontCare":
-                ignored += 1
-            else:
-                image.add(*parts, f"{where} line {number}")
+        try:
+            objects = _objects(inside(shard.path, relative, str(shard.path)))
+        except DataError as error:
+            found.add_problem(unread(image.image.file_name, where, error))
+            continue
+        for number, label, corners in objects:
+            if label != DONT_CARE_LABEL:
+                image.add(label, corners, f"{where} line {number}")
+        ignored = sum(label == DONT_CARE_LABEL for _, label, _ in objects)
         if ignored:
             image.say(f"{DONT_CARE}: {ignored}")
+    for relative in orphans:
+        reason = f"there is no image of this name below {shard.path / images}"
+        found.add_problem(absent(relative, f"{shard.path.name}/{relative}", reason))
     return found.labels()
+
+
+def _objects(path: Path) -> list[tuple[int, str, Corners]]:
+    """The lines of a label file: their numbers, classes and corners."""
+    text = read_text(path, "the labels of an image", MAX_BYTES)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip(" \t"):
+            continue
+        parts = labels_of(line)
+        if parts is None:
+            raise DataError(
+                f"{path}: line {number} must be a class and {_NUMBERS} numbers, as KITTI has it, "
+                f"not {shorten(repr(line), 80)}."
+            )
+        found.append((number, *parts))
+    return found
 
 
 def labels_of(line: str) -> tuple[str, Corners] | None:

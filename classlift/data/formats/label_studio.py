@@ -186,8 +186,6 @@ def _file(found: Collected, name: str, where: str) -> Found:
     folder, _, last = plain.rpartition("/")
     if not os.path.isfile(file.path) and _UPLOAD.match(last):
         file = found.files.find(f"{folder}/{_UPLOAD.sub('', last)}", where)
-    if not os.path.isfile(file.path) and not Path(last).suffix:
-        file = found.files.find_stem(plain, where) or file
     return Found(file.path, file.path.name != last)  # folders are those of a server
 
 

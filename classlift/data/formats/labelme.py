@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from classlift.data import json_outline
 from classlift.data.formats.collected import (
     LABEL_FOLDERS,
     Collected,
-    CollectedImage,
     class_of,
     home_of,
     listing,
@@ -24,12 +24,16 @@ from classlift.data.labels import NO_PLACE, Corners, Labels, Shard, chunks, flag
 from classlift.data.media import embedded_uri
 from classlift.data.places import Place, folders_in
 from classlift.data.shapes import around, around_ellipse
+from classlift.data.unusable import unread
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, read_json
 
 MAX_BYTES = 1000 * MEGA
 """The most bytes of one JSON file, which may hold its image too."""
+
+LOOKED_AT = 10
+"""Files of a folder that are looked at: one of them may be damaged."""
 
 _ENCLOSED = {
     "polygon": "polygons",
@@ -50,7 +54,7 @@ def find(path: Path) -> list[Place]:
     folders = [path, *(sub for sub in folders_in(path) if sub.name.lower() in LABEL_FOLDERS)]
     for folder in folders:
         files = _files(folder)
-        if files and _is_labelme(files[0]):
+        if any(map(_is_labelme, files[:LOOKED_AT])):
             return [Place("labelme", folder, home_of(files[0]))]
     return []
 
@@ -94,26 +98,31 @@ def read_labelme_shard(shard: Shard) -> Labels:
         Its images and boxes.
 
     Raises:
-        DataError: a file is no LabelMe JSON; names file and shape.
+        DataError: two files are of one image.
 
     """
     names, home, split, _ = shard.items
     found = Collected(Place("labelme", shard.path, home, split))
     for name in names:
-        path = inside(shard.path, name, str(shard.path))
         where = f"{shard.path.name}/{name}"
-        document = mapping(read_json(path, "LabelMe JSON", MAX_BYTES), "LabelMe JSON", str(path))
-        shapes = listing(document.get("shapes"), "`shapes`", str(path))
+        try:
+            path = inside(shard.path, name, str(shard.path))
+            file = _read(path, where)
+        except DataError as error:
+            found.add_problem(unread(name, where, error))
+            continue
         image = found.add(
-            text(document.get("imagePath"), "`imagePath`", str(path)),
+            file.image,
             where,
             str(path),
-            size_of(document.get("imageWidth"), "imageWidth", str(path)),
-            size_of(document.get("imageHeight"), "imageHeight", str(path)),
+            *file.size,
             near=path.parent if path.is_relative_to(home.resolve()) else None,
-            inside_file=embedded_uri(path) if document.get("imageData") else "",
+            inside_file=embedded_uri(path) if file.has_image else "",
+            label_file=name,
         )
-        _add_shapes(image, shapes, where, str(path))
+        for item in file.objects:
+            image.add(item.label, item.corners, item.source, item.shape, difficult=item.difficult)
+        image.left_out.update(file.left_out)
     return found.labels()
 
 
@@ -126,7 +135,34 @@ class _Object:
     difficult: bool
 
 
-def _add_shapes(image: CollectedImage, shapes: Sequence[Any], where: str, path: str) -> None:
+@dataclass(frozen=True)
+class _File:
+    """What a JSON file says; `has_image` where the image is in it, `left_out` by kind of shape."""
+
+    image: str
+    size: tuple[int | None, int | None]
+    has_image: bool
+    objects: Sequence[_Object]
+    left_out: Counter[str]
+
+
+def _read(path: Path, where: str) -> _File:
+    document = mapping(read_json(path, "LabelMe JSON", MAX_BYTES), "LabelMe JSON", str(path))
+    shapes = listing(document.get("shapes"), "`shapes`", str(path))
+    width, height = (
+        size_of(document.get(name), name, str(path)) for name in ("imageWidth", "imageHeight")
+    )
+    return _File(
+        text(document.get("imagePath"), "`imagePath`", str(path)),
+        (width, height),
+        bool(document.get("imageData")),
+        *_objects(shapes, where, str(path)),
+    )
+
+
+def _objects(shapes: Sequence[Any], where: str, path: str) -> tuple[list[_Object], Counter[str]]:
+    """The objects of a file, and how many shapes of which kinds are left out."""
+    left_out: Counter[str] = Counter()
     objects: list[_Object] = []
     groups: dict[tuple[str, str], _Object] = {}
     for number, record in enumerate(shapes, start=1):
@@ -135,7 +171,7 @@ def _add_shapes(image: CollectedImage, shapes: Sequence[Any], where: str, path: 
         kind = str(shape.get("shape_type") or "polygon")
         label = class_of(shape.get("label"), place)
         if kind != "rectangle" and kind not in _ENCLOSED:
-            image.left_out[f"of kind {kind!r}"] += 1
+            left_out[f"of kind {kind!r}"] += 1
             continue
         corners = _corners(kind, points_of(shape.get("points")))
         found = _Object(
@@ -155,8 +191,7 @@ def _add_shapes(image: CollectedImage, shapes: Sequence[Any], where: str, path: 
         else:
             first.corners = around([*_opposite(first.corners), *_opposite(corners)])
             first.shape = "groups of polygons"
-    for item in objects:
-        image.add(item.label, item.corners, item.source, item.shape, difficult=item.difficult)
+    return objects, left_out
 
 
 def _corners(kind: str, points: Points) -> Corners:

@@ -7,6 +7,7 @@ from classlift.data.formats.collected import Collected, find_files, side
 from classlift.data.formats.csv_rows import header_of, read_table
 from classlift.data.labels import Rounding, Shard, nameless
 from classlift.data.places import Place
+from classlift.data.unusable import absent
 from classlift.errors import DataError
 from classlift.reading import read_text
 
@@ -38,8 +39,7 @@ def open_images_shards(place: Place) -> Iterator[Shard]:
         Shards that hold their labels.
 
     Raises:
-        DataError: it is no such thing, or an image is not there, whose size turns the shares into
-            pixels; names file and line.
+        DataError: it is no such thing; names file and line.
 
     """
     path, found = place.path, Collected(place)
@@ -48,16 +48,18 @@ def open_images_shards(place: Place) -> Iterator[Shard]:
     if missing:
         raise DataError(f"{path}: the column {missing[0]!r} of Open Images is missing.")
     names = _class_names(path.parent)
+    gone: set[str] = set()
     for line, row in table.rows:
         where, at = f"{path.parent.name}/{path.name} line {line}", f"{path}: line {line}"
         image = found.get(row["ImageID"])
         if image is None:
             file = found.files.find_stem(row["ImageID"], at)
             if file is None:
-                raise DataError(
-                    f"{at}: there is no image {row['ImageID']!r} below {found.files.folder}; "
-                    "take out the rows of images that were not downloaded."
-                )
+                if row["ImageID"] not in gone:
+                    reason = f"no file below {found.files.folder} has this id"
+                    found.add_problem(absent(row["ImageID"], where, reason))
+                gone.add(row["ImageID"])
+                continue
             image = found.add(row["ImageID"], where, at, found=file)
         width, height = image.size()
         xmin, xmax, ymin, ymax = (side(row[name].strip()) for name in COLUMNS[2:])

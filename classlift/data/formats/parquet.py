@@ -110,7 +110,7 @@ def _item(
     remarks: list[ImageProblem],
 ) -> tuple[LabelledImage, tuple[LabelledBox, ...]]:
     name = row["image_id"]
-    found = files.below(row["uri"], row["where"])
+    found = files.find(row["uri"], row["where"])
     remarks += found.remark(row["uri"], name, row["where"])
     width, height = (size_of(row[side], side, row["where"]) for side in _SIZE)
     split = split_of(str(row["split"] or ""))

@@ -36,6 +36,17 @@ def page() -> str:
     lines += ["", "## What is read of each"]
     for row in FORMATS.values():
         lines += ["", f"### {row.title}", "", *_rules(row)]
+    lines += [
+        "",
+        "## What if an image is missing, or a label file is damaged?",
+        "",
+        "In every format, an image that is not there, and a file that labels one image and can't",
+        "be read, is one critical finding with its name, and not a refused data set: `validate",
+        "--fix` leaves it out, and so does a run with `bad_boxes: drop`, up to a share. An image",
+        "that is called otherwise than in its labels (another suffix, other capitals, a path of",
+        "another machine, or, where a file labels one image, the name of that file) is taken where",
+        "exactly one can be meant, and that is said. No path leads out of the folder.",
+    ]
     others = {row.title: row.todo for row in UNREAD}
     lines += [
         "",

@@ -25,6 +25,7 @@ from classlift.data.labels import (
 )
 from classlift.data.places import SPLIT_WORDS, Place, split_of
 from classlift.data.problems import ImageProblem
+from classlift.data.unusable import unread
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_bytes, read_text
@@ -138,39 +139,60 @@ def read_voc_shard(shard: Shard) -> Labels:
         Its images and boxes.
 
     Raises:
-        DataError: XML can't be read, an image is not there or lies elsewhere, or a flag is neither
-            0 nor 1; names file and object.
+        DataError: the image of a file can't be told.
 
     """
     folder = shard.path
     annotations = find_annotations(folder) or folder
     places = [folder / place for place in IMAGES if (folder / place).is_dir()]
-    images: list[LabelledImage] = []
-    boxes: list[LabelledBox] = []
-    remarks: list[ImageProblem] = []
+    found = Labels([], [])
     files = ImageFiles(folder)
     names, splits, _ = shard.items
     # Entities are not expanded, nothing is fetched; libxml2 bounds depth and size by itself.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     for file_name, split in zip(names, splits, strict=True):
-        path = str(inside(annotations, file_name, str(folder)))
-        root = _parse(path, parser)
-        parts = _children(root)
-        name = _text(parts.get("filename"))
-        if not name:
-            raise DataError(f"{path} names no image file.")
         where = f"{folder.name}/{file_name}"
-        below = PurePosixPath(file_name).parent
-        if below.parts and not PurePosixPath(name).is_relative_to(below):
-            name = str(below / name)
-        size = _children(parts.get("size", ()))
-        width, height = (size_of(_text(size.get(s)), s, path) for s in ("width", "height"))
-        image = _find_image(places, files, name, path, str(below).strip("."))
-        remarks += image.remark(name, name, where)
-        images.append(LabelledImage(name, str(image.path), width, height, where, split=split))
-        for number, found in enumerate(filter(_is_object, root.iter()), start=1):
-            boxes.append(_box(found, name, f"{where} object {number}", path))
-    return Labels(images, boxes, remarks)
+        try:
+            path = str(inside(annotations, file_name, str(folder)))
+            image, boxes, remarks = _read(path, parser, places, files, where, file_name, split)
+        except DataError as error:
+            found.remarks.append(unread(file_name, where, error))
+        else:
+            found.images.append(image)
+            found.boxes.extend(boxes)
+            found.remarks.extend(remarks)
+    return found
+
+
+def _read(
+    path: str,
+    parser: Any,
+    places: list[Path],
+    files: ImageFiles,
+    where: str,
+    file_name: str,
+    split: str | None,
+) -> tuple[LabelledImage, list[LabelledBox], list[ImageProblem]]:
+    """The image of an XML file, its boxes, and what is to be said of it."""
+    root = _parse(path, parser)
+    parts = _children(root)
+    name = _text(parts.get("filename"))
+    if not name:
+        raise DataError(f"{path} names no image file.")
+    below = PurePosixPath(file_name).parent
+    if below.parts and not PurePosixPath(name).is_relative_to(below):
+        name = str(below / name)
+    size = _children(parts.get("size", ()))
+    width, height = (size_of(_text(size.get(s)), s, path) for s in ("width", "height"))
+    file = _find_image(places, files, name, path, file_name)
+    remarks = list(file.remark(name, name, where))
+    name = files.relative(file.path) if _leaves(name) else name
+    image = LabelledImage(name, str(file.path), width, height, where, split=split)
+    boxes = [
+        _box(found, name, f"{where} object {number}", path)
+        for number, found in enumerate(filter(_is_object, root.iter()), start=1)
+    ]
+    return image, boxes, remarks
 
 
 def _parse(path: str, parser: Any) -> Element:
@@ -221,35 +243,33 @@ def _text(element: Element | None) -> str:
     return "" if element is None else (element.text or "").strip()
 
 
-def _find_image(places: list[Path], files: ImageFiles, name: str, path: str, below: str) -> Found:
-    """The image in one of the places, or the one that can be meant; a name may lack its suffix.
+def _find_image(
+    places: list[Path], files: ImageFiles, name: str, path: str, file_name: str
+) -> Found:
+    """The image in one of the places, or the one that can be meant.
 
     Args:
         places: folders of images.
         files: the images below the folder of the data set.
         name: of the image, with the folder that its XML file is in.
         path: of that file, for errors.
-        below: that folder, below the one of all annotations; empty where it is that one.
+        file_name: of that file, below the folder of all annotations.
 
     Returns:
-        The image that was found.
-
-    Raises:
-        DataError: there is none.
+        The image, which may not be there.
 
     """
-    for wanted in (name, name.rpartition("/")[2]) if below else (name,):
+    for wanted in () if _leaves(name) else (name, *[name.rpartition("/")[2]] * ("/" in file_name)):
         for place in places:
             image = inside(place, wanted, path)
             if os.path.isfile(image):
                 return Found(image)
-    found = files.find(name, path)
-    if not os.path.isfile(found.path) and not Path(name).suffix:
-        found = files.find_stem(name, path) or found
-    if os.path.isfile(found.path):
-        return found
-    shown = ", ".join(map(str, places))
-    raise DataError(f"{path}: its image {name!r} is in none of {shown}.")
+    return files.find(name, path, label_file=file_name)
+
+
+def _leaves(name: str) -> bool:
+    """Whether a path starts elsewhere, or climbs: it is of the machine of who labelled."""
+    return name.startswith("/") or ".." in PurePosixPath(name).parts
 
 
 def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:

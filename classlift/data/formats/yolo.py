@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,16 +24,22 @@ from classlift.data.labels import (
     number_of,
     whole_number_of,
 )
-from classlift.data.places import SPLIT_WORDS, Place, split_of
-from classlift.data.problems import INFO, ImageProblem
+from classlift.data.places import SPLIT_WORDS, Place, folders_in, split_of
+from classlift.data.problems import INFO, WARNING, ImageProblem
 from classlift.data.shapes import ENCLOSED, KEY_POINTS, around
+from classlift.data.unusable import absent, unread
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_text, read_yaml
 from classlift.settings.sources import EVAL, TEST, TRAIN
+from classlift.text import shorten
 
 NAMES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names", "_darknet.labels")
 """What the file that names the classes is called: by Ultralytics, labelImg, CVAT, Roboflow."""
+
+NAMED_TWICE = "lists of classes in one data set are equally long; the likelier one counts"
+NAMED_BESIDE = "classes are named with the labels; else those of another split count"
+"""What is said of lists of classes."""
 
 _APART = ("images", "labels")
 """The folders of images and of labels where each has its own."""
@@ -105,8 +111,7 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
         Shards for `read_yolo_shard`.
 
     Raises:
-        DataError: the classes have no names, two images have one label file, or labels are of
-            images that are not there.
+        DataError: the classes have no names, or two images have one label file.
 
     """
     folder = place.path
@@ -127,8 +132,13 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
     for path in images:
         labels = called[path]
         alike = others.get(folded(path.relative_to(root).with_suffix("").as_posix()), [])
-        if labels not in texts and len(alike) == 1:
-            (labels,) = alike
+        if labels not in texts and alike:
+            labels = alike[0]
+            if len(alike) > 1:
+                raise DataError(
+                    f"{labels}: there is no image of this name below {root}; {path.name} may be "
+                    f"labelled by it or by {alike[1].name}: keep one of them."
+                )
         if labels.is_symlink() and not labels.exists():
             raise DataError(f"{labels}: the link leads nowhere, so the labels are missing.")
         if labels in known:
@@ -142,10 +152,13 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
     if not is_apart:  # beside images, where also other texts lie
         places = {path.parent for path in images}
         orphans = {path for path in orphans if path.parent in places and _is_labels(path)}
-    if orphans:
-        raise DataError(f"{min(orphans)}: there is no image of this name below {root}.")
-    for part in chunks(items):
-        yield Shard("yolo", folder, (described.names, described.keypoints, part))
+    remarks = [ImageProblem(described.path.name, folder.name, *note) for note in described.notes]
+    for name in sorted(str(path.relative_to(folder)) for path in orphans):
+        reason = f"there is no image of this name below {root}"
+        remarks.append(absent(name, f"{folder.name}/{name}", reason))
+    for part in chunks(items) if items else [()]:
+        yield Shard("yolo", folder, (described.names, described.keypoints, part, tuple(remarks)))
+        remarks = []
 
 
 def read_yolo_shard(shard: Shard) -> Labels:
@@ -164,10 +177,10 @@ def read_yolo_shard(shard: Shard) -> Labels:
         Its images and boxes, in pixels.
 
     Raises:
-        DataError: a line is no such thing; names file and line.
+        DataError: a path leaves the folder by a link.
 
     """
-    folder, (names, keypoints, items) = shard.path, shard.items
+    folder, (names, keypoints, items, said) = shard.path, shard.items
     images: list[LabelledImage] = []
     boxes: list[LabelledBox] = []
     remarks: list[ImageProblem] = []
@@ -181,17 +194,21 @@ def read_yolo_shard(shard: Shard) -> Labels:
         if labels_state[0] >= 0:
             remarks += Found(image, not is_called_so).remark(labels, name, source)
             path = inside(folder, labels, str(folder))
-            found, counts = _boxes(path, labels, name, (width, height), names, keypoints, folder)
+            where = f"{folder.name}/{labels}"
+            try:
+                found, counts = _boxes(path, where, name, (width, height), names, keypoints)
+            except DataError as error:
+                remarks.append(unread(name, where, error))
+                continue
             boxes += found
             polygons, poses = counts["polygon"], counts["pose"]
-            where = f"{folder.name}/{labels}"
             if polygons:
-                said = f"{ENCLOSED}: {polygons} polygon{'' if polygons == 1 else 's'}"
-                remarks.append(ImageProblem(name, where, said, INFO))
+                enclosed = f"{ENCLOSED}: {polygons} polygon{'' if polygons == 1 else 's'}"
+                remarks.append(ImageProblem(name, where, enclosed, INFO))
             if poses:
-                said = f"{KEY_POINTS}: {poses} pose{'' if poses == 1 else 's'}"
-                remarks.append(ImageProblem(name, where, said, INFO))
-    return Labels(images, boxes, remarks)
+                left_out = f"{KEY_POINTS}: {poses} pose{'' if poses == 1 else 's'}"
+                remarks.append(ImageProblem(name, where, left_out, INFO))
+    return Labels(images, boxes, [*said, *remarks])
 
 
 def classes_of(place: Place) -> list[str]:
@@ -207,6 +224,7 @@ class _Described:
         path: of the file that names the classes.
         names: by number; empty for a number that is none.
         document: what it holds where it is YAML, else empty.
+        notes: what is to be said of the names: a rule, a colon and a value; and its severity.
         keypoints: how many numbers follow the box of a pose; 0 where there are no poses.
 
     """
@@ -214,6 +232,7 @@ class _Described:
     path: Path
     names: tuple[str, ...]
     document: Mapping[str, Any]
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def keypoints(self) -> int:
@@ -285,47 +304,95 @@ def _said(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[Path, str]]
 
 def _described(place: Place) -> _Described:
     """What names the classes: a file in the folder or beside the labels, or above, where the folder
-    is one of a split.
+    is one of a split; else one of another split.
 
     Returns:
         The file and what it says, with the names by number from 0.
 
     Raises:
-        DataError: there is no such file, or it does not list the classes, each once.
+        DataError: there is no such file, it does not list the classes, each once, or two of the
+            data set contradict each other. What lies above may be of other data.
 
     """
+    found: _Described | None = None
     for path in _descriptions(place):
-        document: Any = {}
-        if path.suffix.lower() not in YAML:
-            text = read_text(path, "the names of the classes", MAX_BYTES)
-            names: Any = [line.strip() for line in text.rstrip().split("\n")]
-        else:
-            try:
-                document = read_yaml(path, "the names of the classes", MAX_BYTES, typed=False)
-            except DataError:
-                if path.name in NAMES:
-                    raise
-                continue  # whatever another tool wrote
-            names = document.get("names") if isinstance(document, dict) else None
-            if names is None and path.name not in NAMES:
-                continue
-        if isinstance(names, dict) and sorted(map(str, names)) == sorted(
-            map(str, range(len(names)))
-        ):
-            names = [value for _, value in sorted(names.items(), key=lambda item: int(item[0]))]
-        if not isinstance(names, list) or not names:
-            raise DataError(f"{path}: `names` must list the classes, numbered from 0.")
-        for number, value in enumerate(names):
-            if not isinstance(value, str):
-                raise DataError(f"{path}: class {number} needs a string or a number as its name.")
-        repeated = sorted(n for n, count in Counter(names).items() if n and count > 1)
-        if repeated:
-            raise DataError(f"{path}: the class {repeated[0]!r} is named more than once.")
-        return _Described(path, tuple(names), document)
-    raise DataError(
-        f"{place.path}: the names of the classes are missing: add {', '.join(NAMES[:2])} or "
-        f"{NAMES[2]}."
+        if found is None:
+            found = _read_names(path)
+        elif path.is_relative_to(place.path) or path.is_relative_to(place.root or place.path):
+            other = None
+            with suppress(DataError):  # one that is no list contradicts nothing
+                other = _read_names(path)
+            found = _both(found, other) if other else found
+    if found is None:
+        for path in _of_other_splits(place):
+            names = _read_names(path)
+            if names is not None:
+                where = path.relative_to(place.path.parent).as_posix()
+                return replace(names, notes=((f"{NAMED_BESIDE}: {where}", INFO),))
+        raise DataError(
+            f"{place.path}: the names of the classes are missing: add {', '.join(NAMES[:2])} or "
+            f"{NAMES[2]}."
+        )
+    return found
+
+
+def _both(chosen: _Described, other: _Described) -> _Described:
+    """The first of two lists of classes, with a note where the other one is longer or shorter.
+
+    Args:
+        chosen: the likelier one.
+        other: which lies with it.
+
+    Returns:
+        The first, with what is to be said of both.
+
+    Raises:
+        DataError: they name a class differently, so that nobody knows what its boxes are.
+
+    """
+    for number, (name, its_name) in enumerate(zip(chosen.names, other.names, strict=False)):
+        if name and its_name and name != its_name:
+            raise DataError(
+                f"{other.path}: class {number} is {shorten(repr(its_name), 80)} here and "
+                f"{shorten(repr(name), 80)} in {chosen.path}; remove the list that is not that of "
+                "the labels."
+            )
+    if len(chosen.names) == len(other.names):
+        return chosen
+    note = (
+        f"{NAMED_TWICE}: {len(chosen.names)} in {chosen.path.name} and {len(other.names)} in "
+        f"{other.path.name}"
     )
+    return replace(chosen, notes=(*chosen.notes, (note, WARNING)))
+
+
+def _read_names(path: Path) -> _Described | None:
+    """What a file says that may name the classes; None of YAML that another tool wrote."""
+    document: Any = {}
+    if path.suffix.lower() not in YAML:
+        text = read_text(path, "the names of the classes", MAX_BYTES)
+        names: Any = [line.strip() for line in text.rstrip().split("\n")]
+    else:
+        try:
+            document = read_yaml(path, "the names of the classes", MAX_BYTES, typed=False)
+        except DataError:
+            if path.name in NAMES:
+                raise
+            return None
+        names = document.get("names") if isinstance(document, dict) else None
+        if names is None and path.name not in NAMES:
+            return None
+    if isinstance(names, dict) and sorted(map(str, names)) == sorted(map(str, range(len(names)))):
+        names = [value for _, value in sorted(names.items(), key=lambda item: int(item[0]))]
+    if not isinstance(names, list) or not names:
+        raise DataError(f"{path}: `names` must list the classes, numbered from 0.")
+    for number, value in enumerate(names):
+        if not isinstance(value, str):
+            raise DataError(f"{path}: class {number} needs a string or a number as its name.")
+    repeated = sorted(n for n, count in Counter(names).items() if n and count > 1)
+    if repeated:
+        raise DataError(f"{path}: the class {repeated[0]!r} is named more than once.")
+    return _Described(path, tuple(names), document)
 
 
 def _descriptions(place: Place) -> Iterator[Path]:
@@ -337,6 +404,15 @@ def _descriptions(place: Place) -> Iterator[Path]:
         if inner.is_dir():
             others = [p for p in sorted(inner.iterdir()) if p.suffix.lower() in (*YAML, ".names")]
             yield from (path for path in others if path.name not in NAMES)
+
+
+def _of_other_splits(place: Place) -> Iterator[Path]:
+    """The lists of classes in the folders of other splits, for a split that has none."""
+    folder = place.path
+    if split_of(folder.name):
+        for beside in folders_in(folder.parent):
+            if beside != folder and split_of(beside.name):
+                yield from (p for p in (beside / n for n in NAMES) if os.path.lexists(p))
 
 
 def _splits(folder: Path, described: _Described) -> Callable[[Path], str | None]:
@@ -397,12 +473,11 @@ def _size(path: Path) -> tuple[int, int]:
 
 def _boxes(
     path: Path,
-    relative: str,
+    source: str,
     name: str,
     size: tuple[int, int],
     names: tuple[str, ...],
     keypoints: int,
-    folder: Path,
 ) -> tuple[list[LabelledBox], Counter[str]]:
     """The boxes of a label file, and how many of them enclose a polygon or are of a pose."""
     # Lines end as they do in files; `splitlines` also knows separators that only damage writes.
@@ -413,7 +488,7 @@ def _boxes(
     for number, line in enumerate(lines, start=1):
         if not line.strip(" \t"):
             continue
-        where = f"{folder.name}/{relative} line {number}"
+        where = f"{source} line {number}"
         try:
             class_text, *numbers = re.split("[ \t]+", line.strip(" \t"))
             class_id = whole_number_of(class_text)

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from classlift.data.formats import class_list, look
+from classlift.data.formats.yolo import NAMED_BESIDE, NAMED_TWICE
 from classlift.data.image_files import RENAMED
+from classlift.data.images import ABSENT
 from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import ConfigError, DataError
 from classlift.settings.field import read
@@ -302,6 +304,46 @@ def test_yolo_with_splits(tmp_path, export):
     assert Counter(snapshot.boxes["label"].to_pylist()) == {"car": 6, "bus": 6}
 
 
+@pytest.mark.parametrize("named", ["valid", "test"])
+def test_the_names_of_one_split_are_those_of_all(tmp_path, named):
+    darknet_of_roboflow(tmp_path / "data")
+    for split in {"train", "valid", "test"} - {named}:
+        (tmp_path / "data" / split / "_darknet.labels").unlink()
+    snapshot = take_snapshot([Source(tmp_path / "data")])
+    assert Counter(snapshot.boxes["label"].to_pylist()) == {"car": 6, "bus": 6}
+    said = [(problem.problem, problem.severity) for problem in snapshot.image_problems()]
+    assert said == [(f"{NAMED_BESIDE}: {named}/_darknet.labels", "info")] * 2
+    assert taken(tmp_path / "data" / "train")  # named alone
+
+
+@pytest.mark.parametrize("other", ["classes.txt", "labels/classes.txt", "obj.names", "x.yaml"])
+def test_lists_of_classes_that_contradict_each_other(tmp_path, other):
+    yolo(tmp_path / "data" / "images", tmp_path / "data" / "labels", "a", "b")
+    (tmp_path / "data" / "data.yaml").write_text("names: [car, bus]")
+    file = tmp_path / "data" / other
+
+    def write(*names: str) -> None:
+        listed = "\n".join(f"  {n}: {name}" for n, name in enumerate(names))
+        file.write_text(f"names:\n{listed}" if other == "x.yaml" else "\n".join(names) + "\n")
+
+    write("car", "bus")
+    assert not take_snapshot([Source(tmp_path / "data")]).image_problems()
+    write("bus", "car")
+    with pytest.raises(DataError, match=rf"{file.name}: class 0 is 'bus' here and 'car' in .*yaml"):
+        take_snapshot([Source(tmp_path / "data")])
+    write("car", "bus", "van")
+    (problem,) = take_snapshot([Source(tmp_path / "data")]).image_problems()
+    assert problem.problem == f"{NAMED_TWICE}: 2 in data.yaml and 3 in {file.name}"
+    assert problem.severity == "warning"
+
+
+def test_what_lies_above_describes_other_data(tmp_path):
+    yolo(tmp_path / "data" / "images", tmp_path / "data" / "labels", "a", "b")
+    (tmp_path / "data" / "classes.txt").write_text("car\nbus\n")
+    (tmp_path / "coco.yaml").write_text("names: [person, bicycle]")
+    assert not take_snapshot([Source(tmp_path / "data")]).image_problems()
+
+
 def test_a_yaml_stands_for_its_folder(tmp_path):
     split_first_named_by_yaml(tmp_path / "data")
     named = take_snapshot([Source(tmp_path / "data" / "data.yaml")])
@@ -411,13 +453,15 @@ def test_yolo_labels_are_found_where_one_file_can_be_meant(tmp_path, is_apart, i
         take_snapshot([Source(data)])
 
 
-def test_labels_beside_images_of_which_one_is_gone_are_refused(tmp_path):
+def test_labels_beside_images_of_which_one_is_gone_are_critical(tmp_path):
     yolo(tmp_path / "data", tmp_path / "data", "a", "b", "c")
     (tmp_path / "data" / "classes.txt").write_text("car\nbus\n")
     (tmp_path / "data" / "notes.txt").write_text("Photographs of 2026\n")
     (tmp_path / "data" / "c.jpg").unlink()
-    with pytest.raises(DataError, match=r"c.txt: there is no image of this name"):
-        take_snapshot([Source(tmp_path / "data")])
+    snapshot = take_snapshot([Source(tmp_path / "data")])
+    assert (snapshot.images.num_rows, snapshot.boxes.num_rows) == (2, 4)
+    (problem,) = snapshot.image_problems()
+    assert (problem.image_id, problem.rule, problem.severity) == ("data/c.txt", ABSENT, "critical")
 
 
 def test_text_files_that_are_no_labels_are_none(tmp_path):
