@@ -22,12 +22,14 @@ from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.text import shorten
 
-_PICTURES_OF_LABELS = (
-    *("mask", "segmentation", "panoptic", "semantic", "depth", "disparity"),
+_MASKS = ("segmentationclass", "segmentationobject", "masks", "mask", "panoptic")
+"""What folders of pictures begin with, in small letters, that are labels themselves."""
+
+_PICTURES_OF_IMAGES = (
+    *(*_MASKS, "segmentation", "semantic", "depth", "disparity"),
     *("trimap", "annotation", "label", "gt"),
 )
-"""What folders begin with, in small letters, whose pictures are called as the images are, but for
-the suffix, and show where things are in those."""
+"""What folders begin with whose pictures may be called as the images are, but for the suffix."""
 
 _LABEL_SUFFIXES = (".xml", ".XML", ".json")
 """Of files that label one image."""
@@ -138,7 +140,7 @@ class ImageFiles:
         alike = [
             (parts, path)
             for parts, path in self._by_stem.get(stem, [])
-            if not any(part.startswith(_PICTURES_OF_LABELS) for part in parts[:-1])
+            if not any(part.startswith(_PICTURES_OF_IMAGES) for part in parts[:-1])
         ]
         best = self._nearest(alike, (*folders, stem))
         if len(best) != 1:
@@ -207,6 +209,11 @@ class ImageFiles:
                 if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and name[0] != "."
             ]
         return sorted(found)
+
+
+def is_mask(path: str) -> bool:
+    """Whether a picture lies in a folder of masks."""
+    return any(part.lower().startswith(_MASKS) for part in path.split("/")[:-1])
 
 
 def folded(name: str) -> str:

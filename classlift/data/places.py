@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from classlift.own_folders import DIAGNOSIS, RELABEL, VALIDATION, mark_of
 from classlift.settings.sources import EVAL, TEST, TRAIN
+
+_REPORTS = (VALIDATION, RELABEL, DIAGNOSIS)
+"""What we write beside labels, with labels in it."""
 
 SPLIT_WORDS = {
     "train": TRAIN,
@@ -85,7 +89,8 @@ def split_of(name: str) -> str | None:
 
 
 def folders_in(folder: Path) -> Iterator[Path]:
-    """The folders directly in a folder by name, without hidden ones and links."""
+    """The folders directly in a folder by name, without hidden ones, links, and our reports."""
     for path in sorted(folder.iterdir()):
-        if not path.name.startswith((".", "__")) and path.is_dir() and not path.is_symlink():
+        is_hidden = path.name.startswith((".", "__")) or path.is_symlink()
+        if not is_hidden and path.is_dir() and (mark_of(path) or {}).get("what") not in _REPORTS:
             yield path

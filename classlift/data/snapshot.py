@@ -25,6 +25,7 @@ from classlift.data.formats import FORMATS, files_of, look
 from classlift.data.geometry import SIDES, is_bad, sides_of
 from classlift.data.images import ABSENT
 from classlift.data.labels import has_class
+from classlift.data.passed_over import passed_over
 from classlift.data.places import Layout
 from classlift.data.problems import WARNING, ImageProblem, from_table, to_table
 from classlift.data.splits import HELD_OUT, OPEN, Candidates, place
@@ -333,6 +334,7 @@ class _Read:
     Attributes:
         prefix: what the ids of its images begin with.
         files: the image files that lie with it, by whose coming and going it has changed.
+        passed: the label files that lie with it, and are not read.
 
     """
 
@@ -341,6 +343,7 @@ class _Read:
     parts: tuple[_Part, ...]
     layout: Layout
     files: tuple[str, ...]
+    passed: tuple[ImageProblem, ...]
 
 
 @dataclass(frozen=True)
@@ -447,6 +450,7 @@ def _read(sources: list[Source], folder: Path, options: Sequence[str]) -> tuple[
             tuple(_Part(s.key, p.below, p.split) for p, s in found),
             layout,
             files_below(layout),
+            tuple(passed_over(layout)),
         )
         for source, prefix, found, layout in zip(sources, prefixes, shards, layouts, strict=True)
     ]
@@ -539,6 +543,7 @@ def _assemble(
     _require_single_ids(image_table, read, folder)
     used = set(image_table["uri"].to_pylist())
     for found, table in zip(read, images[1:], strict=True):
+        problems += found.passed
         problems += unlisted(found.layout, found.files, table["uri"].to_pylist(), used)
     is_published = image_table[_PUBLISHED].null_count < image_table.num_rows
     labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])

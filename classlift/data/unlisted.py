@@ -8,16 +8,13 @@ import os
 from collections.abc import Iterable, Sequence
 
 from classlift.data.formats import FORMATS
-from classlift.data.image_files import ImageFiles
+from classlift.data.image_files import ImageFiles, is_mask
 from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.places import Layout
 from classlift.data.problems import INFO, ImageProblem
 
 UNLISTED = "image files with the labels are named by them; others are not used"
 """The rule that a source breaks; its value is how many there are."""
-
-_MASKS = ("segmentationclass", "segmentationobject", "masks", "mask", "panoptic")
-"""What folders of pictures begin with, in small letters, that are labels themselves."""
 
 
 def unlisted(
@@ -69,7 +66,7 @@ def files_below(layout: Layout) -> tuple[str, ...]:
     for folder in sorted(folders):
         if not folders.intersection(folder.parents):
             names = ImageFiles(folder).paths
-            found += [os.path.join(folder, name) for name in names if not _is_mask(name)]
+            found += [os.path.join(folder, name) for name in names if not is_mask(name)]
     return tuple(found)
 
 
@@ -87,7 +84,3 @@ def _beside(layout: Layout, own: Iterable[str]) -> list[str]:
         and entry.name[0] != "."
         and entry.is_file()
     )
-
-
-def _is_mask(name: str) -> bool:
-    return any(part.lower().startswith(_MASKS) for part in name.split(os.sep)[:-1])

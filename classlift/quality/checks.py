@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from classlift.data.copies import MAX_DIFFERENCE
 from classlift.data.parts import ROUNDED
+from classlift.data.passed_over import PASSED_OVER
 from classlift.data.snapshot import DROPPED, LOST, Snapshot
 from classlift.data.unlisted import UNLISTED
 from classlift.quality.findings import CRITICAL, EXAMPLES_SHOWN, INFO, WARNING, Finding
@@ -20,7 +21,7 @@ def broken_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Find
     """What the image files themselves showed, rule by rule; a problem is a rule and its value."""
     places: dict[tuple[str, str], list[str]] = {}
     for problem in snapshot.image_problems():
-        if problem.rule not in (ROUNDED, DROPPED, UNLISTED):
+        if problem.rule not in (ROUNDED, DROPPED, UNLISTED, PASSED_OVER):
             places.setdefault((problem.rule, problem.severity), []).append(problem.where)
     findings = []
     for (rule, severity), found in places.items():
@@ -56,6 +57,20 @@ def unlisted_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Fi
     )
     where = [f"{problem.image_id} (beside {problem.source})" for problem in found]
     return [Finding(UNLISTED, fault, INFO, count, where[:EXAMPLES_SHOWN])]
+
+
+def passed_over_files(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
+    """Label files that lie with a source, and that it is not read from."""
+    found = [problem for problem in snapshot.image_problems() if problem.rule == PASSED_OVER]
+    if not found:
+        return []
+    some = "label file lies" if len(found) == 1 else "label files lie"
+    fault = (
+        f"{len(found):,} {some} with the labels and {'is' if len(found) == 1 else 'are'} not read "
+        "(to read one instead, name it, or its `--format`)"
+    )
+    where = [f"{problem.image_id} is {problem.value}" for problem in found]
+    return [Finding(PASSED_OVER, fault, INFO, len(found), where[:EXAMPLES_SHOWN])]
 
 
 def dropped_boxes(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
@@ -157,6 +172,7 @@ CHECKS: tuple[Check, ...] = (
     rounded_sides,
     dropped_boxes,
     unlisted_images,
+    passed_over_files,
     alike_names,
     copied_images,
     unseen_classes,

@@ -13,6 +13,8 @@ FORMATS = (
     "labelme",
     "voc",
     "yolo",
+    "keras_yolo",
+    "hugging_face",
     "tfrecord",
     "label_studio",
     "via",

@@ -13,6 +13,8 @@ from classlift.data.formats import (
     createml,
     csv_rows,
     cvat,
+    hugging_face,
+    keras_yolo,
     kitti,
     label_studio,
     labelme,
@@ -22,7 +24,7 @@ from classlift.data.formats import (
     voc,
     yolo,
 )
-from classlift.data.formats.unread import named
+from classlift.data.formats.unread import named, unknown
 from classlift.data.label_map import LabelMap
 from classlift.data.labels import (
     FLOAT32,
@@ -71,6 +73,7 @@ class Format:
         layout: what lies where, in words for docs.
         find: what of it lies at a file or in a folder: nothing where it is another format. It looks
             at names and at the beginnings of files, and does not judge what they hold.
+        is_one: whether a file holds labels of it, by its name and its beginning.
         shards: cuts what lies at a place into parts.
         read: reads one part, in whatever process.
         images: whether another folder than its own may be named for its images.
@@ -86,6 +89,7 @@ class Format:
     made_by: str
     layout: str
     find: Callable[[Path], Sequence[Place]]
+    is_one: Callable[[Path], bool]
     shards: Callable[[Place], Iterable[Shard]]
     read: Callable[[Shard], Labels]
     images: bool = False
@@ -132,6 +136,7 @@ _ROWS = (
         "ClassLift",
         "`images.parquet` and `boxes.parquet` with the images below their folder",
         parquet.find,
+        parquet.is_one,
         parquet.parquet_shards,
         read_packed_shard,
         images=True,
@@ -143,6 +148,7 @@ _ROWS = (
         "`image_2/` and `label_2/` (or `images/` and `labels/`), a text file an image with a class "
         "and 14 numbers a line",
         kitti.find,
+        kitti.is_one,
         kitti.kitti_shards,
         kitti.read_kitti_shard,
         names_images=False,
@@ -153,6 +159,7 @@ _ROWS = (
         "CVAT, for images and for video",
         "`annotations.xml`, and the images below its folder",
         cvat.find,
+        cvat.is_one,
         cvat.cvat_shards,
         read_packed_shard,
         images=True,
@@ -164,6 +171,7 @@ _ROWS = (
         "LabelMe, X-AnyLabeling",
         "a JSON file an image with `shapes`, beside the image or with its `imageData`",
         labelme.find,
+        labelme.is_one,
         labelme.labelme_shards,
         labelme.read_labelme_shard,
         images=True,
@@ -174,6 +182,7 @@ _ROWS = (
         "labelImg, Roboflow, CVAT, the tutorials of the OD API",
         "an XML file an image, in `Annotations/`, `annots/`, `xml/` or beside the image",
         voc.find,
+        voc.is_one,
         voc.voc_shards,
         voc.read_voc_shard,
     ),
@@ -184,11 +193,36 @@ _ROWS = (
         "a text file an image, in `labels/` where the images are in `images/`, or beside the "
         "image; and the names of the classes, in the folder or above",
         yolo.find,
+        yolo.is_one,
         yolo.yolo_shards,
         yolo.read_yolo_shard,
         names_images=False,
         rounding=yolo.ROUNDING,
         classes=yolo.classes_of,
+    ),
+    Format(
+        "keras_yolo",
+        "Text of keras-yolo3",
+        "Roboflow: YOLO v3 Keras, YOLO v4 PyTorch",
+        "a text file with a line an image, `image.jpg xmin,ymin,xmax,ymax,class ...`, beside it "
+        "`_classes.txt`, and the images below its folder",
+        keras_yolo.find,
+        keras_yolo.is_one,
+        keras_yolo.keras_yolo_shards,
+        read_packed_shard,
+        images=True,
+        classes=keras_yolo.classes_of,
+    ),
+    Format(
+        "hugging_face",
+        "Metadata of a Hugging Face image folder",
+        "Hugging Face Datasets",
+        "`metadata.jsonl` with `file_name` and `objects`, and the images below its folder",
+        hugging_face.find,
+        hugging_face.is_one,
+        hugging_face.hugging_face_shards,
+        read_packed_shard,
+        images=True,
     ),
     Format(
         "tfrecord",
@@ -197,6 +231,7 @@ _ROWS = (
         "`.record`, `.tfrecord` or `.tfrec` files, also in numbered shards, and their "
         "`label_map.pbtxt`",
         _find_records,
+        is_record,
         _record_shards,
         _read_record_shard,
         names_images=False,
@@ -208,6 +243,7 @@ _ROWS = (
         "Label Studio: JSON and JSON_MIN",
         "a JSON list of tasks, and the images below its folder",
         label_studio.find,
+        label_studio.is_one,
         label_studio.label_studio_shards,
         read_packed_shard,
         images=True,
@@ -218,6 +254,7 @@ _ROWS = (
         "the VGG Image Annotator, versions 1 to 3",
         "a project or its annotations in JSON, or CSV, and the images below its folder",
         via.find,
+        via.is_one,
         via.via_shards,
         read_packed_shard,
         images=True,
@@ -228,6 +265,7 @@ _ROWS = (
         "Roboflow, MakeML, Apple's CreateML",
         "a JSON list of images, each with `annotations`, and the images below its folder",
         createml.find,
+        createml.is_one,
         createml.createml_shards,
         read_packed_shard,
         images=True,
@@ -238,6 +276,7 @@ _ROWS = (
         "Open Images, FiftyOne",
         "`*-annotations-bbox.csv`, `*class-descriptions*.csv`, and the images below their folder",
         open_images.find,
+        open_images.is_one,
         open_images.open_images_shards,
         read_packed_shard,
         images=True,
@@ -250,6 +289,7 @@ _ROWS = (
         "a CSV file with the columns `filename,width,height,class,xmin,ymin,xmax,ymax`, and the "
         "images below its folder",
         csv_rows.find,
+        csv_rows.is_one,
         csv_rows.csv_shards,
         read_packed_shard,
         images=True,
@@ -260,6 +300,7 @@ _ROWS = (
         "COCO, Roboflow, CVAT, Label Studio",
         "a JSON file with `images`, `annotations` and `categories`",
         coco.find,
+        coco.is_one,
         coco.coco_shards,
         read_packed_shard,
         images=True,
@@ -270,6 +311,23 @@ _ROWS = (
 
 FORMATS = {row.name: row for row in _ROWS}
 """By name, in the order in which they are looked for."""
+
+
+def kind_of(file: Path) -> tuple[str, str]:
+    """What labels a file holds.
+
+    Args:
+        file: to look at, by its name and its beginning.
+
+    Returns:
+        The name of its format, empty where it is none that is read, and what it is in words, empty
+        where it holds no labels.
+
+    """
+    for row in FORMATS.values():
+        if row.is_one(file):
+            return row.name, row.title
+    return "", named(file) or unknown(file) or ""
 
 
 def look(

@@ -78,14 +78,15 @@ def find(path: Path) -> list[Place]:
     if not os.path.isdir(path):
         is_file = path.suffix.lower() == ".json" and not named(path)
         return [Place("coco", path, home_of(path), split_of(path.stem))] if is_file else []
-    found = find_files("coco", path, _is_coco)
+    found = find_files("coco", path, is_one)
     found = [p for p in found if p.path.name.startswith("instances")] or found
     if {TRAIN, EVAL} <= {place.split for place in found}:
         found = [place for place in found if "trainval" not in place.path.stem]
     return found
 
 
-def _is_coco(file: Path) -> bool:
+def is_one(file: Path) -> bool:
+    """Whether a file is COCO's JSON, and not told to be another one."""
     if file.suffix.lower() != ".json" or named(file):
         return False
     kinds = outline(file).keys

@@ -36,7 +36,6 @@ IMAGES = ("images", "image", "jpegimages", "imgs", "img")
 FEW = 50
 """More label files than these in one folder are one for each image."""
 
-_LABELS = (".json", ".xml", ".csv")
 ORPHAN = "a box is of an image that is listed; one of another is left out"
 NOT_LABELLED = "an image is labelled; one that nobody finished is left out"
 """What is said of images and shapes, of which a reader makes the best."""
@@ -204,30 +203,44 @@ class Collected:
         )
 
 
-def find_files(format_name: str, path: Path, is_one: Callable[[Path], bool]) -> list[Place]:
+def find_files(
+    format_name: str,
+    path: Path,
+    is_one: Callable[[Path], bool],
+    suffixes: Sequence[str] = (".json", ".xml", ".csv"),
+) -> list[Place]:
     """The files of a format that keeps all labels in one file.
 
     Args:
         format_name: of `FORMATS`.
         path: of a file, or of a folder that has them directly in it or in one of `LABEL_FOLDERS`.
         is_one: whether a file is of the format.
+        suffixes: of the files that are looked at.
 
     Returns:
         A place a file. Where the name of a file says a split, its images are in it.
 
     """
     folder = path if os.path.isdir(path) else path.parent
-    found = list(filter(is_one, [path] if folder != path else _few(path)))
+    found = list(filter(is_one, [path] if folder != path else _few(path, suffixes)))
     if not found and folder == path:
         below = [sub for sub in folders_in(path) if sub.name.lower() in LABEL_FOLDERS]
-        found = [file for sub in below for file in filter(is_one, _few(sub))]
+        found = [file for sub in below for file in filter(is_one, _few(sub, suffixes))]
     return [Place(format_name, file, home_of(file), split_of(file.stem)) for file in found]
 
 
-def _few(folder: Path) -> list[Path]:
-    """Files that may hold the labels of many images: of very many files, the first."""
-    files = [file for file in _files_in(folder) if file.suffix.lower() in _LABELS]
-    return files if len(files) <= FEW else files[:1]
+def _few(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Files that may hold the labels of many images: of very many, the first and `_like_this`."""
+    files = sorted(
+        folder / entry.name
+        for entry in os.scandir(folder)
+        if os.path.splitext(entry.name)[1].lower() in suffixes
+        and entry.name[0] != "."
+        and entry.is_file()
+    )
+    if len(files) <= FEW:
+        return files
+    return [files[0], *(file for file in files[1:] if file.name.startswith("_"))][:FEW]
 
 
 def _files_in(folder: Path) -> list[Path]:

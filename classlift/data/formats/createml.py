@@ -23,10 +23,11 @@ MAX_BYTES = GIGA
 
 def find(path: Path) -> list[Place]:
     """CreateML's JSON files at a path."""
-    return find_files("createml", path, _is_createml)
+    return find_files("createml", path, is_one)
 
 
-def _is_createml(path: Path) -> bool:
+def is_one(path: Path) -> bool:
+    """Whether a file is CreateML's JSON."""
     found = json_outline.outline(path)
     return (
         path.suffix.lower() == ".json"

@@ -5,10 +5,12 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from classlift.data.formats.collected import Collected, CollectedImage, find_files, side
+from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.labels import Corners, Shard, flag_of, size_of
 from classlift.data.places import Place
 from classlift.errors import DataError
@@ -31,14 +33,17 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "path",
         "img",
         "file",
+        "image_id",
     ),
     "class": ("class", "label", "class_name", "category", "name", "labels", "label_name"),
-    "xmin": ("xmin", "x_min", "x1", "left"),
-    "ymin": ("ymin", "y_min", "y1", "top"),
+    "xmin": ("xmin", "x_min", "x1", "left", "bbox_x"),
+    "ymin": ("ymin", "y_min", "y1", "top", "bbox_y"),
     "xmax": ("xmax", "x_max", "x2", "right"),
     "ymax": ("ymax", "y_max", "y2", "bottom"),
     "width": ("width", "image_width", "img_width"),
     "height": ("height", "image_height", "img_height"),
+    "box_width": ("bbox_width",),
+    "box_height": ("bbox_height",),
     "difficult": ("difficult",),
     "iscrowd": ("iscrowd", "is_crowd"),
 }
@@ -46,6 +51,18 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 NEEDED = ("filename", "class", "xmin", "ymin", "xmax", "ymax")
 SIDES = NEEDED[2:]
+_ENDS = {"xmax": ("xmin", "box_width"), "ymax": ("ymin", "box_height")}
+"""Where the size of a box stands instead of its ends."""
+
+_HEADLESS = (
+    ("filename", *SIDES, "class"),  # keras-retinanet, Roboflow
+    (  # Make Sense
+        *("label_name", "bbox_x", "bbox_y", "bbox_width", "bbox_height"),
+        *("image_name", "image_width", "image_height"),
+    ),
+)
+"""The columns of files whose first line is a row."""
+
 _DELIMITERS = ",;\t"
 
 
@@ -70,7 +87,22 @@ def header_of(path: Path) -> tuple[str, ...]:
     except (DataError, UnicodeDecodeError):
         return ()
     delimiter = max(_DELIMITERS, key=first.count)
-    return tuple(name.strip().strip('"') for name in first.strip().split(delimiter))
+    names = tuple(name.strip().strip('"') for name in first.strip().split(delimiter))
+    return _headless(names) or names
+
+
+def _headless(fields: Sequence[str]) -> tuple[str, ...] | None:
+    """The columns of a first line that is a row, and names none; None where it names them."""
+    for columns in _HEADLESS:
+        row = dict(zip(columns, fields, strict=False))
+        said = columns_of(columns)
+        if len(fields) != len(columns):
+            continue
+        numbers = [row[said[name]].strip() for name in said if name not in ("filename", "class")]
+        is_image = Path(row[said["filename"]].strip()).suffix.lower() in IMAGE_SUFFIXES
+        if is_image and all(not number or math.isfinite(side(number)) for number in numbers):
+            return columns
+    return None
 
 
 def read_table(path: Path) -> Table:
@@ -91,7 +123,12 @@ def read_table(path: Path) -> Table:
     delimiter = max(_DELIMITERS, key=content.partition("\n")[0].count)
     lines = io.TextIOWrapper(io.BytesIO(content.encode()), "utf-8", newline="")
     rows = _rows(path, csv.reader(lines, delimiter=delimiter, strict=True))
-    columns = tuple(name.strip() for name in next(rows, (0, []))[1])
+    line, first = next(rows, (0, []))
+    columns = _headless(first)
+    if columns:
+        rows = chain([(line, first)], rows)
+    else:
+        columns = tuple(name.strip() for name in first)
     if len(set(columns)) < len(columns):
         raise DataError(f"{path}: the first line names a column twice.")
     return Table(columns, ((line, dict(zip(columns, row, strict=True))) for line, row in rows))
@@ -140,7 +177,21 @@ def columns_of(columns: Sequence[str]) -> dict[str, str]:
 
 def find(path: Path) -> list[Place]:
     """CSV files with a row a box at a path."""
-    return find_files("csv", path, lambda file: set(NEEDED) <= set(columns_of(header_of(file))))
+    return find_files("csv", path, is_one)
+
+
+def is_one(path: Path) -> bool:
+    """Whether a file is a CSV whose columns make a box."""
+    return not _missing(columns_of(header_of(path)))
+
+
+def _missing(columns: Mapping[str, str]) -> list[str]:
+    """What a row needs, and no column says: an end follows from a size."""
+    return [
+        name
+        for name in NEEDED
+        if name not in columns and not set(_ENDS.get(name, (name,))) <= set(columns)
+    ]
 
 
 def csv_shards(place: Place) -> Iterator[Shard]:
@@ -148,7 +199,9 @@ def csv_shards(place: Place) -> Iterator[Shard]:
 
     Sides are pixels. Columns may stand in any order and be called otherwise (`image` or `path`;
     `label` or `name`; `x1` or `left`), and those of the size may be left out. A row without class
-    and sides is an image without objects. Fields may be delimited by semicolons or tabs.
+    and sides is an image without objects. Fields may be delimited by semicolons or tabs. Without a
+    line of columns, a row is `filename,xmin,ymin,xmax,ymax,class`, as keras-retinanet and Roboflow
+    have it, or `class,x,y,width,height,filename,width,height`, as Make Sense does.
 
     Args:
         place: of the file.
@@ -164,7 +217,7 @@ def csv_shards(place: Place) -> Iterator[Shard]:
     path, found = place.path, Collected(place)
     table = read_table(path)
     columns = columns_of(table.columns)
-    missing = [name for name in NEEDED if name not in columns]
+    missing = _missing(columns)
     if missing:
         raise DataError(
             f"{path}: the first line of a CSV of boxes names its columns, "
@@ -175,7 +228,7 @@ def csv_shards(place: Place) -> Iterator[Shard]:
         row = {what: fields[column] for what, column in columns.items()}
         where = f"{path.parent.name}/{path.name} line {line}"
         image = image_of(row, found, where, f"{path}: line {line}")
-        if not row["class"].strip() and not any(row[name].strip() for name in SIDES):
+        if not row["class"].strip() and not any(row.get(name, "").strip() for name in SIDES):
             continue
         corners = _corners(row)
         if all(map(math.isfinite, corners)):
@@ -212,5 +265,12 @@ def image_of(row: Mapping[str, str], found: Collected, where: str, place: str) -
 
 
 def _corners(row: Mapping[str, str]) -> Corners:
-    xmin, ymin, xmax, ymax = (side(row[name].strip()) for name in SIDES)
+    xmin, ymin, xmax, ymax = (_side(row, name) for name in SIDES)
     return xmin, ymin, xmax, ymax
+
+
+def _side(row: Mapping[str, str], name: str) -> float:
+    """A side of a box, or what its start and its size make."""
+    if name in row:
+        return side(row[name].strip())
+    return sum(side(row[part].strip()) for part in _ENDS[name])

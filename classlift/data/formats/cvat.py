@@ -32,10 +32,11 @@ Element = Any  # lxml brings no types
 
 def find(path: Path) -> list[Place]:
     """CVAT's XML files at a path."""
-    return find_files("cvat", path, _is_cvat)
+    return find_files("cvat", path, is_one)
 
 
-def _is_cvat(path: Path) -> bool:
+def is_one(path: Path) -> bool:
+    """Whether a file is XML that begins as CVAT's."""
     if path.suffix.lower() != ".xml":
         return False
     try:

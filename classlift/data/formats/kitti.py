@@ -62,6 +62,11 @@ def _is_kitti(path: Path) -> bool:
     return not are_numbers or (" " not in label and max(map(abs, corners)) > MAX_SHARE)
 
 
+def is_one(path: Path) -> bool:
+    """Whether a file is text whose first line is KITTI's."""
+    return path.suffix.lower() == ".txt" and _is_kitti(path)
+
+
 def kitti_shards(place: Place) -> Iterator[Shard]:
     """The images of a KITTI folder, by path, with their label files.
 

@@ -58,10 +58,11 @@ class _Task:
 
 def find(path: Path) -> list[Place]:
     """Label Studio's JSON files at a path."""
-    return find_files("label_studio", path, _is_label_studio)
+    return find_files("label_studio", path, is_one)
 
 
-def _is_label_studio(path: Path) -> bool:
+def is_one(path: Path) -> bool:
+    """Whether a file is Label Studio's JSON."""
     found = json_outline.outline(path)
     tasks = bool({"annotations", "completions"} & found.inner)
     tasks = tasks and not {"image", "imagefilename"} & found.inner  # CreateML's

@@ -50,16 +50,17 @@ Points = list[tuple[float, float]]
 def find(path: Path) -> list[Place]:
     """A LabelMe JSON file, or the folder that holds them."""
     if not os.path.isdir(path):
-        return [Place("labelme", path, home_of(path))] if _is_labelme(path) else []
+        return [Place("labelme", path, home_of(path))] if is_one(path) else []
     folders = [path, *(sub for sub in folders_in(path) if sub.name.lower() in LABEL_FOLDERS)]
     for folder in folders:
         files = _files(folder)
-        if any(map(_is_labelme, files[:LOOKED_AT])):
+        if any(map(is_one, files[:LOOKED_AT])):
             return [Place("labelme", folder, home_of(files[0]))]
     return []
 
 
-def _is_labelme(path: Path) -> bool:
+def is_one(path: Path) -> bool:
+    """Whether a file is LabelMe's JSON."""
     found = json_outline.outline(path)
     return path.suffix.lower() == ".json" and found.keys.get("shapes") == "["
 

@@ -23,7 +23,12 @@ MAX_NAMES_BYTES = 10_000_000
 
 def find(path: Path) -> list[Place]:
     """The CSV files of Open Images' boxes at a path."""
-    return find_files("open_images", path, lambda file: set(COLUMNS) <= set(header_of(file)))
+    return find_files("open_images", path, is_one)
+
+
+def is_one(path: Path) -> bool:
+    """Whether a file is a CSV with the columns of Open Images."""
+    return set(COLUMNS) <= set(header_of(path))
 
 
 def open_images_shards(place: Place) -> Iterator[Shard]:

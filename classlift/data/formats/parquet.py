@@ -52,6 +52,11 @@ def find(path: Path) -> list[Place]:
     return [Place("parquet", path, path)] if is_parquet else []
 
 
+def is_one(path: Path) -> bool:
+    """Whether a file is one of the two tables."""
+    return path.name in (IMAGES, BOXES)
+
+
 def parquet_shards(place: Place) -> Iterator[Shard]:
     """The rows of both tables, whose columns are those of `classlift.data.schema`.
 

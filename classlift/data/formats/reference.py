@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from classlift.data.formats import FORMATS, Format
-from classlift.data.formats.unread import UNREAD
+from classlift.data.formats.unread import UNREAD, UNREAD_TEXTS
 from classlift.data.images import FOR_TENSORFLOW, MAX_PIXELS, SUFFIXES
 from classlift.data.labels import read_packed_shard
 
@@ -47,12 +47,13 @@ def page() -> str:
         "another machine, or, where a file labels one image, the name of that file) is taken where",
         "exactly one can be meant, and that is said. No path leads out of the folder.",
     ]
-    others = {row.title: row.todo for row in UNREAD}
+    others = {row.title: row.todo for row in (*UNREAD, *UNREAD_TEXTS)}
     lines += [
         "",
         "## What is not read",
         "",
-        "These are told from the others, and the sentence says what to do.",
+        "These are told from the others, and the sentence says what to do; so it does of whatever",
+        "else names images and boxes. Beside labels that are read, each is said in one finding.",
         "",
         "| format | what to do |",
         "|---|---|",

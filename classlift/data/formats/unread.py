@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classlift.data.formats.csv_rows import NEEDED, columns_of, header_of
+from classlift.data.image_files import is_mask
 from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.json_outline import Outline, outline
 from classlift.data.places import folders_in
@@ -41,6 +42,13 @@ def _has(*names: str) -> Callable[[Outline], bool]:
 
 
 UNREAD = (
+    Unread("Dataloop JSON", "export COCO from it", _has("filename", "annotations", "metadata")),
+    Unread("Superb AI JSON", "export COCO from it", _has("objects", "categories")),
+    Unread("Superb AI JSON", "export COCO from it", _has("data_key", "label_path")),
+    Unread("MMDetection JSON", "convert it to COCO", _has("filename", "ann")),
+    Unread("Kili JSON", "export COCO from it", _has("externalId", "jsonResponse")),
+    Unread("PaliGemma or Florence JSONL", "export COCO from it", _has("image", "prefix", "suffix")),
+    Unread("OpenAI JSONL", "export COCO from the tool that wrote it", _has("messages")),
     Unread("VoTT JSON", "export CSV or Pascal VOC from VoTT", _has("assets", "tags")),
     Unread("VoTT JSON", "export CSV or Pascal VOC from VoTT", _has("asset", "regions")),
     Unread("Supervisely JSON", "export COCO or Pascal VOC from it", _has("objects", "size")),
@@ -68,6 +76,66 @@ UNREAD = (
 )
 """From what is told by more keys to what is told by fewer."""
 
+
+@dataclass(frozen=True)
+class UnreadText:
+    """Text of a format that is not read.
+
+    Attributes:
+        title: what people call it.
+        todo: what to do instead, as an imperative.
+        begins: what a file begins with.
+
+    """
+
+    title: str
+    todo: str
+    begins: re.Pattern[str]
+
+
+def _begins(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+_N = r"-?[\d.]+"
+_IMAGE_NAME = rf"[^\n]*\.({'|'.join(suffix[1:] for suffix in sorted(IMAGE_SUFFIXES))})"
+
+UNREAD_TEXTS = (
+    UnreadText(
+        "text of WIDER FACE",
+        "convert it to COCO or Pascal VOC",
+        _begins(rf"{_IMAGE_NAME}\s*\n\d+\s*\n({_N} ){{3,}}"),
+    ),
+    UnreadText(
+        "text of VisDrone",
+        "convert it to YOLO, as VisDrone.yaml of Ultralytics does",
+        _begins(r"(\d+,){7}\d+,?\s*(\n|$)"),
+    ),
+    UnreadText(
+        "text of the MOT Challenge",
+        "convert it to COCO",
+        _begins(rf"\d+,-?\d+,({_N},){{4}}({_N},?){{1,4}}\s*(\n|$)"),
+    ),
+    UnreadText(
+        "a CSV of AutoML of Google",
+        "export COCO from the tool that wrote it",
+        _begins(r"(TRAIN|TRAINING|VALIDATE|VALIDATION|TEST|UNASSIGNED),gs://"),
+    ),
+)
+"""What is told by how a text begins; what VisDrone has is also MOT's."""
+
+UNKNOWN = "it names images and boxes in a format that is not known; convert it to COCO"
+"""What is said of a file that looks like labels."""
+
+_TEXTS = (".txt", ".csv", ".tsv")
+_JSON = (".json", ".jsonl", ".ndjson", ".manifest")
+_HEAD_BYTES = 64 * 1024
+_BOX_KEYS = (
+    r"((b(nd|ounding[_-]?)?)?box(es)?|xmin|x_?1|left|rect(angle)?|points|polygon|coordinates)"
+)
+_KEYED = re.compile(rf'"{_BOX_KEYS}"\s*:|<{_BOX_KEYS}[\s>]', re.IGNORECASE)
+_NAMED = re.compile(rf'{_IMAGE_NAME}["<]', re.IGNORECASE)
+_ROW = re.compile(rf"{_IMAGE_NAME}\b[^\n]*({_N}[ ,;\t]+){{3}}{_N}", re.IGNORECASE)
 _TABLES = (".csv",)
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 
@@ -94,7 +162,17 @@ def named(path: Path, depth: int = 0) -> str | None:
         for file in [*files[:LOOKED_AT], *(f for f in files[LOOKED_AT:] if f.suffix in _TABLES)]:
             if (found := _file(file)) is not None:
                 return f"{file.relative_to(path)}: {found}"
-    return _without_images(folders) or _without_labels(folders)
+    return _without_images(folders) or _unknown(path, folders) or _without_labels(folders)
+
+
+def _unknown(path: Path, folders: Sequence[Path]) -> str | None:
+    """What is said of files that look like labels, and are of no format that is known."""
+    for folder in folders:
+        files = sorted(file for file in folder.iterdir() if file.is_file())
+        for file in files[:LOOKED_AT]:
+            if found := unknown(file):
+                return f"{file.relative_to(path)}: {found}"
+    return None
 
 
 def _without_images(folders: Sequence[Path]) -> str | None:
@@ -113,9 +191,16 @@ def _without_images(folders: Sequence[Path]) -> str | None:
 
 def _without_labels(folders: Sequence[Path]) -> str | None:
     """What is said of folders of images alone."""
-    for folder in folders:
-        if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
-            return "there are images in it and no labels; name the folder that holds both"
+    with_images = [
+        folder
+        for folder in folders
+        if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+    ]
+    for folder in with_images:
+        if is_mask(f"{folder.name}/"):
+            return f"{folder.name} holds masks, which have no boxes; export COCO or Pascal VOC"
+    if with_images:
+        return "there are images in it and no labels; name the folder that holds both"
     return None
 
 
@@ -126,19 +211,50 @@ def _file(path: Path) -> str | None:
         return "this is text of DOTA; export oriented boxes of YOLO, or COCO"
     if path.suffix.lower() in _TABLES:
         columns = header_of(path)
-        if "filename" in columns_of(columns):
+        said = columns_of(columns)
+        if "filename" in said and not set(NEEDED) <= set(said):
             return (
                 f"this is a CSV with the columns {shorten(', '.join(columns), 200)}, which do not "
                 f"make a box: a row needs {', '.join(NEEDED)}"
             )
-        return None
-    if path.suffix.lower() not in (".json", ".jsonl", ".ndjson", ".manifest"):
-        return None
-    found = outline(path)
-    for row in UNREAD:
-        if row.is_one(found):
-            return f"this is {_article(row.title)} {row.title}; {row.todo}"
+    suffix = path.suffix.lower()
+    if suffix in _JSON:
+        found = outline(path)
+        for row in UNREAD:
+            if row.is_one(found):
+                return f"this is {_article(row.title)} {row.title}; {row.todo}"
+    if suffix in _TEXTS:
+        head = _head(path)
+        for text in UNREAD_TEXTS:
+            if text.begins.match(head):
+                return f"this is {text.title}; {text.todo}"
     return None
+
+
+def unknown(path: Path) -> str | None:
+    """Names a file that looks like labels, and is of no format that is known.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        `UNKNOWN`, or None.
+
+    """
+    suffix = path.suffix.lower()
+    if suffix in _TEXTS:
+        return UNKNOWN if _ROW.search(_head(path)) else None
+    if suffix in (*_JSON, ".xml"):
+        head = _head(path)
+        return UNKNOWN if _KEYED.search(head) and _NAMED.search(head) else None
+    return None
+
+
+def _head(path: Path) -> str:
+    """The beginning of a file; empty of one that can't be read."""
+    with suppress(DataError), open_regular(path, "a file of labels") as file:
+        return file.read(_HEAD_BYTES).decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    return ""
 
 
 def _article(title: str) -> str:

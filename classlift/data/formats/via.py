@@ -79,10 +79,11 @@ class _Image:
 
 def find(path: Path) -> list[Place]:
     """VIA's JSON and CSV files at a path."""
-    return find_files("via", path, _is_via)
+    return find_files("via", path, is_one)
 
 
-def _is_via(path: Path) -> bool:
+def is_one(path: Path) -> bool:
+    """Whether a file is VIA's JSON or CSV."""
     if path.suffix.lower() == ".csv":
         columns = {name.lstrip("#") for name in header_of(path)}
         return set(CSV_COLUMNS) <= columns or _is_csv_3(path)

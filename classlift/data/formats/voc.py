@@ -77,6 +77,11 @@ def _is_xml(path: Path) -> bool:
     return path.suffix.lower() == ".xml"
 
 
+def is_one(path: Path) -> bool:
+    """Whether a file is XML that begins as VOC's."""
+    return path.is_file() and _is_annotation(path)
+
+
 def _is_annotation(path: Path) -> bool:
     """Whether a file is called XML, and does not begin as that of another tool."""
     if not _is_xml(path):

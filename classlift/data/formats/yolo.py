@@ -100,6 +100,11 @@ def _is_labels(path: Path) -> bool:
     return False
 
 
+def is_one(path: Path) -> bool:
+    """Whether a file is text whose first line is YOLO's."""
+    return path.suffix.lower() == ".txt" and _is_labels(path)
+
+
 def yolo_shards(place: Place) -> Iterator[Shard]:
     """The images below `images/`, by path, with the label files of the same places in `labels/`;
     or those of the folder, each with the label file beside it.
