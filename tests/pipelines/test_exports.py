@@ -186,6 +186,106 @@ def roboflow_records(data: Path) -> None:
         label_map(data / split / "digits_label_map.pbtxt")
 
 
+def roboflow_keras(data: Path) -> None:
+    """YOLO v3 Keras and YOLO v4 PyTorch."""
+    readme_of_roboflow(data)
+    for split, names in ROBOFLOW.items():
+        for name in names:
+            picture(data / split / f"{name}{RF}.jpg")
+        boxes = {
+            name: " ".join(f"{','.join(map(str, s))},{CLASSES.index(c)}" for c, *s in OBJECTS[name])
+            for name in names
+        }
+        listed = "".join(f"{name}{RF}.jpg {boxes[name]}\n" for name in names)
+        write(data / split / "_annotations.txt", listed)
+        write(data / split / "_classes.txt", "".join(f"{label}\n" for label in CLASSES))
+
+
+def roboflow_retinanet(data: Path) -> None:
+    """Keras RetinaNet: no line of columns."""
+    readme_of_roboflow(data)
+    for split, names in ROBOFLOW.items():
+        for name in names:
+            picture(data / split / f"{name}{RF}.jpg")
+        listed = [
+            f"{name}{RF}.jpg,{','.join(map(str, sides))},{label}\n"
+            for name in names
+            for label, *sides in OBJECTS[name]
+        ]
+        write(data / split / "_annotations.csv", "".join(listed))
+        write(data / split / "_classes.csv", "".join(f"{c},{n}\n" for n, c in enumerate(CLASSES)))
+
+
+def roboflow_darknet(data: Path) -> None:
+    readme_of_roboflow(data)
+    for split, names in ROBOFLOW.items():
+        for name in names:
+            picture(data / split / f"{name}{RF}.jpg")
+            write(data / split / f"{name}{RF}.txt", lines(name))
+        write(data / split / "_darknet.labels", "\n".join(CLASSES))
+
+
+def roboflow_createml(data: Path) -> None:
+    readme_of_roboflow(data)
+    for split, names in ROBOFLOW.items():
+        for name in names:
+            picture(data / split / f"{name}{RF}.jpg")
+        images = [
+            {"image": f"{name}{RF}.jpg", "annotations": [createml(*o) for o in OBJECTS[name]]}
+            for name in names
+        ]
+        write(data / split / "_annotations.createml.json", json.dumps(images))
+
+
+def createml(label: str, xmin: int, ymin: int, xmax: int, ymax: int) -> dict[str, object]:
+    centre = {"x": (xmin + xmax) / 2, "y": (ymin + ymax) / 2}
+    return {"label": label, "coordinates": {**centre, "width": xmax - xmin, "height": ymax - ymin}}
+
+
+# Hugging Face, Make Sense, VIA
+
+
+def hugging_face(data: Path) -> None:
+    for split, names in {"train": "abc", "validation": "de", "test": "f"}.items():
+        records = []
+        for name in names:
+            picture(data / split / f"{name}.jpg")
+            boxes = [[x, y, right - x, low - y] for _, x, y, right, low in OBJECTS[name]]
+            objects = {"bbox": boxes, "categories": [label for label, *_ in OBJECTS[name]]}
+            records.append(json.dumps({"file_name": f"{name}.jpg", "objects": objects}))
+        write(data / split / "metadata.jsonl", "\n".join(records) + "\n")
+
+
+def make_sense_csv(data: Path) -> None:
+    listed = []
+    for name in ALL:
+        picture(data / f"{name}.jpg")
+        listed += [
+            f"{label},{x},{y},{right - x},{low - y},{name}.jpg,{WIDTH},{HEIGHT}\n"
+            for label, x, y, right, low in OBJECTS[name]
+        ]
+    write(data / "labels_my-project_2026-11-28.csv", "".join(listed))
+
+
+def via_json(data: Path) -> None:
+    images = {}
+    for name in ALL:
+        picture(data / f"{name}.jpg")
+        regions = [
+            {
+                "shape_attributes": {
+                    **{"name": "rect", "x": x, "y": y},
+                    **{"width": right - x, "height": low - y},
+                },
+                "region_attributes": {"type": label},
+            }
+            for label, x, y, right, low in OBJECTS[name]
+        ]
+        entry = {"filename": f"{name}.jpg", "size": 9, "regions": regions, "file_attributes": {}}
+        images[f"{name}.jpg9"] = entry
+    write(data / "via_region_data.json", json.dumps(images))
+
+
 # labelImg
 
 
@@ -571,6 +671,13 @@ EXPORTS: dict[Callable[[Path], None], dict[str, int]] = {
     roboflow_voc: THREE,
     roboflow_csv: THREE,
     roboflow_records: THREE,
+    roboflow_keras: THREE,
+    roboflow_retinanet: THREE,
+    roboflow_darknet: THREE,
+    roboflow_createml: THREE,
+    hugging_face: THREE,
+    make_sense_csv: NONE,
+    via_json: NONE,
     labelimg_voc: NONE,
     labelimg_voc_apart: NONE,
     labelimg_yolo: NONE,
