@@ -18,6 +18,7 @@ PASSED_OVER = "label files that lie with a source are what it is read from; othe
 _SUFFIXES = (
     *(".json", ".jsonl", ".ndjson", ".manifest", ".xml"),
     *(".csv", ".tsv", ".txt", ".parquet"),
+    *(".zip", ".tar", ".tgz", ".gz", ".7z", ".rar"),
 )
 _DEEP = ("yolo", "kitti")
 """The formats whose folder is read with all that is below it."""

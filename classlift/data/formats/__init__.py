@@ -407,7 +407,9 @@ def _look(
     if not depth or not os.path.isdir(path):
         return (), ()
     said = {**said, **yolo.splits_said(path)}
-    below = {folder: _look(folder, rows, depth - 1, said) for folder in folders_in(path)}
+    folders = list(folders_in(path))
+    depth -= len(folders) > 1  # a folder in a folder in a folder, as archives have it
+    below = {folder: _look(folder, rows, depth, said) for folder in folders}
     below = {folder: found for folder, found in below.items() if found[0]}
     splits = {folder: split_of(folder.name) or _said_of(folder, said) for folder in below}
     if len(below) > 1 and not all(splits.values()):

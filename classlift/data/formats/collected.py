@@ -27,7 +27,10 @@ from classlift.errors import DataError
 from classlift.reading import open_regular
 from classlift.text import shorten
 
-LABEL_FOLDERS = ("annotations", "annotation", "annots", "labels", "json", "csv", "xml", "data")
+LABEL_FOLDERS = (
+    *("annotations", "annotation", "annots", "labels", "label"),
+    *("json", "csv", "xml", "data"),
+)
 """What folders of labels are called, in small letters, that lie beside those of the images."""
 
 IMAGES = ("images", "image", "jpegimages", "imgs", "img")

@@ -42,7 +42,7 @@ def _folders(folder: Path) -> tuple[Path, Path] | None:
     for base in (folder, folder / "training"):
         for labels, images in zip(LABELS, IMAGES, strict=True):
             if (base / labels).is_dir() and (base / images).is_dir():
-                files = sorted((base / labels).rglob("*.txt"))
+                files = sorted((base / labels).rglob("[!.]*.txt"))
                 if any(map(_is_kitti, files[:LOOKED_AT])):
                     return base / labels, base / images
     return None
@@ -86,7 +86,9 @@ def kitti_shards(place: Place) -> Iterator[Shard]:
         raise DataError(f"{folder}: there are no {LABELS[0]} and {IMAGES[0]} with KITTI's lines.")
     labels, images = found
     files = {str(Path(name).with_suffix("")): name for name in ImageFiles(images).paths}
-    texts = {str(p.relative_to(labels).with_suffix("")): p for p in sorted(labels.rglob("*.txt"))}
+    texts = {
+        str(p.relative_to(labels).with_suffix("")): p for p in sorted(labels.rglob("[!.]*.txt"))
+    }
     orphans = sorted(str(texts[stem].relative_to(folder)) for stem in set(texts) - set(files))
     items = [(stem, name, state(labels / f"{stem}.txt")) for stem, name in files.items()]
     parts = (str(labels.relative_to(folder)), str(images.relative_to(folder)))

@@ -2,6 +2,7 @@
 
 import os
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -218,6 +219,8 @@ def _file(path: Path) -> str | None:
                 f"make a box: a row needs {', '.join(NEEDED)}"
             )
     suffix = path.suffix.lower()
+    if suffix in (*_TEXTS, *_JSON) and _is_utf_16(path):
+        return "it is written in UTF-16; save it in UTF-8"
     if suffix in _JSON:
         found = outline(path)
         for row in UNREAD:
@@ -229,6 +232,12 @@ def _file(path: Path) -> str | None:
             if text.begins.match(head):
                 return f"this is {text.title}; {text.todo}"
     return None
+
+
+def _is_utf_16(path: Path) -> bool:
+    with suppress(DataError), open_regular(path, "a file of labels") as file:
+        return file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)
+    return False
 
 
 def unknown(path: Path) -> str | None:

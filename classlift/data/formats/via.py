@@ -333,7 +333,7 @@ def _region_3(
 
 def _chosen(value: Any, options: Mapping[str, Any]) -> Any:
     """What an attribute of version 3 says by the keys of its options; as it stands without any."""
-    if not options or not value:
+    if not options or not value or value in options.values():  # other tools write the name
         return value
     keys = str(value).split(",")  # of check boxes, those that are checked
     if len(keys) == 1 and keys[0] in options:

@@ -23,14 +23,15 @@ from classlift.data.labels import (
     number_of,
     size_of,
 )
-from classlift.data.places import SPLIT_WORDS, Place, split_of
+from classlift.data.places import SPLIT_WORDS, Place, folders_in, split_of
 from classlift.data.problems import ImageProblem
 from classlift.data.unusable import unread
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_bytes, read_text
 
-ANNOTATIONS = ("Annotations", "annotations", "annots", "xml", "xmls")
+ANNOTATIONS = ("annotations", "annotation", "annots", "xml", "xmls", "labels", "label")
+"""What the folder of the XML files is called, in small letters, the likeliest first."""
 IMAGE_SETS = Path("ImageSets", "Main")
 """The folder of the lists of splits, one name of an image without its suffix a line."""
 
@@ -45,9 +46,10 @@ Element = Any  # lxml brings no types
 
 def find_annotations(folder: Path) -> Path | None:
     """The folder that holds the XML files, if this is a VOC folder: one in it, or itself."""
+    there = {path.name.lower(): path for path in folders_in(folder)} if folder.is_dir() else {}
     for name in ANNOTATIONS:
-        if (folder / name).is_dir() and any(map(_is_annotation, sorted(_files(folder / name)))):
-            return folder / name
+        if name in there and any(map(_is_annotation, sorted(_files(there[name])))):
+            return there[name]
     if folder.is_dir() and any(map(_is_annotation, sorted(folder.iterdir()))):
         return folder
     return None
@@ -63,7 +65,7 @@ def find(path: Path) -> list[Place]:
     annotations = find_annotations(path) if os.path.isdir(path) else None
     if annotations is None:
         return []
-    is_inner = annotations == path and path.name in ANNOTATIONS and not _has_images(path)
+    is_inner = annotations == path and path.name.lower() in ANNOTATIONS and not _has_images(path)
     if is_inner and find_annotations(path.parent) == path:
         path = path.parent
     return [Place("voc", path, path)]
@@ -74,7 +76,7 @@ def _has_images(folder: Path) -> bool:
 
 
 def _is_xml(path: Path) -> bool:
-    return path.suffix.lower() == ".xml"
+    return path.suffix.lower() == ".xml" and path.name[0] != "."
 
 
 def is_one(path: Path) -> bool:

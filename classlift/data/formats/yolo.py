@@ -3,9 +3,10 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,15 +35,19 @@ from classlift.reading import MEGA, open_regular, read_text, read_yaml
 from classlift.settings.sources import EVAL, TEST, TRAIN
 from classlift.text import shorten
 
-NAMES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names", "_darknet.labels")
+NAMES = (
+    *("data.yaml", "dataset.yaml", "classes.txt", "obj.names", "_darknet.labels"),
+    *("_classes.txt", "names.txt"),
+)
 """What the file that names the classes is called: by Ultralytics, labelImg, CVAT, Roboflow."""
 
 NAMED_TWICE = "lists of classes in one data set are equally long; the likelier one counts"
 NAMED_BESIDE = "classes are named with the labels; else those of another split count"
 """What is said of lists of classes."""
 
-_APART = ("images", "labels")
-"""The folders of images and of labels where each has its own."""
+_APART = (("images", "image", "imgs", "img"), ("labels", "label"))
+"""What the folders of images and of labels are called, in small letters, where each has its own:
+the likeliest first."""
 
 YAML = (".yaml", ".yml")
 """The suffixes of Ultralytics' files, which anybody may call as the data set."""
@@ -62,15 +67,31 @@ MAX_LABEL_BYTES = 100 * MEGA
 
 def find(path: Path) -> list[Place]:
     """A folder with `images/` and `labels/` or either of them, or text files beside images."""
-    if path.name in _APART and _is_apart(path.parent):
+    if any(path.name.lower() in names for names in _APART) and _apart(path.parent):
         path = path.parent
-    is_yolo = _is_apart(path) or (os.path.isdir(path) and _is_beside(path))
+    is_yolo = _apart(path) or (os.path.isdir(path) and _is_beside(path))
     return [Place("yolo", path, path)] if is_yolo else []
 
 
-def _is_apart(folder: Path) -> bool:
-    """Whether the labels lie in a folder of their own, as Ultralytics has them."""
-    return all(os.path.isdir(folder / name) for name in _APART)
+def _apart(folder: Path) -> tuple[Path, Path] | None:
+    """The folders of images and of labels, as Ultralytics has them; None where they are one."""
+    if not os.path.isdir(folder):
+        return None
+    there = {name.lower(): name for name in os.listdir(folder) if (folder / name).is_dir()}
+    images, labels = (next((there[n] for n in names if n in there), "") for names in _APART)
+    if not (images and labels):
+        return None
+    texts = (path for path in (folder / labels).rglob("*") if _is_called(path, (".txt",)))
+    is_ours = any(map(_is_labels, islice(texts, 10))) or (
+        labels.lower() == _APART[1][0] and not _has_others(folder / labels)
+    )
+    return (folder / images, folder / labels) if is_ours else None
+
+
+def _has_others(labels: Path) -> bool:
+    """Whether a folder has label files of other formats, and none that may be ours."""
+    suffixes = {path.suffix.lower() for path in labels.iterdir()}
+    return ".txt" not in suffixes and bool(suffixes & {".json", ".xml", ".csv"})
 
 
 def _is_beside(folder: Path) -> bool:
@@ -100,6 +121,11 @@ def _is_labels(path: Path) -> bool:
     return False
 
 
+def _is_called(path: Path, suffixes: Collection[str]) -> bool:
+    """Whether a file has one of the suffixes, and is not what a Mac writes beside each file."""
+    return path.suffix.lower() in suffixes and path.name[0] != "."
+
+
 def is_one(path: Path) -> bool:
     """Whether a file is text whose first line is YOLO's."""
     return path.suffix.lower() == ".txt" and _is_labels(path)
@@ -122,11 +148,11 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
     folder = place.path
     described = _described(place)
     split_by = _splits(folder, described)
-    is_apart = _is_apart(folder)
-    root, of_labels = (folder / n if is_apart else folder for n in ("images", "labels"))
-    images = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+    is_apart = _apart(folder) is not None
+    root, of_labels = _apart(folder) or (folder, folder)
+    images = [path for path in sorted(root.rglob("*")) if _is_called(path, IMAGE_SUFFIXES)]
     called = {path: of_labels / path.relative_to(root).with_suffix(".txt") for path in images}
-    texts = {path for path in of_labels.rglob("*") if path.suffix.lower() == ".txt"}
+    texts = {path for path in of_labels.rglob("*") if _is_called(path, (".txt",))}
     others: dict[str, list[Path]] = {}
     for path in texts - set(called.values()):
         others.setdefault(
@@ -153,7 +179,7 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
         said = place.split or split_by(path)
         names = str(path.relative_to(folder)), str(labels.relative_to(folder))
         items.append((names, labels == called[path], state(labels), state(path), said))
-    orphans = texts - known - {of_labels / "classes.txt"}
+    orphans = {path for path in texts - known if path.name not in NAMES}
     if not is_apart:  # beside images, where also other texts lie
         places = {path.parent for path in images}
         orphans = {path for path in orphans if path.parent in places and _is_labels(path)}
@@ -404,7 +430,8 @@ def _descriptions(place: Place) -> Iterator[Path]:
     """The files that may name the classes, the likeliest first."""
     folder, root = place.path, place.root or place.path
     above = [p for p in folder.parents if p == folder.parent or p.is_relative_to(root)]
-    for inner in (folder, folder / "labels", *above):
+    of_labels = (_apart(folder) or (folder, folder / "labels"))[1]
+    for inner in (folder, of_labels, *above):
         yield from (p for p in (inner / n for n in NAMES) if os.path.lexists(p))
         if inner.is_dir():
             others = [p for p in sorted(inner.iterdir()) if p.suffix.lower() in (*YAML, ".names")]

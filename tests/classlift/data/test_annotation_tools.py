@@ -532,6 +532,7 @@ def test_a_via_row_that_is_no_json_is_one_finding(tmp_path, shape, attributes, l
     ("chosen", "label", "said_of_it"),
     [
         ("0", "car", None),
+        ("car", "car", None),  # as other tools write it
         ("0,1", "", "'car' and 'bus'"),  # two check boxes
         ("7", "", "'7'"),  # of an option that was removed
         ("1,7", "", "'bus' and '7'"),

@@ -52,7 +52,8 @@ def test_a_bomb_is_not_decoded(tmp_path):
 
 
 def test_a_missing_file_is_a_problem(tmp_path):
-    assert "can be read" in probe(str(tmp_path / "none.jpg")).problem
+    problem = probe(str(tmp_path / "none.jpg")).problem
+    assert problem == "image file is there: there is no such file"
 
 
 NOISE = Image.effect_noise((40, 30), 60).convert("RGB")

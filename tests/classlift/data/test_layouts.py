@@ -573,3 +573,68 @@ def test_classes_are_numbered_as_the_source_lists_them(tmp_path):
     assert class_list(look(path), ["king"]) == ("pieces", "king", "ace")
     voc(tmp_path / "voc", "a")
     assert class_list(look(tmp_path / "voc"), ["car", "bus"]) == ("bus", "car")
+
+
+# Folders as strangers have them
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"), [("Images", "Labels"), ("image", "label"), ("imgs", "labels")]
+)
+def test_yolo_in_folders_of_other_names(tmp_path, images, labels):
+    yolo(tmp_path / "data" / images, tmp_path / "data" / labels, "a", "b")
+    (tmp_path / "data" / "names.txt").write_text("car\nbus\n")
+    snapshot = take_snapshot([Source(tmp_path / "data")])
+    assert (snapshot.images.num_rows, snapshot.boxes.num_rows) == (2, 4)
+    assert not snapshot.image_problems()
+    assert len(taken(tmp_path / "data" / labels)) == len(taken(tmp_path / "data")) == 2
+
+
+@pytest.mark.parametrize("labels", ["label", "labels"])
+def test_a_folder_of_labels_is_not_always_that_of_yolo(tmp_path, labels):
+    picture(tmp_path / "data" / "images" / "a.jpg")
+    coco(tmp_path / "data" / labels / "coco.json", "a.jpg")
+    picture(tmp_path / "data" / labels / "masks" / "a.png")
+    assert look(tmp_path / "data").places[0].format == "coco"
+    assert len(taken(tmp_path / "data")) == 1
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images"), [("Annotation", "Image"), ("labels", "images"), ("XML", "pictures")]
+)
+def test_voc_in_folders_of_other_names(tmp_path, annotations, images):
+    for name in "ab":
+        picture(tmp_path / "data" / images / f"{name}.jpg")
+        (tmp_path / "data" / annotations).mkdir(exist_ok=True)
+        (tmp_path / "data" / annotations / f"{name}.xml").write_text(xml(f"{name}.jpg"))
+    snapshot = take_snapshot([Source(tmp_path / "data")])
+    assert (snapshot.images.num_rows, snapshot.boxes.num_rows) == (2, 2)
+    assert not snapshot.image_problems()
+
+
+@pytest.mark.parametrize("is_voc", [False, True])
+def test_what_a_mac_writes_beside_each_file_is_nothing(tmp_path, is_voc):
+    if is_voc:
+        voc(tmp_path / "data", "a", "b")
+    else:
+        yolo_apart(tmp_path / "data")
+    for path in [path for path in (tmp_path / "data").rglob("*") if path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "data" / "__MACOSX").mkdir()
+    (tmp_path / "data" / "__MACOSX" / "._a.xml").write_bytes(b"\0\5\x16\7")
+    snapshot = take_snapshot([Source(tmp_path / "data")])
+    assert snapshot.images.num_rows == 2
+    assert not snapshot.image_problems()
+
+
+def test_folders_in_one_another_are_as_deep_as_they_are(tmp_path):
+    voc(tmp_path / "x" / "data" / "data" / "my set" / "v1" / "export", "a", "b")
+    assert len(taken(tmp_path / "x")) == 2
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.csv", "filename,class\n"), ("a.json", "{}")])
+def test_utf_16_is_named(tmp_path, name, text):
+    picture(tmp_path / "a.jpg")
+    (tmp_path / name).write_text(text, encoding="utf-16")
+    with pytest.raises(DataError, match=r"a\.\w+: it is written in UTF-16; save it in UTF-8"):
+        taken(tmp_path)
