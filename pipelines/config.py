@@ -13,7 +13,11 @@ import jsonschema
 from classlift.data.label_map import LabelMap, quoted
 from classlift.data.mirror import Mirror
 from classlift.data.snapshot import Source
-from classlift.detectors.backends import columns_of, label_map_of, require_model, require_trainable
+from classlift.detectors.backends import (
+    columns_of,
+    label_map_of,
+    require_model,
+)
 from classlift.errors import ClassLiftError, ConfigError
 from classlift.paths import did_you_mean_path
 from classlift.patterns import require_pattern
@@ -150,7 +154,6 @@ def load_config(path: Path) -> Config:
     model = _place(file.model.path, f"{path}: model.path")
     backend = file.model.backend
     try:
-        require_trainable(model)
         require_model(backend, model)
         label_map_path = label_map_of(backend, model)
         label_map = LabelMap.read(label_map_path)

@@ -14,7 +14,7 @@ import yaml
 
 from classlift.data.label_map import LabelMap, quoted
 from classlift.data.snapshot import Snapshot, Source, take_snapshot
-from classlift.detectors.backends import backend_of, label_map_of, require_model
+from classlift.detectors.backends import label_map_of, require_model, trainable_backend_of
 from classlift.errors import ConfigError, DataError, ModelError
 from classlift.paths import replacing
 from classlift.progress import without_stderr
@@ -147,12 +147,7 @@ def write_first_config(start: Start, path: Path, recalls: Recalls | None = None)
             f"{path}: the file's name becomes the name of the model, so it has small letters, "
             "digits and _ alone, and begins with a letter."
         )
-    backend = backend_of(start.model)
-    if backend is None:
-        raise ConfigError(
-            f"{start.model}: it is a SavedModel, which can't be trained; give the folder that it "
-            "was exported from."
-        )
+    backend = trainable_backend_of(start.model)
     require_model(backend, start.model)
     label_map = LabelMap.read(label_map_of(backend, start.model))
     source = Source(start.data.resolve(), format=start.format, images=start.images)
@@ -199,7 +194,7 @@ def recalls_on_eval(model: Path, snapshot: Snapshot) -> dict[str, float]:
 
         from classlift.serving.calibrate import calibrate
     tf.get_logger().setLevel("ERROR")
-    labels = LabelMap.read(label_map_of(backend_of(model) or "", model))
+    labels = LabelMap.read(label_map_of(trainable_backend_of(model), model))
     on_eval = pc.and_(
         pc.equal(snapshot.images["split"], EVAL), pc.not_equal(snapshot.images["phash"], "")
     )

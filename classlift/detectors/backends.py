@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from classlift.detectors import keras_hub, od_api
-from classlift.errors import ConfigError
+from classlift.errors import ConfigError, ModelError
 from classlift.settings.model import BACKENDS
 
 if TYPE_CHECKING:
@@ -78,23 +78,27 @@ def columns_of(backend: str, folder: Path, label_map: "LabelMap") -> int:
     return label_map.last_id
 
 
-def require_trainable(folder: Path) -> None:
-    """Looks whether a folder has a model of any backend.
+def trainable_backend_of(folder: Path) -> str:
+    """The backend of a model that can be fine-tuned.
 
     Args:
         folder: of the model.
 
+    Returns:
+        One of `BACKENDS`.
+
     Raises:
-        ModelError: it has none, or one that only answers; says what is there instead.
+        ModelError: it has no model, or one that only answers; says what is there instead.
 
     """  # noqa: DOC501 - `saved_model_alone` makes one of them
-    from classlift.detectors.unread import SAVED_MODEL, saved_model_alone
+    from classlift.detectors.unread import SAVED_MODEL, no_model, saved_model_alone
 
-    trained = [file for file, backend in _FILES.items() if backend]
-    if not any((folder / file).is_file() for file in trained):
-        if any((place / SAVED_MODEL).is_file() for place in (folder, folder / "saved_model")):
-            raise saved_model_alone(folder)
-        backend_of(folder)  # says what is there
+    for file, backend in _FILES.items():
+        if backend and (folder / file).is_file():
+            return backend
+    if any((place / SAVED_MODEL).is_file() for place in (folder, folder / "saved_model")):
+        raise saved_model_alone(folder)
+    raise no_model(folder, tuple(_FILES))
 
 
 def require_model(backend: str, folder: Path) -> None:
@@ -105,19 +109,23 @@ def require_model(backend: str, folder: Path) -> None:
         folder: of the model.
 
     Raises:
-        ModelError: it is none that can be fine-tuned, or a part of it is missing.
+        ModelError: it is none that can be fine-tuned, one of another backend, or a part of it is
+            missing.
         DataError: its label map is missing, or none.
 
     """
+    found = trainable_backend_of(folder)
+    if found != backend:
+        raise ModelError(f"{folder}: this is a model of {found}: set `model.backend` to that.")
     if backend == "od_api":
         from classlift.data.label_map import LabelMap
         from classlift.detectors.branch_note import Note
         from classlift.detectors.od_api import outline
 
-        found = outline.read_outline(folder)
+        classes = outline.read_outline(folder).classes
         label_map = LabelMap.read(outline.label_map_file(folder))
         new = Note.read(folder, label_map).new
-        outline.require_fit(label_map.without(set(new)), found.classes, folder)
+        outline.require_fit(label_map.without(set(new)), classes, folder)
         outline.checkpoints(folder)
 
 

@@ -33,9 +33,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _environment(arguments: argparse.Namespace) -> Mapping[str, str]:
-    from classlift.detectors.backends import ENVIRONMENTS, backend_of
+    from classlift.detectors.backends import ENVIRONMENTS, trainable_backend_of
 
-    return ENVIRONMENTS[backend_of(arguments.model) or "od_api"]
+    return ENVIRONMENTS[trainable_backend_of(arguments.model)]
 
 
 def _run(arguments: argparse.Namespace) -> int:

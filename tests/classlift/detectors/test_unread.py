@@ -2,7 +2,7 @@
 
 import pytest
 
-from classlift.detectors.backends import backend_of, require_trainable
+from classlift.detectors.backends import backend_of, require_model, trainable_backend_of
 from classlift.errors import ModelError
 
 pytestmark = pytest.mark.unit
@@ -34,7 +34,7 @@ def test_a_file(tmp_path, name, sentence):
     if name in ("notes.txt", "pipeline.config"):
         return
     with pytest.raises(ModelError) as error:  # and the folder that has it
-        require_trainable(path.parent)
+        trainable_backend_of(path.parent)
     assert str(error.value).startswith(f"{path}: ")
     assert sentence in str(error.value)
 
@@ -52,13 +52,18 @@ def test_a_saved_model_answers_and_can_not_be_trained(tmp_path, place):
     (tmp_path / place / "saved_model.pb").write_bytes(b"-")
     (tmp_path / "label_map.pbtxt").write_text("item { id: 1 name: 'a' }")
     with pytest.raises(ModelError, match=r"a SavedModel alone, .* give the folder with the pipel"):
-        require_trainable(tmp_path)
+        trainable_backend_of(tmp_path)
     (tmp_path / "pipeline.config").write_text("")
-    require_trainable(tmp_path)
-    assert backend_of(tmp_path) == "od_api"
+    assert trainable_backend_of(tmp_path) == backend_of(tmp_path) == "od_api"
+
+
+def test_a_model_of_another_backend_names_it(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"-")
+    with pytest.raises(ModelError, match=r"a model of keras_hub: set `model.backend` to that"):
+        require_model("od_api", tmp_path)
 
 
 def test_nothing_there(tmp_path):
     (tmp_path / "models").mkdir()
     with pytest.raises(ModelError, match=r"modles: there is no such folder.*'models'"):
-        require_trainable(tmp_path / "modles")
+        trainable_backend_of(tmp_path / "modles")
