@@ -194,6 +194,11 @@ def label_map_file(folder: Path) -> Path:
         return own
     if (folder / CONFIG).is_file() and read_outline(folder).classes == COCO_CLASSES:
         return COCO
+    for other in sorted(path for path in folder.glob("*.pbtxt") if path.is_file()):
+        raise DataError(
+            f"{own}: the label map can't be read, for there is none: if {quoted(other.name)} is "
+            "it, call it so."
+        )
     raise DataError(
         f"{own}: the label map can't be read, for there is none: write it beside {CONFIG}, with an "
         'item { id: 1 name: "..." } for each class, as the model was trained with (its '

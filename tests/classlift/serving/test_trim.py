@@ -69,9 +69,7 @@ def test_the_targets_are_the_challengers_and_all_else_the_champions(bundle, monk
 
 def test_what_can_not_be_made_is_a_sentence(tmp_path):
     given = (tmp_path / "champion", tmp_path / "challenger", "od_api", ["bus"], {}, [])
-    with pytest.raises(
-        ModelError, match=r"so nothing is pushed: .*no such folder"
-    ):
+    with pytest.raises(ModelError, match=r"so nothing is pushed: .*no such folder"):
         leave_out(*given, tmp_path / "made")
     assert not (tmp_path / "made").exists()
 

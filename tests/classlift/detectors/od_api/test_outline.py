@@ -179,6 +179,9 @@ def test_a_model_of_the_zoo_brings_no_label_map(tmp_path):
         DataError, match=r"label_map.pbtxt: .* there is none: write it beside pipel"
     ):
         require_model("od_api", other)
+    shutil.copy(DEMO_MODEL / "label_map.pbtxt", other / "labelmap.pbtxt")
+    with pytest.raises(DataError, match=r"if .labelmap.pbtxt. is it, call it so"):
+        require_model("od_api", other)
 
 
 @pytest.mark.parametrize(
