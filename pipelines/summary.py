@@ -16,6 +16,7 @@ from classlift.text import did_you_mean
 from pipelines.metadata import (
     approval_of,
     connection_to,
+    latest_judged,
     maker_of,
     open_existing,
     open_store,
@@ -69,6 +70,26 @@ def summarise(config: Place, run_id: str) -> Summary:
     run = work / RUNS / run_id
     note_result(store, config.name, run_id, run / EVALUATION)
     return Summary(run_id, verdict, work / REPORT, read_all(run))
+
+
+def read_latest(config: Place) -> Summary:
+    """The result of the latest run that reached its gate, in Airflow or here.
+
+    Args:
+        config: name and folders of the config.
+
+    Returns:
+        What is said of the run, but for its nodes.
+
+    Raises:
+        EvaluationError: no run has reached its gate, or its evaluation is damaged.
+
+    """
+    store = open_existing(connection_to(config.work))
+    run_id = latest_judged(store, config.name)
+    verdict, folder = read_result(store, config.name, run_id, describe_served(config.serving))
+    noted = config.work / RUNS / run_id / EVALUATION / REPORT
+    return Summary(run_id, verdict, noted if noted.exists() else folder / REPORT, ())
 
 
 def read_run(config: Place, run_id: str) -> Verdict:
@@ -146,12 +167,14 @@ def _copy_report(evaluation: Path, to: Path, verdict: Verdict, run_id: str) -> N
 
 def render(summary: Summary) -> list[Line]:
     """The summary in lines for a terminal."""
-    verdict = summary.verdict
-    outcome = verdict.outcome or Outcome()
+    return [*render_verdict(summary.verdict), Line(""), *render_outcome(summary)]
+
+
+def render_outcome(summary: Summary) -> list[Line]:
+    """What became of a run, and where its report lies, in lines for a terminal."""
+    outcome = summary.verdict.outcome or Outcome()
     return [
-        *render_verdict(verdict),
-        Line(""),
-        Line(f"Pushed:  {verdict.became(summary.run)}"),
+        Line(f"Pushed:  {summary.verdict.became(summary.run)}"),
         Line(f"Served:  {outcome.served}"),
         Line(f"Report:  {summary.report}"),
     ]

@@ -4,9 +4,7 @@ import argparse
 import json
 
 from classlift.cli.command import Command, say
-from classlift.errors import EXIT_OK, ConfigError
-from classlift.gate.terminal import sentences
-from classlift.gate.verdict import REPORT, VERDICT, Verdict
+from classlift.errors import EXIT_OK
 from classlift.settings.targets import classes_in_words
 from pipelines.commands.options import config_argument
 
@@ -17,21 +15,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from classlift.gate.terminal import sentences
     from pipelines.config import load_config
+    from pipelines.summary import read_latest, render_outcome
 
-    config = load_config(arguments.config)
-    if not (config.work / VERDICT).exists():
-        raise ConfigError(
-            f"{config.work / VERDICT}: there is no verdict yet; run the pipeline first."
-        )
-    verdict = Verdict.read(config.work)
+    latest = read_latest(load_config(arguments.config))
+    verdict = latest.verdict
     if arguments.json:
         print(json.dumps(verdict.to_json()))
     else:
         say(
-            f"Verdict on {classes_in_words(verdict.targets)}: {verdict.verdict}",
+            f"Run {latest.run}, {classes_in_words(verdict.targets)}: {verdict.verdict}",
             *sentences(verdict),
-            f"Report: {config.work / REPORT}",
+            *render_outcome(latest),
         )
     return EXIT_OK
 

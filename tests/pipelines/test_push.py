@@ -110,6 +110,12 @@ def test_what_both_blessed_is_served_and_recorded(project, ready):
     result = project.command(*words(project, "two"))
     assert result.returncode == 0, result.stdout
     assert f"{version} was pushed before, and is served; nothing is pushed twice" in result.stdout
+    result = project.command("classlift", "report", "--config", str(project.config))
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.startswith("Run two, class ")  # nobody summarised it, as in Airflow
+    assert (
+        f"Pushed:  nothing; run one pushed this model, as version {version.name}" in result.stdout
+    )
     text = to_text(render(summarise(config, "two")))
     assert f"Pushed:  nothing; run one pushed this model, as version {version.name}" in text
 
