@@ -93,12 +93,14 @@ def trainable_backend_of(folder: Path) -> str:
     """  # noqa: DOC501 - `saved_model_alone` makes one of them
     from classlift.detectors.unread import SAVED_MODEL, no_model, saved_model_alone
 
-    for file, backend in _FILES.items():
-        if backend and (folder / file).is_file():
+    trained = {file: backend for file, backend in _FILES.items() if backend}
+    for file, backend in trained.items():
+        if (folder / file).is_file():
             return backend
-    if any((place / SAVED_MODEL).is_file() for place in (folder, folder / "saved_model")):
+    answers = any((place / SAVED_MODEL).is_file() for place in (folder, folder / "saved_model"))
+    if answers and not any(any(folder.glob(f"*/{file}")) for file in trained):
         raise saved_model_alone(folder)
-    raise no_model(folder, tuple(_FILES))
+    raise no_model(folder, tuple(trained))
 
 
 def require_model(backend: str, folder: Path) -> None:

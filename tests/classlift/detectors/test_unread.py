@@ -57,6 +57,14 @@ def test_a_saved_model_answers_and_can_not_be_trained(tmp_path, place):
     assert trainable_backend_of(tmp_path) == backend_of(tmp_path) == "od_api"
 
 
+def test_a_version_that_is_served_has_what_it_was_trained_from(tmp_path):
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "pipeline.config").write_text("")
+    (tmp_path / "saved_model.pb").write_bytes(b"-")
+    with pytest.raises(ModelError, match=r"give the folder of a model, such as .*assets.extra"):
+        trainable_backend_of(tmp_path)
+
+
 def test_a_model_of_another_backend_names_it(tmp_path):
     (tmp_path / "model.keras").write_bytes(b"-")
     with pytest.raises(ModelError, match=r"a model of keras_hub: set `model.backend` to that"):
