@@ -90,23 +90,24 @@ def _try(lock: IO[str], path: Path, doing: str, key: str) -> str | None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            note = _read(lock.read())
-            if not key or note.get("key") != key:
-                return _words(note)
+            text = lock.read()
+            if not key or _read(text).get("key") != key:
+                return holder(text)
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return _words(note)
+                return holder(text)
             return None
         lock.truncate(0)
-        lock.write(json.dumps(_note(doing, key)))
+        lock.write(json.dumps(note(doing, key)))
         lock.flush()
         if key:
             fcntl.flock(lock, fcntl.LOCK_SH)
     return None
 
 
-def _note(doing: str, key: str) -> dict[str, str]:
+def note(doing: str, key: str = "") -> dict[str, str]:
+    """Who holds a lock: this process, and what it does."""
     now = datetime.datetime.now(datetime.UTC)
     try:
         user = getpass.getuser()
@@ -124,16 +125,18 @@ def _note(doing: str, key: str) -> dict[str, str]:
 
 def _read(text: str) -> dict[str, str]:
     try:
-        note = json.loads(text)
+        found = json.loads(text)
     except ValueError:
         return {}
-    return note if isinstance(note, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
-def _words(note: dict[str, str]) -> str:
-    if not note:
+def holder(text: str) -> str:
+    """Who holds a lock, in words: of the JSON of a `note`."""
+    found = _read(text)
+    if not found:
         return "another process has it"
     return (
-        f"{note.get('user')} is at it: {note.get('doing')}, process {note.get('pid')} on "
-        f"{note.get('host')} since {note.get('since')}"
+        f"{found.get('user')} is at it: {found.get('doing')}, process {found.get('pid')} on "
+        f"{found.get('host')} since {found.get('since')}"
     )

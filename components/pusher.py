@@ -12,11 +12,13 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import path_utils, proto_utils
 
+from classlift.data.mirror import Mirror
 from classlift.environment import APPROVAL_VARIABLE, RUN_VARIABLE
 from classlift.errors import PipelineError
 from classlift.gate.push import Origin, push, read_approval
 from classlift.serving.bundle import Bundle
 from classlift.serving.manifest import EXPORT_PROPERTY
+from classlift.serving.places import serving_place
 from components import artifacts
 
 EVALUATION, CHAMPION, SNAPSHOT = "evaluation", "champion", "snapshot"
@@ -52,7 +54,7 @@ class Executor(executor.Executor):  # type: ignore[misc]  # TFX has no types
             input_dict: the model, its evaluation and its two blessings; the champion and the
                 snapshot, for a model of which a part is left out.
             output_dict: the pushed model, which gets the version's properties.
-            exec_properties: the push destination, the pre-trained model and the backend.
+            exec_properties: the push destination, the pre-trained model, the backend, the mirror.
 
         Raises:
             PipelineError: a blessing is not there at all.
@@ -78,6 +80,9 @@ class Executor(executor.Executor):  # type: ignore[misc]  # TFX has no types
             exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
         )
         config = json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        place = serving_place(
+            Path(destination.filesystem.base_directory), Mirror(Path(config["mirror"]))
+        )
         evaluation, champion, snapshot = (
             artifact_utils.get_single_instance(input_dict[name]).uri
             for name in (EVALUATION, CHAMPION, SNAPSHOT)
@@ -85,7 +90,7 @@ class Executor(executor.Executor):  # type: ignore[misc]  # TFX has no types
         folder = push(
             Path(self.GetModelPath(input_dict)),
             Path(evaluation),
-            Path(destination.filesystem.base_directory),
+            place,
             Path(config["pretrained"]),
             os.environ[RUN_VARIABLE],
             read_approval(os.environ.get(APPROVAL_VARIABLE)),
@@ -106,6 +111,7 @@ class Pusher(base_component.BaseComponent):  # type: ignore[misc]  # TFX has no 
     Args:
         pretrained: folder of the model that is the champion before the first push.
         backend: of the models.
+        mirror: folder of what is mirrored of object storage, where versions may be served from.
 
     """
 
@@ -123,6 +129,7 @@ class Pusher(base_component.BaseComponent):  # type: ignore[misc]  # TFX has no 
         push_destination: pusher_pb2.PushDestination,
         pretrained: str,
         backend: str,
+        mirror: str,
     ) -> None:
         spec = PusherSpec(
             model=model,
@@ -132,7 +139,9 @@ class Pusher(base_component.BaseComponent):  # type: ignore[misc]  # TFX has no 
             champion=champion,
             snapshot=snapshot,
             push_destination=push_destination,
-            custom_config=json.dumps({"pretrained": pretrained, "backend": backend}),
+            custom_config=json.dumps(
+                {"pretrained": pretrained, "backend": backend, "mirror": mirror}
+            ),
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
         )
         super().__init__(spec=spec)

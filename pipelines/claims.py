@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classlift import own_folders
+from classlift.data.mirror import Mirror
 from classlift.errors import ConfigError
 from classlift.faults import explain
+from classlift.serving.places import ServingBucket, serving_place
 from pipelines.nodes import ROWS
-from pipelines.places import PIPELINE_ROOT
+from pipelines.places import MIRROR, PIPELINE_ROOT
 from pipelines.topology import TOPOLOGY, owner_of
 
 logger = logging.getLogger(__name__)
@@ -92,6 +94,8 @@ _COMPILED = Earlier(
 def claim(name: str, config: Path, work: Path, serving: Path) -> None:
     """Makes `work` and `serving` folders of this config, unless they are already.
 
+    Of a bucket, the copy in `work` is refreshed first.
+
     Args:
         name: of the config.
         config: its file.
@@ -104,12 +108,17 @@ def claim(name: str, config: Path, work: Path, serving: Path) -> None:
 
     """
     _require_free(work, WORK, config)
-    _require_free(serving, SERVING, config)
+    place = serving_place(serving, Mirror(work / MIRROR))
+    place.refresh()
+    address = str(place) if isinstance(place, ServingBucket) else ""
+    _require_free(serving, SERVING, config, address)
     for found, purpose in _earlier(work):
         own_folders.write_mark(found, {"what": purpose, "note": own_folders.NOTE})
         logger.info(f"{found}: made by an earlier version; now it is marked")
-    for folder, key in ((work, WORK), (serving, SERVING)):
-        _take(folder, {"what": key, NAME: name, "config": str(config), "note": _KEEPS})
+    facts = {NAME: name, "config": str(config), "note": _KEEPS}
+    _take(work, {"what": WORK, **facts})
+    if _take(serving, {"what": SERVING, **facts}):
+        place.keep_mark()
 
 
 def claim_compiled(folder: Path, name: str, config: Path) -> None:
@@ -171,13 +180,16 @@ def _names(config: Path, key: str, value: str | Path) -> bool:
     said = named_in(config, key)
     if not isinstance(said, str):
         return True
-    return said == value if isinstance(value, str) else os.path.realpath(ROOT / said) == str(value)
+    if isinstance(value, str):
+        return Path(said) == Path(value)  # of an address, a slash at its end says nothing
+    return os.path.realpath(ROOT / said) == str(value)
 
 
-def _take(folder: Path, facts: dict[str, str]) -> None:
+def _take(folder: Path, facts: dict[str, str]) -> bool:
+    """Marks a folder; whether that was needed."""
     mark = own_folders.mark_of(folder)
     if mark and all(mark.get(key) == facts[key] for key in (NAME, "config")):
-        return
+        return False
     if mark and mark.get("config") != facts["config"]:
         logger.info(
             f"{folder}: was of {mark.get('config')}, which is gone or names another one now; it "
@@ -192,6 +204,7 @@ def _take(folder: Path, facts: dict[str, str]) -> None:
             f"{facts['config']}: {folder} can't be made ({error.strerror}); name another folder."
         ) from None
     own_folders.write_mark(folder, facts)
+    return True
 
 
 def _earlier(work: Path) -> list[tuple[Path, str]]:

@@ -56,6 +56,10 @@ def clean(build: Path) -> None:
         mark = own_folders.mark_of(path.parent)
         if mark is not None:
             purposes[path.parent] = mark["what"]
+    mirrors = [folder for folder, what in purposes.items() if what == own_folders.MIRROR]
+    for folder in list(purposes):  # what is in a mirror is a copy, and goes with it
+        if any(mirror in folder.parents for mirror in mirrors):
+            del purposes[folder]
     with ExitStack() as stack:
         for folder, what in purposes.items():
             if what == WORK and (folder / RUNS).is_dir():

@@ -30,6 +30,7 @@ from pipelines.claims import claim, claim_compiled, compiled_for, require_compil
 from pipelines.code import all_files, code_version, component_modules, hash_files
 from pipelines.config import Config, load_config
 from pipelines.nodes import ROWS
+from pipelines.places import serving_of
 from pipelines.topology import (
     IR,
     Data,
@@ -145,7 +146,7 @@ def compile_all() -> list[Path]:
     for config in configs:
         logger.info(f"compiling {config.path.relative_to(ROOT)}")
         folders.append(compile_config(config))
-        name, serving = json.dumps(config.name), json.dumps(str(config.serving))
+        name, serving = json.dumps(config.name), json.dumps(str(serving_of(config)))
         lines.append(
             f'  config {{ name: {name} base_path: {serving} model_platform: "tensorflow" }}\n'
         )
@@ -181,13 +182,18 @@ def _require_apart(configs: Sequence[Config]) -> None:
                 f"{one.path} and {other.path} have the same name ({one.name}); give one of them "
                 "another name."
             )
-        for key, folder in (("work", one.work), ("serving", one.serving)):
-            for its, place in (("work", other.work), ("serving", other.serving)):
+        for key, folder in _written(one):
+            for its, place in _written(other):
                 if folder.is_relative_to(place) or place.is_relative_to(folder):
                     raise ConfigError(
                         f"{key} of {one.path} ({folder}) and {its} of {other.path} ({place}) are "
                         "the same or contain one another; give each config folders of its own."
                     )
+
+
+def _written(config: Config) -> Sequence[tuple[str, Path]]:
+    """The folders that a config's runs write to, by key; of a bucket, its address."""
+    return ("work", config.work), ("serving", Path(str(serving_of(config))))
 
 
 def write_compiled(config: Config, in_airflow: bool = True) -> None:

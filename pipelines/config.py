@@ -11,7 +11,7 @@ from typing import Any, cast
 import jsonschema
 
 from classlift.data.label_map import LabelMap, quoted
-from classlift.data.mirror import Mirror
+from classlift.data.mirror import Mirror, is_address
 from classlift.data.snapshot import Source
 from classlift.detectors.backends import (
     columns_of,
@@ -61,14 +61,14 @@ class Config:
         name: Of the model, in DAGs and folders.
         path: The YAML file.
         work: The folder for everything that runs leave behind.
-        serving: The TF Serving folder.
+        serving: The TF Serving folder; its copy in the mirror, where it is in object storage.
         model: The folder of the pre-trained model.
         backend: What loads it.
         data_root: The folder that relative paths of sources start from.
         sources: The labelled data.
         source_records: JSON of the sources as the YAML has them, but for those in object storage,
             which are in the mirror; the snapshot is cached by it.
-        mirror: What is fetched of data in object storage.
+        mirror: What is fetched of object storage.
         min_target_boxes: Boxes of the target class that each split must have.
         droppable: The share of boxes that a run may leave out because they are bad.
         label_map: The classes of the model, and then the new ones.
@@ -181,6 +181,7 @@ def load_config(path: Path) -> Config:
     try:
         mirror = Mirror(work / MIRROR)
         root = mirror.place(file.data.root) or _place(file.data.root, f"{path}: data.root")
+        serving = mirror.place(file.serving) or _place(file.serving, f"{path}: serving")
         records = [mirror.localised(source, root) for source in raw["data"]["sources"]]
         watched = mirror.localised(raw["watch"]["source"], root) if file.watch else {}
     except ConfigError as error:
@@ -191,7 +192,7 @@ def load_config(path: Path) -> Config:
         name=file.name,
         path=path.resolve(),
         work=work,
-        serving=_place(file.serving, f"{path}: serving"),
+        serving=serving,
         model=model,
         backend=backend,
         data_root=root,
@@ -255,6 +256,8 @@ def _new_classes(names: Sequence[str], label_map: LabelMap, columns: int) -> dic
 
 def _place(path: Path, where: str) -> Path:
     """The path that a config names, without links; links in a circle stay as they are."""
+    if is_address(path):
+        raise ConfigError(f"{where}: {quoted(str(path))} is in object storage; name a folder here.")
     try:
         return Path(os.path.realpath(ROOT / path))
     except (OSError, ValueError) as error:  # a NUL character
@@ -270,8 +273,9 @@ def _require_apart(config: Config) -> None:
         ConfigError: two do.
 
     """
-    read = {"model.path": config.model}
-    if not config.mirror.holds(config.data_root):
+    mirror = config.mirror
+    read, mirrored = {"model.path": config.model}, {}
+    if not mirror.holds(config.data_root):
         read["data.root"] = config.data_root
     sources = {f"data.sources.{number}": source for number, source in enumerate(config.sources)}
     if config.watch:
@@ -279,19 +283,24 @@ def _require_apart(config: Config) -> None:
     for name, source in sources.items():
         is_file = source.path.suffix == ".json" or source.path.is_file()
         home = source.path.parent if is_file else source.path
-        if not config.mirror.holds(source.path):
-            read[f"{name}.path"] = _place(home, f"{config.path}: {name}.path")
-        if source.images and not config.mirror.holds(source.images):
-            read[f"{name}.images"] = _place(source.images, f"{config.path}: {name}.images")
-    for name, folder, others in (
-        ("work", config.work, {"serving": config.serving, **read}),
-        ("serving", config.serving, read),
-    ):
+        for key, place in ((f"{name}.path", home), (f"{name}.images", source.images)):
+            if place and mirror.holds(place):
+                mirrored[key] = place
+            elif place:
+                read[key] = _place(place, f"{config.path}: {key}")
+    written = [("work", config.work, read), ("serving", config.serving, mirrored)]
+    if not mirror.holds(config.serving):
+        written = [
+            ("work", config.work, {"serving": config.serving, **read}),
+            ("serving", config.serving, read),
+        ]
+    for name, folder, others in written:
         for other, place in others.items():
             how = _overlap(folder, place)
             if how:
                 raise ConfigError(
-                    f"{config.path}: {name} ({folder}) {how} {other} ({place}); runs write to "
+                    f"{config.path}: {name} ({mirror.shown(folder)}) {how} {other} "
+                    f"({mirror.shown(place)}); runs write to "
                     f"{name}, so name two folders of which neither contains the other."
                 )
 

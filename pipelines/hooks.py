@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK, DataError, PipelineError
 from classlift.gate.verdict import read_evaluation
 from classlift.settings.field import Values
-from pipelines.places import EVALUATION, MIRROR, run_folder
+from pipelines.places import EVALUATION, MIRROR, run_folder, serving_of
 from pipelines.topology import Topology
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ def _pushed(ending: Ending) -> int:
     from classlift.serving.folder import describe_served, newest_version
 
     destination = Path(model["pushed_destination"].string_value)
+    version = serving_of(ending.start.topology).shown(destination)
     served = newest_version(destination.parent)
     if ending.cached and served is not None and served > int(destination.name):
         logger.info(
@@ -237,11 +238,11 @@ def _pushed(ending: Ending) -> int:
         return EXIT_NOTHING_TO_DO
     if not destination.is_dir():
         raise PipelineError(
-            f"{destination} was pushed by an earlier run of this very data and recipe, and is "
+            f"{version} was pushed by an earlier run of this very data and recipe, and is "
             "gone; put it back, or change the data or the recipe to train anew."
         )
     if ending.cached:
-        logger.info(f"{destination} was pushed before, and is served; nothing is pushed twice")
+        logger.info(f"{version} was pushed before, and is served; nothing is pushed twice")
     else:
-        logger.info(f"pushed {destination}")
+        logger.info(f"pushed {version}")
     return EXIT_OK

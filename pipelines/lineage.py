@@ -32,6 +32,7 @@ from pipelines.metadata import (
     run_of,
 )
 from pipelines.nodes import GATE, SNAPSHOT
+from pipelines.places import serving_of
 
 PRETRAINED = "pre-trained "
 
@@ -132,7 +133,7 @@ def trace(config: Config, version: int | None = None) -> Lineage:
     """
     served = served_versions(config.serving)
     if not served:
-        raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
+        raise ConfigError(f"{serving_of(config)}: nothing is served yet; run the pipeline first.")
     newest = served[-1] if version is None else version
     provenance = Bundle(version_folder(config.serving, newest)).provenance()
     number: int | None = newest

@@ -77,7 +77,10 @@ def look_at(config: Config) -> Iterator[Check]:
                 there = os.path.exists(path)
                 advice = f"it is not there; mend data.root or this source in {config.path}"
                 yield Check(f"{name} of {source.split}", str(path), None if there else advice)
-    for name, folder in (("work", config.work), ("serving", config.serving)):
+    folders = {"work": config.work, "serving": config.serving}
+    if config.mirror.holds(config.serving):
+        yield Check("serving", config.mirror.address(folders.pop("serving")))
+    for name, folder in folders.items():
         above = next(p for p in (folder, *folder.parents) if p.exists())
         if os.access(above, os.W_OK):
             yield _disk(f"{name} {folder}", above)

@@ -40,7 +40,7 @@ from pipelines.metadata import (
     open_existing,
     recorded_runs,
 )
-from pipelines.places import PIPELINE_ROOT, RUNS
+from pipelines.places import PIPELINE_ROOT, RUNS, serving_of
 from pipelines.running import LOCK
 
 logger = logging.getLogger(__name__)
@@ -164,19 +164,22 @@ def remove(config: Config, found: Plan) -> None:
 
     """
     outputs, runs = config.work / PIPELINE_ROOT, config.work / RUNS
+    place = serving_of(config)
     own_folders.require_own(outputs, own_folders.OUTPUTS)
     own_folders.require_own(runs, own_folders.RUNS)
     roots = [root for root in (outputs, runs, config.serving) if root.is_dir()]
     for root in roots:
         own_folders.remove(root / ASIDE, WHAT)  # of one that was interrupted
     for left in found.leftovers:
+        if left.kind == VERSION:
+            place.withdraw(left.path)
         aside = own_folders.make(left.root / ASIDE, WHAT)
         try:
             left.path.rename(aside / f"{left.path.parent.name}-{left.path.name}")
         except OSError as error:
             raise ConfigError(f"{left.path}: it can't be removed ({error.strerror}).") from None
         own_folders.clear(aside, WHAT)
-        logger.info(f"removed {left.path}, {readable(left.size)}")
+        logger.info(f"removed {place.shown(left.path)}, {readable(left.size)}")
     for root in roots:
         own_folders.remove(root / ASIDE, WHAT)
     gone = [left.artifact_id for left in found.leftovers if left.artifact_id is not None]

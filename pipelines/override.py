@@ -33,7 +33,7 @@ from pipelines.metadata import (
     record_push,
 )
 from pipelines.nodes import GATE, NODES, PUSHER, SERVING_CHECK, TRAINING
-from pipelines.places import Place
+from pipelines.places import Place, serving_of
 from pipelines.summary import read_result, summarise
 from pipelines.topology import Topology
 
@@ -122,7 +122,7 @@ def push_anyway(
     override = Override(signature.by, signature.reason, verdict.verdict, run_id)
     inputs = {"model": model, "evaluation": evaluation}
     destination = publish(
-        config.serving,
+        serving_of(config),
         export,
         f"the model of run {run_id}",
         note=lambda provenance: replace(provenance, override=override),

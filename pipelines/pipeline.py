@@ -173,6 +173,7 @@ def build_pipeline(
         ),
         pretrained=str(config.model),
         backend=config.backend,
+        mirror=str(config.mirror.folder),
     )
     return Pipeline(
         pipeline_name=config.name,

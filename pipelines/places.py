@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 from typing import Protocol
 
+from classlift.data.mirror import Mirror
 from classlift.errors import ConfigError
+from classlift.serving.places import ServingFolder, serving_place
 
 PIPELINE_ROOT = "pipeline"
 """The folder in `work` where TFX puts what nodes make."""
@@ -39,11 +41,16 @@ class Place(Protocol):
 
     @property
     def serving(self) -> Path:
-        """The folder of TF Serving."""
+        """The folder of the versions; in the mirror, where they are served from a bucket."""
 
     @property
     def model(self) -> Path:
         """The pre-trained model, which is the champion while nothing is served."""
+
+
+def serving_of(config: Place) -> ServingFolder:
+    """Where the versions of a config are served from."""
+    return serving_place(config.serving, Mirror(config.work / MIRROR))
 
 
 def run_folder(work: Path, run_id: str) -> Path:

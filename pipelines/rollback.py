@@ -17,6 +17,7 @@ from pipelines.metadata import (
     pushed_model,
     record_push,
 )
+from pipelines.places import serving_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,21 +53,21 @@ def roll_back(
 
     """
     signature = signed(by, reason)
+    place = serving_of(config)
     versions = served_versions(config.serving)
     if not versions:
-        raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
+        raise ConfigError(f"{place}: nothing is served yet; run the pipeline first.")
     if to is None:
         if len(versions) == 1:
             raise ConfigError(
-                f"{config.serving}: version {versions[0]} is the only one; there is none to go "
-                "back to."
+                f"{place}: version {versions[0]} is the only one; there is none to go back to."
             )
         whole = last_whole(config.serving, before=versions[-1])
         to = versions[-2] if whole is None else whole
         if to != versions[-2]:
             logger.warning(f"version {versions[-2]} is damaged, so version {to} is served again")
     if to == versions[-1]:
-        raise ConfigError(f"{config.serving}: version {to} is the one that is served now.")
+        raise ConfigError(f"{place}: version {to} is the one that is served now.")
     folder = whole_folder(config.serving, to)
 
     connection = connection_to(config.work)
@@ -81,7 +82,7 @@ def roll_back(
         return Rollback(signature.by, signature.reason, str(to), replaced)
 
     return publish(
-        config.serving,
+        place,
         folder,
         f"version {to}",
         note=lambda provenance: replace(provenance, rollback_of=rollback()),

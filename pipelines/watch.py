@@ -19,6 +19,7 @@ from classlift.watch import series
 from classlift.watch.report import write_report
 from classlift.watch.score import Figures, Promise, judged, score
 from pipelines.config import Config
+from pipelines.places import serving_of
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def watch(config: Config) -> Look:
         )
     versions = served_versions(config.serving)
     if not versions:
-        raise ConfigError(f"{config.serving}: nothing is served yet; run the pipeline first.")
+        raise ConfigError(f"{serving_of(config)}: nothing is served yet; run the pipeline first.")
     bundle = Bundle(whole_folder(config.serving, versions[-1]))
     points = bundle.operating_points()
     strange = [label for label in config.watch.floors if label not in points]

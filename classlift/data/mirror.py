@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,8 +34,13 @@ ENDPOINT = "AWS_ENDPOINT_URL"
 _PATHS = ("path", "images", "label_map")
 """The keys of a source in a config that may be addresses."""
 
+AT_ONCE = 16
+"""How many objects are on the way at a time."""
+
+_REFUSED = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "PERMISSION_DENIED")
+"""Words of storages for what no retry mends."""
+
 _LOCK = ".lock"
-_AT_ONCE = 16  # objects that are fetched
 _BLOCK = 1 << 20  # bytes
 _SETTLED = 2 * 10**9  # ns: times of objects are whole seconds, within which one may change again
 
@@ -67,9 +72,9 @@ class Mirror:
         PosixPath('/w/mirror/s3/bucket/labels/a.json')
 
         """
-        scheme, *parts = path.parts or ("",)
-        if not scheme.endswith(":") or scheme[:-1] not in SCHEMES:
+        if not is_address(path):
             return None
+        scheme, *parts = path.parts
         if not parts or ".." in parts:
             raise ConfigError(
                 f"{str(path)!r} is no place in object storage; write {scheme}//BUCKET/KEY."
@@ -108,6 +113,10 @@ class Mirror:
         scheme, *parts = path.relative_to(self.folder).parts
         return f"{scheme}://{'/'.join(parts)}"
 
+    def shown(self, path: Path) -> str:
+        """A path as it is called before people: its address, where it is of object storage."""
+        return self.address(path) if self.holds(path) else str(path)
+
     def fetch(self, paths: Iterable[Path | None]) -> None:
         """Mirrors what paths in the mirror stand for; others are left alone.
 
@@ -118,8 +127,8 @@ class Mirror:
             paths: of files and folders, which need not be there.
 
         Raises:
-            DataError: there is nothing at an address, it may not be read, or has a key that is no
-                path.
+            ConfigError: an address may not be read.
+            DataError: there is nothing at an address, or it has a key that is no path.
             UnavailableError: the storage does not answer, or an object changed meanwhile.
 
         """
@@ -136,25 +145,16 @@ class Mirror:
         from pyarrow.fs import FileType
 
         address = self.address(path)
-        with _said(address):
-            system, key = _opened(address)
+        with said(address):
+            system, key = opened(address)
             found = system.get_file_info(key)
         if found.type == FileType.NotFound:
             raise DataError(f"{address}: there is no such object or folder; check `data.sources`.")
         return path.parent if found.type == FileType.File else path
 
     def _fetch(self, folder: Path) -> None:
-        from pyarrow.fs import FileSelector, FileType
-
-        address = self.address(folder)
         asked_at = time.time_ns()
-        with _said(address):
-            system, prefix = _opened(address)
-            listed = system.get_file_info(FileSelector(prefix, recursive=True))
-        objects = {
-            self._file(folder, prefix, info): info for info in listed if info.type == FileType.File
-        }
-        stale = {path: info for path, info in objects.items() if not _is_current(path, info)}
+        objects = self.listed(folder)
         for path in objects:
             above = next((parent for parent in path.parents if parent in objects), None)
             if above:
@@ -162,20 +162,61 @@ class Mirror:
                     f"{self.address(above)}: it is an object, and a folder of others, which no "
                     "file can be; name one of them otherwise."
                 )
-        for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before it
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
-            elif not path.is_dir() and path not in objects:
-                path.unlink()
+        remove_others(folder, objects)
+        self.bring(folder, objects, asked_at)
+
+    def listed(self, folder: Path, missing_ok: bool = False) -> "dict[Path, FileInfo]":
+        """The objects of a folder, by where they are in the mirror.
+
+        Args:
+            folder: in the mirror; nothing of it need be there.
+            missing_ok: whether there may be no such folder in the storage, which then has none.
+
+        Returns:
+            What the storage says of each.
+
+        Raises:
+            ConfigError: the folder may not be read.
+            DataError: an object has a key that is no path.
+            UnavailableError: the storage does not answer.
+
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        address = self.address(folder)
+        with said(address):
+            system, prefix = opened(address)
+            selector = FileSelector(prefix, allow_not_found=missing_ok, recursive=True)
+            found = system.get_file_info(selector)
+        return {
+            self._file(folder, prefix, info): info for info in found if info.type == FileType.File
+        }
+
+    def bring(self, folder: Path, objects: "Mapping[Path, FileInfo]", asked_at: int) -> None:
+        """Fetches those of a folder's objects that the mirror does not have as they are.
+
+        Args:
+            folder: in the mirror.
+            objects: of `listed`.
+            asked_at: when they were listed, in ns.
+
+        Raises:
+            ConfigError: an object may not be read.
+            UnavailableError: the storage does not answer, or an object changed meanwhile.
+
+        """
+        stale = {path: info for path, info in objects.items() if not _is_current(path, info)}
         if not stale:
             return
+        address = self.address(folder)
         size = sum(info.size for info in stale.values()) / 1e6
         logger.info(
             f"{address}: fetching {len(stale):,} of {len(objects):,} objects, {size:.0f} MB"
         )
         for parent in {path.parent for path in stale}:
             parent.mkdir(parents=True, exist_ok=True)
-        with _said(address), ThreadPoolExecutor(_AT_ONCE) as pool:
+        with said(address), ThreadPoolExecutor(AT_ONCE) as pool:
+            system, _ = opened(address)
             list(pool.map(partial(_fetch_one, system, asked_at), stale, stale.values()))
 
     def _file(self, folder: Path, prefix: str, info: "FileInfo") -> Path:
@@ -190,7 +231,21 @@ class Mirror:
         return folder.joinpath(*parts)
 
 
-def _opened(address: str) -> "tuple[FileSystem, str]":
+def is_address(path: Path) -> bool:
+    """Whether what a config names is in object storage; a path keeps one slash of its address."""
+    return path.parts[:1] in [(f"{scheme}:",) for scheme in SCHEMES]
+
+
+def remove_others(folder: Path, objects: Collection[Path]) -> None:
+    """Removes from a folder of the mirror all files but those of objects, and empty folders."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before it
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        elif not path.is_dir() and path not in objects:
+            path.unlink()
+
+
+def opened(address: str) -> "tuple[FileSystem, str]":
     """The file system of an address, by the environment's credentials, and the path in it."""
     from pyarrow.fs import FileSystem, S3FileSystem
 
@@ -202,19 +257,29 @@ def _opened(address: str) -> "tuple[FileSystem, str]":
 
 
 @contextmanager
-def _said(address: str) -> Iterator[None]:
-    """Turns what goes wrong on the way from a storage into a sentence on an address."""
+def said(address: str, doing: str = "mirrored") -> Iterator[None]:
+    """Turns what goes wrong with a storage into a sentence on an address.
+
+    Args:
+        address: that is mirrored or written.
+        doing: which of the two, as a participle.
+
+    Raises:
+        ConfigError: it may not be.
+        UnavailableError: the storage does not answer, or the disk is full.
+
+    """
     try:
         yield
     except OSError as error:
         answer = " ".join(str(error).split())
-        if any(word in answer for word in ("ACCESS_DENIED", "NO_SUCH_BUCKET", "PERMISSION_DENIED")):
-            raise DataError(
-                f"{address}: it can't be read ({answer}); check the address and what the "
-                "credentials of the environment may read."
+        if any(word in answer for word in _REFUSED):
+            raise ConfigError(
+                f"{address}: it can't be {doing} ({answer}); check the address and what the "
+                "credentials of the environment may do."
             ) from None
         raise UnavailableError(
-            f"{address}: it can't be mirrored ({answer}); see that the object storage answers and "
+            f"{address}: it can't be {doing} ({answer}); see that the object storage answers and "
             "that the disk has room, and try again."
         ) from None
 

@@ -16,6 +16,7 @@ from classlift.errors import ConfigError, EvaluationError
 from classlift.gate.verdict import PUSH, Verdict, read_evaluation
 from classlift.serving import check
 from classlift.serving.manifest import Manifest
+from classlift.serving.places import ServingFolder
 from classlift.serving.provenance import Provenance, Signature
 from classlift.serving.publish import publish, require_blessed, require_champion, signed
 from classlift.serving.shipment import leave_out
@@ -43,7 +44,7 @@ class Origin:
 def push(
     model: Path,
     evaluation: Path,
-    serving_dir: Path,
+    place: ServingFolder,
     pretrained: Path,
     run_id: str,
     approval: Signature | None,
@@ -58,7 +59,7 @@ def push(
     Args:
         model: the challenger's SavedModel.
         evaluation: the folder of its verdict.
-        serving_dir: the serving folder.
+        place: of the versions.
         pretrained: folder of the model that is the champion before the first push.
         run_id: the run that it comes from.
         approval: who approved; None if nobody was asked.
@@ -88,10 +89,10 @@ def push(
 
     serve = partial(
         publish,
-        serving_dir,
+        place,
         name=f"the model of run {run_id}",
         note=None if approval is None else note,
-        require=lambda: require_champion(serving_dir, verdict.champion, pretrained, run_id),
+        require=lambda: require_champion(place.folder, verdict.champion, pretrained, run_id),
         record=lambda _: None,  # who pushes records it when this returns
     )
     if not verdict.left_out:

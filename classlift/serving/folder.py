@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from classlift.errors import ClassLiftError, ConfigError, ModelError
@@ -35,8 +35,7 @@ def served_versions(serving_dir: Path) -> list[int]:
     return sorted(
         int(path.name)
         for path in serving_dir.iterdir()
-        if path.name == str(_number(path.name))
-        and not path.name.startswith("-")
+        if is_number(path.name)
         and path.is_dir()
         and any((path / part).exists() for part in (SAVED_MODEL, ENTRY))
     )
@@ -52,21 +51,27 @@ def newest_version(serving_dir: Path) -> int | None:
     return max(served_versions(serving_dir), default=None)
 
 
-def next_number(serving_dir: Path) -> int:
+def is_number(name: str) -> bool:
+    """Whether a name is that of a version: its number, as we write numbers."""
+    return name == str(_number(name)) and not name.startswith("-")
+
+
+def next_number(serving_dir: Path, names: Iterable[str]) -> int:
     """The number of the next version: the time in seconds, or more.
 
     Args:
-        serving_dir: that is there.
+        serving_dir: of the versions, for errors.
+        names: all that are there.
 
     Returns:
-        A number that is higher than all names there that a server may read as one, whatever they
-        are: TF Serving serves the highest.
+        A number that is higher than all names that a server may read as one, whatever they are: TF
+        Serving serves the highest.
 
     Raises:
         ModelError: there is no higher one.
 
     """
-    taken = [number for path in serving_dir.iterdir() if (number := _number(path.name)) is not None]
+    taken = [number for name in names if (number := _number(name)) is not None]
     number = max(int(time.time()), *(other + 1 for other in taken), 0)
     if number > LARGEST:
         raise ModelError(

@@ -4,7 +4,6 @@ The one way into the serving folder: for the gate's Pusher, for a person's push,
 """
 
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,18 +12,15 @@ from pathlib import Path
 
 from classlift import own_folders
 from classlift.errors import ConfigError, EvaluationError, ModelError, UnavailableError
-from classlift.locks import alone
 from classlift.serving import provenance
 from classlift.serving.bundle import ENTRY, SAVED_MODEL, Bundle
 from classlift.serving.check import require_answers
 from classlift.serving.folder import champion_name, newest_version, next_number, served_versions
 from classlift.serving.manifest import Manifest
+from classlift.serving.places import DRAFT, ServingFolder, sync
 from classlift.serving.provenance import Provenance, Signature
 
 logger = logging.getLogger(__name__)
-
-DRAFT, LOCK = ".classlift-draft-", ".classlift-lock"
-"""Names in the serving folder that are ours: how drafts begin, and the lock. Servers skip them."""
 
 DRAFTS = "draft of a version"
 """What the mark of a draft's folder says."""
@@ -33,7 +29,7 @@ LONGEST = 2000  # characters of a reason
 
 
 def publish(
-    serving_dir: Path,
+    place: ServingFolder,
     source: Path,
     name: str,
     note: Callable[[Provenance], Provenance] | None,
@@ -46,11 +42,12 @@ def publish(
     """Serves a copy of a model as a new version, the newest.
 
     A draft in the serving folder, which no server looks at, is filled, compared with its source
-    file by file, loaded in a process of its own and written to the disk; then it is renamed. Until
-    then nothing is served of it, and whatever fails leaves nothing. One push of a folder at a time.
+    file by file, loaded in a process of its own and written to the disk; then it is renamed, or
+    shown in a bucket. Until then nothing is served of it, and whatever fails leaves nothing. One
+    push of a place at a time.
 
     Args:
-        serving_dir: of the versions; it is made where it is missing.
+        place: of the versions; its folder is made where it is missing.
         source: the SavedModel with its extra assets.
         name: what the model is called in errors.
         note: adds to its provenance; None where nothing is added.
@@ -73,9 +70,9 @@ def publish(
         UnavailableError: files can't be written now, or a copy is not like its source.
 
     """
+    serving_dir = place.folder
     try:
-        serving_dir.mkdir(parents=True, exist_ok=True)
-        with alone(serving_dir / LOCK, f"push of {name}", wait=True):
+        with place.alone(f"push of {name}"):
             _remove_drafts(serving_dir)
             wanted = Manifest.of(source)
             if SAVED_MODEL not in wanted.files:
@@ -85,7 +82,8 @@ def publish(
             done = _pushed_before(serving_dir, export) if export else None
             if done:
                 logger.info(
-                    f"it is {done} already: an earlier attempt ended before it could say so"
+                    f"it is {place.shown(done)} already: an earlier attempt ended before it could "
+                    "say so"
                 )
                 return done
             require()
@@ -93,16 +91,16 @@ def publish(
                 _fill(draft, source, wanted, note, export)
                 logger.info("loading the copy in a clean process")
                 require_answers(draft, name)
-                require()
-                destination = serving_dir / str(next_number(serving_dir))
-                record(destination)
-                draft.rename(destination)
-                _sync(serving_dir)
-                return destination
+                with place.sent(draft):
+                    require()
+                    destination = serving_dir / str(next_number(serving_dir, place.names()))
+                    record(destination)
+                    place.serve(draft, destination)
+                    return destination
     except PermissionError as error:
-        raise ConfigError(_failed(serving_dir, name, error)) from None  # no retry mends it
+        raise ConfigError(_failed(place, name, error)) from None  # no retry mends it
     except OSError as error:
-        raise UnavailableError(_failed(serving_dir, name, error)) from None
+        raise UnavailableError(_failed(place, name, error)) from None
 
 
 def require_blessed(source: Path, digest: str, blessed: str | None, name: str) -> None:
@@ -114,10 +112,10 @@ def require_blessed(source: Path, digest: str, blessed: str | None, name: str) -
         )
 
 
-def _failed(serving_dir: Path, name: str, error: OSError) -> str:
+def _failed(place: ServingFolder, name: str, error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     return (
-        f"{serving_dir}: {name} can't be served, for its files can't be copied there ({where}"
+        f"{place}: {name} can't be served, for its files can't be copied there ({where}"
         f"{error.strerror or error}); what was served stays. Make room, or let the folder be "
         "written to, and try again."
     )
@@ -192,16 +190,7 @@ def _fill(
             raise UnavailableError(f"{source / name}: its copy has other bytes; try again.")
     manifest.write(draft)
     for path in [*draft.rglob("*"), draft]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)
 
 
 def require_champion(serving_dir: Path, champion: str, pretrained: Path, run_id: str) -> None:

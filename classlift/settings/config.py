@@ -78,7 +78,9 @@ class ConfigFile:
     )
     work: Path = setting(REQUIRED, "Work", "The folder for everything that runs leave behind.")
     serving: Path = setting(
-        REQUIRED, "Serving", "A TF Serving folder; its newest version is the champion."
+        REQUIRED,
+        "Serving",
+        "A TF Serving folder, also s3:// or gs://; its newest version is the champion.",
     )
     model: ModelSettings = setting(REQUIRED, "Model", "The pre-trained model.")
     data: DataSettings = setting(REQUIRED, "Data", "The labelled data.")

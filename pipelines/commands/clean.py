@@ -11,7 +11,7 @@ from classlift.cli.command import Command, setting_argument
 from classlift.errors import EXIT_OK
 from classlift.progress import configure
 from classlift.settings.config import Retention
-from pipelines.commands.options import claimed, config_argument
+from pipelines.commands.options import claimed, config_argument, loaded
 
 if TYPE_CHECKING:
     from pipelines.old_runs import Plan
@@ -37,9 +37,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from pipelines import old_runs
-    from pipelines.config import load_config
 
-    config = load_config(arguments.config)
+    config = loaded(arguments.config)
     given = {name: getattr(arguments, option) for option, name in OPTIONS.items()}
     given = {name: value for name, value in given.items() if value is not None}
     retention = replace(config.retention, **given)

@@ -10,7 +10,7 @@ from classlift.cli.command import Command, require_sound, say
 from classlift.environment import quiet_tensorflow
 from classlift.errors import EXIT_OK, ConfigError
 from classlift.paths import did_you_mean_path
-from pipelines.commands.options import assigned, set_argument
+from pipelines.commands.options import assigned, loaded, set_argument
 
 if TYPE_CHECKING:
     from classlift.gate.verdict import Verdict
@@ -100,9 +100,7 @@ def _compared(arguments: argparse.Namespace) -> "Verdict":
     settings = read(GateSettings, {n: value for n, value in values.items() if value is not None})
     config = None
     if arguments.config:
-        from pipelines.config import load_config
-
-        config = load_config(arguments.config)
+        config = loaded(arguments.config)
     targets = targets_of(cast(Target, config.defaults["target"])) if config else ()
     target = arguments.target or next(iter(targets), None)
     if target is None:

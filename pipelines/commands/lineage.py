@@ -5,7 +5,7 @@ import json
 
 from classlift.cli.command import Command, json_argument, say
 from classlift.errors import EXIT_OK
-from pipelines.commands.options import config_argument
+from pipelines.commands.options import config_argument, loaded
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,10 +15,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pipelines.config import load_config
     from pipelines.lineage import render, trace
 
-    lineage = trace(load_config(arguments.config), arguments.version)
+    lineage = trace(loaded(arguments.config), arguments.version)
     say(json.dumps(lineage.to_json()) if arguments.json else render(lineage))
     return EXIT_OK
 

@@ -30,6 +30,16 @@ def claimed(arguments: argparse.Namespace) -> "Config":
     return config
 
 
+def loaded(path: Path) -> "Config":
+    """The config that a command reads for, with what is served now."""
+    from pipelines.config import load_config
+    from pipelines.places import serving_of
+
+    config = load_config(path)
+    serving_of(config).refresh()
+    return config
+
+
 def set_argument(parser: argparse.ArgumentParser, what: str = "a parameter of this run") -> None:
     """Adds `--set`, once for each parameter; `what` they are, for `--help`."""
     parser.add_argument(

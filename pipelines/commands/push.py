@@ -23,11 +23,8 @@ def _run(arguments: argparse.Namespace) -> int:
     config = claimed(arguments)
     raise_on_sigterm()
     pushed = push_anyway(config, arguments.by, arguments.reason, arguments.run)
-    say(
-        json.dumps({"version": int(pushed.name), "folder": str(pushed)})
-        if arguments.json
-        else str(pushed)
-    )
+    folder = config.mirror.shown(pushed)
+    say(json.dumps({"version": int(pushed.name), "folder": folder}) if arguments.json else folder)
     return EXIT_OK
 
 

@@ -29,13 +29,14 @@ def _run(arguments: argparse.Namespace) -> int:
     config = claimed(arguments)
     raise_on_sigterm()
     destination = roll_back(config, arguments.by, arguments.reason, arguments.to)
+    folder = config.mirror.shown(destination)
     record = Bundle(destination).provenance().rollback_of
     if record is not None:
         logger.info(f"served again: version {record.version}, in place of {record.replaced}")
     if arguments.json:
-        print(json.dumps({"version": int(destination.name), "folder": str(destination)}))
+        print(json.dumps({"version": int(destination.name), "folder": folder}))
     else:
-        print(destination)
+        print(folder)
     return EXIT_OK
 
 

@@ -1,24 +1,30 @@
 """Every backend goes through the whole pipeline, on a small data set, to a verdict; what is refused
 may be pushed by a person, taken back, and cleaned away.
 
-The tests stand in the order in which they use the runs.
+KerasHub's data and versions are in a bucket. The tests stand in the order in which they use the
+runs.
 """
 
 import json
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 import yaml
+from pyarrow.fs import FileSelector, S3FileSystem
 
 from classlift.data.label_map import LabelMap
 from demo import scenes
+from tests.bucket_server import S3, bucket, bucket_server, upload
 from tests.classlift.detectors.models import write_faster_rcnn
 from tests.project import Project, make_project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
+BUCKET = "our-bucket"
+SERVED = f"{BUCKET}/served/digits"
 
 
 def faster_rcnn(project, labels):
@@ -34,6 +40,20 @@ def retinanet(project, labels):
     return "keras_hub", folder
 
 
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory) -> Iterator[S3FileSystem]:
+    """The objects of an S3 server, which is found in the environment."""
+    if not S3.exists():
+        pytest.skip("`make test` installs the server")
+    log = tmp_path_factory.mktemp("server") / "log"
+    with bucket_server(log) as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        system = bucket(environment)
+        system.create_dir(BUCKET)
+        yield system
+
+
 @pytest.fixture(scope="module", params=[faster_rcnn, retinanet])
 def refused(request, tmp_path_factory) -> tuple[Project, CompletedProcess]:
     """A run whose model has random weights and trains for three steps: the gate has to refuse."""
@@ -46,6 +66,10 @@ def refused(request, tmp_path_factory) -> tuple[Project, CompletedProcess]:
     document["recipe"] = {"steps": 3, "batch_size": 2}
     if backend == "od_api":
         document["target"] = ["8", "3"]
+    else:
+        upload(request.getfixturevalue("objects"), project.folder / "data", f"{BUCKET}/data")
+        shutil.rmtree(project.folder / "data")
+        document["data"]["root"], document["serving"] = f"s3://{BUCKET}/data", f"s3://{SERVED}"
     project.config.write_text(yaml.safe_dump(document))
     temporary(project).mkdir()
     return project, run(project, TMPDIR=str(temporary(project)))
@@ -54,6 +78,12 @@ def refused(request, tmp_path_factory) -> tuple[Project, CompletedProcess]:
 def temporary(project: Project) -> Path:
     """The folder for temporary files that a run is given."""
     return project.folder / "temporary"
+
+
+def versions(objects: S3FileSystem) -> list[str]:
+    """The versions that a server finds in the bucket."""
+    found = objects.get_file_info(FileSelector(SERVED, allow_not_found=True))
+    return sorted(info.base_name for info in found if info.base_name.isdecimal())
 
 
 def run(project: Project, *words: str, **variables: str) -> CompletedProcess:
@@ -101,19 +131,19 @@ def test_only_what_reads_a_changed_value_runs_again(refused, asked, runs_again, 
 
 
 @pytest.mark.parametrize("refused", [retinanet], indirect=True)
-def test_a_person_may_push_it_all_the_same(refused):
+def test_a_person_may_push_it_all_the_same(refused, objects):
     project, _ = refused
     words = ["classlift", "push", "--config", str(project.config), "--by", "Ada Lovelace"]
     result = project.command(*words, "--reason", " ")
     assert result.returncode == 78
     assert "--reason must be one line" in result.stdout
-    assert project.versions() == []
+    assert versions(objects) == []
 
     result = project.command(*words, "--reason", "The 3 is not used in production.")
     assert result.returncode == 0, result.stdout
-    [version] = project.versions()
-    destination = project.folder / "served" / version
-    assert result.stdout.splitlines()[-1] == str(destination)
+    [version] = versions(objects)
+    assert result.stdout.splitlines()[-1] == f"s3://{SERVED}/{version}"
+    destination = project.work / "mirror" / "s3" / SERVED / version
     verdict = project.verdict()
     assert verdict["pushed"] == str(destination)
     assert verdict["override"]["by"] == "Ada Lovelace"
@@ -138,18 +168,19 @@ def test_a_person_may_push_it_all_the_same(refused):
 
 
 @pytest.mark.parametrize("refused", [retinanet], indirect=True)
-def test_what_was_served_before_is_served_again(refused):
+def test_what_was_served_before_is_served_again(refused, objects):
     project, _ = refused
-    [replaced] = project.versions()
-    served, before = project.folder / "served", str(int(replaced) - 1)
-    shutil.copytree(served / replaced, served / before)
+    [replaced] = versions(objects)
+    served, before = project.work / "mirror" / "s3" / SERVED, str(int(replaced) - 1)
+    upload(objects, served / replaced, f"{SERVED}/{before}")
     words = ["classlift", "rollback", "--config", str(project.config)]
     words += ["--by", "Ada Lovelace", "--reason", "The 3 is used after all."]
     result = project.command(*words)
     assert result.returncode == 0, result.stdout
-    [version] = set(project.versions()) - {before, replaced}
-    assert result.stdout.splitlines()[-1] == str(served / version)
-    models = [(served / v / "saved_model.pb").read_bytes() for v in (before, version)]
+    [version] = set(versions(objects)) - {before, replaced}
+    assert result.stdout.splitlines()[-1] == f"s3://{SERVED}/{version}"
+    paths = [f"{SERVED}/{v}/saved_model.pb" for v in (before, version)]
+    models = [objects.open_input_file(path).readall() for path in paths]
     assert models[0] == models[1]
     words = ["classlift", "lineage", "--config", str(project.config)]
     result = project.command(*words)
@@ -158,10 +189,11 @@ def test_what_was_served_before_is_served_again(refused):
 
 
 @pytest.mark.parametrize("refused", [retinanet], indirect=True)
-def test_old_runs_can_go_and_what_is_served_and_known_of_it_stays(refused):
+def test_old_runs_can_go_and_what_is_served_and_known_of_it_stays(refused, objects):
     project, _ = refused
     words = ["classlift", "lineage", "--config", str(project.config), "--json"]
-    versions, known = project.versions(), json.loads(project.command(*words).stdout)
+    shutil.rmtree(project.work / "mirror")  # what is served is fetched again
+    served, known = versions(objects), project.command(*words).stdout.splitlines()[-1]
     clean = ["classlift", "clean", "--config", str(project.config), "--keep", "1"]
     trainings = project.work / "pipeline" / "Trainer" / "model"
     before = len(list(trainings.iterdir()))
@@ -172,5 +204,9 @@ def test_old_runs_can_go_and_what_is_served_and_known_of_it_stays(refused):
     result = project.command(*clean, "--yes")
     assert result.returncode == 0, result.stdout
     assert len(list(trainings.iterdir())) < before
-    assert project.versions() == versions
-    assert json.loads(project.command(*words).stdout) == known
+    assert versions(objects) == served
+    assert project.command(*words).stdout.splitlines() == [known]  # and nothing is fetched
+    result = project.command(*clean, "--versions", "2", "--days", "0", "--yes")
+    assert result.returncode == 0, result.stdout
+    assert f"removed s3://{SERVED}/{served[0]}" in result.stdout
+    assert versions(objects) == served[1:]

@@ -13,6 +13,7 @@ from classlift import own_folders
 from classlift.errors import ConfigError
 from pipelines import airflow
 from pipelines.claims import claim, claim_compiled, compiled_for
+from tests.bucket_server import S3, bucket, bucket_server
 from tests.classlift.test_own_folders import content_of
 
 pytestmark = pytest.mark.unit
@@ -249,3 +250,29 @@ def test_a_users_folder_is_no_home_of_airflow(tmp_path):
         airflow.migrate(tmp_path / "airflow")
     assert (tmp_path / "airflow").stat().st_mode & 0o777 == 0o755
     assert [path.name for path in (tmp_path / "airflow").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.skipif(not S3.exists(), reason="`make test` installs the server")
+def test_two_configs_never_share_a_place_in_a_bucket(tmp_path, monkeypatch):
+    """Each has a copy in a `work` of its own; whose the place is stands in the bucket."""
+    with bucket_server(tmp_path / "log") as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        bucket(environment).create_dir("models")
+        owners = []
+        for name, address in (("a", "s3://models/cars"), ("b", "s3://models/cars/")):
+            work = tmp_path / name / "work"
+            serving = work / "mirror" / "s3" / "models" / "cars"
+            owners.append(Owner(tmp_path / f"{name}.yaml", name, work, serving))
+            folders = {"work": str(work), "serving": address}
+            owners[-1].path.write_text(yaml.safe_dump({"name": name, **folders}))
+        one, other = owners
+        one.claim()
+        one.claim()
+        with pytest.raises(ConfigError, match=r"have the same serving \(s3://models/cars\)"):
+            other.claim()
+        one.path.unlink()
+        other.claim()
+        one.path.write_text(yaml.safe_dump({"work": str(one.work), "serving": "s3://models/cars"}))
+        with pytest.raises(ConfigError, match=r"have the same serving"):
+            one.claim()

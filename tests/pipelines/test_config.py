@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from classlift.data.snapshot import Source
 from classlift.errors import ConfigError
 from pipelines.config import load_config
 from pipelines.parameters import check
+from pipelines.places import serving_of
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +61,41 @@ def test_data_in_object_storage_are_read_from_the_mirror(write):
         sources = [{"path": path, "split": "train"}]
         with pytest.raises(ConfigError, match=r"climbs|no place in object storage"):
             load_config(write({**DIGITS, "data": {**data, "sources": sources}}))
+
+
+def test_versions_are_served_from_a_bucket(write):
+    config = load_config(write({**DIGITS, "serving": "s3://bucket/models/cars/"}))
+    assert config.serving == config.work / "mirror/s3/bucket/models/cars"
+    assert str(serving_of(config)) == "s3://bucket/models/cars"
+    plain = load_config(write(DIGITS))
+    assert str(serving_of(plain)) == str(plain.serving)
+
+
+@pytest.mark.parametrize(
+    ("serving", "source", "words"),
+    [
+        ("s3://b/labels", "labels/a.json", "serving (s3://b/labels) is the same folder as data"),
+        ("s3://b/labels/served", "labels", "serving (s3://b/labels/served) lies in data.sources.0"),
+        ("s3://b/labels", "labels/more/voc", "serving (s3://b/labels) contains data.sources.0"),
+        ("s3://b/served", "labels/a.json", None),
+        ("gs://b/labels", "labels/a.json", None),
+    ],
+)
+def test_what_is_served_and_what_is_read_of_a_bucket_are_apart(write, serving, source, words):
+    data = {"root": "s3://b", "sources": [{"path": source, "split": "train"}]}
+    path = write({**DIGITS, "serving": serving, "data": data})
+    if words is None:
+        load_config(path)
+    else:
+        with pytest.raises(ConfigError, match=re.escape(words)):
+            load_config(path)
+
+
+@pytest.mark.parametrize("key", ["work", "model"])
+def test_what_must_be_a_folder_here(write, key):
+    value = {"path": "s3://bucket/x", "backend": "od_api"} if key == "model" else "s3://bucket/x"
+    with pytest.raises(ConfigError, match=rf"{key}.*is in object storage; name a folder here"):
+        load_config(write({**DIGITS, key: value}))
 
 
 def test_several_targets(write):

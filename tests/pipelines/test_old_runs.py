@@ -7,21 +7,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
+from pyarrow.fs import FileSelector
 
 from classlift import cli, own_folders
 from classlift.errors import ConfigError, EvaluationError, UnavailableError
 from classlift.locks import alone
+from classlift.serving.folder import served_versions
 from classlift.settings.config import Retention
 from components.recorded_uses import EVALUATION
 from pipelines import old_runs
 from pipelines.config import Config, load_config
 from pipelines.metadata import connection_to, initialise, open_store
 from pipelines.old_runs import ARTIFACT, ASIDE, RUN, VERSION
-from pipelines.places import RUNS
+from pipelines.places import RUNS, serving_of
 from pipelines.running import LOCK
+from tests.bucket_server import S3, bucket, bucket_server, upload
 from tests.classlift.gate import verdicts
+from tests.classlift.serving.test_folder import serve
 from tests.project import make_project
 
 pytestmark = pytest.mark.unit
@@ -117,6 +122,30 @@ def history(tmp_path) -> History:
         own_folders.make(config.work / name, what)  # as each run does
     initialise(connection_to(config.work))
     return History(config)
+
+
+@pytest.mark.skipif(not S3.exists(), reason="`make test` installs the server")
+def test_versions_are_removed_from_a_bucket_too(tmp_path, monkeypatch):
+    project = make_project(tmp_path / "user", "prune_test")
+    document = yaml.safe_load(project.config.read_text())
+    project.config.write_text(yaml.safe_dump({**document, "serving": "s3://models/digits"}))
+    config = load_config(project.config)
+    for name, what in (("pipeline", own_folders.OUTPUTS), ("runs", own_folders.RUNS)):
+        own_folders.make(config.work / name, what)
+    initialise(connection_to(config.work))
+    with bucket_server(tmp_path / "log") as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        objects = bucket(environment)
+        serve(tmp_path / "theirs", 5, 6, 7)
+        objects.create_dir("models")
+        upload(objects, tmp_path / "theirs", "models/digits")
+        serving_of(config).refresh()
+        found = pruned(History(config), versions=2)
+        assert [left.path.name for left in found.leftovers] == ["5"]
+        listed = objects.get_file_info(FileSelector("models/digits"))
+        assert sorted(info.base_name for info in listed) == ["6", "7"]
+        assert served_versions(config.serving) == [6, 7]
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from classlift.own_folders import MARK
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import damage, served_versions
 from classlift.serving.manifest import Manifest
+from classlift.serving.places import LOCK
 from classlift.serving.provenance import Provenance, Signature
-from classlift.serving.publish import LOCK
 from pipelines.config import load_config
 from pipelines.lineage import trace
 from pipelines.metadata import PUSHED_MODEL, connection_to, initialise

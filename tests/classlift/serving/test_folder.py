@@ -1,6 +1,7 @@
 """The folder that is served: what is a version, what is damaged, and who gets which number."""
 
 import json
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -61,7 +62,7 @@ def test_the_next_number_is_above_all_others(tmp_path, names, number, is_file):
     for name in names:
         (tmp_path / name).touch() if is_file else (tmp_path / name).mkdir()
     before = int(time.time())
-    found = next_number(tmp_path)
+    found = next_number(tmp_path, os.listdir(tmp_path))
     if number is None:
         assert before <= found <= time.time()
     else:
@@ -70,13 +71,13 @@ def test_the_next_number_is_above_all_others(tmp_path, names, number, is_file):
 
 def test_a_dangling_link_takes_its_number_too(tmp_path):
     (tmp_path / str(FAR)).symlink_to(tmp_path / "gone")
-    assert next_number(tmp_path) == FAR + 1
+    assert next_number(tmp_path, os.listdir(tmp_path)) == FAR + 1
 
 
 def test_the_highest_number_of_all_leaves_none(tmp_path):
     (tmp_path / str(LARGEST)).mkdir()
     with pytest.raises(ModelError, match=f"{LARGEST}: no version can have a higher number"):
-        next_number(tmp_path)
+        next_number(tmp_path, os.listdir(tmp_path))
 
 
 def test_what_is_a_version(tmp_path):

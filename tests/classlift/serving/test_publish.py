@@ -22,6 +22,7 @@ from classlift.serving import publish as module
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import damage, served_versions
 from classlift.serving.manifest import Manifest
+from classlift.serving.places import LOCK, ServingFolder
 from classlift.serving.provenance import Provenance, Signature
 from classlift.serving.publish import publish, signed
 from tests.classlift.serving.test_folder import serve
@@ -61,12 +62,12 @@ def nothing(*_: object) -> None:
 
 def push(serving_dir, source, **parts):
     given = {"note": None, "require": nothing, "record": nothing, **parts}
-    return publish(serving_dir, source, "the model of run one", **given)
+    return publish(ServingFolder(serving_dir), source, "the model of run one", **given)
 
 
 def names(folder: Path) -> list[str]:
     """What is in a folder but its lock, the shorter names first: versions stand in their order."""
-    found = (path.name for path in folder.iterdir() if not path.name.startswith(module.LOCK))
+    found = (path.name for path in folder.iterdir() if not path.name.startswith(LOCK))
     return sorted(found, key=lambda name: (len(name), name))
 
 
@@ -245,6 +246,7 @@ from dataclasses import replace
 from pathlib import Path
 from classlift.serving import publish as module
 from classlift.parent import Terminated, raise_on_sigterm
+from classlift.serving.places import ServingFolder
 from classlift.serving.provenance import Signature
 
 serving, source, step, number = sys.argv[1:]
@@ -277,7 +279,7 @@ end_at(*{
 }[step])
 try:
     module.publish(
-        Path(serving), Path(source), "the model of run one",
+        ServingFolder(Path(serving)), Path(source), "the model of run one",
         note=lambda p: replace(p, approval=Signature("Ada", "Why.")),
         require=lambda: None, record=lambda _: None,
     )
@@ -328,11 +330,12 @@ import resource, sys
 from pathlib import Path
 from classlift.errors import ClassLiftError
 from classlift.serving import publish as module
+from classlift.serving.places import ServingFolder
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), -1))
 try:
     module.publish(
-        Path(sys.argv[1]), Path(sys.argv[2]), "the model of run one", note=None,
+        ServingFolder(Path(sys.argv[1])), Path(sys.argv[2]), "the model of run one", note=None,
         require=lambda: None, record=lambda _: None,
     )
 except ClassLiftError as error:

@@ -17,6 +17,7 @@ from classlift.serving import trim
 from classlift.serving.bundle import Bundle
 from classlift.serving.folder import champion_name
 from classlift.serving.manifest import Manifest
+from classlift.serving.places import ServingFolder
 from classlift.serving.provenance import Provenance
 from classlift.serving.shipment import Shipment, leave_out
 from classlift.serving.write import import_entry, write_bundle
@@ -117,7 +118,7 @@ def test_a_push_serves_what_is_lifted_and_leaves_out_the_rest(models, tmp_path):
         return push(
             challenger.saved_model,
             tmp_path / "evaluation",
-            tmp_path / "served",
+            ServingFolder(tmp_path / "served"),
             DEMO_MODEL,
             "one",
             None,
