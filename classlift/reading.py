@@ -4,14 +4,16 @@ A pipe would be waited for without end, a device is endless, and a few hundred b
 stand for gigabytes. Each fault is one sentence that names the file.
 """
 
+import io
 import json
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import yaml
 
@@ -83,6 +85,38 @@ def read_bytes(path: Path | str, what: str, limit: int, fault: Fault = DataError
     if len(data) != size:
         raise fault(f"{path}: {what} changes while it is read; try again when it is written.")
     return data
+
+
+@contextmanager
+def open_text(path: Path, what: str, limit: int, fault: Fault = DataError) -> Iterator[TextIO]:
+    """Opens a regular file in UTF-8, with or without a byte order mark, to be read line by line.
+
+    Lines end as they stand in the file. What is no UTF-8 raises UnicodeDecodeError while it is
+    read; `read_text` says where.
+
+    Args:
+        path: of the file.
+        what: what the file is to a user.
+        limit: the most bytes of it.
+        fault: the error to raise.
+
+    Yields:
+        The open file.
+
+    Raises:
+        fault: it can't be read, is larger, or has another size at the end.
+
+    """
+    with open_regular(path, what, fault) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise fault(f"{path}: the file is larger than {_size(limit)}, the most for {what}.")
+        with io.TextIOWrapper(file, "utf-8-sig", newline="") as lines:
+            yield lines
+            if os.fstat(file.fileno()).st_size != size:
+                raise fault(
+                    f"{path}: {what} changes while it is read; try again when it is written."
+                )
 
 
 def _size(limit: int) -> str:

@@ -59,7 +59,7 @@ FLOAT32 = Rounding()
 product with the size of the image is rounded once more."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledImage:
     """One image of a source.
 
@@ -93,7 +93,7 @@ class LabelledImage:
                 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a file may hold a million
 class LabelledBox:
     """One box of a source, in pixels, or `NO_PLACE`; `source` is its file and record.
 
@@ -397,7 +397,8 @@ def packed(
         The shard, whose key follows from what it holds.
 
     """
-    rows = [tuple(vars(image).values()) for image in images]
+    names = [field.name for field in fields(LabelledImage)]
+    rows = [tuple(getattr(image, name) for name in names) for image in images]
     columns = zip(*rows, strict=True) if rows else [()] * len(_PACKED_IMAGES)
     arrays = [pa.array(c, kind) for c, kind in zip(columns, _PACKED_IMAGES.types, strict=True)]
     tables = pa.Table.from_arrays(arrays, schema=_PACKED_IMAGES), boxes, to_table(remarks)

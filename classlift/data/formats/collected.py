@@ -4,6 +4,7 @@ JSON that are what they should be.
 
 import math
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ NOT_LABELLED = "an image is labelled; one that nobody finished is left out"
 
 
 class CollectedImage:
-    """The labels of one image while they are read.
+    """The labels of one image while they are read, of which a file may have a hundred thousand.
 
     Args:
         image: as labels say it.
@@ -53,11 +54,12 @@ class CollectedImage:
 
     """
 
+    __slots__ = ("_path", "_said", "_shapes", "boxes", "image")
+
     def __init__(self, image: LabelledImage, path: Path) -> None:
-        self.image, self.path = image, path
+        self.image, self._path = image, str(path)
         self.boxes: list[LabelledBox] = []
-        self.enclosed: Counter[str] = Counter()
-        self.left_out: Counter[str] = Counter()
+        self._shapes: Counter[tuple[str, str]] | None = None  # most images have none
         self._said: list[ImageProblem] = []
 
     def add(
@@ -81,8 +83,9 @@ class CollectedImage:
 
         """
         if shape != "box":
-            self.enclosed[shape] += 1
+            self._count(ENCLOSED, shape)
         name = self.image.file_name
+        label = sys.intern(label)  # of a million boxes, some classes
         self.boxes.append(LabelledBox(name, label, corners, where, is_crowd, difficult))
 
     def size(self) -> tuple[int, int]:
@@ -90,10 +93,19 @@ class CollectedImage:
         if self.image.width is not None and self.image.height is not None:
             return self.image.width, self.image.height
         try:
-            with open_regular(self.path, "an image") as file:
+            with open_regular(self._path, "an image") as file:
                 return size_of_image(file)
         except DataError:  # the snapshot says what is wrong with the file
             return 0, 0
+
+    def leave_out(self, shape: str) -> None:
+        """Counts a shape that is no box, of which there is none made."""
+        self._count(LEFT_OUT, shape)
+
+    def _count(self, rule: str, shape: str) -> None:
+        if self._shapes is None:
+            self._shapes = Counter()
+        self._shapes[rule, shape] += 1
 
     def say(self, problem: str, severity: str = INFO) -> None:
         """Adds what is to be said of the image: a rule, a colon and a value."""
@@ -102,12 +114,10 @@ class CollectedImage:
     def remarks(self) -> Iterator[ImageProblem]:
         """What is to be said of it and of its shapes."""
         yield from self._said
-        for rule, counts, severity in (
-            (ENCLOSED, self.enclosed, INFO),
-            (LEFT_OUT, self.left_out, WARNING),
-        ):
-            if counts:
-                shown = ", ".join(f"{count} {shape}" for shape, count in sorted(counts.items()))
+        counts = sorted((self._shapes or {}).items())
+        for rule, severity in ((ENCLOSED, INFO), (LEFT_OUT, WARNING)):
+            shown = ", ".join(f"{count} {shape}" for (what, shape), count in counts if what == rule)
+            if shown:
                 name, source = self.image.file_name, self.image.source
                 yield ImageProblem(name, source, f"{rule}: {shown}", severity)
 
@@ -195,15 +205,18 @@ class Collected:
         return Labels(
             [image.image for image in images],
             [box for image in images for box in image.boxes],
-            [*self._remarks, *(said for image in images for said in image.remarks())],
+            self._all_remarks(),
         )
 
     def shards(self) -> Iterator[Shard]:
         """What was collected, in parts."""
         labelled = [(image.image, image.boxes) for image in self._images.values()]
-        yield from packed_shards(
-            self._place.format, self._place.path, labelled, self.labels().remarks
-        )
+        remarks = self._all_remarks()
+        yield from packed_shards(self._place.format, self._place.path, labelled, remarks)
+
+    def _all_remarks(self) -> list[ImageProblem]:
+        images = self._images.values()
+        return [*self._remarks, *(said for image in images for said in image.remarks())]
 
 
 def find_files(

@@ -1,7 +1,6 @@
 """CSV with a row a box: the OD API's tutorials, Roboflow, VoTT, Open Images."""
 
 import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,14 @@ from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.labels import Corners, Shard, flag_of, size_of
 from classlift.data.places import Place
 from classlift.errors import DataError
-from classlift.reading import GIGA, open_regular, read_text
+from classlift.reading import GIGA, open_regular, open_text, read_text
 from classlift.text import shorten
 
 if TYPE_CHECKING:
     import _csv
 
 MAX_BYTES = GIGA
-"""The most bytes of a CSV file, which is in memory at once."""
+"""The most bytes of a CSV file, whose boxes are in memory at once."""
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "filename": (
@@ -64,6 +63,7 @@ _HEADLESS = (
 """The columns of files whose first line is a row."""
 
 _DELIMITERS = ",;\t"
+_WHAT = "the CSV file"
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,7 @@ def read_table(path: Path) -> Table:
             breaks in a field, rows are of another length.
 
     """
-    content = read_text(path, "the CSV file", MAX_BYTES)
-    delimiter = max(_DELIMITERS, key=content.partition("\n")[0].count)
-    lines = io.TextIOWrapper(io.BytesIO(content.encode()), "utf-8", newline="")
-    rows = _rows(path, csv.reader(lines, delimiter=delimiter, strict=True))
+    rows = _rows(path)
     line, first = next(rows, (0, []))
     columns = _headless(first)
     if columns:
@@ -134,8 +131,20 @@ def read_table(path: Path) -> Table:
     return Table(columns, ((line, dict(zip(columns, row, strict=True))) for line, row in rows))
 
 
-def _rows(path: Path, reader: "_csv.Reader") -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file that are not empty, each of as many fields as the first."""
+    try:
+        with open_text(path, _WHAT, MAX_BYTES) as file:
+            first = file.readline()
+            delimiter = max(_DELIMITERS, key=first.count)
+            lines = chain([first], file)
+            yield from _whole_rows(path, csv.reader(lines, delimiter=delimiter, strict=True))
+    except UnicodeDecodeError:
+        read_text(path, _WHAT, MAX_BYTES)  # says at which byte
+        raise
+
+
+def _whole_rows(path: Path, reader: "_csv.Reader") -> Iterator[tuple[int, list[str]]]:
     count = 0
     try:
         for fields in reader:

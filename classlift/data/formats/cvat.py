@@ -195,7 +195,7 @@ def _add_shape(
         )
         image.add(label or "", (left, top, left + width, top + height), source, "masks")
     else:
-        image.left_out[f"of kind {shape.tag!r}"] += 1
+        image.leave_out(f"of kind {shape.tag!r}")
 
 
 def _around(points: str) -> Corners:

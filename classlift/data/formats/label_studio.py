@@ -228,7 +228,7 @@ def _add_regions(
         shapes = [value for value in values if set(value) - _NOTES]
         if not shapes:
             if any(kind.endswith("labels") or kind in _KINDS for kind in kinds[name]):
-                image.left_out["regions without a shape"] += 1
+                image.leave_out("regions without a shape")
             continue
         shaped = shapes[0]
         if any(_contradict(value, shaped) for value in shapes):
@@ -245,7 +245,7 @@ def _add_regions(
             shape = "turned boxes" if shaped.get("rotation") else "box"
             image.add(classes[0], _rectangle(shaped, extent), place, shape)
         else:
-            image.left_out["brushes" if "rle" in shaped else "key points or the like"] += 1
+            image.leave_out("brushes" if "rle" in shaped else "key points or the like")
         if len(classes) > 1:
             image.say(f"{MANY_CLASSES}: {', '.join(map(repr, classes))}", "warning")
 

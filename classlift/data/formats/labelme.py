@@ -123,7 +123,8 @@ def read_labelme_shard(shard: Shard) -> Labels:
         )
         for item in file.objects:
             image.add(item.label, item.corners, item.source, item.shape, difficult=item.difficult)
-        image.left_out.update(file.left_out)
+        for shape in file.left_out.elements():
+            image.leave_out(shape)
     return found.labels()
 
 

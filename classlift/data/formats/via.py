@@ -146,7 +146,7 @@ def via_shards(place: Place) -> Iterator[Shard]:
 def _add(image: CollectedImage, region: _Region, label: str, source: str) -> None:
     corners = _corners(region.shape, region.numbers)
     if corners is None:
-        image.left_out[f"of kind {region.shape!r}"] += 1
+        image.leave_out(f"of kind {region.shape!r}")
     else:
         shape = {"rect": "box", "polygon": "polygons"}.get(region.shape, f"{region.shape}s")
         image.add(label, corners, source, shape)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from classlift.data.formats import detect_format, read_labels
 from classlift.data.formats.collected import NOT_LABELLED
+from classlift.data.formats.csv_rows import read_table
 from classlift.data.formats.kitti import DONT_CARE
 from classlift.data.formats.label_studio import MANY_CLASSES, SEVERAL, TURNED_VIEW
 from classlift.data.formats.open_images import NAMELESS
@@ -640,6 +641,50 @@ def test_csv(tmp_path, lines):
     path = csv_file(tmp_path / "set", *lines)
     assert boxes_of(path, "csv") == [("car", 10, 20, 50, 60)]
     assert boxes_of(path.parent, "csv") == [("car", 10, 20, 50, 60)]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "with a mark"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_row_by_row_is_the_whole_text_at_once(tmp_path, delimiter, end, mark):
+    """The plain way splits the whole text; more of it than is read at a time."""
+    rows = [
+        ["image", "name", "x1"],
+        *([f"{n}.jpg", f'"car{delimiter} ü"', f"{n}"] for n in range(999)),
+    ]
+    rows[500:500] = [[""]]
+    text = end.join(delimiter.join(row) for row in rows)
+    path = tmp_path / "labels.csv"
+    path.write_text(mark + text, "utf-8", newline="")
+    plain = list(csv.reader(text.split(end), delimiter=delimiter, strict=True))
+    expected = [
+        (line, dict(zip(plain[0], row, strict=True)))
+        for line, row in enumerate(plain, start=1)
+        if line > 1 and row
+    ]
+    table = read_table(path)
+    assert table.columns == ("image", "name", "x1")
+    assert list(table.rows) == expected
+
+
+def test_csv_that_is_no_text_far_from_its_beginning(tmp_path):
+    rows = ["a.jpg,200,100,car,10,20,50,60"] * 2000
+    path = csv_file(tmp_path / "set", OD_API, *rows)
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b"\xff")
+    with pytest.raises(DataError, match=rf"not a text file in UTF-8 \(byte {size + 1}\)"):
+        read_labels(path)
+
+
+def test_csv_that_changes_while_it_is_read(tmp_path):
+    path = csv_file(tmp_path / "set", OD_API, *["a.jpg,200,100,car,10,20,50,60"] * 2000)
+    rows = read_table(path).rows
+    next(rows)
+    with path.open("a") as file:
+        file.write("a.jpg,200,100,car,10,20,50,60\n")
+    with pytest.raises(DataError, match="changes while it is read; try again"):
+        list(rows)
 
 
 def test_csv_of_roboflow(tmp_path):
