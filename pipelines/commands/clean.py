@@ -77,13 +77,15 @@ def _lines(found: "Plan") -> Iterator[str]:
     for left in found.leftovers:
         yield f"{readable(left.size):>10}  {left.kind:14}  {left.path}"
     for kind in (ARTIFACT, RUN, VERSION):
-        count = found.count(kind)
-        name = f"{kind}{'' if count == 1 else 's'}"
-        yield f"{readable(found.size(kind)):>10}  would go: {count} {name}"
+        yield f"{readable(found.size(kind)):>10}  would go: {_counted(found.count(kind), kind)}"
     yield f"{readable(found.size()):>10}  would go in all"
-    yield f"kept: {len(found.kept_runs)} runs ({', '.join(found.kept_runs) or 'none'})"
-    served = ", ".join(map(str, found.kept_versions)) or "none"
-    yield f"kept: {len(found.kept_versions)} served versions ({served})"
+    for kind, kept in ((RUN, found.kept_runs), (VERSION, found.kept_versions)):
+        names = ", ".join(map(str, kept)) or "none"
+        yield f"kept: {_counted(len(kept), kind)} ({names})"
+
+
+def _counted(count: int, kind: str) -> str:
+    return f"{count} {kind}{'' if count == 1 else 's'}"
 
 
 COMMAND = Command(

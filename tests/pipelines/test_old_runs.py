@@ -354,7 +354,7 @@ def test_the_command_shows_first_and_removes_when_asked(history, monkeypatch, ca
     shown = capsys.readouterr().out
     assert str(history.path("one", "Trainer")) in shown
     assert "0.0 MB  would go: 1 artifact\n    0.0 MB  would go: 1 run\n" in shown
-    assert "kept: 1 runs (two)\nkept: 0 served versions (none)" in shown
+    assert "kept: 1 run (two)\nkept: 0 served versions (none)" in shown
     assert "nothing is removed yet: run it again with --yes" in shown
     assert tree(history.config.work) == before
     monkeypatch.setattr(sys, "argv", [*words, "--yes"])
