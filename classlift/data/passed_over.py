@@ -40,7 +40,10 @@ def passed_over(layout: Layout) -> list[ImageProblem]:
         return []
     titles = dict.fromkeys(FORMATS[place.format].title for place in layout.places)
     found = []
+    files = {place.path for place in layout.places}
     for file, count in _candidates(root):
+        if file in files:
+            continue
         kind, title = kind_of(file)
         if title and not any(_reads(place, file, kind) for place in layout.places):
             many = f" (and {count - 1:,} more beside it)" if count > 1 else ""
@@ -51,10 +54,8 @@ def passed_over(layout: Layout) -> list[ImageProblem]:
 
 
 def _reads(place: Place, file: Path, kind: str) -> bool:
-    """Whether what lies at a place is read from a file, too."""
-    if not os.path.isdir(place.path):
-        return place.path == file
-    if place.format != kind:
+    """Whether the folder of a place is read with a file in it."""
+    if place.format != kind or not os.path.isdir(place.path):
         return False
     if kind in _DEEP:
         return file.is_relative_to(place.path)

@@ -1,5 +1,6 @@
 """Where labels lie: what a format finds at a path, and the split that names of folders say."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,7 +91,10 @@ def split_of(name: str) -> str | None:
 
 def folders_in(folder: Path) -> Iterator[Path]:
     """The folders directly in a folder by name, without hidden ones, links, and our reports."""
-    for path in sorted(folder.iterdir()):
-        is_hidden = path.name.startswith((".", "__")) or path.is_symlink()
-        if not is_hidden and path.is_dir() and (mark_of(path) or {}).get("what") not in _REPORTS:
-            yield path
+    for name in sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if not entry.name.startswith((".", "__")) and entry.is_dir(follow_symlinks=False)
+    ):
+        if (mark_of(folder / name) or {}).get("what") not in _REPORTS:
+            yield folder / name
