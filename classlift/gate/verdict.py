@@ -352,13 +352,25 @@ class Verdict:
 
     @property
     def deciding(self) -> tuple[Finding, ...]:
-        """The findings that made the verdict; of a push, what was found of the target."""
+        """The findings that made the verdict; of a push, what was found of the target.
+
+        Those of the target and of several classes come first, then those of the class that lost
+        most: a sentence names one.
+        """
         level = DECIDING[self.verdict]
-        return tuple(
+        found = (
             finding
             for finding in self.findings
             if finding.level == level and (level != NOTE or finding.label == self.target)
         )
+        return tuple(sorted(found, key=self._lost_by))
+
+    def _lost_by(self, finding: Finding) -> float:
+        """What a sort puts first: no number for the target, and for the others what they lost."""
+        other = self.classes.get(finding.label or "")
+        if other is None or finding.label == self.target:
+            return -math.inf
+        return math.inf if math.isnan(other.lift) else other.lift
 
     @property
     def sentence(self) -> str:
