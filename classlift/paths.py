@@ -77,8 +77,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield draft
         draft.replace(path)
     except OSError as error:
-        if error.filename is None:  # a write that fails does not say where
-            error.filename = str(path)
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a write that fails does not say where
         raise
     finally:
         draft.unlink(missing_ok=True)

@@ -10,13 +10,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from classlift.data.label_map import LabelMap
 from classlift.errors import ModelError
 from classlift.serving.abilities import Abilities
 from classlift.serving.provenance import Provenance
 from classlift.settings.freeze import branch_parts
 from classlift.text import did_you_mean
+
+if TYPE_CHECKING:
+    from classlift.data.label_map import LabelMap
 
 SAVED_MODEL = "saved_model.pb"
 ENTRY = "assets.extra"
@@ -88,8 +91,10 @@ class Bundle:
         """The model as its backend saves it."""
         return self.saved_model / ENTRY
 
-    def label_map(self) -> LabelMap:
+    def label_map(self) -> "LabelMap":
         """The model's label map."""
+        from classlift.data.label_map import LabelMap  # protobuf, whose kind a node chooses first
+
         return LabelMap.read(self.entry / LABEL_MAP)
 
     def operating_points(self) -> dict[str, float]:

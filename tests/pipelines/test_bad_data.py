@@ -307,7 +307,7 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ("coco: no images", "coco", raw(b'{"categories": []}'), "no list 'images'"),
     ("coco: a string for a list", "coco", edit(lambda d: d.update(images="x")), "no list 'images'"),
     ("coco: nested too deeply", "coco", raw(b"[" * 100_000), "nested too deeply"),
-    ("coco: UTF-16", "coco", raw('{"images": []}'.encode("utf-16")), "not a text file in UTF-8"),
+    ("coco: UTF-16", "coco", raw('{"images": []}'.encode("utf-16")), "save it in UTF-8"),
     ("coco: Latin-1", "coco", raw('{"é": []}'.encode("latin-1")), "not a text file in UTF-8"),
     (
         "coco: a byte order mark is legal",
