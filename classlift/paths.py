@@ -13,6 +13,9 @@ from classlift.text import did_you_mean
 
 State = tuple[int, int, int, int]
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+"""How the names of archives end, in small letters."""
+
 
 def inside(root: Path, relative: str, where: str) -> Path:
     """A file below a folder.

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from classlift.detectors.od_api.outline import INSTEAD, require_no_tensorflow_1
 from classlift.errors import ModelError
-from classlift.paths import did_you_mean_path
+from classlift.paths import ARCHIVES, did_you_mean_path
 from classlift.text import printable
 
-ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip", ".7z", ".rar")
 KERAS = ".keras"
 PRESET = ("config.json", "model.weights.h5")
 """The files that a preset of KerasHub has."""

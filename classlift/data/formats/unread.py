@@ -14,6 +14,7 @@ from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.json_outline import Outline, outline
 from classlift.data.places import folders_in
 from classlift.errors import DataError
+from classlift.paths import ARCHIVES
 from classlift.reading import open_regular
 from classlift.text import shorten
 
@@ -138,7 +139,6 @@ _KEYED = re.compile(rf'"{_BOX_KEYS}"\s*:|<{_BOX_KEYS}[\s>]', re.IGNORECASE)
 _NAMED = re.compile(rf'{_IMAGE_NAME}["<]', re.IGNORECASE)
 _ROW = re.compile(rf"{_IMAGE_NAME}\b[^\n]*({_N}[ ,;\t]+){{3}}{_N}", re.IGNORECASE)
 _TABLES = (".csv",)
-_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 
 
 def named(path: Path, depth: int = 0) -> str | None:
@@ -206,7 +206,7 @@ def _without_labels(folders: Sequence[Path]) -> str | None:
 
 
 def _file(path: Path) -> str | None:
-    if path.name.lower().endswith(_ARCHIVES):
+    if path.name.lower().endswith(ARCHIVES):
         return "this is an archive; unpack it, and name the folder"
     if path.parent.name.lower() == "labeltxt" and path.suffix == ".txt":
         return "this is text of DOTA; export oriented boxes of YOLO, or COCO"
