@@ -21,7 +21,7 @@ from pipelines import airflow
 from pipelines.compile import compile_config
 from pipelines.config import Config, load_config
 from pipelines.places import RUNS
-from pipelines.run_node import run_values
+from pipelines.run_values import run_values
 from pipelines.running import running
 from pipelines.summary import render, render_times, summarise
 from pipelines.topology import Topology

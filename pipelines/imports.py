@@ -8,12 +8,19 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from types import ModuleType
 from typing import Any
 
+from classlift.detectors.backends import ENVIRONMENTS
 from classlift.environment import VERBOSE_VARIABLE
+from pipelines import nodes
+
+Prepare = Callable[[str, str], None]
+"""Called with the profile of a node and the name of a backend before anything is imported."""
+
+OURS = "components"
 
 HEAVY = ("tensorflow", "apache_beam")
 WITHOUT_KERAS = {"TF_USE_LEGACY_KERAS": "1"}
@@ -63,8 +70,9 @@ def import_names() -> None:
 
 
 def allow(name: str) -> None:
-    """Takes the prohibition of one of them back."""
-    del sys.modules[name]
+    """Takes the prohibition of one of them back, if it stands."""
+    if sys.modules.get(name, True) is None:
+        del sys.modules[name]
 
 
 @contextmanager
@@ -82,3 +90,41 @@ def unused_late() -> None:
     """Puts what an executor never uses off until it does."""
     for name in UNUSED_BY_SCHEMAS:
         sys.modules.setdefault(name, Late(name))
+
+
+def prepare(profile: str, backend: str) -> None:
+    """Sets what a backend has to find when it is imported, and lets TFX do without TensorFlow and
+    Beam, which it falls back from: they would take the process seconds.
+    """
+    quiet_tensorflow()
+    os.environ.update(ENVIRONMENTS[backend] if profile == nodes.DETECTOR else WITHOUT_KERAS)
+    forbid()
+    import_names()
+
+
+def import_heavy(name: str) -> None:
+    """Imports one of `HEAVY`, which `prepare` has kept out."""
+    allow(name)
+    importlib.import_module(name)
+
+
+def import_for_work(profile: str, module: str, needs_beam: bool) -> None:
+    """Imports what takes long, once the node has work to do.
+
+    Args:
+        profile: of the node.
+        module: that has the class which does the work.
+        needs_beam: whether that class runs on Beam, and not only a part of its work.
+
+    """
+    if profile != nodes.LIGHT:
+        import_heavy("tensorflow")
+    else:
+        unused_late()
+    if module.startswith(f"{OURS}."):
+        importlib.import_module(module)  # TFX's decorator would import Beam for nothing
+    allow("apache_beam")
+    if needs_beam:
+        from tfx.dsl.components.base import base_beam_executor
+
+        importlib.reload(base_beam_executor)  # it fell back to a class without Beam

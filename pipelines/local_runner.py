@@ -3,9 +3,7 @@
 import json
 import logging
 import os
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,15 @@ from typing import Any
 from classlift.environment import PARAMETERS_VARIABLE
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK
 from classlift.progress import MARK
+from pipelines import node_record
+from pipelines.fork_server import ForkServer
+from pipelines.nodes import ROWS
 from pipelines.places import run_folder
-from pipelines.run_node import require_gpu, run_values
+from pipelines.run_values import require_gpu, run_values
 from pipelines.running import running
 from pipelines.topology import Topology
 
 logger = logging.getLogger(__name__)
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def run_pipeline(
@@ -66,50 +65,39 @@ def _run_nodes(
     logs = run_folder(topology.work, run_id)
     logs.mkdir(exist_ok=True)
     skipped: set[str] = set()
-    for node in order:
-        if upstream[node] & skipped:
-            skipped.add(node)
-            logger.info(f"{topology.place_of(node)} {node}: skipped")
-            continue
-        code = _run_node(compiled, node, run_id, parameters, logs / f"{node}.log", verbose)
-        if code == EXIT_NOTHING_TO_DO:
-            skipped.add(node)
-        elif code != EXIT_OK:
-            logger.error(f"{node}: exit code {code}; its whole output: {logs / f'{node}.log'}")
-            return code
-    return EXIT_OK
-
-
-def _run_node(
-    compiled: Path,
-    node: str,
-    run_id: str,
-    parameters: Mapping[str, Any],
-    log: Path,
-    verbose: bool,
-) -> int:
-    command = [sys.executable, "-m", "pipelines.run_node", "--compiled", str(compiled)]
+    used: set[str] = set()
     environment = {
         **os.environ,
         "PYTHONUNBUFFERED": "1",
         PARAMETERS_VARIABLE: json.dumps(dict(parameters)),
     }
-    with (
-        log.open("w") as file,
-        subprocess.Popen(
-            [*command, "--node", node, "--run-id", run_id],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=ROOT,
-            env=environment,
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
+    with ForkServer(compiled, run_id, environment) as server:
+        for node in order:
+            if upstream[node] & skipped:
+                skipped.add(node)
+                logger.info(f"{topology.place_of(node)} {node}: skipped")
+                continue
+            heavy = ROWS[node].heavy_imports
+            log = logs / f"{node}.log"
+            code = _run_node(server, node, sorted(heavy & used), log, verbose)
+            if code == EXIT_NOTHING_TO_DO:
+                skipped.add(node)
+            elif code != EXIT_OK:
+                logger.error(f"{node}: exit code {code}; its whole output: {log}")
+                return code
+            elif node_record.read(logs, node).outcome == node_record.DONE:
+                used |= heavy
+    return EXIT_OK
+
+
+def _run_node(
+    server: ForkServer, node: str, libraries: Iterable[str], log: Path, verbose: bool
+) -> int:
+    with log.open("w") as file, server.node(node, libraries) as output:
+        for line in output:
             file.write(line)
             if MARK in line:
                 logger.info(line.split(MARK, 1)[1].rstrip())
             elif verbose:
                 logger.info(line.rstrip())
-    return process.returncode
+    return server.exit_code()

@@ -26,7 +26,7 @@ from classlift.progress import configure_node
 from classlift.settings.targets import Target, classes_in_words, targets_of
 from pipelines.metadata import connection_to, nodes_done, open_existing, output_artifact, run_ids
 from pipelines.nodes import GATE, SNAPSHOT
-from pipelines.run_node import run_values
+from pipelines.run_values import run_values
 from pipelines.topology import Topology
 
 logger = logging.getLogger(__name__)

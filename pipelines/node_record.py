@@ -33,6 +33,11 @@ class NodeRecord:
         (folder / f"{self.node}.json").write_text(json.dumps(asdict(self)))
 
 
+def read(folder: Path, node: str) -> NodeRecord:
+    """The record of a node that ended well. Raises PipelineError for one that is damaged."""
+    return _read(folder / f"{node}.json")
+
+
 def read_all(folder: Path) -> list[NodeRecord]:
     """The records of all nodes of a run. Raises PipelineError for one that is damaged."""
     return [_read(path) for path in folder.glob("*.json")]

@@ -25,6 +25,7 @@ class Node:
     Attributes:
         id: as the pipeline calls it.
         profile: which libraries its work imports, one of the above.
+        uses_beam: whether it imports Apache Beam, too.
         phase: the group that Airflow's UI shows it in.
         about: what the UI says of it, in Markdown.
         on_gpu: whether it is faster with a GPU; then it waits in the queue of its worker.
@@ -43,6 +44,7 @@ class Node:
     profile: str
     phase: str
     about: str
+    uses_beam: bool = False
     on_gpu: bool = False
     hours: int = 6
     operator: str = PLAIN
@@ -52,11 +54,18 @@ class Node:
     looks: hooks.Looks = hooks.at_nothing
     ended: hooks.Ended = hooks.nothing_more
 
+    @property
+    def heavy_imports(self) -> set[str]:
+        """Names of what its work imports for seconds, as `pipelines.imports` knows them."""
+        beam = {"apache_beam"} if self.uses_beam else set()
+        return beam if self.profile == LIGHT else {*beam, "tensorflow"}
+
 
 SNAPSHOT = Node(
     id="DatasetSnapshot",
     profile=LIGHT,
     phase="data",
+    uses_beam=True,
     about="Reads all labels and images into tables with one hash.",
     looks=hooks.at_sources,
 )
@@ -64,6 +73,7 @@ TRAINING = Node(
     id="Trainer",
     profile=DETECTOR,
     phase="train",
+    uses_beam=True,
     about="Trains the challenger as the recipe says; resumes if killed.",
     on_gpu=True,
     hours=48,
@@ -110,12 +120,14 @@ NODES = (
         id="RebalancedExampleGen",
         profile=LIGHT,
         phase="data",
+        uses_beam=True,
         about="Writes tf.Examples: `train` rebalanced, `eval` and `test` as they are.",
     ),
     Node(
         id="StatisticsGen",
         profile=TENSORFLOW,
         phase="data",
+        uses_beam=True,
         about="TFX: statistics of the examples.",
     ),
     Node(
@@ -128,6 +140,7 @@ NODES = (
         id="ExampleValidator",
         profile=TENSORFLOW,
         phase="data",
+        uses_beam=True,
         about="TFX: examples that break the schema stop the run.",
         ended=hooks.require_no_anomalies,
     ),
@@ -143,6 +156,7 @@ NODES = (
         id="ChampionDetect",
         profile=TENSORFLOW,
         phase="diagnose",
+        uses_beam=True,
         about="The champion's predictions, made once.",
         on_gpu=True,
     ),
@@ -158,6 +172,7 @@ NODES = (
         id="ChallengerDetect",
         profile=TENSORFLOW,
         phase="gate",
+        uses_beam=True,
         about="The challenger's predictions.",
         on_gpu=True,
     ),

@@ -15,7 +15,7 @@ from classlift.data.snapshot import Source
 from classlift.errors import EXIT_PERMANENT, ConfigError
 from pipelines import machine
 from pipelines.config import load_config
-from pipelines.run_node import require_gpu
+from pipelines.run_values import require_gpu
 from tests.project import ROOT
 
 pytestmark = pytest.mark.unit

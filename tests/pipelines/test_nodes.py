@@ -48,10 +48,10 @@ def test_light_nodes_import_neither_tensorflow_nor_beam():
 
 def test_a_curated_schema_is_checked_and_copied_without_what_its_executor_imports_for_nothing():
     script = (
-        "import sys; from pipelines.run_node import _import_for_work, _prepare_imports;"
-        "from pipelines.nodes import LIGHT; _prepare_imports(LIGHT, 'od_api');"
+        "import sys; from pipelines.imports import import_for_work, prepare;"
+        "from pipelines.nodes import LIGHT; prepare(LIGHT, 'od_api');"
         "import tfx.orchestration.portable.launcher;"
-        f"_import_for_work(LIGHT, {STOCK['ImportSchemaGen']!r}, needs_beam=False);"
+        f"import_for_work(LIGHT, {STOCK['ImportSchemaGen']!r}, needs_beam=False);"
         f"import {STOCK['ImportSchemaGen']} as executor;"
         "print(executor.io_utils.SchemaReader.__name__,"
         " [n for n in ('tensorflow.python', 'apache_beam.io', 'IPython.core') if n in sys.modules])"
@@ -112,10 +112,10 @@ def test_what_airflow_starts_ends_when_its_task_is_gone_before_it_began(module):
 def test_a_node_of_a_detector_has_its_environment_before_any_import():
     """Also where Airflow starts it, whose tasks have none of these variables."""
     script = (
-        "import sys; from pipelines.run_node import _import_for_work, _prepare_imports;"
+        "import sys; from pipelines.imports import import_for_work, prepare;"
         "from pipelines.nodes import DETECTOR;"
-        "_prepare_imports(DETECTOR, 'od_api'); import tfx.orchestration.portable.launcher;"
-        "_import_for_work(DETECTOR, 'components.champion_resolver', needs_beam=False);"
+        "prepare(DETECTOR, 'od_api'); import tfx.orchestration.portable.launcher;"
+        "import_for_work(DETECTOR, 'components.champion_resolver', needs_beam=False);"
         "print('apache_beam' in sys.modules); import apache_beam;"
         "from classlift.detectors.od_api import api; import tensorflow as tf;"
         "print(tf.keras.layers.Layer.__module__, api.pipeline_pb2.DESCRIPTOR.name)"
@@ -138,8 +138,8 @@ def test_a_node_of_a_detector_has_its_environment_before_any_import():
 @pytest.mark.parametrize("profile", [LIGHT, TENSORFLOW, DETECTOR])
 def test_a_node_that_imports_what_runs_it_writes_nothing(profile):
     script = (
-        "import sys; from pipelines.run_node import _prepare_imports;"
-        "_prepare_imports(sys.argv[1], 'od_api');"
+        "import sys; from pipelines.imports import prepare;"
+        "prepare(sys.argv[1], 'od_api');"
         "from tfx.orchestration.portable import launcher; import tfx.components"
     )
     result = subprocess.run(
