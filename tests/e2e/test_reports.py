@@ -1,6 +1,5 @@
 """Reports of 3, 80 and 365 classes in a browser: their pictures are kept, for people to look at."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from tests.servers import program
 
 pytestmark = pytest.mark.e2e
 BY_HAND = "refuse_80_pushed_by_hand"
+MOST_ELEMENTS = 20_000
+"""Of a page, which decides how long it takes to open: 13,500 took less than three seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +46,12 @@ def browser() -> Iterator[Browser]:
 def test_pages_are_small_and_fit_each_screen(reports, browser):
     for name, path in reports.items():
         assert path.stat().st_size < 2_000_000, name
-        seconds = []
         for width in (1280, 480):
             for scheme in ("light", "dark"):
                 page = browser.new_page(
                     viewport={"width": width, "height": 900}, color_scheme=scheme
                 )
-                started = time.monotonic()
                 page.goto(path.as_uri())
-                seconds.append(time.monotonic() - started)
                 beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
                 assert beyond <= 0, f"{name} is wider than {width} pixels"
                 sentence = page.locator(".decides").bounding_box()
@@ -61,8 +59,9 @@ def test_pages_are_small_and_fit_each_screen(reports, browser):
                 picture = path.with_name(f"{name}_{width}_{scheme}")
                 page.screenshot(path=f"{picture}.png")
                 page.screenshot(path=f"{picture}_whole.png", full_page=True)
+                elements = page.evaluate("document.querySelectorAll('*').length")
+                assert elements < MOST_ELEMENTS, name
                 page.close()
-        assert min(seconds) < 3, name  # the first page waits for the browser, and any for others
 
 
 def test_once_it_is_pushed_the_next_step_is_the_way_back(reports, browser):
