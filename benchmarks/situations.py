@@ -43,7 +43,7 @@ def prepare(folder: Path, checkout: Path, images: int, steps: int) -> None:
     """Writes data and config, and compiles them."""
     for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
         scenes.write_split(split, folder / "data" / split.name, images)
-    document = yaml.safe_load((ROOT / "configs" / "digits.yaml").read_text())
+    document = yaml.safe_load((checkout / "configs" / "digits.yaml").read_text())
     document |= {"name": NAME, "work": str(folder / "work"), "serving": str(folder / "served")}
     document["data"]["root"] = str(folder / "data")
     document["recipe"]["steps"] = steps
