@@ -16,6 +16,7 @@ TensorFlow (tests/classlift/detectors/od_api/test_outline.py).
 """
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ TARGET = "toothbrush"
 """The class with the last of COCO's ids, after all gaps."""
 COLUMNS = ("config", "parts", "policy", "steps", "export", "others", "inference")
 MULTIPLE = 128
-"""What the sides of an EfficientDet's images are multiples of: its coarsest map has that stride."""
+"""Of the sides of an EfficientDet or hourglass: the stride of its coarsest map."""
 
 
 def main() -> int:
@@ -98,7 +99,7 @@ def write_entry(folder: Path, side: int | None) -> None:
     model_config = getattr(config.model, kind)
     resizer = model_config.image_resizer
     if side is not None:
-        if "efficientnet" in model_config.feature_extractor.type:
+        if re.search("efficientnet|hourglass", model_config.feature_extractor.type):
             side = -(-side // MULTIPLE) * MULTIPLE
         fixed = resizer.WhichOneof("image_resizer_oneof") == "fixed_shape_resizer"
         own = resizer.fixed_shape_resizer if fixed else resizer.keep_aspect_ratio_resizer
