@@ -17,13 +17,14 @@ ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".r
 """How the names of archives end, in small letters."""
 
 
-def inside(root: Path, relative: str, where: str) -> Path:
+def inside(root: Path, relative: str, where: str, within: Path | None = None) -> Path:
     """A file below a folder.
 
     Args:
         root: the folder.
         relative: the path from there, as data give it.
         where: file and record that give it, for errors.
+        within: the folder that links may not leave; `root` by default.
 
     Returns:
         The path, which need not be there.
@@ -41,9 +42,12 @@ def inside(root: Path, relative: str, where: str) -> Path:
         path = (base / relative).resolve()
     except (ValueError, OSError) as error:  # a NUL character; links in a circle
         raise DataError(f"{where}: the path {relative!r} is no path ({error}).") from None
-    if Path(relative).is_absolute() or not path.is_relative_to(base):
+    if Path(relative).is_absolute() or not path.is_relative_to(_resolved(within or root)):
+        is_link = os.path.normpath(base / relative).startswith(os.path.join(base, ""))
+        way = "by a link; put the file itself there" if is_link else "; use paths inside it"
         raise DataError(
-            f"{where}: the path {relative!r} leaves the data folder {root}; use paths inside it."
+            f"{where}: the path {relative!r} leaves the data folder {within or root}"
+            f"{' ' if is_link else ''}{way}."
         )
     return path
 

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.places import split_of
 from classlift.data.problems import INFO, ImageProblem
+from classlift.data.unusable import unclear
 from classlift.errors import DataError
 from classlift.paths import inside
 from classlift.text import shorten
@@ -42,13 +43,21 @@ RENAMED = (
 
 @dataclass(frozen=True)
 class Found:
-    """An image file; `renamed` says whether it is called otherwise than in the labels."""
+    """An image file.
+
+    Attributes:
+        path: of the file.
+        renamed: whether it is called otherwise than in the labels.
+        rivals: files of which more than one can be meant; none is taken, and `path` is not there.
+
+    """
 
     path: Path
     renamed: bool = False
+    rivals: tuple[str, ...] = ()
 
     def remark(self, name: str, file_name: str, source: str) -> Iterator[ImageProblem]:
-        """What is said where the file is called otherwise.
+        """What is said where the file is called otherwise, or can't be told.
 
         Args:
             name: as the labels have it.
@@ -59,6 +68,13 @@ class Found:
             One problem, or none.
 
         """
+        if self.rivals:
+            one, other, *_ = self.rivals
+            reason = (
+                f"{shorten(name, 200)!r} may be {one!r} or {other!r}; give each image a name of "
+                "its own, or its path in the labels"
+            )
+            yield unclear(file_name, source, reason)
         if self.renamed:
             problem = f"{RENAMED}: {shorten(name, 200)!r} is {self.path.name!r}"
             yield ImageProblem(file_name, source, problem, INFO)
@@ -87,10 +103,11 @@ class ImageFiles:
                 image was renamed with it, or converted, it is called as that is.
 
         Returns:
-            The file; one that is not there is the path that it would have.
+            The file; one that is not there, or of which several can be meant, is the path that it
+            would have.
 
         Raises:
-            DataError: more than one file can be meant, or the path leaves the folder by a link.
+            DataError: it names no file, or the path leaves the folder by a link.
 
         """
         plain = self._plain(name, near)
@@ -113,7 +130,9 @@ class ImageFiles:
         if not wanted:
             return None
         found = self._one(self._by_stem.get(wanted[-1], []), wanted, stem, where)
-        return found and Found(found.path, found.path.stem != stem.rpartition("/")[2])
+        if found is None or found.rivals:
+            return found
+        return Found(found.path, found.path.stem != stem.rpartition("/")[2])
 
     def relative(self, path: Path) -> str:
         """The path from the folder on, with slashes."""
@@ -155,15 +174,12 @@ class ImageFiles:
         name: str,
         where: str,
     ) -> Found | None:
-        """The nearest of the candidates. Raises DataError where several are."""
+        """The nearest of the candidates; None of none."""
         best = self._nearest(candidates, wanted)
         if not best:
             return None
         if len(best) > 1:
-            raise DataError(
-                f"{where}: its image {name!r} may be {best[0]!r} or {best[1]!r} below "
-                f"{self.folder}; give each image a name of its own, or its path in the labels."
-            )
+            return Found(inside(self.folder, _relative(name), where), rivals=tuple(best))
         as_written = f"/{best[0]}".endswith(f"/{name}")
         return Found(inside(self.folder, best[0], where), renamed=not as_written)
 
@@ -235,6 +251,12 @@ def _parts(name: str) -> tuple[str, ...]:
     """
     plain = unicodedata.normalize("NFC", unquote(name).replace("\\", "/")).casefold()
     return tuple(part for part in plain.split("/") if part not in ("", ".", ".."))
+
+
+def _relative(name: str) -> str:
+    """A path from wherever as one below a folder: of other names it is another one."""
+    parts = name.replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", ".", ".."))
 
 
 def _splits(parts: tuple[str, ...]) -> set[str | None]:

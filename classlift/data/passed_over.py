@@ -1,4 +1,4 @@
-"""Label files that lie with a source which is read from others: each is named, and not read."""
+"""What lies with a source and is not read: label files beside those that are, and links."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.media import is_record
 from classlift.data.places import Layout, Place, folders_in
 from classlift.data.problems import INFO, ImageProblem
+from classlift.data.unusable import LINKED
 
 PASSED_OVER = "label files that lie with a source are what it is read from; others are not read"
 """The rule that a source breaks for each; its value is what such a file is."""
@@ -25,7 +26,7 @@ _DEEP = ("yolo", "kitti")
 
 
 def passed_over(layout: Layout) -> list[ImageProblem]:
-    """Finds the label files in a folder that are not read.
+    """Finds the label files in a folder that are not read, and the folders that are links.
 
     Args:
         layout: of what somebody named.
@@ -50,7 +51,23 @@ def passed_over(layout: Layout) -> list[ImageProblem]:
             problem = f"{PASSED_OVER}: {title}{many}; read is {', '.join(titles)}"
             name = file.relative_to(root).as_posix()
             found.append(ImageProblem(name, str(root), problem, INFO))
-    return sorted(found, key=lambda problem: problem.image_id)
+    return sorted(found, key=lambda problem: problem.image_id) + linked_folders(root)
+
+
+def linked_folders(root: Path) -> list[ImageProblem]:
+    """A problem for each folder below another one that is a link: what it leads to is not read."""
+    found, folders = [], [root]
+    for folder in folders:
+        if len(folder.relative_to(root).parts) <= DEPTH:
+            folders += folders_in(folder)
+        found += [e.path for e in os.scandir(folder) if e.is_symlink() and e.is_dir()]
+    return [
+        ImageProblem(
+            name, str(root), f"{LINKED}: {name} is a link to the folder {os.readlink(path)}", INFO
+        )
+        for path in sorted(found)
+        for name in [os.path.relpath(path, root)]
+    ]
 
 
 def _reads(place: Place, file: Path, kind: str) -> bool:

@@ -22,15 +22,16 @@ from classlift.data import checksums, kept_labels, kept_splits, parts, published
 from classlift.data.checksums import damage, seal, text_of
 from classlift.data.duplicates import Bits, hash_bits
 from classlift.data.formats import FORMATS, files_of, look
-from classlift.data.geometry import SIDES, is_bad, sides_of
+from classlift.data.geometry import SIDES, Floats, is_bad, sides_of
 from classlift.data.images import ABSENT
 from classlift.data.labels import has_class
 from classlift.data.passed_over import passed_over
 from classlift.data.places import Layout
 from classlift.data.problems import WARNING, ImageProblem, from_table, to_table
+from classlift.data.reach import Reach
 from classlift.data.splits import HELD_OUT, OPEN, Candidates, place
 from classlift.data.unlisted import files_below, unlisted
-from classlift.data.unusable import UNREAD, require_usable
+from classlift.data.unusable import UNCLEAR, UNREAD, require_images, require_usable
 from classlift.errors import DataError
 from classlift.paths import did_you_mean_path, replacing, state
 from classlift.patterns import searching
@@ -512,10 +513,14 @@ def _assemble(
             groups = stack.enter_context(source.grouping())
             of_source = [_PLACED.empty_table()]
             said: list[ImageProblem] = []
+            reach = Reach()
             for part in found.parts:
                 part_images, part_boxes, remarks = parts.read_part(part.key, folder)
                 part_images, wrong = parts.judge(part_images)
+                reach.add(sides_of(part_boxes), _extents(part_boxes, part_images, "file_name"))
                 prefix = found.prefix + part.below
+                told = {remark.image_id for remark in remarks if remark.rule == UNCLEAR}
+                wrong = [problem for problem in wrong if problem.image_id not in told]
                 said += [
                     replace(problem, image_id=prefix + problem.image_id)
                     for problem in (*remarks, *wrong)
@@ -530,7 +535,10 @@ def _assemble(
             names = table["image_id"].to_pylist()
             takes_images = all(FORMATS[place.format].images for place in found.layout.places)
             boxes_read = out.rows - before
-            require_usable(source.path, names, boxes_read, said, takes_images, found.prefix)
+            told_of = [*said, *found.passed]
+            require_usable(source.path, names, boxes_read, told_of, takes_images, found.prefix)
+            kind = FORMATS[found.layout.places[0].format]
+            reach.require_unit(source.path, kind.title.partition(",")[0], kind.in_shares)
             problems += said
             images.append(_with_published(table.select(_PLACED.names), source))
             logger.info(
@@ -538,12 +546,12 @@ def _assemble(
                 + (f", not labelled for {', '.join(unlabelled)}" if unlabelled else "")
             )
     image_table = pa.concat_tables(images)
-    if not image_table.num_rows:
-        raise DataError("The data have no images: name at least one source that has some.")
+    passed = [problem for found in read for problem in found.passed]
+    require_images(image_table.num_rows, [*problems, *passed])
+    problems += passed
     _require_single_ids(image_table, read, folder)
     used = set(image_table["uri"].to_pylist())
     for found, table in zip(read, images[1:], strict=True):
-        problems += found.passed
         problems += unlisted(found.layout, found.files, table["uri"].to_pylist(), used)
     is_published = image_table[_PUBLISHED].null_count < image_table.num_rows
     labels = pq.read_table(draft / _BOXES_FILE, columns=["image_id", "label"])
@@ -585,7 +593,7 @@ def _without_lost_images(
 
     """
     unreadable = images.filter(pc.equal(images["phash"], ""))["image_id"].to_pylist()
-    said = {problem.image_id for problem in problems if problem.rule in (ABSENT, UNREAD)}
+    said = {problem.image_id for problem in problems if problem.rule in (ABSENT, UNCLEAR, UNREAD)}
     lost = said.union(unreadable)
     if not lost:
         return images, problems
@@ -629,9 +637,7 @@ def _without_bad_boxes(
         DataError: more are bad.
 
     """
-    rows = pc.index_in(boxes["image_id"], value_set=images["image_id"].combine_chunks())
-    extents = np.stack([images[side].take(rows).to_numpy() for side in ("width", "height")], axis=1)
-    bad = is_bad(sides_of(boxes), extents) | ~has_class(boxes)
+    bad = is_bad(sides_of(boxes), _extents(boxes, images, "image_id")) | ~has_class(boxes)
     lost = boxes.filter(pa.array(bad)).to_pylist()
     if not lost:
         return boxes, []
@@ -652,6 +658,12 @@ def _without_bad_boxes(
         for row in lost
     ]
     return boxes.filter(pa.array(~bad)), problems
+
+
+def _extents(boxes: pa.Table, images: pa.Table, key: str) -> Floats:
+    """[boxes, 2] width and height of each box's image in pixels; `key`: the column of its name."""
+    rows = pc.index_in(boxes[key], value_set=images[key].combine_chunks())
+    return np.stack([images[side].take(rows).to_numpy() for side in ("width", "height")], axis=1)
 
 
 def _sides_said(row: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from classlift.data.image_files import RENAMED
 from classlift.data.images import ABSENT, ENCODED_ANEW, MAX_PIXELS, READABLE, TURNED
 from classlift.data.shapes import ENCLOSED, KEY_POINTS, LEFT_OUT
 from classlift.data.snapshot import LOST
-from classlift.data.unusable import UNREAD
+from classlift.data.unusable import LINKED, UNCLEAR, UNREAD
 from classlift.quality.findings import CRITICAL
 
 
@@ -54,6 +54,11 @@ def _of(one: str, many: str, fix: str = "") -> Words:
 _OUT = "leaves out such images with their boxes"
 _WORDS = {
     ABSENT: Words("image file is not there", "image files are not there", _OUT),
+    LINKED: Words(
+        "folder is a link, and not followed (name the folder that it leads to, or copy it here)",
+        "folders are links, and not followed (name the folders that they lead to, or copy them)",
+    ),
+    UNCLEAR: Words("image may be several files", "images may be several files each", _OUT),
     NAMED_TWICE: Words(
         "data set has lists of classes of unequal length, of which the likelier counts",
         "data sets have lists of classes of unequal length, of which the likelier counts",

@@ -24,7 +24,7 @@ from classlift.data.images import ABSENT, TURNED
 from classlift.data.problems import ImageProblem
 from classlift.data.profile import joined
 from classlift.data.snapshot import Snapshot
-from classlift.data.unusable import UNREAD
+from classlift.data.unusable import UNCLEAR, UNREAD
 from classlift.data.writers import copy_images, new_folder, write_coco_splits
 from classlift.errors import DataError
 from classlift.quality.measures import repeated_iou
@@ -82,7 +82,7 @@ def repair(
     images, turned = _images(snapshot.images, problems, changes)
     known = set(snapshot.images["image_id"].to_pylist())
     actions = {ORPHAN: "left the box out"}
-    actions |= dict.fromkeys((ABSENT, UNREAD), "left out what it labels")
+    actions |= dict.fromkeys((ABSENT, UNCLEAR, UNREAD), "left out what it labels")
     changes += [
         Change(problem.source, action, problem.problem)
         for problem in snapshot.image_problems()

@@ -24,7 +24,9 @@ from classlift.data.formats import (
     voc,
     yolo,
 )
+from classlift.data.formats.collected import has_images
 from classlift.data.formats.unread import named, unknown
+from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.label_map import LabelMap
 from classlift.data.labels import (
     FLOAT32,
@@ -79,6 +81,7 @@ class Format:
         images: whether another folder than its own may be named for its images.
         names_images: whether its labels name their images; where they do not, all images of its
             folder are labelled.
+        in_shares: whether sides are shares of the image, from 0 to 1, and not pixels.
         rounding: by how much sides may leave their image, for that its numbers are rounded.
         classes: the classes that it lists, in its order, whether or not they are labelled.
 
@@ -94,6 +97,7 @@ class Format:
     read: Callable[[Shard], Labels]
     images: bool = False
     names_images: bool = True
+    in_shares: bool = False
     rounding: Rounding = FLOAT32
     classes: Callable[[Place], Sequence[str]] = _no_list
 
@@ -185,6 +189,7 @@ _ROWS = (
         voc.is_one,
         voc.voc_shards,
         voc.read_voc_shard,
+        images=True,
     ),
     Format(
         "yolo",
@@ -197,6 +202,7 @@ _ROWS = (
         yolo.yolo_shards,
         yolo.read_yolo_shard,
         names_images=False,
+        in_shares=True,
         rounding=yolo.ROUNDING,
         classes=yolo.classes_of,
     ),
@@ -235,6 +241,7 @@ _ROWS = (
         _record_shards,
         _read_record_shard,
         names_images=False,
+        in_shares=True,
         classes=_classes_of_records,
     ),
     Format(
@@ -280,6 +287,7 @@ _ROWS = (
         open_images.open_images_shards,
         read_packed_shard,
         images=True,
+        in_shares=True,
         rounding=open_images.ROUNDING,
     ),
     Format(
@@ -367,6 +375,8 @@ def look(
         raise DataError(f"{path}: no labels that can be read: {_instead(path)}.")
     if images_folder:
         found = [_with_images(place, images_folder) for place in found]
+    elif os.path.isdir(path):
+        found = [_with_home(place, path) for place in found]
     root = path if os.path.isdir(path) or is_record(path) else found[0].home
     if len(found) > 1:
         found = [replace(place, below=_below(place.home, root)) for place in found]
@@ -377,6 +387,8 @@ def look(
 def _instead(path: Path) -> str:
     """What lies at a path that holds no labels which are read, or what would be."""
     titles = [row.title for row in FORMATS.values()]
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        return "this is an image; name the file or the folder of its labels"
     return (
         named(path, DEPTH)
         or f"they are {', '.join(titles[:-1])} or {titles[-1]}; name their file or folder"
@@ -432,6 +444,13 @@ def _said_of(folder: Path, said: Mapping[Path, str]) -> str | None:
     """The one split that is said of the images in a folder; None where it is none, or several."""
     splits = {split for path, split in said.items() if path.is_relative_to(folder)}
     return splits.pop() if len(splits) == 1 else None
+
+
+def _with_home(place: Place, root: Path) -> Place:
+    """A place with its images; where its folder has none, they are below the one that was named."""
+    if not FORMATS[place.format].images or place.home == root or has_images(place.home):
+        return place
+    return replace(place, home=root)
 
 
 def _with_images(place: Place, folder: Path) -> Place:

@@ -278,6 +278,15 @@ def home_of(file: Path) -> Path:
     return own.parent if _has_images(_with_inner(beside)) else own
 
 
+def has_images(folder: Path) -> bool:
+    """Whether there are image files in a folder, or in those below it, two deep."""
+    for inner in _with_inner([folder]):
+        with os.scandir(inner) as entries:
+            if any(os.path.splitext(e.name)[1].lower() in IMAGE_SUFFIXES for e in entries):
+                return True
+    return False
+
+
 def _with_inner(folders: Sequence[Path]) -> Iterator[Path]:
     """The folders, and those in them, two deep."""
     for folder in folders:

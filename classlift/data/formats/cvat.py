@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from lxml import etree
 
@@ -13,8 +12,9 @@ from classlift.data.labels import NO_PLACE, Corners, Rounding, Shard, flag_of, s
 from classlift.data.places import Place, split_of
 from classlift.data.shapes import around, around_ellipse, around_turned
 from classlift.data.unusable import absent
+from classlift.data.xml_files import Element, parse_xml
 from classlift.errors import DataError
-from classlift.reading import GIGA, open_regular, read_bytes
+from classlift.reading import GIGA, open_regular
 
 MAX_BYTES = GIGA
 """The most bytes of an XML file, which is in memory at once."""
@@ -26,8 +26,6 @@ _ELEMENTS = {"version", "meta", "image", "track"}
 _SHAPES = ("box", "polygon", "ellipse", "mask", "polyline", "points", "cuboid", "skeleton")
 _NO_SHAPES = {"tag", "attribute"}
 _SIDES = ("xtl", "ytl", "xbr", "ybr")
-
-Element = Any  # lxml brings no types
 
 
 def find(path: Path) -> list[Place]:
@@ -94,13 +92,7 @@ def _require_in_place(root: Element, path: Path) -> None:
 
 
 def _parse(path: Path) -> Element:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    try:
-        root = etree.fromstring(read_bytes(path, "CVAT's XML", MAX_BYTES), parser)
-    except etree.XMLSyntaxError as error:
-        raise DataError(f"{path}: not valid XML ({' '.join(str(error).split())}).") from error
-    if root.getroottree().docinfo.doctype:
-        raise DataError(f"{path}: the XML defines a document type or entities, which are not read.")
+    root = parse_xml(path, "CVAT's XML", MAX_BYTES)
     if root.tag != "annotations":
         raise DataError(f"{path}: not CVAT's XML: the first element is {root.tag!r}.")
     return root

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lxml import etree
-
 from classlift.data.image_files import Found, ImageFiles
 from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.labels import (
@@ -26,9 +24,10 @@ from classlift.data.labels import (
 from classlift.data.places import SPLIT_WORDS, Place, folders_in, split_of
 from classlift.data.problems import ImageProblem
 from classlift.data.unusable import unread
+from classlift.data.xml_files import Element, parse_xml
 from classlift.errors import DataError
 from classlift.paths import inside, state
-from classlift.reading import MEGA, open_regular, read_bytes, read_text
+from classlift.reading import MEGA, open_regular, read_text
 
 ANNOTATIONS = ("annotations", "annotation", "annots", "xml", "xmls", "labels", "label")
 """What the folder of the XML files is called, in small letters, the likeliest first."""
@@ -40,8 +39,6 @@ IMAGES = ("JPEGImages", "images", "Images", ".")
 _ONCE = {"name", "bndbox", "xmin", "ymin", "xmax", "ymax", "difficult"}
 MAX_BYTES = 100 * MEGA
 """The most bytes of one XML file, which describes one image."""
-
-Element = Any  # lxml brings no types
 
 
 def find_annotations(folder: Path) -> Path | None:
@@ -123,7 +120,7 @@ def voc_shards(place: Place) -> Iterator[Shard]:
         states = [state(annotations / name) for name in part]
         splits = tuple(_split(PurePosixPath(name), sets) for name in part)
         digest = hashlib.sha256(repr(states).encode()).hexdigest()
-        yield Shard("voc", folder, (part, splits, digest))
+        yield Shard("voc", folder, (part, splits, digest, place.home))
 
 
 def _split(name: PurePosixPath, sets: Mapping[str, str]) -> str | None:
@@ -150,18 +147,16 @@ def read_voc_shard(shard: Shard) -> Labels:
 
     """
     folder = shard.path
+    names, splits, _, home = shard.items
     annotations = find_annotations(folder) or folder
-    places = [folder / place for place in IMAGES if (folder / place).is_dir()]
+    places = [home / place for place in IMAGES if (home / place).is_dir()]
     found = Labels([], [])
-    files = ImageFiles(folder)
-    names, splits, _ = shard.items
-    # Entities are not expanded, nothing is fetched; libxml2 bounds depth and size by itself.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    files = ImageFiles(home)
     for file_name, split in zip(names, splits, strict=True):
         where = f"{folder.name}/{file_name}"
         try:
             path = str(inside(annotations, file_name, str(folder)))
-            image, boxes, remarks = _read(path, parser, places, files, where, file_name, split)
+            image, boxes, remarks = _read(path, places, files, where, file_name, split)
         except DataError as error:
             found.remarks.append(unread(file_name, where, error))
         else:
@@ -173,7 +168,6 @@ def read_voc_shard(shard: Shard) -> Labels:
 
 def _read(
     path: str,
-    parser: Any,
     places: list[Path],
     files: ImageFiles,
     where: str,
@@ -181,7 +175,7 @@ def _read(
     split: str | None,
 ) -> tuple[LabelledImage, list[LabelledBox], list[ImageProblem]]:
     """The image of an XML file, its boxes, and what is to be said of it."""
-    root = _parse(path, parser)
+    root = parse_xml(path, "an XML file of labels", MAX_BYTES)
     parts = _children(root)
     name = _text(parts.get("filename"))
     if not name:
@@ -200,16 +194,6 @@ def _read(
         for number, found in enumerate(filter(_is_object, root.iter()), start=1)
     ]
     return image, boxes, remarks
-
-
-def _parse(path: str, parser: Any) -> Element:
-    try:
-        root = etree.fromstring(read_bytes(path, "an XML file of labels", MAX_BYTES), parser)
-    except etree.XMLSyntaxError as error:
-        raise DataError(f"{path}: not valid XML ({' '.join(str(error).split())}).") from error
-    if root.getroottree().docinfo.doctype:
-        raise DataError(f"{path}: the XML defines a document type or entities, which are not read.")
-    return root
 
 
 def _tag(element: Element) -> str:
@@ -268,7 +252,7 @@ def _find_image(
     """
     for wanted in () if _leaves(name) else (name, *[name.rpartition("/")[2]] * ("/" in file_name)):
         for place in places:
-            image = inside(place, wanted, path)
+            image = inside(place, wanted, path, within=files.folder)
             if os.path.isfile(image):
                 return Found(image)
     return files.find(name, path, label_file=file_name)
