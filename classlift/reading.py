@@ -28,6 +28,11 @@ MAX_NODES = 1_000_000
 
 Fault = type[ClassLiftError]
 
+LFS_POINTER = "version https://git-lfs."
+"""What a file begins with that lies where another one should, which nobody fetched."""
+
+LFS_ADVICE = "this is a pointer of Git LFS; fetch the file itself with `git lfs pull`"
+
 _STRING = "tag:yaml.org,2002:str"
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 """What half a character begins with in JSON, and a whole one beyond the first 65,536 too."""
@@ -82,6 +87,8 @@ def read_bytes(path: Path | str, what: str, limit: int, fault: Fault = DataError
             data = file.read(size + 1)
         except OSError as error:
             raise fault(f"{path}: {what} can't be read ({_reason(error)}).") from error
+    if data.startswith(LFS_POINTER.encode()):
+        raise fault(f"{path}: {LFS_ADVICE}.")
     if len(data) != size:
         raise fault(f"{path}: {what} changes while it is read; try again when it is written.")
     return data
@@ -133,7 +140,8 @@ def read_text(path: Path | str, what: str, limit: int, fault: Fault = DataError)
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise fault(
-            f"{path}: {what} is not a text file in UTF-8 (byte {error.start + 1})."
+            f"{path}: {what} is not a text file in UTF-8 (byte {error.start + 1}); save it as "
+            "UTF-8."
         ) from None
 
 

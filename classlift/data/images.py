@@ -265,6 +265,9 @@ def _unidentified(data: bytes) -> str:
         return "it is empty"
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
         return "it is HEIC; save it as JPEG or PNG"
+    beginning = data[:1000].decode("utf-8", "replace").lower()
+    if "<html" in beginning or beginning.lstrip().startswith("<!doctype html"):
+        return "it is a page of HTML, which a download gave instead; download it again"
     return "it is no image that Pillow knows"
 
 

@@ -49,11 +49,15 @@ _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name
 
 @dataclass(frozen=True)
 class _Task:
-    """One task: its image as the task names it, its annotations, and where it stands."""
+    """One task: its image as the task names it, its annotations, and where it stands.
+
+    is_predicted: whether a model said something of it.
+    """
 
     image: str
     annotations: Sequence[Mapping[str, Any]]
     where: str
+    is_predicted: bool = False
 
 
 def find(path: Path) -> list[Place]:
@@ -96,7 +100,8 @@ def label_studio_shards(place: Place) -> Iterator[Shard]:
         at = f"{path}: {task.where}"
         finished = [a for a in task.annotations if not (a.get("was_cancelled") or a.get("skipped"))]
         if not finished:
-            why = "its annotation was skipped" if task.annotations else "it has none"
+            why = "it has predictions alone" if task.is_predicted else "it has none"
+            why = "its annotation was skipped" if task.annotations else why
             problem = f"{NOT_LABELLED}: {why} ({shorten(task.image, 200)})"
             found.remark(task.image, source, problem, "warning")
             continue
@@ -131,6 +136,7 @@ def _tasks(records: Sequence[Mapping[str, Any]], path: Path) -> Iterator[_Task]:
                 for item in listing(annotations, "`annotations`", place)
             ],
             where,
+            is_predicted=bool(record.get("predictions")),
         )
 
 

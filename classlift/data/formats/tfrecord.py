@@ -27,7 +27,7 @@ from classlift.data.places import Place, split_of
 from classlift.data.schema import ExampleKeys
 from classlift.errors import DataError
 from classlift.paths import state
-from classlift.reading import open_regular
+from classlift.reading import LFS_ADVICE, LFS_POINTER, open_regular
 
 EXAMPLES_AT_ONCE = 64
 GZIP = b"\x1f\x8b"
@@ -75,7 +75,10 @@ def tfrecord_shards(place: Place) -> Iterator[Shard]:
 def _require_unpacked(path: Path) -> None:
     """Raises DataError for a compressed file: its records could only be read from the beginning."""
     with open_regular(path, "a file of records") as file:
-        if file.read(2) == GZIP:
+        beginning = file.read(len(LFS_POINTER))
+        if beginning == LFS_POINTER.encode():
+            raise DataError(f"{path}: {LFS_ADVICE}.")
+        if beginning.startswith(GZIP):
             raise DataError(
                 f"{path}: it is compressed (gzip): unpack it, as with `gunzip`, and name what "
                 "comes out."

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from classlift.data.formats.csv_rows import NEEDED, columns_of, header_of
+from classlift.data.formats.csv_rows import NEEDED, SUFFIXES, columns_of, header_of
 from classlift.data.image_files import is_mask
 from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.json_outline import Outline, outline
 from classlift.data.places import folders_in
 from classlift.errors import DataError
 from classlift.paths import ARCHIVES
-from classlift.reading import open_regular
+from classlift.reading import LFS_ADVICE, LFS_POINTER, open_regular
 from classlift.text import shorten
 
 LOOKED_AT = 50
@@ -43,6 +43,13 @@ def _has(*names: str) -> Callable[[Outline], bool]:
     return lambda found: set(names) <= set(found.keys) or set(names) <= found.inner
 
 
+def _holds(name: str, other: str) -> Callable[[Outline], bool]:
+    """Whether a document is an object with both keys, the second with something in it; no COCO."""
+    return lambda found: (
+        name in found.keys and bool(found.keys.get(other)) and "annotations" not in found.keys
+    )
+
+
 UNREAD = (
     Unread("Dataloop JSON", "export COCO from it", _has("filename", "annotations", "metadata")),
     Unread("Superb AI JSON", "export COCO from it", _has("objects", "categories")),
@@ -54,6 +61,9 @@ UNREAD = (
     Unread("VoTT JSON", "export CSV or Pascal VOC from VoTT", _has("assets", "tags")),
     Unread("VoTT JSON", "export CSV or Pascal VOC from VoTT", _has("asset", "regions")),
     Unread("Supervisely JSON", "export COCO or Pascal VOC from it", _has("objects", "size")),
+    Unread("Azure Custom Vision JSON", "export COCO from it", _holds("images", "tags")),
+    Unread("Azure ML JSONL", "export COCO from it", _has("image_url", "label")),
+    Unread("FiftyOne JSON", "export COCO from it", _holds("classes", "labels")),
     Unread("Datumaro JSON", "convert it to COCO with Datumaro", _has("items", "categories")),
     Unread("SuperAnnotate JSON", "export COCO from it", _has("metadata", "instances")),
     Unread("Darwin JSON of V7", "export COCO from it", _has("item", "annotations")),
@@ -62,6 +72,9 @@ UNREAD = (
     Unread("Labelbox JSON", "convert it to COCO with Labelbox's own tools", _has("Labeled Data")),
     Unread("Scale JSON", "convert it to COCO", _has("task_id", "response")),
     Unread("Scalabel JSON of BDD100K", "convert it to COCO with Scalabel", _has("name", "labels")),
+    Unread(
+        "Scalabel JSON of BDD100K", "convert it to COCO with Scalabel", _holds("name", "frames")
+    ),
     Unread(
         "Scalabel JSON of BDD100K", "convert it to COCO with Scalabel", _has("frames", "config")
     ),
@@ -138,7 +151,6 @@ _BOX_KEYS = (
 _KEYED = re.compile(rf'"{_BOX_KEYS}"\s*:|<{_BOX_KEYS}[\s>]', re.IGNORECASE)
 _NAMED = re.compile(rf'{_IMAGE_NAME}["<]', re.IGNORECASE)
 _ROW = re.compile(rf"{_IMAGE_NAME}\b[^\n]*({_N}[ ,;\t]+){{3}}{_N}", re.IGNORECASE)
-_TABLES = (".csv",)
 
 
 def named(path: Path, depth: int = 0) -> str | None:
@@ -160,10 +172,15 @@ def named(path: Path, depth: int = 0) -> str | None:
             folders += folders_in(folder)
     for folder in folders:
         files = sorted(file for file in folder.iterdir() if file.is_file())
-        for file in [*files[:LOOKED_AT], *(f for f in files[LOOKED_AT:] if f.suffix in _TABLES)]:
+        for file in [*files[:LOOKED_AT], *(f for f in files[LOOKED_AT:] if f.suffix in SUFFIXES)]:
             if (found := _file(file)) is not None:
                 return f"{file.relative_to(path)}: {found}"
-    return _without_images(folders) or _unknown(path, folders) or _without_labels(folders)
+    return (
+        _without_images(folders)
+        or _unknown(path, folders)
+        or _called_as_an_image(path, folders)
+        or _without_labels(folders)
+    )
 
 
 def _unknown(path: Path, folders: Sequence[Path]) -> str | None:
@@ -182,11 +199,27 @@ def _without_images(folders: Sequence[Path]) -> str | None:
         for path in folder.glob("*.txt"):
             if not any(path.with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES):
                 with suppress(DataError), open_regular(path, "a text file") as file:
-                    if re.match(rb"\d+( [-+.\deE]+){4}\s", file.read(200)):
+                    if re.match(rb"\d+( [-+.\deE]+){4}\s*(\n|$)", file.read(200)):
                         return (
                             f"{path.name} has boxes as YOLO writes them, of an image that is not "
                             "there: put the images beside the text files, or export with images"
                         )
+    return None
+
+
+def _called_as_an_image(path: Path, folders: Sequence[Path]) -> str | None:
+    """What is said of text that is called as an image is, and is none that a format has."""
+    files = [file for folder in folders for file in sorted(folder.iterdir())[: 2 * LOOKED_AT]]
+    stems = {file.stem for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+    for file in files:
+        if file.suffix.lower() == ".txt" and file.stem in stems:
+            first = next((line for line in _head(file).split("\n") if line.strip()), "")
+            if first:
+                return (
+                    f"{file.relative_to(path)} is called as an image is, and its first line is "
+                    f"{shorten(repr(first), 80)}; YOLO has `class x y width height`, with blanks "
+                    "between them"
+                )
     return None
 
 
@@ -206,12 +239,16 @@ def _without_labels(folders: Sequence[Path]) -> str | None:
 
 
 def _file(path: Path) -> str | None:
+    if path.suffix.lower() in (*_TEXTS, *_JSON) and _head(path).startswith(LFS_POINTER):
+        return LFS_ADVICE
     if path.name.lower().endswith(ARCHIVES):
         return "this is an archive; unpack it, and name the folder"
     if path.parent.name.lower() == "labeltxt" and path.suffix == ".txt":
         return "this is text of DOTA; export oriented boxes of YOLO, or COCO"
-    if path.suffix.lower() in _TABLES:
+    if path.suffix.lower() in SUFFIXES:
         columns = header_of(path)
+        if {"annotation_id", "lead_time"} <= set(columns):
+            return "this is a table of Label Studio; export JSON from it"
         said = columns_of(columns)
         if "filename" in said and not set(NEEDED) <= set(said):
             return (
