@@ -31,7 +31,7 @@ Corners = tuple[float, float, float, float]
 NO_PLACE: Corners = (math.nan, math.nan, math.nan, math.nan)
 """The corners of an annotation that has no box that can be read: one finding, no refused file."""
 
-READING = 11
+READING = 12
 """Counted up when a reader gives something else for the same files: what an earlier one gave, and
 was kept, is read anew."""
 
@@ -198,7 +198,7 @@ def flag_of(value: object, name: str, *where: object) -> bool:
     return found
 
 
-def nameless(where: str, number: object) -> tuple[str, str]:
+def nameless(where: str, number: object, count: int = 0) -> tuple[str, str]:
     """What a box gets whose class is only a number, or a code, that nothing names.
 
     Its label is empty, which is a finding of the validator: taking the image without it would teach
@@ -207,15 +207,19 @@ def nameless(where: str, number: object) -> tuple[str, str]:
     Args:
         where: file and record of the box.
         number: as the record has it.
+        count: of the classes that are listed, from number 0 on; 0 where they have no such list.
 
     Returns:
         Its label, and a source that says the number.
 
     >>> nameless("labels/a.txt line 3", 4)
     ('', 'labels/a.txt line 3 of class 4')
+    >>> nameless("labels/a.txt line 3", 4, count=4)
+    ('', 'labels/a.txt line 3 of class 4, and the list numbers them from 0 to 3')
 
     """
-    return "", f"{where} of class {shorten(str(number), 80)}"
+    numbers = f", and the list numbers them from 0 to {count - 1}" if count else ""
+    return "", f"{where} of class {shorten(str(number), 80)}{numbers}"
 
 
 def has_class(boxes: pa.Table) -> npt.NDArray[np.bool_]:

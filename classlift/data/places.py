@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +87,14 @@ def split_of(name: str) -> str | None:
     """
     words = re.split("[^a-z]+", name.lower())
     return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)
+
+
+def files_called(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The files in a folder that have one of the names, in whatever capitals, in their order."""
+    there: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+        there.setdefault(name.lower(), []).append(name)
+    return [folder / name for called in names for name in there.get(called.lower(), [])]
 
 
 def folders_in(folder: Path) -> Iterator[Path]:

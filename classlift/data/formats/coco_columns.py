@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from classlift.data.json_stream import Irregular, records
 from classlift.data.kept_labels import kept
-from classlift.data.labels import MAX_SIDE, NO_PLACE, Corners, flag_of, size_of
+from classlift.data.labels import MAX_SIDE, NO_PLACE, Corners, flag_of, number_of, size_of
 from classlift.errors import DataError
 from classlift.paths import state
 
@@ -230,11 +230,11 @@ def corners_of(bbox: Any) -> Corners | None:
     if (
         not isinstance(bbox, list)
         or len(bbox) != 4
-        or not all(type(v) in (int, float) for v in bbox)
+        or not all(type(v) in (int, float, str) for v in bbox)
     ):
         return None
     try:
-        x, y, width, height = map(float, bbox)
-    except OverflowError:  # JSON knows integers of any length
+        x, y, width, height = (number_of(v) if type(v) is str else float(v) for v in bbox)
+    except (ValueError, OverflowError):  # JSON knows integers of any length
         return None
     return x, y, x + width, y + height

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -53,6 +54,8 @@ SIDES = NEEDED[2:]
 _ENDS = {"xmax": ("xmin", "box_width"), "ymax": ("ymin", "box_height")}
 """Where the size of a box stands instead of its ends."""
 
+_NUMBERS = (*SIDES, "box_width", "box_height")
+
 _HEADLESS = (
     ("filename", *SIDES, "class"),  # keras-retinanet, Roboflow
     (  # Make Sense
@@ -63,6 +66,13 @@ _HEADLESS = (
 """The columns of files whose first line is a row."""
 
 _DELIMITERS = ",;\t"
+_EXCEL = re.compile(r"sep=.\s*", re.IGNORECASE)
+"""A first line by which Excel knows the delimiter."""
+
+SUFFIXES = (".csv", ".tsv")
+"""What files of rows are called."""
+
+_LONGEST_LINE = 100_000
 _WHAT = "the CSV file"
 
 
@@ -70,25 +80,40 @@ _WHAT = "the CSV file"
 class Table:
     """The rows of a CSV file, read one by one: the number of its last line, its fields by column.
 
-    They raise DataError where the file is no CSV; it names file and line.
+    They raise DataError where the file is no CSV; it names file and line. Where fields are
+    delimited by semicolons, as in half of Europe, a comma in a number is its decimal point.
     """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, Mapping[str, str]]]
+    has_decimal_commas: bool = False
 
 
 def header_of(path: Path) -> tuple[str, ...]:
     """The columns that the first line of a CSV file names, as they stand; none of no CSV."""
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower() not in SUFFIXES:
         return ()
     try:
-        with open_regular(path, "a CSV file") as file:
-            first = file.readline(100_000).decode("utf-8-sig")
-    except (DataError, UnicodeDecodeError):
+        first = _first_line(path)
+    except DataError:
         return ()
-    delimiter = max(_DELIMITERS, key=first.count)
-    names = tuple(name.strip().strip('"') for name in first.strip().split(delimiter))
+    if "\ufffd" in first:
+        return ()
+    names = tuple(name.strip().strip('"') for name in first.strip().split(_delimiter(first)))
     return _headless(names) or names
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a CSV file, behind Excel's own; what is no UTF-8 is replaced."""
+    with open_regular(path, _WHAT) as file:
+        first = file.readline(_LONGEST_LINE).decode("utf-8-sig", "replace")
+        if _EXCEL.fullmatch(first):
+            first = file.readline(_LONGEST_LINE).decode("utf-8", "replace")
+    return first
+
+
+def _delimiter(line: str) -> str:
+    return max(_DELIMITERS, key=line.count)
 
 
 def _headless(fields: Sequence[str]) -> tuple[str, ...] | None:
@@ -119,7 +144,8 @@ def read_table(path: Path) -> Table:
             breaks in a field, rows are of another length.
 
     """
-    rows = _rows(path)
+    delimiter = _delimiter(_first_line(path))
+    rows = _rows(path, delimiter)
     line, first = next(rows, (0, []))
     columns = _headless(first)
     if columns:
@@ -128,16 +154,16 @@ def read_table(path: Path) -> Table:
         columns = tuple(name.strip() for name in first)
     if len(set(columns)) < len(columns):
         raise DataError(f"{path}: the first line names a column twice.")
-    return Table(columns, ((line, dict(zip(columns, row, strict=True))) for line, row in rows))
+    named = ((line, dict(zip(columns, row, strict=True))) for line, row in rows)
+    return Table(columns, named, has_decimal_commas=delimiter == ";")
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file that are not empty, each of as many fields as the first."""
     try:
         with open_text(path, _WHAT, MAX_BYTES) as file:
             first = file.readline()
-            delimiter = max(_DELIMITERS, key=first.count)
-            lines = chain([first], file)
+            lines = chain(["\n" if _EXCEL.fullmatch(first) else first], file)
             yield from _whole_rows(path, csv.reader(lines, delimiter=delimiter, strict=True))
     except UnicodeDecodeError:
         read_text(path, _WHAT, MAX_BYTES)  # says at which byte
@@ -186,7 +212,7 @@ def columns_of(columns: Sequence[str]) -> dict[str, str]:
 
 def find(path: Path) -> list[Place]:
     """CSV files with a row a box at a path."""
-    return find_files("csv", path, is_one)
+    return find_files("csv", path, is_one, SUFFIXES)
 
 
 def is_one(path: Path) -> bool:
@@ -219,8 +245,7 @@ def csv_shards(place: Place) -> Iterator[Shard]:
         Shards that hold their labels.
 
     Raises:
-        DataError: as `read_table`; a column is missing; rows give an image two sizes; or all sides
-            are at most 1, and so are shares.
+        DataError: as `read_table`; a column is missing; or rows give an image two sizes.
 
     """
     path, found = place.path, Collected(place)
@@ -232,26 +257,20 @@ def csv_shards(place: Place) -> Iterator[Shard]:
             f"{path}: the first line of a CSV of boxes names its columns, "
             f"{','.join(['filename', 'width', 'height', *NEEDED[1:]])}; {missing[0]!r} is missing."
         )
-    largest = 0.0
     for line, fields in table.rows:
         row = {what: fields[column] for what, column in columns.items()}
         where = f"{path.parent.name}/{path.name} line {line}"
         image = image_of(row, found, where, f"{path}: line {line}")
         if not row["class"].strip() and not any(row.get(name, "").strip() for name in SIDES):
             continue
-        corners = _corners(row)
-        if all(map(math.isfinite, corners)):
-            largest = max(largest, *map(abs, corners))
+        if table.has_decimal_commas:
+            row |= {name: row[name].replace(",", ".") for name in _NUMBERS if name in row}
         image.add(
             row["class"],
-            corners,
+            _corners(row),
             where,
             is_crowd=flag_of(row.get("iscrowd"), "iscrowd", f"{path}: line {line}"),
             difficult=flag_of(row.get("difficult"), "difficult", f"{path}: line {line}"),
-        )
-    if 0 < largest <= 1:
-        raise DataError(
-            f"{path}: no side is more than 1, so they are shares of the image; write pixels."
         )
     yield from found.shards()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from classlift.data.formats.collected import Collected, find_files, side
 from classlift.data.images import IMAGE_SUFFIXES
 from classlift.data.labels import NO_PLACE, Corners, Shard, nameless, whole_number_of
-from classlift.data.places import Place
+from classlift.data.places import Place, files_called
 from classlift.errors import DataError
 from classlift.reading import GIGA, MEGA, open_regular, read_text
 
@@ -81,10 +81,9 @@ def _names(path: Path, place: Place) -> Sequence[str]:
     root = place.root or place.path
     for folder in (path.parent, path.parent.parent):
         if folder == path.parent or folder.is_relative_to(root):
-            for name in NAMES:
-                if (folder / name).is_file():
-                    text = read_text(folder / name, "the names of the classes", 10 * MEGA)
-                    return [line.strip() for line in text.rstrip().split("\n")]
+            for file in files_called(folder, NAMES):
+                text = read_text(file, "the names of the classes", 10 * MEGA)
+                return [line.strip() for line in text.rstrip().split("\n")]
     return ()
 
 
@@ -101,7 +100,7 @@ def _box(word: str, names: Sequence[str], source: str) -> tuple[str, str, Corner
     except ValueError:
         return *nameless(source, word), NO_PLACE
     name = names[class_id] if 0 <= class_id < len(names) else ""
-    label, where = (name, source) if name else nameless(source, class_id)
+    label, where = (name, source) if name else nameless(source, class_id, len(names))
     if len(sides) != 4:
         return label, where, NO_PLACE
     xmin, ymin, xmax, ymax = map(side, sides)

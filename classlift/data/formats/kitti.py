@@ -7,15 +7,19 @@ from pathlib import Path
 from classlift.data.formats.collected import Collected
 from classlift.data.image_files import ImageFiles
 from classlift.data.labels import Corners, Labels, Shard, chunks, number_of
-from classlift.data.places import Place
-from classlift.data.unusable import absent, unread
+from classlift.data.places import Place, folders_in
+from classlift.data.unusable import absent, may_be_of, unclear, unread
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, read_text
 from classlift.text import shorten
 
-LABELS, IMAGES = ("label_2", "labels", "label"), ("image_2", "images", "image")
-"""The sub-folders of KITTI and of NVIDIA's TAO, the first that is there."""
+_SUBFOLDERS = (
+    *(("label_2", "image_2"), ("labels", "images"), ("label", "image")),
+    ("labels", "data"),
+)
+"""What the folders of labels and images are called in small letters: by KITTI, NVIDIA's TAO and
+FiftyOne, the likeliest first."""
 
 DONT_CARE = "a region is an object; those called DontCare are left out"
 UNLABELLED = "each image has a label file; one without counts as one without objects"
@@ -40,12 +44,18 @@ def find(path: Path) -> list[Place]:
 def _folders(folder: Path) -> tuple[Path, Path] | None:
     """The sub-folders with labels and images; None where there are none."""
     for base in (folder, folder / "training"):
-        for labels, images in zip(LABELS, IMAGES, strict=True):
-            if (base / labels).is_dir() and (base / images).is_dir():
-                files = sorted((base / labels).rglob("[!.]*.txt"))
-                if any(map(_is_kitti, files[:LOOKED_AT])):
-                    return base / labels, base / images
+        there = {sub.name.lower(): sub for sub in folders_in(base)} if base.is_dir() else {}
+        for labels, images in _SUBFOLDERS:
+            if not {labels, images} <= there.keys():
+                continue
+            if any(map(_is_kitti, _texts(there[labels])[:LOOKED_AT])):
+                return there[labels], there[images]
     return None
+
+
+def _texts(labels: Path) -> list[Path]:
+    """The label files, without what a Mac writes beside each file."""
+    return sorted(path for path in labels.rglob("[!.]*") if path.suffix.lower() == ".txt")
 
 
 def _is_kitti(path: Path) -> bool:
@@ -83,18 +93,33 @@ def kitti_shards(place: Place) -> Iterator[Shard]:
     folder = place.path
     found = _folders(folder)
     if found is None:
-        raise DataError(f"{folder}: there are no {LABELS[0]} and {IMAGES[0]} with KITTI's lines.")
+        raise DataError(f"{folder}: there are no label_2 and image_2 with KITTI's lines.")
     labels, images = found
-    files = {str(Path(name).with_suffix("")): name for name in ImageFiles(images).paths}
+    files: dict[str, list[str]] = {}
+    for name in ImageFiles(images).paths:
+        files.setdefault(str(Path(name).with_suffix("")), []).append(name)
     texts = {
-        str(p.relative_to(labels).with_suffix("")): p for p in sorted(labels.rglob("[!.]*.txt"))
+        str(path.relative_to(labels).with_suffix("")): str(path.relative_to(folder))
+        for path in _texts(labels)
     }
-    orphans = sorted(str(texts[stem].relative_to(folder)) for stem in set(texts) - set(files))
-    items = [(stem, name, state(labels / f"{stem}.txt")) for stem, name in files.items()]
-    parts = (str(labels.relative_to(folder)), str(images.relative_to(folder)))
+    said = [
+        unclear(texts[stem], f"{folder.name}/{texts[stem]}", may_be_of(*files[stem][:2]))
+        for stem in sorted(texts)
+        if len(files.get(stem, [])) > 1
+    ]
+    reason = f"there is no image of this name below {images}"
+    said += [
+        absent(texts[stem], f"{folder.name}/{texts[stem]}", reason)
+        for stem in sorted(set(texts) - set(files))
+    ]
+    items = []
+    for stem, (name, *others) in files.items():
+        text = texts.get(stem, str((labels / f"{stem}.txt").relative_to(folder)))
+        if not others:
+            items.append((text, str((images / name).relative_to(folder)), state(folder / text)))
     for part in chunks(items) if items else [()]:
-        yield Shard("kitti", folder, (parts, part, tuple(orphans)))
-        orphans = []
+        yield Shard("kitti", folder, (part, tuple(said)))
+        said = []
 
 
 def read_kitti_shard(shard: Shard) -> Labels:
@@ -110,18 +135,14 @@ def read_kitti_shard(shard: Shard) -> Labels:
     Returns:
         Its images and boxes.
 
-    Raises:
-        DataError: two images have one name.
-
     """
-    (labels, images), items, orphans = shard.items
+    items, said = shard.items
     found = Collected(Place("kitti", shard.path, shard.path))
-    for stem, name, (size, *_) in items:
-        relative = f"{labels}/{stem}.txt"
+    for relative, name, (size, *_) in items:
         where = f"{shard.path.name}/{relative}"
-        image = found.add(f"{images}/{name}", where, where)
+        image = found.add(name, where, where)
         if size < 0:
-            image.say(f"{UNLABELLED}: {images}/{name}", "warning")
+            image.say(f"{UNLABELLED}: {name}", "warning")
             continue
         try:
             objects = _objects(inside(shard.path, relative, str(shard.path)))
@@ -134,9 +155,8 @@ def read_kitti_shard(shard: Shard) -> Labels:
         ignored = sum(label == DONT_CARE_LABEL for _, label, _ in objects)
         if ignored:
             image.say(f"{DONT_CARE}: {ignored}")
-    for relative in orphans:
-        reason = f"there is no image of this name below {shard.path / images}"
-        found.add_problem(absent(relative, f"{shard.path.name}/{relative}", reason))
+    for problem in said:
+        found.add_problem(problem)
     return found.labels()
 
 
@@ -177,6 +197,8 @@ def labels_of(line: str) -> tuple[str, Corners] | None:
         if not _is_number(word) or count > _NUMBERS:
             break
         count += 1
+    if count == len(words) == 1 + _NUMBERS:
+        count = _NUMBERS  # its class is a number
     if count not in (_NUMBERS, _NUMBERS + 1) or len(words) == count:
         return None
     numbers = words[-count:]

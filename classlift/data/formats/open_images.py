@@ -35,7 +35,8 @@ def open_images_shards(place: Place) -> Iterator[Shard]:
     """Reads the boxes of Open Images whole.
 
     Sides are shares of the image, whose file is called as its id. `IsGroupOf` is a crowd. Class
-    codes get the names that a `*class-descriptions*.csv` in the same folder gives them.
+    codes get the names that a `*class-descriptions*.csv` in the same folder gives them, or
+    FiftyOne's `metadata/classes.csv`.
 
     Args:
         place: of the CSV file of boxes.
@@ -85,7 +86,10 @@ def open_images_shards(place: Place) -> Iterator[Shard]:
 
 def _class_names(folder: Path) -> Mapping[str, str]:
     """The names of classes by their codes, of the first file of them; {} of none."""
-    for path in sorted(folder.glob("*class-descriptions*.csv")):
+    of_fiftyone = folder.parent / "metadata" / "classes.csv"
+    for path in [*sorted(folder.glob("*class-descriptions*.csv")), of_fiftyone]:
+        if not path.is_file():
+            continue
         lines = read_text(path, "the names of the classes", MAX_NAMES_BYTES).splitlines()
         pairs = [line.partition(",") for line in lines if line.strip()]
         return {code: name.strip().strip('"') for code, _, name in pairs if code != "LabelName"}

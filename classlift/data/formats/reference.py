@@ -45,7 +45,11 @@ def page() -> str:
         "--fix` leaves it out, and so does a run with `bad_boxes: drop`, up to a share. An image",
         "that is called otherwise than in its labels (another suffix, other capitals, a path of",
         "another machine, or, where a file labels one image, the name of that file) is taken where",
-        "exactly one can be meant, and that is said. No path leads out of the folder.",
+        "exactly one can be meant, and that is said; where several can, none is taken, and it is",
+        "one critical finding, too. No path, and no link, leads out of the folder.",
+        "",
+        "Data whose sides are in another unit than their format has (shares of the image where it",
+        "has pixels, or pixels where it has shares) are refused.",
     ]
     others = {row.title: row.todo for row in (*UNREAD, *UNREAD_TEXTS)}
     lines += [

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,10 +25,10 @@ from classlift.data.labels import (
     number_of,
     whole_number_of,
 )
-from classlift.data.places import SPLIT_WORDS, Place, folders_in, split_of
+from classlift.data.places import SPLIT_WORDS, Place, files_called, folders_in, split_of
 from classlift.data.problems import INFO, WARNING, ImageProblem
 from classlift.data.shapes import ENCLOSED, KEY_POINTS, around
-from classlift.data.unusable import absent, unread
+from classlift.data.unusable import absent, may_be_of, unclear, unread
 from classlift.errors import DataError
 from classlift.paths import inside, state
 from classlift.reading import MEGA, open_regular, read_text, read_yaml
@@ -63,6 +63,12 @@ ROUNDING = Rounding(share=1e-6)
 
 MAX_LABEL_BYTES = 100 * MEGA
 """The most bytes of the labels of one image."""
+
+MAX_CLASSES = 100_000
+"""More than any list of classes has."""
+
+_LINE = re.compile(r"\s*-?\d+(\.0*)?(\s+[-+.\deE]+){4,}\s*")
+"""A class, which other programs write as 1.0, and at least four numbers."""
 
 
 def find(path: Path) -> list[Place]:
@@ -101,11 +107,13 @@ def _is_beside(folder: Path) -> bool:
         Whether they do; in CVAT's export, both in a folder beside `obj.names`.
 
     """
-    inner = sorted(folder.glob("obj_*_data")) if (folder / "obj.names").is_file() else []
+    inner = sorted(folder.glob("obj_*_data")) if files_called(folder, ["obj.names"]) else []
     for place in (folder, *inner):
-        for image in sorted(place.iterdir()) if place.is_dir() else ():
-            if image.suffix.lower() in IMAGE_SUFFIXES and _is_labels(image.with_suffix(".txt")):
-                return True
+        files = sorted(place.iterdir()) if place.is_dir() else []
+        stems = {file.stem.lower() for file in files if _is_called(file, IMAGE_SUFFIXES)}
+        texts = (file for file in files if _is_called(file, (".txt",)))
+        if any(text.stem.lower() in stems and _is_labels(text) for text in texts):
+            return True
     return False
 
 
@@ -114,10 +122,10 @@ def _is_labels(path: Path) -> bool:
     if not path.is_file():
         return False
     with open_regular(path, "the labels of an image") as file:
-        lines = file.read(4096).decode("utf-8", "replace").split("\n")
+        lines = file.read(4096).decode("utf-8-sig", "replace").split("\n")
     for line in lines:
         if line.strip():
-            return bool(re.fullmatch(r"\s*\d+(\s+[-+.\deE]+){4,}\s*", line[:2000]))
+            return bool(_LINE.fullmatch(line[:2000]))
     return False
 
 
@@ -142,7 +150,7 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
         Shards for `read_yolo_shard`.
 
     Raises:
-        DataError: the classes have no names, or two images have one label file.
+        DataError: the classes have no names, or an image may be labelled by several files.
 
     """
     folder = place.path
@@ -151,45 +159,78 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
     is_apart = _apart(folder) is not None
     root, of_labels = _apart(folder) or (folder, folder)
     images = [path for path in sorted(root.rglob("*")) if _is_called(path, IMAGE_SUFFIXES)]
-    called = {path: of_labels / path.relative_to(root).with_suffix(".txt") for path in images}
     texts = {path for path in of_labels.rglob("*") if _is_called(path, (".txt",))}
-    others: dict[str, list[Path]] = {}
-    for path in texts - set(called.values()):
-        others.setdefault(
-            folded(path.relative_to(of_labels).with_suffix("").as_posix()), []
-        ).append(path)
-    known: set[Path] = set()
+    labels_of = _labels_by_image(images, root, of_labels, texts)
+    images_of: dict[Path, list[Path]] = {}
+    for path, labels in labels_of.items():
+        images_of.setdefault(labels, []).append(path)
     items = []
-    for path in images:
-        labels = called[path]
-        alike = others.get(folded(path.relative_to(root).with_suffix("").as_posix()), [])
-        if labels not in texts and alike:
-            labels = alike[0]
-            if len(alike) > 1:
-                raise DataError(
-                    f"{labels}: there is no image of this name below {root}; {path.name} may be "
-                    f"labelled by it or by {alike[1].name}: keep one of them."
-                )
-        if labels.is_symlink() and not labels.exists():
-            raise DataError(f"{labels}: the link leads nowhere, so the labels are missing.")
-        if labels in known:
-            raise DataError(f"{labels}: two images have this name; give each its own label file.")
-        known.add(labels)
+    remarks = [ImageProblem(described.path.name, folder.name, *note) for note in described.notes]
+    for path, labels in labels_of.items():
+        if labels in texts and len(images_of[labels]) > 1:
+            continue
+        is_called_so = labels == _called(path, root, of_labels)
         # The size of the image is part of the labels: their shares become pixels.
         said = place.split or split_by(path)
         names = str(path.relative_to(folder)), str(labels.relative_to(folder))
-        items.append((names, labels == called[path], state(labels), state(path), said))
-    orphans = {path for path in texts - known if path.name not in NAMES}
+        items.append((names, is_called_so, state(labels), state(path), said))
+    for labels, (path, *others) in images_of.items():
+        if labels in texts and others:
+            name = str(labels.relative_to(folder))
+            reason = may_be_of(path.name, others[0].name)
+            remarks.append(unclear(name, f"{folder.name}/{name}", reason))
+    orphans = {path for path in texts - set(images_of) if path.name.lower() not in NAMES}
     if not is_apart:  # beside images, where also other texts lie
         places = {path.parent for path in images}
         orphans = {path for path in orphans if path.parent in places and _is_labels(path)}
-    remarks = [ImageProblem(described.path.name, folder.name, *note) for note in described.notes]
     for name in sorted(str(path.relative_to(folder)) for path in orphans):
         reason = f"there is no image of this name below {root}"
         remarks.append(absent(name, f"{folder.name}/{name}", reason))
     for part in chunks(items) if items else [()]:
         yield Shard("yolo", folder, (described.names, described.keypoints, part, tuple(remarks)))
         remarks = []
+
+
+def _called(image: Path, root: Path, of_labels: Path) -> Path:
+    """What the label file of an image is called; the folders are those of images and of labels."""
+    return of_labels / image.relative_to(root).with_suffix(".txt")
+
+
+def _labels_by_image(
+    images: Sequence[Path], root: Path, of_labels: Path, texts: Set[Path]
+) -> dict[Path, Path]:
+    """The label file of each image: the one that is called so, or as all machines agree on.
+
+    Args:
+        images: below `root`.
+        root: the folder of images.
+        of_labels: the folder of labels.
+        texts: the files in it that may be labels.
+
+    Returns:
+        A path for each image, which need not be there.
+
+    Raises:
+        DataError: several files may label an image, or a link leads nowhere.
+
+    """
+    called = {path: _called(path, root, of_labels) for path in images}
+    others: dict[str, list[Path]] = {}
+    for path in texts - set(called.values()):
+        name = path.relative_to(of_labels).with_suffix("").as_posix()
+        others.setdefault(folded(name), []).append(path)
+    for path, labels in called.items():
+        alike = others.get(folded(path.relative_to(root).with_suffix("").as_posix()), [])
+        if labels not in texts and alike:
+            called[path] = alike[0]
+            if len(alike) > 1:
+                raise DataError(
+                    f"{alike[0]}: there is no image of this name below {root}; {path.name} may be "
+                    f"labelled by it or by {alike[1].name}: keep one of them."
+                )
+        elif labels.is_symlink() and not labels.exists():
+            raise DataError(f"{labels}: the link leads nowhere, so the labels are missing.")
+    return called
 
 
 def read_yolo_shard(shard: Shard) -> Labels:
@@ -321,7 +362,7 @@ def _said(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[Path, str]]
     for key, split in SPLIT_KEYS.items():
         value = document.get(key)
         for named in value if isinstance(value, list) else [value]:
-            if isinstance(named, str):
+            if isinstance(named, str) and named.strip():
                 there = PurePosixPath(named.replace("\\", "/"))
                 parts = [part for part in there.parts if part not in ("..", ".", "/")]
                 tails = [Path(*parts[n:]) for n in range(len(parts))]
@@ -407,16 +448,16 @@ def _read_names(path: Path) -> _Described | None:
         try:
             document = read_yaml(path, "the names of the classes", MAX_BYTES, typed=False)
         except DataError:
-            if path.name in NAMES:
+            if path.name.lower() in NAMES:
                 raise
             return None
         names = document.get("names") if isinstance(document, dict) else None
-        if names is None and path.name not in NAMES:
+        if names is None and path.name.lower() not in NAMES:
             return None
-    if isinstance(names, dict) and sorted(map(str, names)) == sorted(map(str, range(len(names)))):
-        names = [value for _, value in sorted(names.items(), key=lambda item: int(item[0]))]
+    if isinstance(names, dict):
+        names = _by_number(names)
     if not isinstance(names, list) or not names:
-        raise DataError(f"{path}: `names` must list the classes, numbered from 0.")
+        raise DataError(f"{path}: `names` must list the classes, by their numbers or from 0 on.")
     for number, value in enumerate(names):
         if not isinstance(value, str):
             raise DataError(f"{path}: class {number} needs a string or a number as its name.")
@@ -426,16 +467,27 @@ def _read_names(path: Path) -> _Described | None:
     return _Described(path, tuple(names), document)
 
 
+def _by_number(names: Mapping[Any, Any]) -> list[Any] | None:
+    """The names by their numbers, empty for numbers that have none; None of what is no number."""
+    try:
+        numbers = {whole_number_of(str(key)): value for key, value in names.items()}
+    except ValueError:
+        return None
+    if not numbers or len(numbers) < len(names) or min(numbers) < 0 or max(numbers) >= MAX_CLASSES:
+        return None
+    return [numbers.get(number, "") for number in range(max(numbers) + 1)]
+
+
 def _descriptions(place: Place) -> Iterator[Path]:
     """The files that may name the classes, the likeliest first."""
     folder, root = place.path, place.root or place.path
     above = [p for p in folder.parents if p == folder.parent or p.is_relative_to(root)]
     of_labels = (_apart(folder) or (folder, folder / "labels"))[1]
     for inner in (folder, of_labels, *above):
-        yield from (p for p in (inner / n for n in NAMES) if os.path.lexists(p))
+        yield from files_called(inner, NAMES)
         if inner.is_dir():
             others = [p for p in sorted(inner.iterdir()) if p.suffix.lower() in (*YAML, ".names")]
-            yield from (path for path in others if path.name not in NAMES)
+            yield from (path for path in others if path.name.lower() not in NAMES)
 
 
 def _of_other_splits(place: Place) -> Iterator[Path]:
@@ -444,7 +496,7 @@ def _of_other_splits(place: Place) -> Iterator[Path]:
     if split_of(folder.name):
         for beside in folders_in(folder.parent):
             if beside != folder and split_of(beside.name):
-                yield from (p for p in (beside / n for n in NAMES) if os.path.lexists(p))
+                yield from files_called(beside, NAMES)
 
 
 def _splits(folder: Path, described: _Described) -> Callable[[Path], str | None]:
@@ -523,7 +575,7 @@ def _boxes(
         where = f"{source} line {number}"
         try:
             class_text, *numbers = re.split("[ \t]+", line.strip(" \t"))
-            class_id = whole_number_of(class_text)
+            class_id = whole_number_of(re.sub(r"\.0*$", "", class_text))
             is_pose = bool(keypoints) and len(numbers) == 4 + keypoints
             is_polygon = not keypoints and len(numbers) >= 6 and len(numbers) % 2 == 0
             if (len(numbers) > 4 and not (is_pose or is_polygon)) or len(line.splitlines()) > 1:
@@ -535,13 +587,15 @@ def _boxes(
                 else "`class x y x y x y ...` of a polygon, or of a pose, whose data.yaml has "
                 "`kpt_shape`"
             )
+            scored = len(line.split()) == (6 + keypoints) and "," not in line
+            advice = "; a last number that is a confidence is to be left out" if scored else ""
             raise DataError(
                 f"{path}: line {number} must be `class x y width height`, or {others}, not "
-                f"{line[:80]!r}."
+                f"{line[:80]!r}{advice}."
             ) from None
         label = names[class_id] if 0 <= class_id < len(names) else ""
         if not label:
-            label, where = nameless(where, class_id)
+            label, where = nameless(where, class_id, len(names))
         box = _polygon(numbers, *size) if is_polygon else _corners(numbers[:4], *size)
         found.append(LabelledBox(name, label, box, where))
         counts["polygon"] += is_polygon

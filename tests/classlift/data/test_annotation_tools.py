@@ -22,6 +22,7 @@ from classlift.data.image_files import RENAMED
 from classlift.data.images import probe
 from classlift.data.media import read_bytes
 from classlift.data.shapes import ENCLOSED, LEFT_OUT
+from classlift.data.snapshot import Source, take_snapshot
 from classlift.errors import DataError
 
 pytestmark = pytest.mark.unit
@@ -708,12 +709,12 @@ def test_csv_of_roboflow(tmp_path):
             (OD_API, "a.jpg,200,100,car,1,2,5,6", "a.jpg,100,200,car,1,2,5,6"),
             "line 3: 'a.jpg' has another width or height than in set/labels.csv line 2",
         ),
-        ((OD_API, "a.jpg,200,100,car,0.1,0.2,0.5,0.6"), "no side is more than 1"),
+        ((OD_API, "a.jpg,200,100,car,0.1,0.2,0.5,0.6"), "no side of a box is more than 1"),
     ],
 )
 def test_csv_refuses_with_a_sentence(tmp_path, lines, sentence):
     with pytest.raises(DataError, match=sentence):
-        read_labels(csv_file(tmp_path / "set", *lines))
+        take_snapshot([Source(csv_file(tmp_path / "set", *lines))])
 
 
 def test_a_side_that_is_no_number_is_one_finding(tmp_path):

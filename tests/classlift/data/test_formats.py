@@ -263,7 +263,7 @@ def test_yolo_key_points_are_left_out_and_that_is_said(tmp_path, shape, numbers)
         ({"line": "1 0.5 0.5 0.25 0.2 0.9 0.1 0.2"}, "or `class x y x y x y ...` of a polygon"),
         ({"line": "one 0.5 0.5 0.25 0.2"}, "line 1 must be"),
         ({"names": "names: 3"}, "`names` must list the classes"),
-        ({"names": "names: {0: car, 2: bike}"}, "`names` must list the classes"),
+        ({"names": "names: {0: car, two: bike}"}, "`names` must list the classes"),
         ({"names": "a: ["}, "not valid YAML"),
         ({"names": "names: [car, {a: 1}]"}, "class 1 needs a string or a number as its name"),
         ({"names": "names: [car]\nnames: [car, bike]"}, "the key 'names' stands twice"),

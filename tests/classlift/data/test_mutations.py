@@ -571,7 +571,7 @@ def counted_records(folder: Path) -> Counted:
 
 def counted_words(folder: Path) -> Counted:
     lines = (folder / "_annotations.txt").read_bytes().decode("utf-8-sig").split("\n")
-    parts = [re.split(r"\.jpg(?:\s|$)", line, maxsplit=1) for line in lines if line.strip()]
+    parts = [re.split(r"(?i)\.jpg(?:\s|$)", line, maxsplit=1) for line in lines if line.strip()]
     return len(parts), sum(len(words.split()) for _, *rest in parts for words in rest)
 
 

@@ -71,13 +71,19 @@ def of_parquet(folder):
     return folder
 
 
+NUMBERED = ", and the list numbers them from 0 to 2"
+
+
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (of_yolo, "labels/train/a.txt line 2 of class 7"),
-        (lambda f: of_yolo(f, line="-1 0.5 0.5 0.25 0.2"), "line 2 of class -1"),
-        (lambda f: of_yolo(f, line="1 0.5 0.5 0.25 0.2"), "line 2 of class 1"),
-        (lambda f: of_yolo(f, line="3 0.1 0.2 0.5 0.1 0.4 0.9"), "line 2 of class 3"),  # a polygon
+        (of_yolo, f"labels/train/a.txt line 2 of class 7{NUMBERED}"),
+        (lambda f: of_yolo(f, line="-1 0.5 0.5 0.25 0.2"), f"line 2 of class -1{NUMBERED}"),
+        (lambda f: of_yolo(f, line="1 0.5 0.5 0.25 0.2"), f"line 2 of class 1{NUMBERED}"),
+        (
+            lambda f: of_yolo(f, line="3 0.1 0.2 0.5 0.1 0.4 0.9"),
+            f"line 2 of class 3{NUMBERED}",
+        ),  # a polygon
         (of_coco, "a.json annotation 2 of class 7"),
         (lambda f: of_coco(f, {"category_id": "2"}), "annotation 2 of class '2'"),
         (lambda f: of_coco(f, {"category_id": None}), "annotation 2 of class None"),

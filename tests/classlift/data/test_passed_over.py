@@ -66,7 +66,7 @@ def test_of_several_formats_the_one_that_is_read_is_said(tmp_path, writers, expe
             '<set><image file="a.jpg"/><box l="1"/></set>',
             "it names images and boxes in",
         ),
-        ("boxes.tsv", "a.jpg\t1\t2\t3\t4\tcar\n", "it names images and boxes in a format"),
+        ("boxes.tsv", "a.jpg\t1\t2\t3\t4\tcar\tseen\n", "it names images and boxes in a format"),
         ("gt.txt", "1,-1,912,484,97,109,0,7,1\n", "this is text of the MOT Challenge"),
     ],
 )
@@ -180,7 +180,9 @@ def test_text_of_keras_yolo3(tmp_path, names, end):
         ("a.jpg", "car" if names else "", (3, 4, 5, 6.5)),
         ("b 1.jpg", "", (1, 2, 3, 4)),
     ]
-    assert labels.boxes[2].source == "train/_annotations.txt line 3 box 1 of class 7"
+    source = "train/_annotations.txt line 3 box 1 of class 7"
+    numbered = ", and the list numbers them from 0 to 1" if names else ""
+    assert labels.boxes[2].source == source + numbered
 
 
 @pytest.mark.parametrize("word", ["1,2,3,4", "1,2,3", "x", "1,2,3,4,car", "1,2,x,4,0"])
