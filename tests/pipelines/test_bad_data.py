@@ -348,7 +348,7 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
         "1 box has no place",
     ),
     ("coco: bbox of three", "coco", annotation(bbox=[1, 2, 3]), "1 box has no place"),
-    ("coco: bbox of text", "coco", annotation(bbox=[1, 2, 3, "4"]), "1 box has no place"),
+    ("coco: bbox of text", "coco", annotation(bbox=[1, 2, 3, "four"]), "1 box has no place"),
     ("coco: bbox is NaN", "coco", annotation(bbox=[float("nan"), 2, 3, 4]), "1 box has no place"),
     (
         "coco: bbox is infinite",
@@ -446,13 +446,18 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
     ),
     ("yolo: no labels are legal", "yolo", lambda p: (p / "labels/1.txt").unlink(), None),
     ("yolo: labels of no image", "yolo", raw(b"", "labels/9.txt"), "no image of this name"),
-    ("yolo: two images of one name", "yolo", raw(b"", "images/1.png"), "two images have this name"),
+    (
+        "yolo: two images of one name",
+        "yolo",
+        raw(b"", "images/1.png"),
+        "'1.jpg' or '1.png'; give each",
+    ),
     ("yolo: names without end", "yolo", raw(b"names: [", "data.yaml"), "not valid YAML"),
     (
         "yolo: names with a gap",
         "yolo",
         raw(b"names: {0: a, 2: b}", "data.yaml"),
-        "must list the cl",
+        "line 2 of class 1, and the list numbers them from 0 to 2",
     ),
     (
         "yolo: a name twice",
