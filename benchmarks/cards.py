@@ -30,7 +30,7 @@ SETTING = setting(
     (
         Entry("default (target-branch)", BRANCH),
         Entry("target-branch+neck", {**BRANCH, "freeze_policy": "target-branch+neck"}),
-        Entry("target-branch+block:15", {**BRANCH, "freeze_policy": "target-branch+block:15"}),
+        Entry("target-branch+block:9", {**BRANCH, "freeze_policy": "target-branch+block:9"}),
         Entry("target-branch+image", {**BRANCH, "freeze_policy": "target-branch+image"}),
         Entry(REFERENCE, FULL),
         Entry("full, new data only", FULL, {"replay_share": 0.0, "method": "none"}),

@@ -18,7 +18,7 @@ BRANCH = {"freeze_policy": "target-branch", "learning_rate": 0.008}
 ENTRIES = (
     Entry("default (target-branch)", BRANCH),
     Entry("target-branch+neck", {**BRANCH, "freeze_policy": "target-branch+neck"}),
-    Entry("target-branch+block:15", {**BRANCH, "freeze_policy": "target-branch+block:15"}),
+    Entry("target-branch+block:9", {**BRANCH, "freeze_policy": "target-branch+block:9"}),
     Entry("target-branch+image", {**BRANCH, "freeze_policy": "target-branch+image"}),
     Entry("full, new data only", FULL, NEW_ONLY),
     Entry("full, new data only, class weight 3", {**FULL, "class_weight": 3.0}, NEW_ONLY),

@@ -36,14 +36,15 @@ if TYPE_CHECKING:
 
 class SsdBranch:
     """Cut out of a model of the branch's classes alone: the layers of its head that score them; or
-    its neck and its whole head, and before these its backbone from a block or the image on. It
-    starts from the weights of the common detector.
+    its neck and its whole head, and before these its backbone from the image on; or those layers of
+    the head, its neck, and its backbone from a block on. It starts from the weights of the common
+    detector.
 
     Args:
         numbers: the ids of its classes, which may be above those of the detector; its scores have a
             column for each, in their order, after that of the background where the model has one.
-        parts: what it has of its own (`freeze.branch_parts`); without a neck, its boxes are the
-            common head's, which are of no class.
+        parts: what it has of its own (`freeze.branch_parts`); without a neck, and from a block on,
+            its boxes are the common head's, which are of no class.
 
     Raises:
         ModelError: the backbone can't be cut there.
@@ -64,6 +65,7 @@ class SsdBranch:
         self._layers = _distinct(itertools.chain.from_iterable(self._scoring))
         self.parts = parts
         block = first_block(parts)
+        self._has_boxes = "neck" in parts and not block
         self._backbone = None if block is None else OwnBackbone(own.extractor, block)
         self._trunk = Trunk(common.parts.extractor, common.frame, self._neck, self._backbone)
         self._assign = replace(common.assign, classes=len(self.numbers))
@@ -132,7 +134,7 @@ class SsdBranch:
     @property
     def head_variables(self) -> list[tf.Variable]:
         """The variables of its own part of the head, in the order of the layers."""
-        return list(self._head.variables) if self._neck is not None else self._scoring_variables()
+        return list(self._head.variables) if self._has_boxes else self._scoring_variables()
 
     def _scoring_variables(self) -> list[tf.Variable]:
         return [variable for layer in self._layers for variable in layer.variables]
@@ -179,7 +181,7 @@ class SsdBranch:
             sigmoid [batch, anchors, columns].
 
         """
-        if self._neck is not None:
+        if self._has_boxes:
             return concatenated(self._head(list(maps)))
         return None, _scores(self._towers(maps), self._scoring)
 
@@ -190,7 +192,7 @@ class SsdBranch:
         if self._auxiliary is None:
             return *self(maps), None
         towers = self._towers(maps)
-        boxes = None if self._neck is None else concatenated(self._head(list(maps)))[0]
+        boxes = concatenated(self._head(list(maps)))[0] if self._has_boxes else None
         others = scoring_layers(self._auxiliary)
         return boxes, _scores(towers, self._scoring), _scores(towers, others)
 
@@ -267,11 +269,13 @@ class SsdBranch:
 
     def _regularization(self) -> list[tf.Tensor]:
         """The losses of the weights alone, as the config has them."""
+        layers = [self._head] if self._has_boxes else self._layers
+        found = [loss for layer in layers for loss in layer.losses]
         if self._backbone is not None:
-            return [*self._head.losses, *self._neck.losses]
-        if self._neck is not None:
-            return [*self._head.losses, neck_regularization(self._neck)]
-        return [loss for layer in self._layers for loss in layer.losses]
+            found += self._neck.losses
+        elif self._neck is not None:
+            found.append(neck_regularization(self._neck))
+        return found
 
     def detections(
         self, images: tf.Tensor, passed: Passed, common_maps: Maps, common_boxes: tf.Tensor

@@ -41,6 +41,7 @@ from classlift.training.step import TrainingStep
 from tests.classlift.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
+BLOCK = "target-branch+block:5"
 
 
 def train(detector, labels, examples, steps=5, policy=TARGET_BRANCH, auxiliary=0.0):
@@ -322,6 +323,22 @@ def test_a_deeper_branch_goes_on_from_what_a_shallower_one_has_learned(detector)
         detector.drop_branches()
 
 
+@pytest.mark.parametrize(
+    ("policy", "own"), [(TARGET_BRANCH_NECK, True), (BLOCK, False), (TARGET_BRANCH_IMAGE, True)]
+)
+def test_from_a_block_on_a_branch_scores_the_boxes_of_the_champion(detector, policy, own):
+    """And has no layers that find some, so that it can begin with an earlier block."""
+    images = tf.random.stateless_uniform([1, 128, 128, 3], [3, 4], 0, 255)
+    detector.grow_branches(["8"], branch_parts(policy))
+    try:
+        branch = detector._branches["8"]
+        boxes, _ = branch(branch._trunk.maps(images))
+        layers = [name for name in branch_values(detector, "8") if "Box" in name]
+    finally:
+        detector.drop_branches()
+    assert (boxes is not None, bool(layers)) == (own, own)
+
+
 def test_a_whole_network_is_twice_the_work(detector):
     before = operations(detector)
     detector.grow_branches(["8"], branch_parts(TARGET_BRANCH_IMAGE))
@@ -434,9 +451,6 @@ def with_trams():
 def scores_of(found, number):
     classes, scores = (found[f"detection_{name}"].numpy() for name in ("classes", "scores"))
     return scores[classes == number]
-
-
-BLOCK = "target-branch+block:5"
 
 
 @pytest.mark.parametrize("policy", [TARGET_BRANCH, TARGET_BRANCH_NECK, BLOCK, TARGET_BRANCH_IMAGE])
