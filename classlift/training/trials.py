@@ -3,8 +3,9 @@
 import logging
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 from classlift.detectors.cost import operations
@@ -20,14 +21,7 @@ from classlift.settings.freeze import (
     TARGET_BRANCH_NECK,
 )
 from classlift.settings.recipe import Recipe
-from classlift.training.depths import (
-    Depth,
-    Trials,
-    better,
-    cheapest_of_the_best,
-    mean_ap50,
-    rung_steps,
-)
+from classlift.training.depths import Depth, Trials, deepest_of_the_best, mean_ap50
 from classlift.training.fit import Batches, freeze
 from classlift.training.step import TrainingStep
 
@@ -35,12 +29,6 @@ logger = logging.getLogger(__name__)
 
 MOST_IMAGES = 500
 """Images of eval by which depths are judged: with more, judging would cost more than learning."""
-
-RATE = 0.25
-"""The share of the recipe's learning rate that trials begin with. At the whole rate, the first
-steps throw the scores about: after 64 steps of the demo at 0.008 all depths were worse than the
-champion (AP50 0.66), the deepest most, and after 51 at 0.002 all were better: 0.67 for a head, 0.70
-for a neck, 0.72 for the image."""
 
 Load = Callable[[Recipe], Detector]
 """Makes the detector that learns, with the branches that a recipe gives it."""
@@ -120,10 +108,9 @@ def try_depths(
 ) -> Trials | None:
     """Lets depths learn for a few steps, and chooses one.
 
-    All learn from the same batches, from the champion's weights; the better half of those that
-    `max_inference` allows goes on from where it stands. Of these the cheapest is taken that is no
-    worse than the best beyond the error of measuring. The same seed gives the same answer on CPUs
-    of the same kind.
+    All learn from the same batches, from the champion's weights, as they would in a training of so
+    few steps. The deepest is taken that is no worse than the best beyond the error of measuring.
+    The same seed gives the same answer on CPUs of the same kind.
 
     Args:
         depths: by freeze policy, a detector that learns by it, and the cost of its inference.
@@ -135,46 +122,41 @@ def try_depths(
         What was found; None where the losses are no numbers.
 
     """
-    budget = int(recipe.trials * recipe.steps)
-    costs = {policy: cost for policy, (_, cost) in depths.items()}
-    limit = max(recipe.max_inference, min(costs.values()))
-    affordable = sum(cost <= limit for cost in costs.values())
-    steps = rung_steps(budget, affordable, len(costs) - affordable)
-    logger.info(
-        f"trying {len(costs)} depths of the branch, in {budget} steps at most: the better half of "
-        f"those that take at most {limit:g} times the champion's work goes on after {steps} each"
-    )
-    trials = {
-        policy: _Trial(detector, cost, _short(recipe, policy, 2 * steps))
+    steps = int(recipe.trials * recipe.steps) // len(depths)
+    logger.info(f"trying {len(depths)} depths of the branch, in {steps} steps each")
+    trials = [
+        _Trial(detector, cost, recipe.override({"freeze_policy": policy, "steps": steps}))
         for policy, (detector, cost) in depths.items()
-    }
-    stream = iter(batches(0))
-    found, _ = _rung(list(trials.values()), stream, steps, judge)
-    ahead = better(list(found.values()), limit)
-    again, matches = _rung([trials[depth.policy] for depth in ahead], stream, steps, judge)
-    found |= again
-    known = {policy: own for policy, own in matches.items() if own and costs[policy] <= limit}
-    if not known:
+    ]
+    countdown = Countdown(logger, steps, "steps of trials")
+    for batch in islice(batches(0), steps):
+        for trial in trials:
+            trial.learn(batch)
+        countdown.add(1)
+    found, matches = [], {}
+    for trial in trials:
+        depth, own = trial.judged(judge)
+        logger.info(f"after {depth.steps} steps: {depth}")
+        found.append(depth)
+        if own is not None:
+            matches[trial.policy] = own
+    if not matches:
         logger.info("the losses of all trials are no numbers: they tell nothing")
         return None
+    costs = {policy: cost for policy, (_, cost) in depths.items()}
     return Trials(
-        cheapest_of_the_best(known, costs, judge.targets),
-        limit,
-        len(next(iter(known.values())).image_ids),
-        tuple(sorted(found.values(), key=lambda depth: depth.cost)),
+        deepest_of_the_best(matches, costs, judge.targets),
+        recipe.max_inference,
+        len(next(iter(matches.values())).image_ids),
+        tuple(sorted(found, key=lambda depth: depth.cost)),
     )
-
-
-def _short(recipe: Recipe, policy: str, steps: int) -> Recipe:
-    """The recipe of a trial."""
-    rate = RATE * recipe.learning_rate
-    return recipe.override({"freeze_policy": policy, "steps": steps, "learning_rate": rate})
 
 
 def depths_of(load: Load, champion: Detector, recipe: Recipe) -> dict[str, tuple[Detector, float]]:
-    """The depths to try: a head, a neck, the blocks that `max_inference` allows, and the image.
+    """The depths to try: a head, and the deepest that `max_inference` allows.
 
-    Where it allows all, the blocks are the later half.
+    That is the backbone from a block on, or a neck where it allows none; and where it allows the
+    whole network, that beside the later half of the blocks.
 
     Args:
         load: as `find_depth`.
@@ -188,38 +170,18 @@ def depths_of(load: Load, champion: Detector, recipe: Recipe) -> dict[str, tuple
     logger.info("counting what each depth of a branch costs")
     base = operations(champion)
 
-    def weighed(policy: str) -> tuple[Detector, float]:
-        detector = load(recipe.override({"freeze_policy": policy}))
-        return detector, operations(detector) / base
+    def of(policy: str) -> Detector:
+        return load(recipe.override({"freeze_policy": policy}))
 
-    policies = (TARGET_BRANCH, TARGET_BRANCH_NECK, TARGET_BRANCH_IMAGE)
-    found = {policy: weighed(policy) for policy in policies}
+    @cache
+    def cost(policy: str) -> float:
+        return operations(of(policy)) / base
+
+    def fits(policy: str) -> bool:
+        return cost(policy) <= recipe.max_inference
+
     blocks = [f"{TARGET_BRANCH_BLOCK}{block}" for block in champion.branch_blocks]
-    first = len(blocks) // 2
-    if found[TARGET_BRANCH_IMAGE][1] > recipe.max_inference:
-        first = bisect_left(blocks, True, key=lambda p: weighed(p)[1] <= recipe.max_inference)
-    if first < len(blocks):
-        found[blocks[first]] = weighed(blocks[first])
-    return found
-
-
-def _rung(
-    trials: Sequence[_Trial], batches: Iterator[Batch], steps: int, judge: Judge
-) -> tuple[dict[str, Depth], dict[str, Matches | None]]:
-    """Lets depths learn from the same batches, and judges them.
-
-    Returns:
-        What each is worth, and its matches on eval, by freeze policy.
-
-    """
-    countdown = Countdown(logger, steps, "steps of trials")
-    for batch in islice(batches, steps):
-        for trial in trials:
-            trial.learn(batch)
-        countdown.add(1)
-    found, matches = {}, {}
-    for trial in trials:
-        depth, matches[trial.policy] = trial.judged(judge)
-        logger.info(f"after {depth.steps} steps: {depth}")
-        found[trial.policy] = depth
-    return found, matches
+    first = len(blocks) // 2 if fits(TARGET_BRANCH_IMAGE) else bisect_left(blocks, True, key=fits)
+    deep = blocks[first] if first < len(blocks) else TARGET_BRANCH_NECK
+    tried = [TARGET_BRANCH, *filter(fits, (deep, TARGET_BRANCH_IMAGE))]
+    return {policy: (of(policy), cost(policy)) for policy in tried}

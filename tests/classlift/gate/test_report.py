@@ -250,5 +250,5 @@ def test_shows_the_depths_that_were_tried(ap50):
     assert "How deep the branch begins" in html
     row = "<td><code>target-branch+image</code></td><td>2.00</td><td>30</td><td>0.700</td>"
     assert row in html
-    assert "to allow that, set max_inference to 2." in html
+    assert "Full fine-tuning, which changes the other classes too, was not tried" in html
     assert "How deep the branch begins" not in page_of(verdict)
