@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from classlift import gpus
 from classlift.environment import PARAMETERS_VARIABLE
 from classlift.errors import EXIT_NOTHING_TO_DO, EXIT_OK
 from classlift.progress import MARK
@@ -66,6 +67,8 @@ def _run_nodes(
     logs.mkdir(exist_ok=True)
     skipped: set[str] = set()
     used: set[str] = set()
+    # CUDA can't be used in a copy of a process that has begun to, as TensorFlow may on import.
+    not_shared = {"tensorflow"} if gpus.count() else set()
     environment = {
         **os.environ,
         "PYTHONUNBUFFERED": "1",
@@ -79,7 +82,7 @@ def _run_nodes(
                 continue
             heavy = ROWS[node].heavy_imports
             log = logs / f"{node}.log"
-            code = _run_node(server, node, sorted(heavy & used), log, verbose)
+            code = _run_node(server, node, sorted((heavy & used) - not_shared), log, verbose)
             if code == EXIT_NOTHING_TO_DO:
                 skipped.add(node)
             elif code != EXIT_OK:
