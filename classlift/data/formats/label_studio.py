@@ -100,7 +100,7 @@ def label_studio_shards(place: Place) -> Iterator[Shard]:
         at = f"{path}: {task.where}"
         finished = [a for a in task.annotations if not (a.get("was_cancelled") or a.get("skipped"))]
         if not finished:
-            why = "it has predictions alone" if task.is_predicted else "it has none"
+            why = "it has predictions alone" if task.is_predicted else "it has no annotation"
             why = "its annotation was skipped" if task.annotations else why
             problem = f"{NOT_LABELLED}: {why} ({shorten(task.image, 200)})"
             found.remark(task.image, source, problem, "warning")

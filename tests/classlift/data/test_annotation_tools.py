@@ -261,7 +261,7 @@ def test_label_studio_json_min(tmp_path):
     ("annotations", "label", "remark"),
     [
         ([{"result": [region()], "was_cancelled": True}], None, f"{NOT_LABELLED}: its annotation"),
-        ([], None, f"{NOT_LABELLED}: it has none"),
+        ([], None, f"{NOT_LABELLED}: it has no annotation"),
         (
             [
                 {"result": [region(rectanglelabels=["bus"])], "updated_at": "2026-01-02"},
