@@ -194,10 +194,11 @@ def label_map_file(folder: Path) -> Path:
         return own
     if (folder / CONFIG).is_file() and read_outline(folder).classes == COCO_CLASSES:
         return COCO
-    for other in sorted(path for path in folder.glob("*.pbtxt") if path.is_file()):
+    others = sorted(path for path in folder.glob("*.pbtxt") if path.is_file())
+    if others:
         raise DataError(
-            f"{own}: the label map can't be read, for there is none: if {quoted(other.name)} is "
-            "it, call it so."
+            f"{own}: the label map can't be read, for there is none: if {quoted(others[0].name)} "
+            "is it, call it so."
         )
     raise DataError(
         f"{own}: the label map can't be read, for there is none: write it beside {CONFIG}, with an "
