@@ -18,7 +18,7 @@ TRIALS = "trials"
 
 FEWEST_STEPS = 50
 """Steps of a trial below which it misleads: of photographs of cards, a branch from block 9 on was
-behind a head after 34 and 68 steps at a quarter of the rate, and far ahead in whole trainings."""
+behind a head after 34 and 68 steps at a quarter of the rate, and ahead after 600 at the whole."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,9 @@ def deepest_of_the_best(
     """The deepest branch that is no worse than the best one by more than the error of measuring.
 
     Not the cheapest, for short trials understate what a deep one learns. On photographs of cards
-    one from block 9 on was behind a head or level with it in trials, and gained nearly twice as
-    much AP50 in whole trainings; on the demo as much. The error is that of the difference between
-    two models on the same images (`ap50_change`).
+    one from block 9 on was behind a head or level with it in trials. In whole trainings it gained
+    nearly twice as much AP50 at one rate, and as much at another; on the demo as much. The error is
+    that of the difference between two models on the same images (`ap50_change`).
 
     Args:
         matches: on the same images of eval, by freeze policy.
