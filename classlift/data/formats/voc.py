@@ -45,9 +45,9 @@ def find_annotations(folder: Path) -> Path | None:
     """The folder that holds the XML files, if this is a VOC folder: one in it, or itself."""
     there = {path.name.lower(): path for path in folders_in(folder)} if folder.is_dir() else {}
     for name in ANNOTATIONS:
-        if name in there and any(map(_is_annotation, sorted(_files(there[name])))):
+        if name in there and any(map(_is_annotation, _files(there[name]))):
             return there[name]
-    if folder.is_dir() and any(map(_is_annotation, sorted(folder.iterdir()))):
+    if folder.is_dir() and any(map(_is_annotation, folder.iterdir())):
         return folder
     return None
 
