@@ -247,20 +247,16 @@ def find_files(
 
 def _few(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Files that may hold the labels of many images: of very many, the first and `_like_this`."""
-    files = sorted(
-        folder / entry.name
+    names = sorted(
+        entry.name
         for entry in os.scandir(folder)
         if os.path.splitext(entry.name)[1].lower() in suffixes
         and entry.name[0] != "."
         and entry.is_file()
     )
-    if len(files) <= FEW:
-        return files
-    return [files[0], *(file for file in files[1:] if file.name.startswith("_"))][:FEW]
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.name[0] != "." and file.is_file())
+    if len(names) > FEW:
+        names = [names[0], *(name for name in names[1:] if name.startswith("_"))][:FEW]
+    return [folder / name for name in names]
 
 
 def home_of(file: Path) -> Path:
@@ -280,11 +276,7 @@ def home_of(file: Path) -> Path:
 
 def has_images(folder: Path) -> bool:
     """Whether there are image files in a folder, or in those below it, two deep."""
-    for inner in _with_inner([folder]):
-        with os.scandir(inner) as entries:
-            if any(os.path.splitext(e.name)[1].lower() in IMAGE_SUFFIXES for e in entries):
-                return True
-    return False
+    return _has_images(_with_inner([folder]))
 
 
 def _with_inner(folders: Sequence[Path]) -> Iterator[Path]:
@@ -297,9 +289,13 @@ def _with_inner(folders: Sequence[Path]) -> Iterator[Path]:
 
 
 def _has_images(folders: Iterable[Path]) -> bool:
-    return any(
-        name.suffix.lower() in IMAGE_SUFFIXES for folder in folders for name in _files_in(folder)
-    )
+    """Whether one of the folders itself has an image file."""
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            names = (os.path.splitext(entry.name) for entry in entries if entry.name[0] != ".")
+            if any(suffix.lower() in IMAGE_SUFFIXES for _, suffix in names):
+                return True
+    return False
 
 
 def orphan(file: str, image: object, where: str) -> ImageProblem:
