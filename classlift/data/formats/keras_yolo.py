@@ -67,7 +67,7 @@ def keras_yolo_shards(place: Place) -> Iterator[Shard]:
             continue
         where, at = f"{path.parent.name}/{path.name} line {number}", f"{path}: line {number}"
         match = _LINE.fullmatch(line)
-        if match is None or any(map(_BOX.fullmatch, match[1].split())):
+        if not match or not match[1].isprintable() or any(map(_BOX.fullmatch, match[1].split())):
             raise DataError(f"{at} must begin with the name of an image, not {line[:80]!r}.")
         image = found.add(match[1], where, at)
         for count, word in enumerate((match[2] or "").split(), start=1):
