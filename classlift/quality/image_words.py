@@ -8,7 +8,7 @@ from classlift.data.formats.kitti import DONT_CARE, UNLABELLED
 from classlift.data.formats.label_studio import MANY_CLASSES, SEVERAL, TURNED_VIEW
 from classlift.data.formats.open_images import NAMELESS
 from classlift.data.formats.via import CHOSEN
-from classlift.data.formats.yolo import NAMED_BESIDE, NAMED_TWICE
+from classlift.data.formats.yolo import NAMED_BESIDE, NAMED_OTHERWISE, NAMED_TWICE
 from classlift.data.image_files import RENAMED
 from classlift.data.images import ABSENT, ENCODED_ANEW, MAX_PIXELS, READABLE, TURNED
 from classlift.data.shapes import ENCLOSED, KEY_POINTS, LEFT_OUT
@@ -62,6 +62,12 @@ _WORDS = {
     NAMED_TWICE: Words(
         "data set has lists of classes of unequal length, of which the likelier counts",
         "data sets have lists of classes of unequal length, of which the likelier counts",
+    ),
+    NAMED_OTHERWISE: Words(
+        "list of classes has another length than its `nc` says; boxes of numbers beyond it have no "
+        "class",
+        "lists of classes have other lengths than their `nc` says; boxes of numbers beyond them "
+        "have no class",
     ),
     NAMED_BESIDE: Words(
         "folder of a split has no list of classes, and that of another split counts",

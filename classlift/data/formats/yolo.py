@@ -43,6 +43,7 @@ NAMES = (
 
 NAMED_TWICE = "lists of classes in one data set are equally long; the likelier one counts"
 NAMED_BESIDE = "classes are named with the labels; else those of another split count"
+NAMED_OTHERWISE = "`nc` of data.yaml is how many classes it names; the names count"
 """What is said of lists of classes."""
 
 _APART = (("images", "image", "imgs", "img"), ("labels", "label"))
@@ -400,7 +401,7 @@ def _described(place: Place) -> _Described:
             names = _read_names(path)
             if names is not None:
                 where = path.relative_to(place.path.parent).as_posix()
-                return replace(names, notes=((f"{NAMED_BESIDE}: {where}", INFO),))
+                return replace(names, notes=(*names.notes, (f"{NAMED_BESIDE}: {where}", INFO)))
         raise DataError(
             f"{place.path}: the names of the classes are missing: add {', '.join(NAMES[:2])} or "
             f"{NAMES[2]}."
@@ -464,7 +465,12 @@ def _read_names(path: Path) -> _Described | None:
     repeated = sorted(n for n, count in Counter(names).items() if n and count > 1)
     if repeated:
         raise DataError(f"{path}: the class {repeated[0]!r} is named more than once.")
-    return _Described(path, tuple(names), document)
+    count = document.get("nc") if document else None
+    notes: tuple[tuple[str, str], ...] = ()
+    if count is not None and str(count).strip() != str(len(names)):
+        said = f"{NAMED_OTHERWISE}: {shorten(str(count), 20)}, and {len(names)} names"
+        notes = ((said, WARNING),)
+    return _Described(path, tuple(names), document, notes)
 
 
 def _by_number(names: Mapping[Any, Any]) -> list[Any] | None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from classlift.data.formats import class_list, look
-from classlift.data.formats.yolo import NAMED_BESIDE, NAMED_TWICE
+from classlift.data.formats.yolo import NAMED_BESIDE, NAMED_OTHERWISE, NAMED_TWICE
 from classlift.data.image_files import RENAMED
 from classlift.data.images import ABSENT
 from classlift.data.snapshot import Source, take_snapshot
@@ -335,6 +335,20 @@ def test_lists_of_classes_that_contradict_each_other(tmp_path, other):
     (problem,) = take_snapshot([Source(tmp_path / "data")]).image_problems()
     assert problem.problem == f"{NAMED_TWICE}: 2 in data.yaml and 3 in {file.name}"
     assert problem.severity == "warning"
+
+
+@pytest.mark.parametrize("count", ["2", "1", "3", "'80'", "two", "[1]"])
+def test_a_count_of_classes_that_is_not_theirs_is_said(tmp_path, count):
+    yolo(tmp_path / "data" / "images", tmp_path / "data" / "labels", "a", "b")
+    (tmp_path / "data" / "data.yaml").write_text(f"nc: {count}\nnames: [car, bus]")
+    said = [
+        (p.problem, p.severity) for p in take_snapshot([Source(tmp_path / "data")]).image_problems()
+    ]
+    shown = {"'80'": "80", "[1]": "['1']"}.get(count, count)
+    if count == "2":
+        assert not said
+    else:
+        assert said == [(f"{NAMED_OTHERWISE}: {shown}, and 2 names", "warning")]
 
 
 def test_what_lies_above_describes_other_data(tmp_path):
