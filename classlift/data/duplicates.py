@@ -11,8 +11,8 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+
+from classlift.data.components import components
 
 NEAR_DISTANCE = 31
 """The most of 256 bits in which near duplicates differ: a measured border, which refocused and
@@ -162,8 +162,7 @@ class _Joined:
         self._edges.append((np.arange(count), self.component))
         left, right = (np.concatenate(side) for side in zip(*self._edges, strict=True))
         self._edges, self._waiting = [], 0
-        edges = coo_matrix((np.ones(len(left), bool), (left, right)), (count, count))
-        found = connected_components(edges, directed=False)[1]
+        found = components(count, left, right)
         self.component = np.unique(found, return_index=True)[1][found]
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from classlift.data.components import components
 from classlift.data.duplicates import Bits, near_components, nearest
 from classlift.data.schema import SPLITS
 
@@ -97,9 +96,7 @@ def _units(images: Candidates) -> Indices:
     groups = np.unique(images.groups, return_inverse=True)[1]
     near = near_components(images.bits)  # numbers below `count`, as those of groups
     ends = np.concatenate([groups + count, near + 2 * count])  # a node for each group and twin set
-    edges = (np.ones(2 * count, bool), (np.tile(np.arange(count), 2), ends))
-    graph = coo_matrix(edges, shape=(3 * count, 3 * count))
-    component = connected_components(graph, directed=False)[1][:count]
+    component = components(3 * count, np.tile(np.arange(count), 2), ends)[:count]
     return np.asarray(np.unique(component, return_inverse=True)[1], np.int64)
 
 

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from classlift.data.components import components
 from classlift.data.duplicates import Bits, hash_bits, near_components
 from classlift.errors import DataError
 
@@ -128,7 +127,7 @@ def find_units(images: pa.Table) -> Units:
     counts = _counts(component, splits)
     for reason, found in joins.items():
         edges = np.concatenate([edges, found])
-        component = _components(len(names), edges)
+        component = components(len(names), edges[:, 0], edges[:, 1])
         fewer = _counts(component, splits)
         for split in HELD_OUT:
             if fewer[split] < counts[split]:
@@ -144,11 +143,6 @@ def find_units(images: pa.Table) -> Units:
 
 def _counts(component: Indices, splits: npt.NDArray[np.object_]) -> dict[str, int]:
     return {split: len(np.unique(component[splits == split])) for split in HELD_OUT}
-
-
-def _components(count: int, edges: Indices) -> Indices:
-    graph = coo_matrix((np.ones(len(edges), bool), tuple(edges.T)), (count, count))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def _edges_of_groups(groups: pa.DictionaryArray) -> Indices:
