@@ -180,9 +180,9 @@ def _read(
     name = _text(parts.get("filename"))
     if not name:
         raise DataError(f"{path} names no image file.")
-    below = PurePosixPath(file_name).parent
-    if below.parts and not PurePosixPath(name).is_relative_to(below):
-        name = str(below / name)
+    below = file_name.rpartition("/")[0]
+    if below and not PurePosixPath(name).is_relative_to(below):
+        name = str(PurePosixPath(below, name))
     size = _children(parts.get("size", ()))
     width, height = (size_of(_text(size.get(s)), s, path) for s in ("width", "height"))
     file = _find_image(places, files, name, path, file_name)
@@ -214,20 +214,20 @@ def _parts(element: Any, where: str, path: str) -> dict[str, Element]:
     """The children of an object or of its box.
 
     Returns:
-        The children by tag.
+        The children by tag; of several, the first.
 
     Raises:
         DataError: one repeats that an object has once, or text stands between them: two objects
             were cut and glued, and the second would be lost without a word.
 
     """
-    seen: set[str] = set()
+    found: dict[str, Element] = {}
     for child in element:
         tag = _tag(child)
-        if (tag in _ONCE and tag in seen) or (child.tail or "").strip():
+        if (tag in _ONCE and tag in found) or (child.tail or "").strip():
             raise DataError(f"{path}: {where} has more than one {tag}, or text after it.")
-        seen.add(tag)
-    return _children(element)
+        found.setdefault(tag, child)
+    return found
 
 
 def _text(element: Element | None) -> str:
@@ -260,7 +260,7 @@ def _find_image(
 
 def _leaves(name: str) -> bool:
     """Whether a path starts elsewhere, or climbs: it is of the machine of who labelled."""
-    return name.startswith("/") or ".." in PurePosixPath(name).parts
+    return name.startswith("/") or ".." in name.split("/")
 
 
 def _box(found: Element, name: str, where: str, path: str) -> LabelledBox:
