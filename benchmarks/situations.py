@@ -72,7 +72,9 @@ def costs(folder: Path, checkout: Path, run_id: str, parameters: dict[str, Any])
 
 def whole(folder: Path, checkout: Path, parameters: dict[str, Any]) -> Costs:
     """Runs the pipeline by its command; what all of it took."""
-    words = ["classlift", "run", "--config", str(folder / "config.yaml")]
+    is_package = (checkout / "classlift" / "__main__.py").exists()
+    command = "classlift" if is_package else "pipelines.cli"  # as it was called before 0.2.0
+    words = [command, "run", "--config", str(folder / "config.yaml")]
     for name, value in parameters.items():
         words += ["--set", f"{name}={json.dumps(value)}"]
     return {"whole run": run(folder, checkout, words, {})[1]}
