@@ -151,15 +151,11 @@ def _become(compiled: Path, node: str, run_id: str, started: float) -> NoReturn:
     sys.stdout, sys.stderr = (os.fdopen(n, "w", 1, closefd=False) for n in (1, 2))
     code = EXIT_RETRY
     try:
-        code = run_node.run(compiled, node, run_id, started, prepare=_prepared)
+        code = run_node.run(compiled, node, run_id, started)
     except BaseException:  # the border of the process
         traceback.print_exc()
     finally:
         run_node.end(code)
-
-
-def _prepared(_profile: str, _backend: str) -> None:
-    """What the server has imported stays."""
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from types import ModuleType
 from typing import Any
@@ -16,9 +16,6 @@ from typing import Any
 from classlift.detectors.backends import ENVIRONMENTS
 from classlift.environment import VERBOSE_VARIABLE
 from pipelines import nodes
-
-Prepare = Callable[[str, str], None]
-"""Called with the profile of a node and the name of a backend before anything is imported."""
 
 OURS = "components"
 
@@ -95,7 +92,11 @@ def unused_late() -> None:
 def prepare(profile: str, backend: str) -> None:
     """Sets what a backend has to find when it is imported, and lets TFX do without TensorFlow and
     Beam, which it falls back from: they would take the process seconds.
+
+    Does nothing in a copy of a process that was prepared: what it has imported stays.
     """
+    if COMPLAINS in sys.modules:
+        return
     quiet_tensorflow()
     os.environ.update(ENVIRONMENTS[backend] if profile == nodes.DETECTOR else WITHOUT_KERAS)
     forbid()

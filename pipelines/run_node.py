@@ -51,13 +51,7 @@ def main() -> int:
     return run(arguments.compiled, arguments.node, arguments.run_id, STARTED)
 
 
-def run(
-    compiled: Path,
-    node: str,
-    run_id: str,
-    started: float,
-    prepare: imports.Prepare = imports.prepare,
-) -> int:
+def run(compiled: Path, node: str, run_id: str, started: float) -> int:
     """Runs a node in this process, which is for nothing else.
 
     Args:
@@ -65,7 +59,6 @@ def run(
         node: its id.
         run_id: of the run that it belongs to.
         started: when it was asked for, by the monotonic clock.
-        prepare: chooses what the process imports.
 
     Returns:
         The exit code.
@@ -75,7 +68,7 @@ def run(
     escape_what_is_not_printable()
     configure_node(node)
     with _temporary_folder():
-        return _ended(lambda: _start(compiled, node, run_id, started, prepare))
+        return _ended(lambda: _start(compiled, node, run_id, started))
 
 
 @contextmanager
@@ -86,7 +79,7 @@ def _temporary_folder() -> Iterator[None]:
         yield
 
 
-def _start(compiled: Path, name: str, run_id: str, started: float, prepare: imports.Prepare) -> int:
+def _start(compiled: Path, name: str, run_id: str, started: float) -> int:
     """Runs a node once what it belongs to is known and its own; returns the exit code."""
     topology = Topology.read(compiled)
     folder = run_folder(topology.work, run_id)
@@ -100,7 +93,7 @@ def _start(compiled: Path, name: str, run_id: str, started: float, prepare: impo
     with running(topology, run_id, name):
         folder.mkdir(exist_ok=True)
         logger.info("starting")
-        prepare(nodes.ROWS[name].profile, topology.backend)
+        imports.prepare(nodes.ROWS[name].profile, topology.backend)
         from pipelines.launch import launch
 
         return launch(compiled, topology, node, run_id, parameters, started)
