@@ -15,10 +15,11 @@ from classlift.serving.bundle import Bundle
 from classlift.serving.folder import champion_name, served_provenance, served_versions
 from classlift.serving.manifest import Manifest
 from classlift.serving.provenance import Provenance
+from demo import scenes
 from pipelines.config import Config, load_config
 from pipelines.metadata import connection_to, open_store, output_artifact, output_artifacts
 from tests.classlift.gate import verdicts
-from tests.project import make_project
+from tests.project import Project, make_project
 
 VERDICT = replace(
     verdicts.VERDICT,
@@ -41,6 +42,16 @@ JUDGED = ("DatasetSnapshot", "Trainer", "RecallGate", "ServingCheck")
 """The nodes of a run that has come to its push."""
 
 BASE_TYPES = {"Model": pb.ArtifactType.MODEL, "PushedModel": pb.ArtifactType.MODEL}
+
+
+def small_project(folder: Path, name: str, images: int) -> Project:
+    """A compiled project of few scenes, so many in each of the four data sets."""
+    project = make_project(folder, name)
+    for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
+        scenes.write_split(split, project.folder / "data" / split.name, images)
+    result = project.command("classlift", "compile", "--config", str(project.config))
+    assert result.returncode == 0, result.stdout
+    return project
 
 
 def provenance_of(run_id: str, champion: Provenance | None = None) -> Provenance:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from demo import scenes
-from tests.project import Project, make_project
+from tests.pipelines.conftest import small_project
+from tests.project import Project
 
 pytestmark = pytest.mark.pipeline
 
@@ -15,12 +15,7 @@ pytestmark = pytest.mark.pipeline
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Project:
     """A project with few scenes, enough for validation."""
-    project = make_project(tmp_path_factory.mktemp("small"), "small_test")
-    for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
-        scenes.write_split(split, project.folder / "data" / split.name, 60)
-    result = project.command("classlift", "compile", "--config", str(project.config))
-    assert result.returncode == 0, result.stdout
-    return project
+    return small_project(tmp_path_factory.mktemp("small"), "small_test", 60)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from demo import scenes
 from pipelines.fork_server import ForkServer
-from tests.project import ROOT, Project, clean_environment, make_project
+from tests.pipelines.conftest import small_project
+from tests.project import ROOT, Project, clean_environment
 
 pytestmark = pytest.mark.pipeline
 
@@ -19,12 +19,7 @@ pytestmark = pytest.mark.pipeline
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Project:
     """A compiled project with a few scenes."""
-    project = make_project(tmp_path_factory.mktemp("forked"), "forked_test")
-    for split in (scenes.OLD, scenes.NEW, scenes.EVAL, scenes.TEST):
-        scenes.write_split(split, project.folder / "data" / split.name, 30)
-    result = project.command("classlift", "compile", "--config", str(project.config))
-    assert result.returncode == 0, result.stdout
-    return project
+    return small_project(tmp_path_factory.mktemp("forked"), "forked_test", 30)
 
 
 @pytest.fixture
