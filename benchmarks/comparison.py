@@ -116,6 +116,7 @@ def _result_path(setting: Setting, entry: Entry, seed: int) -> Path:
 def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     """Trains one recipe with one seed and compares it with the champion, as the gate does."""
     from classlift.detectors.backends import load_detector
+    from classlift.detectors.cost import operations
     from classlift.detectors.examples import example_files
     from classlift.detectors.export import Serving
     from classlift.detectors.predict import load_signature
@@ -138,9 +139,9 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     recipe = Recipe(seed=seed).override(changes)
     make_reproducible(recipe.seed)
     champion_path = setting.work / "champion"
+    champion = load_detector("od_api", setting.model)
     with _alone(setting):
         if not champion_path.exists():
-            champion = load_detector("od_api", setting.model)
             import_entry(champion, setting.model, champion_path)
     detector, teacher = prepare("od_api", setting.model, [target], recipe)
     labels = detector.label_map
@@ -149,7 +150,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     evaluate = Evaluator(
         serving.encoded, example_files(examples, "eval"), labels, [target], PRECISION
     )
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     result = fit(
         detector,
         lambda start: training_batches(train_files, detector.frame, labels, recipe, start),
@@ -157,7 +158,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
         hooks=[KeepBest(evaluate)],
         teacher=teacher,
     )
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     saved = _result_path(setting, entry, seed).with_suffix("")
     bundle = write_bundle(detector, serving, saved)
     serves = [load_signature(path) for path in (champion_path, saved)]
@@ -183,6 +184,7 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
         "precision": raised.precision,
         "ap50": raised.challenger_ap50,
         "ap50_before": raised.champion_ap50,
+        "ap50_eval": [_ap50_of_eval(found, labels.names)[target] for found in predictions],
         "worst": worst.recall.change,
         "worst_lower": min(e.recall.lower_bound for e in others),
         "unchanged": sum(e.unchanged for e in others),
@@ -190,11 +192,13 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
         "mean_others": mean(e.recall.change for e in others),
         "verdict": verdict.verdict,
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "steps_seconds": result.seconds,
         "images_per_second": result.images_per_second,
         "trained_parameters": result.trained_parameters,
         "chosen": result.chosen,
         "mixture": result.mixture,
+        "work": operations(detector) / operations(champion),
         "inference": inference_ratio(serves, examples),
         "bytes": _size(bundle.saved_model / "variables") / _size(champion_path / "variables"),
     }
@@ -242,6 +246,12 @@ def _predictions(serve: Any, examples: Path, labels: Any) -> Any:
     return ModelPredictions(
         *(predict(serve, example_files(examples, split), labels) for split in ("eval", "test"))
     )
+
+
+def _ap50_of_eval(model: Any, labels: Sequence[str]) -> Any:
+    from classlift.metrics.matching import match
+
+    return match(model.eval.boxes, model.eval.detections, model.eval.image_ids, labels).ap50
 
 
 def inference_ratio(serves: list[Any], examples: Path) -> float:

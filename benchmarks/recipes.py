@@ -10,16 +10,21 @@ from collections.abc import Sequence
 
 from benchmarks.comparison import ROOT, Entry, Setting, main
 from classlift.data.snapshot import Source
+from classlift.settings.recipe import Recipe
 
 REFERENCE = "full, balanced replay"
 FULL = {"freeze_policy": "none", "learning_rate": 1e-3, "steps": 800}
 NEW_ONLY = {"replay_share": 0.0, "method": "none"}
 BRANCH = {"freeze_policy": "target-branch", "learning_rate": 0.008}
+BLOCK = {**BRANCH, "freeze_policy": "target-branch+block:9"}
+AT_DEFAULT = {"learning_rate": Recipe.learning_rate}
 ENTRIES = (
     Entry("default (target-branch)", BRANCH),
     Entry("target-branch+neck", {**BRANCH, "freeze_policy": "target-branch+neck"}),
-    Entry("target-branch+block:9", {**BRANCH, "freeze_policy": "target-branch+block:9"}),
+    Entry("target-branch+block:9", BLOCK),
     Entry("target-branch+image", {**BRANCH, "freeze_policy": "target-branch+image"}),
+    Entry("target-branch at 0.002", {**BRANCH, **AT_DEFAULT}),
+    Entry("target-branch+block:9 at 0.002", {**BLOCK, **AT_DEFAULT}),
     Entry("full, new data only", FULL, NEW_ONLY),
     Entry("full, new data only, class weight 3", {**FULL, "class_weight": 3.0}, NEW_ONLY),
     Entry(REFERENCE, FULL),

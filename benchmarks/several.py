@@ -144,7 +144,7 @@ def run(case: Case) -> None:
         },
         "target": list(case.targets),
         "new_classes": [HELD_BACK] if case.is_new else [],
-        "recipe": {"learning_rate": 0.008},
+        "recipe": {"learning_rate": 0.008, "max_inference": 1},
     }
     path = case.folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))

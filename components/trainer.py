@@ -8,7 +8,6 @@ from typing import Any
 from classlift.environment import CURVES_VARIABLE
 from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
-from classlift.training.hooks.curves import Curves
 from classlift.training.run import TrainingTask, run
 
 
@@ -37,6 +36,6 @@ def run_fn(fn_args: Any) -> None:
         work=Path(config["work"]),
         code_version=config["code_version"],
         thresholds={name: config[name] for name in count if config[name] is not None},
-        hooks=(Curves(Path(os.environ[CURVES_VARIABLE])),),
+        curves=Path(os.environ[CURVES_VARIABLE]),
     )
     run(task)

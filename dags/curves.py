@@ -28,6 +28,7 @@ class Curves:
     """What a training has told of itself so far.
 
     Attributes:
+        policy: the freeze policy by which it trains.
         steps: that the recipe asks for.
         done: the last step.
         images_per_second: of the steps alone.
@@ -39,6 +40,7 @@ class Curves:
 
     """
 
+    policy: str
     steps: int
     done: int
     images_per_second: float
@@ -53,11 +55,12 @@ class Curves:
         told = datetime.fromtimestamp(self.seconds, UTC).strftime("%H:%M:%S")
         if self.chosen is not None:
             return (
-                f"Training has ended after {self.done:,} of {self.steps:,} steps; kept: the "
-                f"weights of step {self.chosen:,}."
+                f"Training of {self.policy} has ended after {self.done:,} of {self.steps:,} "
+                f"steps; kept: the weights of step {self.chosen:,}."
             )
         speed = f", {self.images_per_second:.0f} images a second" if self.images_per_second else ""
-        return f"Step {self.done:,} of {self.steps:,}{speed}; told at {told} UTC."
+        place = f"step {self.done:,} of {self.steps:,}{speed}"
+        return f"Training of {self.policy}: {place}; told at {told} UTC."
 
 
 def read_curves(path: Path) -> Curves:
@@ -72,6 +75,7 @@ def read_curves(path: Path) -> Curves:
     """
     record = json.loads(path.read_text("utf-8"))
     return Curves(
+        record.get("policy", "the challenger"),  # of a run before this one was told
         record["steps"],
         record["done"],
         record["images_per_second"],

@@ -6,7 +6,7 @@ where a detector sees something that is not labelled, with equal weight on both 
 on eval. It is given the objects' places and a few places where nothing is, so its recalls are no
 promise for a detector, which has to tell an object from all places of an image: where a probe found
 95%, a head on the same features reached a recall of 0.46, and training everything 0.78. How much a
-class gains from layers of its own, and how many it needs, trials say (`classlift.training.trials`).
+class gains from layers of its own, and how many it needs, training says (`training.depths`).
 """
 
 from collections.abc import Sequence

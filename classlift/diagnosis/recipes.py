@@ -110,7 +110,7 @@ def choose_recipe(
     can_branch: bool = True,
     can_branch_neck: bool = True,
     is_new: bool = False,
-    tries: bool = False,
+    is_of_depth: bool = False,
 ) -> Choice:
     """The recipe that follows from the causes.
 
@@ -122,7 +122,7 @@ def choose_recipe(
         can_branch: whether a class of the model can have a head of its own.
         can_branch_neck: whether such a head can have a neck of its own before it.
         is_new: whether the model does not know the target.
-        tries: whether trials will choose how deep its branch begins.
+        is_of_depth: whether training chooses how deep its branch begins.
 
     Returns:
         The recipe with its reasons, and why training should stop, where it should.
@@ -142,10 +142,11 @@ def choose_recipe(
     policy = freeze_policy or (branch if can_branch else WITHOUT_BRANCH)
     if freeze_policy:
         reasons = [f"Freeze policy {policy}, as the user says."]
-    elif tries:
+    elif is_of_depth:
         reasons = [
-            "How deep its layers begin, short trials decide before training: each depth learns for "
-            f"a few steps, and eval judges. By the causes alone it would be {policy}. {rule.reason}"
+            "How deep its layers begin, eval decides: a head of its own and the deepest branch "
+            "within max_inference are trained, and the deeper is kept where it is better. By the "
+            f"causes alone it would be {policy}. {rule.reason}"
         ]
     elif can_branch and branch == rule.branch:
         reasons = [rule.reason]
@@ -165,7 +166,7 @@ def choose_recipe(
             own = f"the backbone from block {block} on, a neck and a head"
         if block == 0:
             own = "a whole network"
-        if tries:
+        if is_of_depth:
             own = "layers"
         reasons.append(
             f"Class {target} gets {own} of its own, started from the champion's"

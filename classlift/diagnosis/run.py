@@ -28,7 +28,6 @@ from classlift.settings.freeze import BRANCH_PARTS, branch_parts, is_deeper
 from classlift.settings.gate import MEASURED
 from classlift.settings.recipe import Recipe
 from classlift.settings.targets import classes_in_words
-from classlift.training.depths import can_try
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +138,7 @@ def together(found: Sequence[Diagnosis]) -> Diagnosis:
 
     def joined(one: Diagnosis) -> Diagnosis:
         reasons = list(one.reasons)
-        if one.recipe.freeze_policy != policy and not recipe.trials:
+        if one.recipe.freeze_policy != policy and not recipe.chooses_depth:
             reasons.append(
                 f"The classes of a run are trained by one recipe, and another of them needs the "
                 f"freeze policy {policy}, so class {one.weakness.target} gets that too."
@@ -208,11 +207,9 @@ def diagnose(
     changes = overrides or {}
     policy = changes.get("freeze_policy")
     can = model.abilities()
-    length = {name: changes[name] for name in ("steps", "trials") if name in changes}
     is_open = not (policy or changes.get("recalibrate"))
-    tries = (
-        is_open and can.can_branch and can.can_branch_neck and can_try(Recipe().override(length))
-    )
+    is_allowed = changes.get("max_inference", Recipe.max_inference) != 1
+    is_of_depth = is_open and is_allowed and can.can_branch and can.can_branch_neck
     choice = choose_recipe(
         weakness.causes,
         target,
@@ -221,7 +218,7 @@ def diagnose(
         can.can_branch,
         can.can_branch_neck,
         weakness.is_new,
-        tries,
+        is_of_depth,
     )
     recipe = choice.recipe.override(changes)
     size = EvalSize.of(matches, target, precision, operating_points)
@@ -230,7 +227,7 @@ def diagnose(
         tuple(choice.reasons),
         f"{choice.advice} {size.advice()}".strip(),
         choice.stop or size.stop,
-        recipe if tries else recipe.override({"trials": 0.0}),
+        recipe if is_of_depth else recipe.override({"max_inference": 1.0}),
         tuple(sorted(changes)),
         rebalanced,
         tuple(labels_to_look_at(weakness, predictions)),

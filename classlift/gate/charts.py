@@ -15,7 +15,7 @@ from classlift.metrics.curves import precision_recall_curve
 from classlift.metrics.matching import Matches
 from classlift.metrics.taxonomy import KINDS, classify, costs, counts_at
 from classlift.pages import axis_name, new_figure
-from classlift.training.depths import Trials
+from classlift.training.depths import Depths
 
 BEFORE, AFTER, WRONG, INK = "#8a8f98", "#1668dc", "#d6336c", "#1c2026"
 CONFUSED = 10  # rivals of the target in the confusion
@@ -29,11 +29,11 @@ mpl.rcParams.update(
 )
 
 
-def depths_chart(trials: Trials, champion: float) -> Figure:
-    """AP50 on eval of each depth that was tried, against the work of one inference.
+def depths_chart(depths: Depths, champion: float) -> Figure:
+    """AP50 on eval of each depth that was trained, against the work of one inference.
 
     Args:
-        trials: of a few steps each.
+        depths: as they were trained.
         champion: its AP50 on eval, 0 to 1; NaN where it does not have the class.
 
     Returns:
@@ -43,9 +43,9 @@ def depths_chart(trials: Trials, champion: float) -> Figure:
     figure = new_figure(7.5, 3)
     axes = figure.subplots()
     points = [(1.0, champion, "champion", INK)]
-    for depth in trials.tried:
-        colour = AFTER if depth.policy == trials.chosen else BEFORE
-        points.append((depth.cost, depth.ap50, f"{depth.policy}, {depth.steps} steps", colour))
+    for depth in depths.trained:
+        colour = AFTER if depth.policy == depths.chosen else BEFORE
+        points.append((depth.cost, depth.ap50, depth.policy, colour))
     for number, (cost, ap50, name, colour) in enumerate(points):
         axes.plot(cost, ap50, "o", color=colour)
         axes.annotate(  # above and below in turn, for some lie close together
@@ -56,8 +56,8 @@ def depths_chart(trials: Trials, champion: float) -> Figure:
             fontsize=8,
             color=colour,
         )
-    axes.axvline(trials.max_inference, color=BEFORE, linestyle=":", linewidth=1)
-    axes.set_xlim(0.95, 1.25 * max(trials.max_inference, *(d.cost for d in trials.tried)))
+    axes.axvline(depths.max_inference, color=BEFORE, linestyle=":", linewidth=1)
+    axes.set_xlim(0.95, 1.25 * max(depths.max_inference, *(d.cost for d in depths.trained)))
     axes.margins(y=0.3)
     axes.set_xlabel("work of one inference, of the champion's; dotted: max_inference")
     axes.set_ylabel("AP50 on eval")

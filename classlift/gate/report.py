@@ -42,7 +42,7 @@ from classlift.metrics.summary import FIGURES, SIZES
 from classlift.pages import render, svg
 from classlift.settings.field import fields_of
 from classlift.settings.recipe import Recipe
-from classlift.training.depths import Trials
+from classlift.training.depths import Depths
 
 PICTURES = 12  # in each gallery
 SHOWN_ROWS = 12  # classes of a table before the rest is folded
@@ -140,7 +140,7 @@ def write_report(
     summaries: Sequence[pd.DataFrame],
     diagnosis: Diagnosis,
     examples: Path,
-    trials: Trials | None = None,
+    depths: Depths | None = None,
 ) -> None:
     """Writes the report of one run of the gate.
 
@@ -151,11 +151,11 @@ def write_report(
         summaries: champion's and challenger's on test, of `summary.summarize`.
         diagnosis: of the run's champion.
         examples: the Examples artifact, for the pictures of the test split.
-        trials: of how deep the branch begins, by which the recipe was completed; None without any.
+        depths: how deep the branch begins, where eval chose it.
 
     """
-    if trials is not None:
-        recipe = replace(diagnosis.recipe, freeze_policy=trials.chosen)
+    if depths is not None:
+        recipe = replace(diagnosis.recipe, freeze_policy=depths.chosen)
         diagnosis = replace(diagnosis, recipe=recipe)
     of_target = {one.weakness.target: one for one in (diagnosis, *diagnosis.beside)}
     first, *beside = (
@@ -172,7 +172,7 @@ def write_report(
         first.galleries,
         first.counts,
         beside,
-        trials,
+        depths,
     )
     path.write_text(html, "utf-8")
 
@@ -185,7 +185,7 @@ def page(
     galleries: Mapping[str, Sequence[Pair]],
     counts: Mapping[str, int],
     beside: Sequence[AboutTarget] = (),
-    trials: Trials | None = None,
+    depths: Depths | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -197,7 +197,7 @@ def page(
         galleries: pictures of test objects, by what became of them.
         counts: how many such objects there are.
         beside: what is shown of the other targets.
-        trials: of how deep the branch begins; None without any.
+        depths: how deep the branch begins, where eval chose it.
 
     Returns:
         The HTML; it runs where no script may, and searches and sorts where one may.
@@ -222,8 +222,8 @@ def page(
         charts=charts,
         galleries=galleries,
         counts=counts,
-        trials=trials,
-        depths=svg(depths_chart(trials, diagnosis.weakness.ap50)) if trials else "",
+        depths=depths,
+        depths_chart=svg(depths_chart(depths, diagnosis.weakness.ap50)) if depths else "",
         beside=[(by_kind(part.verdict.further), part) for part in beside],
     )
 

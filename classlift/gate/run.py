@@ -16,7 +16,7 @@ from classlift.gate.verdict import REPORT, Verdict
 from classlift.metrics.summary import summarize
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.gate import GateSettings
-from classlift.training.depths import Trials
+from classlift.training.depths import Depths
 
 logger = logging.getLogger(__name__)
 
@@ -96,14 +96,14 @@ def run(
         ],
         Diagnosis.read(diagnosis),
         examples,
-        trials_of(challenger),
+        depths_of(challenger),
     )
     verdict.write(folder)
     return verdict
 
 
-def trials_of(challenger: Bundle) -> Trials | None:
-    """What short trials found of how deep its branch begins; None where there were none."""
+def depths_of(challenger: Bundle) -> Depths | None:
+    """What each depth of its branch gave; None where one alone was trained."""
 
     def fault(name: str) -> ModelError:
         return ModelError(
@@ -111,7 +111,7 @@ def trials_of(challenger: Bundle) -> Trials | None:
             "the wrong type); train again."
         )
 
-    return Trials.of(challenger.provenance().training, fault)
+    return Depths.of(challenger.provenance().training, fault)
 
 
 def classes_left_alone(challenger: Bundle, targets: Collection[str]) -> frozenset[str] | None:

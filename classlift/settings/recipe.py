@@ -78,20 +78,12 @@ class Recipe:
         minimum=0,
         maximum=2**31 - 1,
     )
-    trials: float = setting(
-        0.25,
-        "Trials",
-        "Share of the steps that is spent before training on short trials of how deep a branch "
-        "begins, judged on eval; 0: none. Where the freeze policy is set, there are none.",
-        section=DETAILS,
-        minimum=0,
-        maximum=1,
-    )
     max_inference: float = setting(
         1.5,
         "Most work of inference",
-        "Operations of the network for one image, of the champion's, up to which trials may choose "
-        "a deeper branch; one that begins with the image takes twice as many.",
+        "Operations of the network for one image, of the champion's, up to which a branch may be "
+        "deeper than a head: the deepest that fits is trained beside the head, and eval chooses; "
+        "1: the diagnosis does. Where the freeze policy is set, there is nothing to choose.",
         section=DETAILS,
         minimum=1,
         maximum=10,
@@ -253,6 +245,11 @@ class Recipe:
     def leaves_other_classes(self) -> bool:
         """Whether it can't change a class but the target: a branch is trained, or nothing."""
         return self.recalibrate or bool(branch_parts(self.freeze_policy))
+
+    @property
+    def chooses_depth(self) -> bool:
+        """Whether several depths of a branch are trained, of which eval chooses one."""
+        return self.max_inference > 1 and bool(branch_parts(self.freeze_policy))
 
     def override(self, values: Values) -> "Recipe":
         """The recipe with some parts replaced.

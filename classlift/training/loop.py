@@ -48,6 +48,10 @@ class TrainingResult:
     judgements: list[dict[str, object]] = field(default_factory=list)
 
 
+class LossError(ModelError):
+    """A loss is no longer finite."""
+
+
 class Hook:
     """What is done around the steps; a hook overrides the moments that it needs.
 
@@ -122,12 +126,14 @@ class Training:
             What training did.
 
         Raises:
-            ModelError: the batches end before, or a loss is no longer finite.
+            ModelError: the batches end before.
+            LossError: a loss is no longer finite.
 
         """
         for hook in self.hooks:
             hook.before_training(self)
-        drawn = islice(inputs(self.done), self.recipe.steps - self.done)
+        left = self.recipe.steps - self.done
+        drawn = islice(inputs(self.done), left) if left else ()
         started, is_compiled = time.monotonic(), False
         for features, batch in drawn:
             self._losses = self.train_step(features, batch)
@@ -168,11 +174,11 @@ class Training:
             variable.assign(values[name])
 
     def losses(self) -> dict[str, float]:
-        """The losses of the last step by name. Raises ModelError when one is not finite."""
+        """The losses of the last step by name. Raises LossError when one is not finite."""
         losses = {name: float(value) for name, value in self._losses.items()}
         for name, value in losses.items():
             if not math.isfinite(value):
-                raise ModelError(
+                raise LossError(
                     f"The {name} loss is {value} at step {self.done}: lower the learning rate, or "
                     f"look for boxes without area in the training data.{self.last_checkpoint}"
                 )

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,21 +28,25 @@ from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
 from classlift.settings.targets import classes_in_words
 from classlift.text import shown
+from classlift.training.affordable import affordable_depths
 from classlift.training.checkpoints import Checkpoints
-from classlift.training.depths import TRIALS, Trials, can_try
+from classlift.training.depths import DEPTHS, Depths
 from classlift.training.devices import compute_in_half, make_reproducible, strategy_for
 from classlift.training.evaluation import Evaluator
 from classlift.training.fit import Batches, fit
 from classlift.training.hooks.board import Board
+from classlift.training.hooks.curves import Curves
 from classlift.training.hooks.keep_best import KeepBest
 from classlift.training.hooks.resume import Resume
 from classlift.training.input import training_batches
-from classlift.training.loop import Hook, TrainingResult
+from classlift.training.loop import LossError, TrainingResult
 from classlift.training.step import Teacher
 from classlift.training.thresholds import thresholds_to_serve
-from classlift.training.trials import Judge, find_depth
 
 logger = logging.getLogger(__name__)
+
+DEEPER = "deeper"
+"""The folder, in those of checkpoints, features and board, of the deeper of two branches."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,9 @@ class TrainingTask:
         challenger: the folder of its SavedModel.
         board: of TensorBoard's event files.
         work: of checkpoints until training has ended, and of features for the next one.
-        hooks: of the caller, who follows the training.
         code_version: of the code that trains.
         thresholds: the settings by which score thresholds are chosen.
+        curves: a file that shows what is being trained.
 
     """
 
@@ -76,7 +80,18 @@ class TrainingTask:
     work: Path
     code_version: str
     thresholds: JsonObject
-    hooks: tuple[Hook, ...] = ()
+    curves: Path
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A challenger that may be exported, and how it became one."""
+
+    recipe: Recipe
+    detector: Detector
+    serving: Serving
+    evaluate: Evaluator
+    result: TrainingResult
 
 
 def run(task: TrainingTask) -> Bundle:
@@ -111,56 +126,89 @@ def run(task: TrainingTask) -> Bundle:
         kept_splits.hand_on(task.examples, bundle.entry)
         return bundle
     strategy = strategy_for(task.recipe.device)
-    make_reproducible(task.recipe.seed)
-    tried = _checkpoints(task, "trials")
-    trials = _try_depths(task, champion, strategy, tried)
-    if trials is not None:
-        task = replace(task, recipe=task.recipe.override({"freeze_policy": trials.chosen}))
-    checkpoints = _checkpoints(task, "checkpoints")
-    bundle, result = _train(task, champion, strategy, checkpoints)
+    make_reproducible(task.recipe.seed)  # before anything is computed
+    costs = _depths(task, champion)
+    tasks = _of_each(task, costs)
+    trained = _train_each(tasks, champion, strategy)
+    depths = _judged(task, trained, costs)
+    best = trained[depths.chosen] if depths else next(iter(trained.values()))
+    bundle = _exported(task, best, strategy)
     points = _thresholds(task, champion, bundle)
-    training: JsonObject = {**vars(result), **({TRIALS: trials.to_json()} if trials else {})}
-    recipe = task.recipe.to_dict()
+    training: JsonObject = {**vars(best.result), **({DEPTHS: depths.to_json()} if depths else {})}
+    recipe = best.recipe.to_dict()
     bundle.write_notes(points, replace(provenance, recipe=recipe, training=training))
     kept_splits.hand_on(task.examples, bundle.entry)
-    for kept in (checkpoints, tried):
-        kept.clear()
+    for own in tasks.values():
+        _checkpoints(own).clear()
     return bundle
 
 
-def _try_depths(
-    task: TrainingTask,
-    champion: Bundle,
-    strategy: tf.distribute.Strategy,
-    kept: Checkpoints,
-) -> Trials | None:
-    """Tries how deep a branch should begin, where the recipe asks for it.
+def _depths(task: TrainingTask, champion: Bundle) -> dict[str, float]:
+    """By freeze policy, the depths that are trained and what an inference of each costs.
 
     Returns:
-        What was found, also by a run that was killed since; None where nothing is to be tried.
+        The cheaper first; empty where the recipe says how deep the branch begins.
 
     """
     recipe = task.recipe
-    if not (branch_parts(recipe.freeze_policy) and can_try(recipe)):
+    if not (recipe.chooses_depth and champion.abilities().can_branch_neck):
+        return {}
+
+    def load(policy: str) -> Detector:
+        own = recipe.override({"freeze_policy": policy})
+        return prepare(task.backend, champion.entry, task.targets, own)[0]
+
+    detector = load_detector(task.backend, champion.entry)
+    return affordable_depths(load, detector, recipe.max_inference)
+
+
+def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, TrainingTask]:
+    """The trainings of which one is exported, by freeze policy."""
+    tasks: dict[str, TrainingTask] = {}
+    for policy in policies or [task.recipe.freeze_policy]:
+        recipe = task.recipe.override({"freeze_policy": policy})
+        deeper = Path(DEEPER if tasks else "")
+        work, board = task.work / deeper, task.board / deeper
+        tasks[policy] = replace(task, recipe=recipe, work=work, board=board)
+    return tasks
+
+
+def _train_each(
+    tasks: Mapping[str, TrainingTask], champion: Bundle, strategy: tf.distribute.Strategy
+) -> dict[str, _Trained]:
+    """Trains one after the other.
+
+    Returns:
+        What became of each, by freeze policy, but for those whose losses became no numbers.
+
+    Raises:
+        LossError: those of all do.
+
+    """
+    trained = {}
+    for number, (policy, own) in enumerate(tasks.items(), start=1):
+        if len(tasks) > 1:
+            logger.info(f"depth {number} of {len(tasks)}: {policy}")
+        try:
+            trained[policy] = _train(own, champion, strategy)
+        except LossError as error:
+            if number == len(tasks) and not trained:
+                raise
+            logger.warning(f"{policy} is left out. {error}")
+    return trained
+
+
+def _judged(
+    task: TrainingTask, trained: Mapping[str, _Trained], costs: Mapping[str, float]
+) -> Depths | None:
+    """Chooses among several depths by eval; None where there are no several."""
+    if len(trained) == 1:
         return None
-    known = kept.load()
-    if known is not None:
-        _, notes = known
-        return Trials.read(notes.part(TRIALS)) if notes.has(TRIALS) else None
-    with strategy.scope(), compute_in_half(recipe.mixed_precision):
-        detector = load_detector(task.backend, champion.entry)
-        trials = find_depth(
-            lambda own: prepare(task.backend, champion.entry, task.targets, own)[0],
-            detector,
-            _batches(task, detector, champion.label_map()),
-            recipe,
-            Judge(example_files(task.examples, "eval"), task.targets, read_units(task.examples)),
-        )
-    make_reproducible(recipe.seed)  # what is trained now is what it would be without trials
-    for sentence in trials.sentences() if trials else []:
+    matches = {policy: one.evaluate.matches() for policy, one in trained.items()}
+    depths = Depths.judged(matches, costs, task.targets, task.recipe.max_inference)
+    for sentence in depths.sentences():
         logger.info(sentence)
-    kept.save(0, {}, {TRIALS: trials.to_json()} if trials else {})
-    return trials
+    return depths
 
 
 def _batches(task: TrainingTask, detector: Detector, labels: LabelMap) -> Batches:
@@ -199,8 +247,8 @@ def _require_branch_for_new(task: TrainingTask, champion: Bundle) -> None:
         )
 
 
-def _checkpoints(task: TrainingTask, folder: str) -> Checkpoints:
-    """What a folder keeps of this task alone: none of another recipe, champion, data or code."""
+def _checkpoints(task: TrainingTask) -> Checkpoints:
+    """Those of this task alone: none of another recipe, champion, data or code."""
     depends_on = {
         "recipe": task.recipe.to_dict(),
         "backend": task.backend,
@@ -210,41 +258,49 @@ def _checkpoints(task: TrainingTask, folder: str) -> Checkpoints:
         "examples": str(task.examples),
         "code_version": task.code_version,
     }
-    return Checkpoints(task.work / folder, depends_on)
+    return Checkpoints(task.work / "checkpoints", depends_on)
 
 
-def _train(
-    task: TrainingTask,
-    champion: Bundle,
-    strategy: tf.distribute.Strategy,
-    checkpoints: Checkpoints,
-) -> tuple[Bundle, TrainingResult]:
-    """Fine-tunes the champion and exports it; returns its bundle and what training did."""
+def _train(task: TrainingTask, champion: Bundle, strategy: tf.distribute.Strategy) -> _Trained:
+    """Fine-tunes the champion by the recipe."""
     recipe = task.recipe
     eval_files = example_files(task.examples, "eval")
     logger.info(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
     labels = champion.label_map()
     board = Board(task.board)
+    make_reproducible(recipe.seed)  # as if it were trained alone
     with strategy.scope(), compute_in_half(recipe.mixed_precision):
         detector, teacher = prepare(task.backend, champion.entry, task.targets, recipe)
         serving = Serving(detector)
         evaluate = Evaluator(
-            serving.encoded, eval_files, labels, task.targets, task.settings.precision, board
+            serving.encoded,
+            eval_files,
+            labels,
+            task.targets,
+            task.settings.precision,
+            board,
+            read_units(task.examples),
         )
         result = fit(
             detector,
             _batches(task, detector, labels),
             recipe,
-            hooks=[Resume(checkpoints), board, *task.hooks, KeepBest(evaluate)],
+            hooks=[Resume(_checkpoints(task)), board, Curves(task.curves), KeepBest(evaluate)],
             teacher=teacher,
             features=task.work / "features",
             version=task.code_version,
         )
+    return _Trained(recipe, detector, serving, evaluate, result)
+
+
+def _exported(task: TrainingTask, best: _Trained, strategy: tf.distribute.Strategy) -> Bundle:
+    """Writes the challenger's bundle, of a detector for one device that computes in float32."""
     logger.info("exporting the challenger")
-    if recipe.mixed_precision or strategy.num_replicas_in_sync > 1:
+    detector, serving = best.detector, best.serving
+    if best.recipe.mixed_precision or strategy.num_replicas_in_sync > 1:
         detector = plain(task.backend, detector)
         serving = Serving(detector)
-    return write_bundle(detector, serving, task.challenger), result
+    return write_bundle(detector, serving, task.challenger)
 
 
 def prepare(

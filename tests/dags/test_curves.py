@@ -14,6 +14,7 @@ pytestmark = pytest.mark.unit
 def written(path, **changes):
     """The file of a training that was evaluated once, as the trainer writes it."""
     document = {
+        "policy": "target-branch",
         "steps": 400,
         "done": 120,
         "images_per_second": 31.4,
@@ -36,7 +37,10 @@ def curves(monkeypatch):
 
 def test_a_training_on_its_way_says_how_far_it_is_and_what_it_is_worth(curves, tmp_path):
     told = curves.read_curves(written(tmp_path / "curves.json"))
-    assert told.sentence == "Step 120 of 400, 31 images a second; told at 16:00:00 UTC."
+    assert (
+        told.sentence
+        == "Training of target-branch: step 120 of 400, 31 images a second; told at 16:00:00 UTC."
+    )
     page = ElementTree.fromstring(f"<p>{curves.as_html(told).replace('&nbsp;', ' ')}</p>")
     text = " ".join("".join(page.itertext()).split())
     assert (
@@ -54,10 +58,10 @@ def test_before_its_first_point_and_after_its_last(curves, tmp_path):
     begun = curves.read_curves(
         written(tmp_path / "a", done=0, images_per_second=0.0, losses=[], evaluations=[])
     )
-    assert begun.sentence == "Step 0 of 400; told at 16:00:00 UTC."
+    assert begun.sentence == "Training of target-branch: step 0 of 400; told at 16:00:00 UTC."
     assert "<svg" not in curves.as_html(begun)
     assert "Nothing is evaluated yet." in curves.as_html(begun)
     ended = curves.read_curves(written(tmp_path / "b", done=300, chosen=100))
     assert ended.sentence == (
-        "Training has ended after 300 of 400 steps; kept: the weights of step 100."
+        "Training of target-branch has ended after 300 of 400 steps; kept: the weights of step 100."
     )

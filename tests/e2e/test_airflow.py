@@ -336,7 +336,7 @@ def test_the_training_of_a_run_is_drawn_on_its_page(world, page):
     [run] = world.server.ask("GET", f"dags/{DAG}/dagRuns?state=success")[1]["dag_runs"]
     page.goto(f"{world.server.url}/dags/{DAG}/runs/{run['dag_run_id']}/plugin/training-of-dag_run")
     tab = page.frame_locator("iframe")
-    tab.get_by_text("Training has ended after 12 of 12 steps").wait_for()
+    tab.get_by_text("has ended after 12 of 12 steps").wait_for()
     for title in ("Recall on eval at matched precision", "Loss"):
         tab.get_by_role("img", name=title).wait_for()
     assert tab.get_by_role("link", name="TensorBoard").get_attribute("href") == TENSORBOARD

@@ -26,7 +26,8 @@ class Curves(Hook):
     """Writes losses and the recalls of the targets into a file: whole, or not at all.
 
     Attributes:
-        path: of the file, whose folder is made; JSON with `steps` (that the recipe asks for),
+        path: of the file, whose folder is made; JSON with `policy` (what is frozen; where two
+            branches are trained, each begins the file anew), `steps` (that the recipe asks for),
             `done` (the last step), `images_per_second`, `chosen` (the step whose weights were
             kept; null until training has ended), `losses` (a list of `step` and `losses` by name)
             and `evaluations` (a list of `step`, and of the targets `recalls` and `ap50`).
@@ -77,6 +78,7 @@ class Curves(Hook):
 
     def _write(self, training: Training, chosen: int | None = None) -> None:
         document = {
+            "policy": training.recipe.freeze_policy,
             "steps": training.recipe.steps,
             "done": training.done,
             "images_per_second": training.images_per_second,

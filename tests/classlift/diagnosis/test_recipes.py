@@ -46,10 +46,10 @@ def test_the_table(cause, policy, stops):
         assert "train_anyway" in choice.stop
 
 
-def test_trials_choose_how_deep_the_branch_begins():
-    choice = choose_recipe(causes(OVERLAP), "scooter", EVEN, tries=True)
-    assert choice.recipe.freeze_policy == "target-branch+neck"  # where nothing comes of them
-    assert "short trials decide before training" in choice.reasons[0]
+def test_eval_chooses_how_deep_the_branch_begins():
+    choice = choose_recipe(causes(OVERLAP), "scooter", EVEN, is_of_depth=True)
+    assert choice.recipe.freeze_policy == "target-branch+neck"
+    assert "How deep its layers begin, eval decides" in choice.reasons[0]
     assert "By the causes alone it would be target-branch+neck." in choice.reasons[0]
     assert choice.reasons[1].startswith("Class scooter gets layers of its own, started from")
 

@@ -13,11 +13,11 @@ from tests.classlift.diagnosis.test_diagnosis import DIAGNOSIS
 pytestmark = pytest.mark.unit
 
 
-def on(target: str, policy: str, trials: float = 0.0, **parts: object) -> Diagnosis:
+def on(target: str, policy: str, max_inference: float = 1.0, **parts: object) -> Diagnosis:
     return replace(
         DIAGNOSIS,
         weakness=replace(DIAGNOSIS.weakness, target=target),
-        recipe=Recipe(freeze_policy=policy, trials=trials),
+        recipe=Recipe(freeze_policy=policy, max_inference=max_inference),
         **parts,
     )
 
@@ -35,7 +35,9 @@ def test_the_recipe_has_the_layers_that_any_of_them_needs(tmp_path):
         ]
     )
     [tram] = found.beside
-    assert found.recipe == tram.recipe == Recipe(freeze_policy="target-branch+neck", trials=0.0)
+    assert (
+        found.recipe == tram.recipe == Recipe(freeze_policy="target-branch+neck", max_inference=1.0)
+    )
     assert "so class scooter gets that too" in " ".join(found.reasons)
     assert "Hopeless. It is trained beside the others" in " ".join(found.reasons)
     assert tram.reasons == DIAGNOSIS.reasons
@@ -45,8 +47,8 @@ def test_the_recipe_has_the_layers_that_any_of_them_needs(tmp_path):
     assert read == replace(found, stop=None)
 
 
-def test_what_trials_will_choose_is_not_said_before():
-    found = together([on("scooter", "target-branch", 0.25), on("tram", "target-branch+neck", 0.25)])
+def test_what_eval_will_choose_is_not_said_before():
+    found = together([on("scooter", "target-branch", 1.5), on("tram", "target-branch+neck", 1.5)])
     assert found.recipe == Recipe(freeze_policy="target-branch+neck")
     assert found.reasons == DIAGNOSIS.reasons
 

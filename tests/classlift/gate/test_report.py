@@ -22,7 +22,7 @@ from tests.classlift.examples.test_rebalanced import REBALANCED
 from tests.classlift.gate.test_evidence import LABELS, model, verdict
 from tests.classlift.gate.test_rules import LIFTED, compared, evidence
 from tests.classlift.gate.verdicts import verdict_on
-from tests.classlift.training.test_depths import TRIED
+from tests.classlift.training.test_depths import FOUND
 
 pytestmark = pytest.mark.unit
 DIAGNOSIS = Diagnosis(
@@ -107,9 +107,9 @@ def many(number):
     return verdict_on([LIFTED, *others, evidence("teddy bear", **lost)], run="run 7")
 
 
-def page_of(verdict, diagnosis=DIAGNOSIS, trials=None):
+def page_of(verdict, diagnosis=DIAGNOSIS, depths=None):
     empty = dict.fromkeys(report.CHARTS, ("",))
-    return report.page(verdict, diagnosis, {}, empty, {}, {}, trials=trials)
+    return report.page(verdict, diagnosis, {}, empty, {}, {}, depths=depths)
 
 
 def test_what_decides_stands_first_among_many_classes():
@@ -243,12 +243,12 @@ def test_a_picture_shows_the_surroundings_and_hides_no_outline():
 
 
 @pytest.mark.parametrize("ap50", [0.3, float("nan")])  # of a new class there is none before
-def test_shows_the_depths_that_were_tried(ap50):
+def test_shows_the_depths_that_were_trained(ap50):
     diagnosis = replace(DIAGNOSIS, weakness=replace(DIAGNOSIS.weakness, ap50=ap50))
     verdict = verdict_on([compared(label="target"), evidence()])
-    html = page_of(verdict, diagnosis, TRIED)
+    html = page_of(verdict, diagnosis, FOUND)
     assert "How deep the branch begins" in html
-    row = "<td><code>target-branch+image</code></td><td>2.00</td><td>30</td><td>0.700</td>"
+    row = "<td><code>target-branch+image</code></td><td>2.00</td><td>0.700</td>"
     assert row in html
     assert "Full fine-tuning, which changes the other classes too, was not tried" in html
     assert "How deep the branch begins" not in page_of(verdict)

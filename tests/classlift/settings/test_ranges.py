@@ -37,7 +37,6 @@ CASES = [
     (Rebalancing, "copy_paste", 2, "rebalancing.copy_paste is 2; it must be a number, 0 to 1."),
     (Rebalancing, "replay_share", 0.96, "is 0.96; it must be a number, 0 to 0.95."),
     (Recipe, "freeze_policy", "backbome", "There is no freeze policy 'backbome'; choose one of: "),
-    (Recipe, "trials", 1.5, "recipe.trials is 1.5; it must be a number, 0 to 1."),
     (Recipe, "max_inference", 0.9, "recipe.max_inference is 0.9; it must be a number, 1 to 10."),
     (Recipe, "steps", 0, "recipe.steps is 0; it must be a whole number, 1 to 1,000,000."),
     (Recipe, "steps", 1.5, "recipe.steps is 1.5; it must be a whole number, 1 to 1,000,000."),

@@ -1,0 +1,110 @@
+"""A head and a deeper branch are trained, eval chooses, and one is exported."""
+
+import logging
+import shutil
+
+import pytest
+import tensorflow as tf
+
+from classlift.data.units import Units, write_units
+from classlift.detectors.backends import load_detector
+from classlift.errors import ModelError
+from classlift.gate.run import depths_of
+from classlift.serving.bundle import Bundle
+from classlift.serving.write import write_entry
+from classlift.settings.gate import GateSettings
+from classlift.settings.recipe import Recipe
+from classlift.training import run as run_module
+from classlift.training.hooks.curves import Curves
+from classlift.training.loop import LossError
+from classlift.training.run import TrainingTask, run
+from tests.classlift.training.test_recalibrate import REBALANCED
+
+HEAD, NECK = "target-branch", "target-branch+neck"
+COSTS = {HEAD: 1.13, NECK: 1.34}
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def task(detector, examples, tmp_path):
+    shutil.copytree(examples, tmp_path / "examples")
+    REBALANCED.write(tmp_path / "examples")
+    write_units(Units({}, {}, {}), tmp_path / "examples")
+    champion = Bundle(tmp_path / "champion")
+    champion.entry.mkdir(parents=True)
+    write_entry(detector, champion)
+    return TrainingTask(
+        recipe=Recipe(steps=2, batch_size=2, cached_batches=0, evaluations=0),
+        backend="od_api",
+        targets=("9",),
+        settings=GateSettings(score_threshold=0.5),
+        champion=champion.saved_model,
+        examples=tmp_path / "examples",
+        challenger=tmp_path / "challenger",
+        board=tmp_path / "board",
+        work=tmp_path / "work",
+        code_version="c",
+        thresholds={},
+        curves=tmp_path / "curves.json",
+    )
+
+
+@pytest.mark.pipeline
+def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeypatch, caplog):
+    """And what is exported is the one that eval says, with the rest of the model as it was."""
+    caplog.set_level(logging.INFO, "classlift")
+    monkeypatch.setattr(run_module, "make_reproducible", tf.keras.utils.set_random_seed)
+    monkeypatch.setattr(run_module, "affordable_depths", lambda *_: COSTS)  # counting takes long
+    made = []
+
+    def before_training(self, training):
+        made.append((training.recipe.freeze_policy, training.done))
+        if len(made) == 2:
+            raise KilledError
+
+    monkeypatch.setattr(Curves, "before_training", before_training)
+    with pytest.raises(KilledError):
+        run(task)
+    assert not task.challenger.exists()
+    bundle = run(task)
+    assert made == [(HEAD, 0), (NECK, 0), (HEAD, 2), (NECK, 0)]
+    depths = [f"depth 1 of 2: {HEAD}", f"depth 2 of 2: {NECK}"]
+    assert [line for line in caplog.messages if line.startswith("depth ")] == 2 * depths
+    found = depths_of(bundle)
+    assert {depth.policy: depth.cost for depth in found.trained} == COSTS
+    assert found.sentences()[0] in caplog.messages
+    assert bundle.provenance().recipe["freeze_policy"] == found.chosen
+    assert not list(task.work.rglob("*.npz"))
+    challenger = load_detector("od_api", bundle.entry)
+    assert ("branch/9/neck" in " ".join(challenger.variables())) == (found.chosen == NECK)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("lost", "kept"), [([NECK], [HEAD]), ([HEAD], [NECK]), ([], [HEAD, NECK])])
+def test_a_depth_whose_losses_are_no_numbers_is_left_out(monkeypatch, caplog, lost, kept):
+    trained = _train_each_without(lost, monkeypatch)
+    assert list(trained) == kept
+    left_out = [line for line in caplog.messages if "left out" in line]
+    assert left_out == [f"{policy} is left out. The class loss is nan." for policy in lost]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("policies", [[HEAD], [HEAD, NECK]])
+def test_where_all_are_lost_training_has_failed(monkeypatch, policies):
+    with pytest.raises(ModelError, match="loss is nan"):
+        _train_each_without(policies, monkeypatch, policies)
+
+
+def _train_each_without(lost, monkeypatch, policies=(HEAD, NECK)):
+    """Trains nothing, and loses some."""
+
+    def train(policy, *_):
+        if policy in lost:
+            raise LossError("The class loss is nan.")
+        return policy
+
+    monkeypatch.setattr(run_module, "_train", train)
+    return run_module._train_each(dict(zip(policies, policies, strict=True)), None, None)
