@@ -281,12 +281,13 @@ def write_file(file: RecordFile, folder: Path) -> None:
     with replacing(folder / file.path) as draft, draft.open("wb") as out:
         for number, image in enumerate(file.images.to_pylist()):
             own = boxes[ends[number] - file.counts[number] : ends[number]]
-            encoded = _read_unchanged(image["uri"], image["sha256"])
-            encoded, image["format"] = for_tensorflow(encoded, image["format"], image["uri"])
+            stored = _read_unchanged(image["uri"], image["sha256"])
+            encoded, image["format"] = for_tensorflow(stored, image["format"], image["uri"])
             if number in file.pasted:
                 pastes, own = file.pasted[number]
                 encoded = _pasted(image["format"], encoded, pastes)
-            image["sha256"] = hashlib.sha256(encoded).hexdigest()
+            if encoded is not stored:
+                image["sha256"] = hashlib.sha256(encoded).hexdigest()
             write_record(out, to_example(image, own, encoded, file.label_map))
 
 
