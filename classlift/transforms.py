@@ -5,6 +5,7 @@ shard, not a record, is Beam's element, so that its cost per element is small. S
 the runner's workers must see the same file system.
 """
 
+import gc
 import json
 import logging
 import pickle
@@ -71,8 +72,9 @@ def map_shards(
         DataError: some raised a ClassLiftError; it has the first shard's sentence.
 
     """
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
+    with _no_garbage():
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
 
     work = folder / ".shards"  # Beam's own elements are numbers: it would compress larger ones
     shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
@@ -99,6 +101,19 @@ def map_shards(
             raise DataError(json.loads(errors[0].read_text()))
     finally:
         shutil.rmtree(work)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """What is made within stays: the collector looks through it neither now nor later."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
 
 
 def _order(work: Path, number: int) -> Path:
