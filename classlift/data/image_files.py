@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from classlift.data.images import IMAGE_SUFFIXES
-from classlift.data.places import split_of
+from classlift.data.places import paths_below, split_of
 from classlift.data.problems import INFO, ImageProblem
 from classlift.data.unusable import unclear
 from classlift.errors import DataError
@@ -215,16 +215,7 @@ class ImageFiles:
     @cached_property
     def paths(self) -> list[str]:
         """All image files below the folder, by their paths from there, in order."""
-        found = []
-        for folder, folders, files in os.walk(self.folder):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            base = os.path.relpath(folder, self.folder)
-            found += [
-                os.path.normpath(os.path.join(base, name))
-                for name in files
-                if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and name[0] != "."
-            ]
-        return sorted(found)
+        return paths_below(self.folder, IMAGE_SUFFIXES)
 
 
 def is_mask(path: str) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,3 +106,27 @@ def folders_in(folder: Path) -> Iterator[Path]:
     ):
         if (mark_of(folder / name) or {}).get("what") not in _REPORTS:
             yield folder / name
+
+
+def paths_below(folder: Path, suffixes: Collection[str]) -> list[str]:
+    """The files in a folder and in those below it, without hidden ones, and without links' folders.
+
+    Args:
+        folder: any.
+        suffixes: of the files, in small letters.
+
+    Returns:
+        Their paths from the folder on, with slashes, in order.
+
+    """
+    found = []
+    start = len(os.path.join(folder, ""))
+    for base, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = os.path.join(base, "")[start:]
+        found += [
+            below + name
+            for name in names
+            if os.path.splitext(name)[1].lower() in suffixes and name[0] != "."
+        ]
+    return sorted(found)

@@ -1,5 +1,6 @@
 """KITTI: a text file for each image, with a line an object."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from classlift.data.formats.collected import Collected
 from classlift.data.image_files import ImageFiles
 from classlift.data.labels import Corners, Labels, Shard, chunks, number_of
-from classlift.data.places import Place, folders_in
+from classlift.data.places import Place, folders_in, paths_below
 from classlift.data.unusable import absent, may_be_of, unclear, unread
 from classlift.errors import DataError
 from classlift.paths import inside, state
@@ -48,14 +49,10 @@ def _folders(folder: Path) -> tuple[Path, Path] | None:
         for labels, images in _SUBFOLDERS:
             if not {labels, images} <= there.keys():
                 continue
-            if any(map(_is_kitti, _texts(there[labels])[:LOOKED_AT])):
+            texts = paths_below(there[labels], (".txt",))[:LOOKED_AT]
+            if any(_is_kitti(there[labels] / text) for text in texts):
                 return there[labels], there[images]
     return None
-
-
-def _texts(labels: Path) -> list[Path]:
-    """The label files, without what a Mac writes beside each file."""
-    return sorted(path for path in labels.rglob("[!.]*") if path.suffix.lower() == ".txt")
 
 
 def _is_kitti(path: Path) -> bool:
@@ -97,10 +94,10 @@ def kitti_shards(place: Place) -> Iterator[Shard]:
     labels, images = found
     files: dict[str, list[str]] = {}
     for name in ImageFiles(images).paths:
-        files.setdefault(str(Path(name).with_suffix("")), []).append(name)
+        files.setdefault(os.path.splitext(name)[0], []).append(name)
+    start = str(labels.relative_to(folder))
     texts = {
-        str(path.relative_to(labels).with_suffix("")): str(path.relative_to(folder))
-        for path in _texts(labels)
+        os.path.splitext(text)[0]: f"{start}/{text}" for text in paths_below(labels, (".txt",))
     }
     said = [
         unclear(texts[stem], f"{folder.name}/{texts[stem]}", may_be_of(*files[stem][:2]))
@@ -114,7 +111,7 @@ def kitti_shards(place: Place) -> Iterator[Shard]:
     ]
     items = []
     for stem, (name, *others) in files.items():
-        text = texts.get(stem, str((labels / f"{stem}.txt").relative_to(folder)))
+        text = texts.get(stem, f"{start}/{stem}.txt")
         if not others:
             items.append((text, str((images / name).relative_to(folder)), state(folder / text)))
     for part in chunks(items) if items else [()]:

@@ -21,7 +21,7 @@ from classlift.data.labels import (
     number_of,
     size_of,
 )
-from classlift.data.places import SPLIT_WORDS, Place, folders_in, split_of
+from classlift.data.places import SPLIT_WORDS, Place, folders_in, paths_below, split_of
 from classlift.data.problems import ImageProblem
 from classlift.data.unusable import unread
 from classlift.data.xml_files import Element, parse_xml
@@ -52,9 +52,9 @@ def find_annotations(folder: Path) -> Path | None:
     return None
 
 
-def _files(annotations: Path, is_deep: bool = True) -> Iterator[Path]:
+def _files(annotations: Path) -> Iterator[Path]:
     """The files of a folder, and of those below it, which are those of splits or of tasks."""
-    yield from filter(_is_xml, annotations.rglob("*") if is_deep else annotations.iterdir())
+    yield from filter(_is_xml, annotations.rglob("*"))
 
 
 def find(path: Path) -> list[Place]:
@@ -113,20 +113,22 @@ def voc_shards(place: Place) -> Iterator[Shard]:
     annotations = find_annotations(folder)
     if annotations is None:
         raise DataError(f"{folder}: there is no folder of XML files ({' or '.join(ANNOTATIONS)}).")
-    files = _files(annotations, is_deep=annotations != folder)
-    names = sorted(path.relative_to(annotations).as_posix() for path in files)
+    is_deep = annotations != folder
+    names = [n for n in paths_below(annotations, (".xml",)) if is_deep or "/" not in n]
     sets = _image_sets(folder)
     for part in chunks(names):
-        states = [state(annotations / name) for name in part]
-        splits = tuple(_split(PurePosixPath(name), sets) for name in part)
+        states = [state(os.path.join(annotations, name)) for name in part]
+        splits = tuple(_split(name, sets) for name in part)
         digest = hashlib.sha256(repr(states).encode()).hexdigest()
         yield Shard("voc", folder, (part, splits, digest, place.home))
 
 
-def _split(name: PurePosixPath, sets: Mapping[str, str]) -> str | None:
+def _split(name: str, sets: Mapping[str, str]) -> str | None:
     """The published split of an XML file: that of a list, else of its folder below the others."""
-    listed = sets.get(str(name.with_suffix(""))) or sets.get(name.stem)
-    return listed or next(filter(None, map(split_of, name.parts[:-1])), None)
+    *folders, _ = name.split("/")
+    plain = os.path.splitext(name)[0]
+    listed = sets.get(plain) or sets.get(plain.rpartition("/")[2])
+    return listed or next(filter(None, map(split_of, folders)), None)
 
 
 def read_voc_shard(shard: Shard) -> Labels:

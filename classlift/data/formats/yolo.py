@@ -25,7 +25,14 @@ from classlift.data.labels import (
     number_of,
     whole_number_of,
 )
-from classlift.data.places import SPLIT_WORDS, Place, files_called, folders_in, split_of
+from classlift.data.places import (
+    SPLIT_WORDS,
+    Place,
+    files_called,
+    folders_in,
+    paths_below,
+    split_of,
+)
 from classlift.data.problems import INFO, WARNING, ImageProblem
 from classlift.data.shapes import ENCLOSED, KEY_POINTS, around
 from classlift.data.unusable import absent, may_be_of, unclear, unread
@@ -151,7 +158,8 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
         Shards for `read_yolo_shard`.
 
     Raises:
-        DataError: the classes have no names, or an image may be labelled by several files.
+        DataError: the classes have no names, an image may be labelled by several files, or a link
+            leads nowhere.
 
     """
     folder = place.path
@@ -159,32 +167,39 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
     split_by = _splits(folder, described)
     is_apart = _apart(folder) is not None
     root, of_labels = _apart(folder) or (folder, folder)
-    images = [path for path in sorted(root.rglob("*")) if _is_called(path, IMAGE_SUFFIXES)]
-    texts = {path for path in of_labels.rglob("*") if _is_called(path, (".txt",))}
-    labels_of = _labels_by_image(images, root, of_labels, texts)
-    images_of: dict[Path, list[Path]] = {}
-    for path, labels in labels_of.items():
-        images_of.setdefault(labels, []).append(path)
+    images = paths_below(root, IMAGE_SUFFIXES)
+    texts = set(paths_below(of_labels, (".txt",)))
+    labels_of = _labels_by_image(images, texts, root, of_labels)
+    images_of: dict[str, list[str]] = {}
+    for image, labels in labels_of.items():
+        images_of.setdefault(labels, []).append(image)
+    of_images, of_texts = (
+        "" if inner == folder else f"{inner.relative_to(folder)}/" for inner in (root, of_labels)
+    )
     items = []
     remarks = [ImageProblem(described.path.name, folder.name, *note) for note in described.notes]
-    for path, labels in labels_of.items():
+    for image, labels in labels_of.items():
         if labels in texts and len(images_of[labels]) > 1:
             continue
-        is_called_so = labels == _called(path, root, of_labels)
         # The size of the image is part of the labels: their shares become pixels.
-        said = place.split or split_by(path)
-        names = str(path.relative_to(folder)), str(labels.relative_to(folder))
-        items.append((names, is_called_so, state(labels), state(path), said))
-    for labels, (path, *others) in images_of.items():
+        names = of_images + image, of_texts + labels
+        of_image, of_text = (state(os.path.join(folder, name)) for name in names)
+        if labels in texts and of_text[0] < 0:
+            raise DataError(
+                f"{folder / names[1]}: the link leads nowhere, so the labels are missing."
+            )
+        said = place.split or split_by(names[0])
+        items.append((names, labels == _called(image), of_text, of_image, said))
+    for labels, (image, *others) in images_of.items():
         if labels in texts and others:
-            name = str(labels.relative_to(folder))
-            reason = may_be_of(path.name, others[0].name)
+            name = of_texts + labels
+            reason = may_be_of(os.path.basename(image), os.path.basename(others[0]))
             remarks.append(unclear(name, f"{folder.name}/{name}", reason))
-    orphans = {path for path in texts - set(images_of) if path.name.lower() not in NAMES}
+    orphans = {t for t in texts - set(images_of) if os.path.basename(t).lower() not in NAMES}
     if not is_apart:  # beside images, where also other texts lie
-        places = {path.parent for path in images}
-        orphans = {path for path in orphans if path.parent in places and _is_labels(path)}
-    for name in sorted(str(path.relative_to(folder)) for path in orphans):
+        places = {os.path.dirname(image) for image in images}
+        orphans = {t for t in orphans if os.path.dirname(t) in places and _is_labels(of_labels / t)}
+    for name in sorted(of_texts + text for text in orphans):
         reason = f"there is no image of this name below {root}"
         remarks.append(absent(name, f"{folder.name}/{name}", reason))
     for part in chunks(items) if items else [()]:
@@ -192,45 +207,42 @@ def yolo_shards(place: Place) -> Iterator[Shard]:
         remarks = []
 
 
-def _called(image: Path, root: Path, of_labels: Path) -> Path:
-    """What the label file of an image is called; the folders are those of images and of labels."""
-    return of_labels / image.relative_to(root).with_suffix(".txt")
+def _called(image: str) -> str:
+    """What the label file of an image is called, from the folder of labels on."""
+    return f"{os.path.splitext(image)[0]}.txt"
 
 
 def _labels_by_image(
-    images: Sequence[Path], root: Path, of_labels: Path, texts: Set[Path]
-) -> dict[Path, Path]:
+    images: Sequence[str], texts: Set[str], root: Path, of_labels: Path
+) -> dict[str, str]:
     """The label file of each image: the one that is called so, or as all machines agree on.
 
     Args:
-        images: below `root`.
-        root: the folder of images.
-        of_labels: the folder of labels.
-        texts: the files in it that may be labels.
+        images: as paths from their folder.
+        texts: the files that may be labels, as paths from theirs.
+        root: the folder of images, for errors.
+        of_labels: the folder of labels, for errors.
 
     Returns:
-        A path for each image, which need not be there.
+        The path of labels for each image, which need not be there.
 
     Raises:
-        DataError: several files may label an image, or a link leads nowhere.
+        DataError: several files may label an image.
 
     """
-    called = {path: _called(path, root, of_labels) for path in images}
-    others: dict[str, list[Path]] = {}
-    for path in texts - set(called.values()):
-        name = path.relative_to(of_labels).with_suffix("").as_posix()
-        others.setdefault(folded(name), []).append(path)
-    for path, labels in called.items():
-        alike = others.get(folded(path.relative_to(root).with_suffix("").as_posix()), [])
+    called = {image: _called(image) for image in images}
+    others: dict[str, list[str]] = {}
+    for text in sorted(texts - set(called.values())):
+        others.setdefault(folded(text), []).append(text)
+    for image, labels in called.items() if others else ():
+        alike = others.get(folded(labels), [])
         if labels not in texts and alike:
-            called[path] = alike[0]
+            called[image] = alike[0]
             if len(alike) > 1:
                 raise DataError(
-                    f"{alike[0]}: there is no image of this name below {root}; {path.name} may be "
-                    f"labelled by it or by {alike[1].name}: keep one of them."
+                    f"{of_labels / alike[0]}: there is no image of this name below {root}; {image} "
+                    f"may be labelled by it or by {alike[1]}: keep one of them."
                 )
-        elif labels.is_symlink() and not labels.exists():
-            raise DataError(f"{labels}: the link leads nowhere, so the labels are missing.")
     return called
 
 
@@ -505,12 +517,12 @@ def _of_other_splits(place: Place) -> Iterator[Path]:
                 yield from files_called(beside, NAMES)
 
 
-def _splits(folder: Path, described: _Described) -> Callable[[Path], str | None]:
+def _splits(folder: Path, described: _Described) -> Callable[[str], str | None]:
     """What tells the published split of an image: data.yaml, a list of its images, else the name
     of the folder that it is in.
 
     Returns:
-        A function from the path of an image to its split, or None.
+        A function from the path of an image, from the folder on, to its split, or None.
 
     """
     said = list(_said(described.path, described.document))
@@ -521,13 +533,16 @@ def _splits(folder: Path, described: _Described) -> Callable[[Path], str | None]
             listed[path] = split
     by_name = _Listed({path: split for path, split in listed.items() if split})
 
-    def split_by(image: Path) -> str | None:
-        for place, split in said:
-            if image.is_relative_to(place):
+    starts = [(os.path.join(place, ""), split) for place, split in said]
+
+    def split_by(name: str) -> str | None:
+        path = os.path.join(folder, name)
+        for start, split in starts:
+            if path.startswith(start):
                 return split
-        inner = image.relative_to(folder).parts
-        folders = (split_of(part) for part in inner[:-1])
-        return by_name.split_of(inner) or next(filter(None, folders), None)
+        parts = tuple(name.split("/"))
+        folders = (split_of(part) for part in parts[:-1])
+        return by_name.split_of(parts) or next(filter(None, folders), None)
 
     return split_by
 
