@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -53,7 +52,10 @@ NAMED_BESIDE = "classes are named with the labels; else those of another split c
 NAMED_OTHERWISE = "`nc` of data.yaml is how many classes it names; the names count"
 """What is said of lists of classes."""
 
-_APART = (("images", "image", "imgs", "img"), ("labels", "label"))
+_APART = (
+    ("images", "image", "imgs", "img"),
+    ("labels", "label", "annotations", "annotation", "annots", "txt"),
+)
 """What the folders of images and of labels are called, in small letters, where each has its own:
 the likeliest first."""
 
@@ -71,6 +73,9 @@ ROUNDING = Rounding(share=1e-6)
 
 MAX_LABEL_BYTES = 100 * MEGA
 """The most bytes of the labels of one image."""
+
+LOOKED_AT = 10
+"""Files of a folder that are looked at: one of them may be empty, or damaged."""
 
 MAX_CLASSES = 100_000
 """More than any list of classes has."""
@@ -95,8 +100,8 @@ def _apart(folder: Path) -> tuple[Path, Path] | None:
     images, labels = (next((there[n] for n in names if n in there), "") for names in _APART)
     if not (images and labels):
         return None
-    texts = (path for path in (folder / labels).rglob("*") if _is_called(path, (".txt",)))
-    is_ours = any(map(_is_labels, islice(texts, 10))) or (
+    texts = paths_below(folder / labels, (".txt",))[:LOOKED_AT]
+    is_ours = any(_is_labels(folder / labels / text) for text in texts) or (
         labels.lower() == _APART[1][0] and not _has_others(folder / labels)
     )
     return (folder / images, folder / labels) if is_ours else None
