@@ -198,6 +198,11 @@ def shards_of(
     }
     records = _by_id(coco, "images", path, faults)
     annotations = _records(coco, "annotations", path)
+    if annotations and not any({"bbox", "category_id"} & record.keys() for record in annotations):
+        raise DataError(
+            f"{path}: its annotations have neither `bbox` nor `category_id`, as those of captions "
+            "and of panoptic segments; name the file of the instances."
+        )
     images = {
         image_id: _image(record, path, files, remarks) for image_id, record in records.items()
     }
