@@ -69,7 +69,7 @@ def passed_over_files(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[
         f"{len(found):,} {some} with the labels and {'is' if len(found) == 1 else 'are'} not read "
         "(to read one instead, name it, or its `--format`)"
     )
-    where = [f"{problem.image_id} is {problem.value}" for problem in found]
+    where = [f"{problem.image_id}: {problem.value}" for problem in found]
     return [Finding(PASSED_OVER, fault, INFO, len(found), where[:EXAMPLES_SHOWN])]
 
 

@@ -207,6 +207,12 @@ def voc_in_a_folder_of_any_name(data: Path) -> None:
         write(data / "my labels" / f"{name}.xml", xml(name, f"{name}.jpg"))
 
 
+def yolo_in_annotations(data: Path) -> None:
+    label_studio_yolo(data)
+    (data / "images").rename(data / "Images")
+    (data / "labels").rename(data / "Annotations")
+
+
 def links_within_the_folder(data: Path) -> None:
     labelimg_voc_apart(data)
     (data / "images").rename(data / "store")
@@ -223,6 +229,7 @@ def links_within_the_folder(data: Path) -> None:
         *(classes_from_1, csv_of_excel, tab_separated, numbers_as_text),
         *(kitti_of_fiftyone, kitti_of_digits, kitti_in_capitals, open_images),
         *(labelme_in_a_folder_of_any_name, voc_in_a_folder_of_any_name, links_within_the_folder),
+        yolo_in_annotations,
     ],
     ids=lambda make: make.__name__,
 )
@@ -425,6 +432,15 @@ def table_of_label_studio(data: Path) -> None:
     )
 
 
+def captions(data: Path) -> None:
+    def keep(document: Any) -> None:
+        for record in document["annotations"]:
+            del record["bbox"], record["category_id"]
+            record["caption"] = "a scene"
+
+    coco_with(data, keep)
+
+
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 AZURE = {"image_url": "AmlDatastore://a.jpg", "label": [{"label": "8", "topX": 0.1}]}
 VISION = {"images": [{"id": "1", "regions": []}], "tags": [{"name": "8"}]}
@@ -446,6 +462,7 @@ REFUSED: list[tuple[Export, str]] = [
     (changed(label_studio_json, "*.json", predictions_alone), "it has predictions alone"),
     (changed(cvat_coco_of_a_task, "*/*.json", lambda _: LFS), "pointer of Git LFS; fetch the file"),
     (changed(labelimg_voc, "*.xml", lambda _: LFS), "pointer of Git LFS; fetch the file"),
+    (captions, "as those of captions and of panoptic segments; name the file of the instances"),
     (table_of_label_studio, "this is a table of Label Studio; export JSON from it"),
     (document("annotations.jsonl", AZURE), "this is an Azure ML JSONL; export COCO from it"),
     (document("labels.json", VISION), "this is an Azure Custom Vision JSON; export COCO from it"),

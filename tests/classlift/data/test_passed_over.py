@@ -48,6 +48,7 @@ def test_of_several_formats_the_one_that_is_read_is_said(tmp_path, writers, expe
     (finding,) = passed_over_files(snapshot, None, None)
     assert (finding.severity, finding.count) == ("info", len(expected))
     assert "with the labels and" in finding.fault
+    assert finding.where == expected
 
 
 @pytest.mark.parametrize(
