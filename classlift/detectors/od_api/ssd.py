@@ -84,13 +84,23 @@ class SsdDetector(ZooEntry):
 
     def build(self, classes: int | None = None) -> Any:
         """The model of the config, perhaps with another number of classes, random weights."""
+        model = self._without_variables(classes)
+        # An eager pass builds the variables and the anchors.
+        answers = model.predict(tf.zeros([1, *self.frame.size, 3]), self.shapes(1))
+        self._map_shapes = [found.shape for found in answers["feature_maps"]]
+        return model
+
+    def build_head(self, classes: int | None = None) -> Any:
+        """The box predictor of `build` alone, which takes a fraction of the time."""
+        predictor = SsdParts(self._without_variables(classes)).predictor
+        predictor([tf.zeros(shape) for shape in self._map_shapes])
+        return predictor
+
+    def _without_variables(self, classes: int | None) -> Any:
         config = model_pb2.DetectionModel()
         config.CopyFrom(self.config.model)
         config.ssd.num_classes = classes or config.ssd.num_classes
-        model = model_builder.build(config, is_training=True)
-        # An eager pass builds the variables and the anchors.
-        model.predict(tf.zeros([1, *self.frame.size, 3]), self.shapes(1))
-        return model
+        return model_builder.build(config, is_training=True)
 
     @property
     def can_branch(self) -> bool:

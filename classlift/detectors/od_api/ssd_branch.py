@@ -54,19 +54,22 @@ class SsdBranch:
     def __init__(
         self, common: "SsdDetector", numbers: Sequence[int], parts: frozenset[str]
     ) -> None:
-        own = SsdParts(common.build(len(numbers)))
+        self._neck: Any = None
+        if "neck" in parts:
+            own = SsdParts(common.build(len(numbers)))
+            self._head, self._neck = own.predictor, own.extractor
+        else:
+            self._head = common.build_head(len(numbers))
         self.numbers = tuple(numbers)
         self.rivalry = tf.Variable(0.0, trainable=False, name="rivalry")
         self._common = common
-        self._head = own.predictor
-        self._neck: Any = own.extractor if "neck" in parts else None
         self._auxiliary: Any = None
         self._scoring = scoring_layers(self._head)
         self._layers = _distinct(itertools.chain.from_iterable(self._scoring))
         self.parts = parts
         block = first_block(parts)
         self._has_boxes = "neck" in parts and not block
-        self._backbone = None if block is None else OwnBackbone(own.extractor, block)
+        self._backbone = None if block is None else OwnBackbone(self._neck, block)
         self._trunk = Trunk(common.parts.extractor, common.frame, self._neck, self._backbone)
         self._assign = replace(common.assign, classes=len(self.numbers))
         self._start()
@@ -114,7 +117,7 @@ class SsdBranch:
         trained, they stand beside its own last ones, so that what comes before learns to tell all
         classes apart.
         """
-        self._auxiliary = SsdParts(self._common.build()).predictor
+        self._auxiliary = self._common.build_head()
         _copy(self._common.parts.predictor.variables, self._auxiliary.variables)
 
     @property

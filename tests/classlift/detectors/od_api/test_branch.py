@@ -22,6 +22,7 @@ from classlift.detectors.export import Serving
 from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.branching import Branched
 from classlift.detectors.od_api.outline import CONFIG
+from classlift.detectors.od_api.private import SsdParts
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import LABEL_MAP, read_config
 from classlift.errors import ModelError
@@ -42,6 +43,14 @@ from tests.classlift.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
 BLOCK = "target-branch+block:5"
+
+
+def test_a_head_built_alone_is_that_of_a_whole_model(detector):
+    whole = SsdParts(detector.common.build(2)).predictor
+    alone = detector.common.build_head(2)
+    for own, other in zip(alone.variables, whole.variables, strict=True):
+        assert own.shape == other.shape
+        assert own.name.partition(f"{alone.name}/")[2] == other.name.partition(f"{whole.name}/")[2]
 
 
 def train(detector, labels, examples, steps=5, policy=TARGET_BRANCH, auxiliary=0.0):
