@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 
 from classlift.data.images import encoded_for_tensorflow
@@ -17,7 +19,7 @@ from classlift.data.schema import DETECTIONS, OBJECTS, ExampleKeys
 from classlift.detectors.examples import labelled_boxes, read_distinct, read_examples
 from classlift.detectors.export import FEATURES, OUTPUTS, Describe, Serve
 from classlift.errors import ModelError
-from classlift.metrics.iou import iou_matrix
+from classlift.metrics.iou import iou, iou_matrix
 from classlift.progress import Countdown
 
 logger = logging.getLogger(__name__)
@@ -132,65 +134,112 @@ def describe_objects(
 
     """
     objects = [OBJECTS.empty_table()]
-    labelled, detected = found.boxes.to_pandas(), found.detections.to_pandas()
-    labelled = labelled[~labelled["is_crowd"]].astype({"label": str})
-    boxes_of, detections_of = (dict(iter(t.groupby("image_id"))) for t in (labelled, detected))
+    boxes = found.boxes.filter(pc.invert(found.boxes["is_crowd"]))
+    boxes_of, detections_of = _rows_by_image(boxes), _rows_by_image(found.detections)
+    labels, box_ids = boxes["label"].to_pylist(), boxes["box_id"].to_pylist()
+    corners, detected = _corners(boxes), _corners(found.detections)
+    scores = found.detections["score"].to_numpy()
     for parsed in read_distinct(files, BATCH, images):
         ids = [image_id.decode() for image_id in parsed[ExampleKeys.SOURCE_ID].numpy()]
-        things = []
+        places = []
         for image_id in ids:
-            boxes = boxes_of.get(image_id, labelled.iloc[:0])[["box_id", "label", *SIDES]]
-            detections = detections_of.get(image_id, detected.iloc[:0])
-            things.append(pd.concat([boxes, unlabelled(boxes, detections)]))
-        objects += _describe(describe, parsed, ids, things)
+            own, seen = boxes_of.get(image_id, _NONE), detections_of.get(image_id, _NONE)
+            others = unlabelled(corners[own], detected[seen], scores[seen])
+            places.append(
+                Places(
+                    [*(box_ids[row] for row in own), *[-1] * len(others)],
+                    [*(labels[row] for row in own), *[""] * len(others)],
+                    np.concatenate([corners[own], detected[seen][others]]),
+                )
+            )
+        objects += _describe(describe, parsed, ids, places)
     return pa.concat_tables(objects)
+
+
+_NONE = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Places:
+    """What is described of one image.
+
+    Attributes:
+        box_ids: of labelled boxes, -1 for other places.
+        labels: empty for these.
+        corners: float32[places, 4], xmin, ymin, xmax, ymax in pixels.
+
+    """
+
+    box_ids: list[int]
+    labels: list[str]
+    corners: npt.NDArray[np.float32]
+
+
+def _rows_by_image(table: pa.Table) -> dict[str, npt.NDArray[np.int64]]:
+    """The rows of each image, in their order."""
+    ids = table["image_id"].to_pandas()
+    found: dict[str, npt.NDArray[np.int64]] = ids.groupby(ids).indices
+    return found
+
+
+def _corners(table: pa.Table) -> npt.NDArray[np.float32]:
+    """[rows, 4], xmin, ymin, xmax, ymax."""
+    return np.stack([table[side].to_numpy() for side in SIDES], axis=-1)
 
 
 def _describe(
     describe: Describe,
     parsed: dict[str, tf.Tensor],
     ids: list[str],
-    things: list[pd.DataFrame],
+    places: list[Places],
 ) -> Iterator[pa.Table]:
     """`schema.OBJECTS` of a batch, a table an image."""
     widths, heights = (parsed[key].numpy() for key in (ExampleKeys.WIDTH, ExampleKeys.HEIGHT))
-    boxes = np.zeros((len(things), max(map(len, things)), 4), np.float32)
-    for number, thing in enumerate(things):
+    boxes = np.zeros((len(places), max(len(own.labels) for own in places), 4), np.float32)
+    for number, own in enumerate(places):
         extent = np.array([heights[number], widths[number]] * 2)
-        boxes[number, : len(thing)] = thing[["ymin", "xmin", "ymax", "xmax"]] / extent
+        boxes[number, : len(own.labels)] = own.corners[:, [1, 0, 3, 2]] / extent
     answer = describe(encoded=parsed[ExampleKeys.ENCODED], boxes=tf.constant(boxes))
     features, sides = answer["features"].numpy(), answer["sides"].numpy()
-    for number, (image_id, thing) in enumerate(zip(ids, things, strict=True)):
+    for number, (image_id, own) in enumerate(zip(ids, places, strict=True)):
+        count = len(own.labels)
         columns = {
-            "image_id": [image_id] * len(thing),
-            "box_id": thing["box_id"].tolist(),
-            "label": thing["label"].tolist(),
-            "side": sides[number, : len(thing)],
-            "features": list(features[number, : len(thing)]),
+            "image_id": [image_id] * count,
+            "box_id": own.box_ids,
+            "label": own.labels,
+            "side": sides[number, :count],
+            "features": list(features[number, :count]),
         }
         yield pa.table(columns, OBJECTS)
 
 
-def unlabelled(boxes: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:
+def unlabelled(
+    boxes: npt.NDArray[np.float32],
+    detections: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+) -> list[int]:
     """The detections of one image that have no object at their place; of those at one place, the
     surest.
 
     Args:
-        boxes: its labelled objects, in pixels.
-        detections: in it.
+        boxes: [boxes, 4], xmin, ymin, xmax, ymax of its labelled objects, in pixels.
+        detections: [detections, 4], in it.
+        scores: of the detections.
 
     Returns:
-        At most `UNLABELLED` rows without a label, the surest first.
+        At most `UNLABELLED` of the detections, the surest first.
 
     """
-    corners = detections[SIDES].to_numpy(np.float64)
-    taken = boxes[SIDES].to_numpy(np.float64)
+    corners = detections.astype(np.float64)
+    is_taken = (iou_matrix(corners, boxes.astype(np.float64)) >= APART).any(axis=1)
+    left = [row for row in np.argsort(-scores, kind="stable") if not is_taken[row]]
     kept: list[int] = []
-    for row in np.argsort(-detections["score"].to_numpy(), kind="stable"):
-        others = np.concatenate([taken, corners[kept]])
-        if len(kept) < UNLABELLED and not (iou_matrix(corners[[row]], others) >= APART).any():
-            kept.append(row)
-    return detections.iloc[kept][SIDES].assign(box_id=-1, label="")[["box_id", "label", *SIDES]]
+    while left and len(kept) < UNLABELLED:
+        surest = left.pop(0)
+        kept.append(int(surest))
+        is_near = iou(corners[left], corners[surest]) >= APART
+        left = [row for row, near in zip(left, is_near, strict=True) if not near]
+    return kept
 
 
 def _answer(serve: Serve, parsed: dict[str, tf.Tensor], label_map: LabelMap) -> Predictions:

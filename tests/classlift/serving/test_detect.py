@@ -8,11 +8,17 @@ from classlift.data import schema
 from classlift.data.examples import example_files
 from classlift.data.predictions import Predictions
 from classlift.detectors.export import Serving
-from classlift.detectors.predict import UNLABELLED, load_signature, predict, unlabelled
+from classlift.detectors.predict import (
+    APART,
+    UNLABELLED,
+    load_signature,
+    predict,
+    unlabelled,
+)
 from classlift.errors import DataError
+from classlift.metrics.iou import iou_matrix
 from classlift.serving.detect import OBJECTS, PARTS, detect
 from classlift.serving.write import write_bundle
-from tests.classlift.conftest import boxes_table, detections_table
 from tests.classlift.test_transforms import PROCESSES
 
 pytestmark = pytest.mark.pipeline
@@ -69,11 +75,26 @@ def test_describes_the_objects_of_train_and_eval(saved_model, examples, tmp_path
     ],
 )
 def test_detections_of_nothing(detections, kept):
-    boxes = boxes_table([("a", "car", 0, 0, 20, 20)]).to_pandas()
-    rows = [("a", "car", score, x, y, x + 20, y + 20) for score, x, y in detections]
-    found = unlabelled(boxes, detections_table(rows).to_pandas())
-    assert found["xmin"].tolist() == kept
-    assert set(found["box_id"]) <= {-1}
+    places = np.array([(x, y, x + 20, y + 20) for _, x, y in detections], np.float32)
+    scores = np.array([score for score, *_ in detections], np.float32)
+    found = unlabelled(np.float32([[0, 0, 20, 20]]), places.reshape(-1, 4), scores)
+    assert places.reshape(-1, 4)[found, 0].tolist() == kept
+
+
+def test_detections_of_nothing_are_those_of_the_plain_way():
+    rng = np.random.default_rng(0)
+    for count in range(60):
+        low = rng.uniform(0, 60, (count + 3, 2))
+        corners = np.concatenate([low, low + rng.choice([0, 20, 30], low.shape)], axis=1)
+        boxes, detections = np.split(corners.astype(np.float32), [3])
+        scores = rng.choice([0.2, 0.5, 0.7, 0.9], count)
+        kept: list[int] = []
+        for row in sorted(range(count), key=lambda row: -scores[row]):
+            others = np.concatenate([boxes, detections[kept]]).astype(np.float64)
+            near = iou_matrix(detections[[row]].astype(np.float64), others) >= APART
+            if len(kept) < UNLABELLED and not near.any():
+                kept.append(row)
+        assert unlabelled(boxes, detections, scores) == kept
 
 
 def test_two_processes_say_the_same(saved_model, examples, tmp_path):
