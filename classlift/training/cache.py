@@ -293,7 +293,7 @@ def _filled(
             cache = FeatureCache(own, count * int(batch.images.shape[0]), key=key)
         if number == count:
             break
-        name = hashlib.blake2b(batch.images.numpy(), digest_size=16).hexdigest()
+        name = hashlib.sha256(batch.images.numpy()).hexdigest()
         if cache.knows(batch, name):
             known += 1
         else:
