@@ -113,15 +113,15 @@ def train_alone(side: int, name: str) -> None:
     print(int(status.split("VmHWM:")[1].split()[0]) / 1e3)  # Linux counts in KB
 
 
-def random_batch(detector: Branched[SsdBranch]) -> tuple[tf.Tensor, ...]:
-    """Images and boxes in random places."""
+def random_batch(detector: Branched[SsdBranch], count: int = BATCH) -> tuple[tf.Tensor, ...]:
+    """Images and boxes in random places, of the first ten classes."""
     rng = np.random.default_rng(0)
-    low = rng.uniform(0, 0.6, (BATCH, BOXES, 2))
+    low = rng.uniform(0, 0.6, (count, BOXES, 2))
     return (
-        tf.constant(rng.uniform(0, 255, (BATCH, *detector.frame.size, 3)), tf.float32),
+        tf.constant(rng.uniform(0, 255, (count, *detector.frame.size, 3)), tf.float32),
         tf.constant(np.concatenate([low, low + 0.3], axis=-1), tf.float32),
-        tf.constant(rng.integers(1, 11, (BATCH, BOXES)), tf.int32),
-        tf.ones([BATCH, BOXES]),
+        tf.constant(rng.integers(1, 11, (count, BOXES)), tf.int32),
+        tf.ones([count, BOXES]),
     )
 
 
@@ -159,7 +159,7 @@ def stock_loss(detector: Branched[SsdBranch], batch: Batch) -> tf.Tensor:
         ),
         groundtruth_weights_list=tf.unstack(batch.weights),
     )
-    shapes = detector.common.shapes(BATCH)
+    shapes = detector.common.shapes(batch.images.shape[0])
     images = model._feature_extractor.preprocess(batch.images)
     return sum(model.loss(model.predict(images, shapes), shapes).values())
 
