@@ -231,8 +231,8 @@ def unlabelled(
 
     """
     corners = detections.astype(np.float64)
-    is_taken = (iou_matrix(corners, boxes.astype(np.float64)) >= APART).any(axis=1)
-    left = [row for row in np.argsort(-scores, kind="stable") if not is_taken[row]]
+    overlap = iou_matrix(corners, boxes.astype(np.float64)).max(axis=1, initial=0.0)
+    left = [row for row in np.argsort(-scores, kind="stable") if overlap[row] < APART]
     kept: list[int] = []
     while left and len(kept) < UNLABELLED:
         surest = left.pop(0)
