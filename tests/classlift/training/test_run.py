@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -57,7 +58,7 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
     """And what is exported is the one that eval says, with the rest of the model as it was."""
     caplog.set_level(logging.INFO, "classlift")
     monkeypatch.setattr(run_module, "make_reproducible", tf.keras.utils.set_random_seed)
-    monkeypatch.setattr(run_module, "affordable_depths", lambda *_: COSTS)  # counting takes long
+    monkeypatch.setattr(run_module, "_depths", lambda *_: COSTS)  # counting them takes long
     made = []
 
     def before_training(self, training):
@@ -80,6 +81,21 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
     assert not list(task.work.rglob("*.npz"))
     challenger = load_detector("od_api", bundle.entry)
     assert ("branch/9/neck" in " ".join(challenger.variables())) == (found.chosen == NECK)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("recipe", "can_branch_neck"),
+    [
+        (Recipe(max_inference=1), True),  # the freeze policy is the user's, or the causes'
+        (Recipe("all-but-heads"), True),  # no class of the model can have a branch
+        (Recipe(), False),  # it can begin at one place alone
+    ],
+)
+def test_one_depth_is_trained_where_there_is_nothing_to_choose(recipe, can_branch_neck):
+    abilities = SimpleNamespace(can_branch_neck=can_branch_neck)
+    champion = SimpleNamespace(abilities=lambda: abilities)  # and nothing that could be loaded
+    assert run_module._depths(SimpleNamespace(recipe=recipe), champion) == {}
 
 
 @pytest.mark.unit
