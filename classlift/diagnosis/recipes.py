@@ -145,7 +145,7 @@ def choose_recipe(
     elif is_of_depth:
         reasons = [
             "How deep its layers begin, eval decides: a head of its own and the deepest branch "
-            "within max_inference are trained, and the deeper is kept where it is better. By the "
+            "within max_inference are both trained, and the better is kept. By the "
             f"causes alone it would be {policy}. {rule.reason}"
         ]
     elif can_branch and branch == rule.branch:

@@ -23,7 +23,6 @@ class Evaluator:
     Args:
         files: the records of eval.
         board: gets pictures of its first images.
-        units: the unit of an image that is not its own, by image_id.
 
     """
 
@@ -35,11 +34,9 @@ class Evaluator:
         targets: Sequence[str],
         precision: float,
         board: Board | None = None,
-        units: Mapping[str, str] | None = None,
     ) -> None:
         self._serve, self._files, self._label_map = serve, files, label_map
         self._targets, self._precision, self._board = tuple(targets), precision, board
-        self._units = units or {}
 
     def __call__(self, step: int) -> Evaluation:
         """Evaluates the weights as they are now, at a step."""
@@ -72,7 +69,5 @@ class Evaluator:
 
     def matches(self) -> Matches:
         """Matches the detections on the whole eval split with its boxes."""
-        found = predict(self._serve, self._files, self._label_map)
-        units = [self._units.get(image_id, image_id) for image_id in found.image_ids]
-        labels = self._label_map.names
-        return match(found.boxes, found.detections, found.image_ids, labels, units)
+        answers = predict(self._serve, self._files, self._label_map)
+        return match(answers.boxes, answers.detections, answers.image_ids, self._label_map.names)

@@ -273,13 +273,7 @@ def _train(task: TrainingTask, champion: Bundle, strategy: tf.distribute.Strateg
         detector, teacher = prepare(task.backend, champion.entry, task.targets, recipe)
         serving = Serving(detector)
         evaluate = Evaluator(
-            serving.encoded,
-            eval_files,
-            labels,
-            task.targets,
-            task.settings.precision,
-            board,
-            read_units(task.examples),
+            serving.encoded, eval_files, labels, task.targets, task.settings.precision, board
         )
         result = fit(
             detector,
