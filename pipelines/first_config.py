@@ -21,7 +21,7 @@ from classlift.progress import without_stderr
 from classlift.settings.config import ConfigFile
 from classlift.settings.field import field_of
 from classlift.settings.gate import GateSettings
-from classlift.settings.sources import EVAL, SPLITS, DataSettings
+from classlift.settings.sources import EVAL, SPLITS, SPREAD, TRAIN, DataSettings
 from pipelines.config import ROOT, load_config
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,22 @@ Recalls = Callable[[Path, Snapshot], Mapping[str, float]]
 """What tells the recall of classes by a model and labels; `recalls_on_eval` does."""
 
 
-def write_first_config(start: Start, path: Path, recalls: Recalls | None = None) -> list[str]:
+@dataclass(frozen=True)
+class FirstConfig:
+    """A config that was written.
+
+    Attributes:
+        remarks: what is missing or to be looked at before a run, in sentences; the counts of the
+            target come first.
+        is_ready: whether each split has as many objects of the target as a run asks for.
+
+    """
+
+    remarks: list[str]
+    is_ready: bool
+
+
+def write_first_config(start: Start, path: Path, recalls: Recalls | None = None) -> FirstConfig:
     """Writes a commented config that loads.
 
     Args:
@@ -125,8 +140,7 @@ def write_first_config(start: Start, path: Path, recalls: Recalls | None = None)
         recalls: finds the worst class where no target is named; None takes the rarest.
 
     Returns:
-        What is missing or to be looked at before a run, in sentences; the counts of the target come
-        first.
+        What is to be known of it.
 
     Raises:
         ConfigError: there is a file at `path`, its name can't be that of a config, or the target is
@@ -152,13 +166,13 @@ def write_first_config(start: Start, path: Path, recalls: Recalls | None = None)
     label_map = LabelMap.read(label_map_of(backend, start.model))
     source = Source(start.data.resolve(), format=start.format, images=start.images)
     snapshot = take_snapshot([source], renamed=label_map.renamed)
+    split_from, snapshot, reasons = _with_all_splits(source, snapshot, label_map)
     counts = Counts.of(snapshot)
     target = _target(start, label_map, counts)
-    reasons = []
     if start.target is None and recalls is not None:
         target, reason = _worst(target, counts, lambda: recalls(start.model, snapshot))
         reasons.append(reason)
-    text = _text(path, start, backend, target, target not in label_map, counts)
+    text = _text(path, start, backend, target, target not in label_map, counts, split_from)
     try:
         with replacing(path) as draft:
             draft.write_text(text, "utf-8")
@@ -170,7 +184,49 @@ def write_first_config(start: Start, path: Path, recalls: Recalls | None = None)
         path.unlink()
         raise
     first, *others = _remarks(target, label_map, counts)
-    return [first, *reasons, *others]
+    is_ready = min(counts.of_class(target)) >= LEAST_BOXES
+    return FirstConfig([first, *reasons, *others], is_ready)
+
+
+def _with_all_splits(
+    source: Source, snapshot: Snapshot, label_map: LabelMap
+) -> tuple[str | None, Snapshot, list[str]]:
+    """Proposes where splits come from, for published ones that lack one.
+
+    Args:
+        source: the labels.
+        snapshot: of them as they are.
+        label_map: of the model.
+
+    Returns:
+        What `split_from` is to say, None for nothing; the snapshot that follows from it; and a
+        sentence on it where there is one.
+
+    """
+    published = set(snapshot.images["split"].unique().to_pylist())
+    missing = [split for split in SPLITS if split not in published]
+    if not missing:
+        return None, snapshot, []
+    is_partable = TRAIN in published and len(published) > 1
+    split_from, what = (
+        (TRAIN, "the images that are published beside train are parted into eval and test")
+        if is_partable
+        else (SPREAD, "the images are spread over all three")
+    )
+    try:
+        other = take_snapshot([replace(source, split_from=split_from)], renamed=label_map.renamed)
+    except DataError:  # none are published, and there are too few images for each split
+        return None, snapshot, []
+    if set(other.images["split"].unique().to_pylist()) <= published:
+        return None, snapshot, []
+    return (
+        split_from,
+        other,
+        [
+            f"the labels have no images in {' and '.join(missing)}, so the config says "
+            f"`split_from: {split_from}`: {what}"
+        ],
+    )
 
 
 def recalls_on_eval(model: Path, snapshot: Snapshot) -> dict[str, float]:
@@ -277,14 +333,13 @@ def _remarks(target: str, label_map: LabelMap, counts: Counts) -> list[str]:
     for split in SPLITS:
         if not counts.images[split]:
             found.append(
-                f"{split} has no image: name a source with `split: {split}`, or spread the "
-                "images over all three with `split_from: spread`"
+                f"{split} has no image: label more, or name a source with `split: {split}`"
             )
         elif counts.objects[split][target] < LEAST_BOXES:
             missing = LEAST_BOXES - counts.objects[split][target]
             found.append(
-                f"{split} needs {missing} more objects of class {quoted(target)}, or a smaller "
-                "data.min_target_boxes"
+                f"{split} needs {missing} more object{'s' * (missing > 1)} of class "
+                f"{quoted(target)}, or a smaller data.min_target_boxes"
             )
     unlabelled = [label for label in label_map if label not in counts.labelled()]
     if unlabelled:
@@ -310,7 +365,15 @@ def _few(labels: Sequence[str]) -> str:
     return ", ".join(map(quoted, labels[:5])) + more
 
 
-def _text(path: Path, start: Start, backend: str, target: str, is_new: bool, counts: Counts) -> str:
+def _text(
+    path: Path,
+    start: Start,
+    backend: str,
+    target: str,
+    is_new: bool,
+    counts: Counts,
+    split_from: str | None,
+) -> str:
     """The config as YAML with comments."""
     name = path.stem
     places = [start.data, *([start.images] if start.images else [])]
@@ -321,6 +384,8 @@ def _text(path: Path, start: Start, backend: str, target: str, is_new: bool, cou
         source["images"] = str(start.images.resolve().relative_to(root))
     if start.format:
         source["format"] = start.format
+    if split_from:
+        source["split_from"] = split_from
     schema = os.path.relpath(ROOT / "docs/reference/config.schema.json", path.resolve().parent)
     sizes = ", ".join(f"{counts.images[split]} {split}" for split in SPLITS)
 

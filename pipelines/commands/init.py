@@ -46,13 +46,15 @@ def _run(arguments: argparse.Namespace) -> int:
     data = arguments.data or arguments.path
     start = Start(arguments.model, data, images, arguments.format, arguments.target)
     path = arguments.config or named_after(data)
-    remarks = write_first_config(start, path, recalls_on_eval)
+    written = write_first_config(start, path, recalls_on_eval)
     if arguments.json:
-        print(json.dumps({"config": str(path), "missing": remarks}))
+        found = {"config": str(path), "missing": written.remarks, "ready": written.is_ready}
+        print(json.dumps(found))
         return EXIT_OK
-    for remark in remarks:
+    for remark in written.remarks:
         say(f"{remark}.")
-    say(f"written: {path}; next: classlift run --config {shlex.quote(str(path))}")
+    next_ = "next" if written.is_ready else "a run would stop at what is missing; after that"
+    say(f"written: {path}; {next_}: classlift run --config {shlex.quote(str(path))}")
     return EXIT_OK
 
 

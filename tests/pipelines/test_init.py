@@ -41,7 +41,9 @@ def data(tmp_path):
 
 def test_the_rarest_class_that_every_split_has_is_the_target(data, tmp_path):
     path = tmp_path / "digits.yaml"
-    remarks = write_first_config(Start(MODEL, data / "labels.json"), path)
+    written = write_first_config(Start(MODEL, data / "labels.json"), path)
+    assert not written.is_ready
+    remarks = written.remarks
     config = load_config(path)
     assert (config.name, config.model, config.backend) == ("digits", MODEL, "od_api")
     assert config.defaults["target"] == "8"
@@ -73,18 +75,46 @@ def test_the_class_that_the_model_finds_worst_is_the_target(
             raise recalls
         return recalls
 
+    publish(data, train=range(40, 50), eval=range(40), test=range(50, 60))
+    path = tmp_path / "digits.yaml"
+    remarks = write_first_config(Start(MODEL, data), path, told).remarks
+    assert load_config(path).defaults["target"] == target
+    assert re.search(reason, remarks[1])
+
+
+def publish(data, **splits):
+    """Parts the labels into files that are called as splits."""
     document = json.loads((data / "labels.json").read_text())
-    published = {"train": range(40, 50), "eval": range(40), "test": range(50, 60)}
-    for name, kept in published.items():
+    for name, kept in splits.items():
         images = [image for image in document["images"] if image["id"] in kept]
         boxes = [box for box in document["annotations"] if box["image_id"] in kept]
         part = {**document, "images": images, "annotations": boxes}
         (data / f"{name}.json").write_text(json.dumps(part))
     (data / "labels.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("published", "split_from", "words"),
+    [
+        ({"train": range(40), "val": range(40, 60)}, "train", "no images in test, .* are parted"),
+        ({"train": range(40), "test": range(40, 60)}, "train", "no images in eval, .* are parted"),
+        ({"val": range(30), "test": range(30, 60)}, "spread", "no images in train, .* are spread"),
+        ({"train": range(60)}, None, ""),
+        ({"train": range(30), "val": range(30, 45), "test": range(45, 60)}, None, ""),
+    ],
+)
+def test_splits_that_lack_one_are_completed(data, tmp_path, published, split_from, words):
+    publish(data, **published)
     path = tmp_path / "digits.yaml"
-    remarks = write_first_config(Start(MODEL, data), path, told)
-    assert load_config(path).defaults["target"] == target
-    assert re.search(reason, remarks[1])
+    written = write_first_config(Start(MODEL, data, target="1"), path)
+    assert load_config(path).sources[0].split_from == split_from
+    said = [remark for remark in written.remarks if "split_from" in remark]
+    assert len(said) == bool(words)
+    assert re.search(words, "".join(said))
+    counts = [int(n) for n in re.findall("[0-9]+", written.remarks[0].partition("has")[2])]
+    assert sum(counts) == 60
+    assert min(counts) > 0
+    assert written.is_ready == (min(counts) >= 10)
 
 
 def test_a_class_that_the_model_does_not_have_is_a_new_one(data, tmp_path):
@@ -149,7 +179,8 @@ def test_the_command_says_what_comes_next(data, tmp_path, capsys):
     path.parent.mkdir()
     assert run("--model", MODEL, "--data", data, "--config", path, "--target", "8") == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"written: {path}; next: classlift run --config '{path}'"
+        f"written: {path}; a run would stop at what is missing; after that: "
+        f"classlift run --config '{path}'"
     )
 
 
@@ -158,8 +189,8 @@ def test_the_config_is_called_as_the_data(data, tmp_path, capsys, monkeypatch, o
     monkeypatch.chdir(tmp_path)
     words = ("--model", MODEL, *option, data, "--target", "8")
     assert run(*words) == 0
-    said = "written: digits.yaml; next: classlift run --config digits.yaml"
-    assert capsys.readouterr().out.splitlines()[-1] == said
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.endswith("classlift run --config digits.yaml")
     assert load_config(tmp_path / "digits.yaml").name == "digits"
     with pytest.raises(ConfigError, match=r"digits.yaml: it is there already; .* with --config"):
         run(*words)
@@ -188,6 +219,6 @@ def test_json_has_what_is_missing(data, tmp_path, capsys):
     path = tmp_path / "digits.yaml"
     assert run("--model", MODEL, "--data", data, "--config", path, "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert said.keys() == {"config", "missing"}
+    assert said.keys() == {"config", "missing", "ready"}
     assert said["config"] == str(path)
     assert said["missing"]
