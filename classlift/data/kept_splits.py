@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classlift.data.checksums import text_of
+from classlift.data.schema import SPLITS
 from classlift.errors import DataError
 from classlift.paths import replacing
 
@@ -105,6 +106,23 @@ def remembered(path: Path) -> pa.Table:
             f"(assets.extra/{FILE}) is taken."
         )
     return found
+
+
+def learned_by(splits: pa.Table) -> pa.Table:
+    """The splits that a model may have been trained by.
+
+    Without an image in each of the three no run comes past its validation: where one is missing,
+    nothing was learned yet, and whoever changes `split_from` gets what it says.
+
+    Args:
+        splits: as `SCHEMA`, all that were ever given.
+
+    Returns:
+        The same; none where a split is missing.
+
+    """
+    is_whole = set(SPLITS) <= set(splits["split"].unique().to_pylist())
+    return splits if is_whole else SCHEMA.empty_table()
 
 
 def _read(path: Path) -> pa.Table | None:

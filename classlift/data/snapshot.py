@@ -806,7 +806,7 @@ def _place(images: pa.Table, boxes: pa.Table, path: Path) -> pa.Table:
         The images as `schema.IMAGES`.
 
     """
-    earlier = kept_splits.remembered(path)
+    earlier = kept_splits.learned_by(kept_splits.remembered(path))
     known = pc.index_in(images["image_id"], value_set=earlier["image_id"])
     content = pc.if_else(pc.equal(images["sha256"], ""), None, images["sha256"])  # "": unreadable
     known = pc.coalesce(known, pc.index_in(content, value_set=earlier["sha256"]))

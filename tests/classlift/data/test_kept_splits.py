@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,15 @@ def test_nothing_is_said_where_nothing_is_lost(tmp_path, caplog, is_served):
         source = Source(source.path, "train")
     take_snapshot([source], tmp_path / "memory", served=served_entries(tmp_path / "served"))
     assert not [line for line in caplog.messages if "restored" in line]
+
+
+@pytest.mark.parametrize("published", [("train", "test"), ("train", "val"), ("val", "test")])
+def test_splits_that_lack_one_are_given_anew(tmp_path, published):
+    """No run came past its validation, so nothing was trained by them."""
+    for name in published:
+        write_data(tmp_path / "data" / name, STEPS[-1])
+    memory, source = tmp_path / "memory", Source(tmp_path / "data")
+    assert len(set(splits_of(take_snapshot([source], memory)).values())) == 2
+    whole = splits_of(take_snapshot([replace(source, split_from="spread")], memory))
+    assert set(whole.values()) == {"train", "eval", "test"}
+    assert splits_of(take_snapshot([source], memory)) == whole  # by which a model may have learned
