@@ -87,6 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.precision,
         arguments.report,
         arguments.label_map,
+        is_assumed=arguments.train is None,
     )
     note = {"what": own_folders.DIAGNOSIS, "note": own_folders.NOTE}
     own_folders.write_mark(arguments.report, note)

@@ -48,6 +48,7 @@ class Study:
     Attributes:
         matches: of the champion on eval.
         trained_on: boxes by class in what the champion was trained on.
+        is_assumed: whether that is not known, and train stands for it.
         curve: of the probe; None without one.
         apart: how well a probe tells the target from a class, by its name.
         sides: root of the area in pixels of the detector's frame, by image_id and box_id; None when
@@ -64,6 +65,7 @@ class Study:
     apart: Mapping[str, float] = field(default_factory=dict)
     sides: "pd.Series[float] | None" = None
     smallest: float | None = None
+    is_assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,13 @@ def _few(study: Study, seen: _Seen) -> Cause:
         The cause, scored in recall.
 
     """
-    sentence = f"The champion was trained on {seen.count} objects of class {study.target}"
+    objects = f"{seen.count} objects of class {study.target}"
+    sentence = f"The champion was trained on {objects}"
+    if study.is_assumed:
+        sentence = (
+            f"The train split has {objects}, and stands for what the champion was trained on, "
+            "which is not known"
+        )
     least = seen.gap * (1 - seen.known)
     if study.curve is None:
         return Cause(FEW, least, f"{sentence}.", FewFigures(seen.count))
@@ -255,9 +263,10 @@ def _few(study: Study, seen: _Seen) -> Cause:
 def _imbalance(study: Study, seen: _Seen) -> Cause:
     """Lost: what a probe that weighs the class evenly finds more, as far as its share is uneven."""
     uneven = max(0.0, 1 - seen.share / seen.even)
+    boxes = "of the train split" if study.is_assumed else "that the champion was trained on"
     sentence = (
-        f"{seen.share:.1%} of the boxes that the champion was trained on are of class "
-        f"{study.target}, where an even share is {seen.even:.1%}"
+        f"{seen.share:.1%} of the boxes {boxes} are of class {study.target}, where an even share "
+        f"is {seen.even:.1%}"
     )
     if study.curve is None:
         figures = ImbalanceFigures(seen.share, seen.even)

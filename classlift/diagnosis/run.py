@@ -65,6 +65,7 @@ def run(
 
     """
     rebalanced = Rebalanced.read(examples)
+    learned = trained_on(champion.provenance()) or rebalanced.boxes_old
     asked = {name: value for name, value in overrides.items() if name != "train_anyway"}
     changes = with_class_weights(asked, targets, rebalanced.boxes_after)
     found = [
@@ -73,12 +74,13 @@ def run(
             answers,
             target,
             precision,
-            trained_on(champion.provenance()) or rebalanced.boxes_old or rebalanced.boxes_before,
+            learned or rebalanced.boxes_before,
             rebalanced.boxes_after,
             changes,
             rebalanced,
             operating_points,
             read_units(examples),
+            is_assumed=not learned,
         )
         for target in targets
     ]
@@ -166,6 +168,7 @@ def diagnose(
     rebalanced: Rebalanced | None = None,
     operating_points: str = MEASURED,
     units: Mapping[str, str] | None = None,
+    is_assumed: bool = False,
 ) -> Diagnosis:
     """Finds the causes of a model's weakness, and the recipe that follows.
 
@@ -180,6 +183,7 @@ def diagnose(
         rebalanced: what rebalancing did, in a pipeline.
         operating_points: one of `settings.gate.OPERATING_POINTS`, for which eval may be too small.
         units: the unit of an image of eval that is not its own, by image_id.
+        is_assumed: whether what the model was trained on is not known, and train stands for it.
 
     Returns:
         The diagnosis, whose recipe has the overrides.
@@ -203,6 +207,7 @@ def diagnose(
         read_objects(answers),
         model.abilities().smallest_object,
         target in model.abilities().unanswered,
+        is_assumed,
     )
     changes = overrides or {}
     policy = changes.get("freeze_policy")

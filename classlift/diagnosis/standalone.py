@@ -39,6 +39,7 @@ def diagnose_model(
     precision: float,
     folder: Path,
     label_map: Path | None = None,
+    is_assumed: bool = True,
 ) -> Diagnosis:
     """Diagnoses a model on a data set of the user's.
 
@@ -48,12 +49,13 @@ def diagnose_model(
     Args:
         model: a folder that a backend trains, a version that ClassLift served, or a SavedModel that
             the OD API exported.
-        snapshot: the model is judged on its `eval` images, and what it was trained on is taken to
-            be like those of `train`.
+        snapshot: the model is judged on its `eval` images, and was trained on those of `train`, or
+            on some like them.
         target: the weak class.
         precision: 0 to 1, at which recalls are read.
         folder: to write into.
         label_map: of the model; None is the one that it brings.
+        is_assumed: whether `train` merely stands for what the model was trained on.
 
     Returns:
         The diagnosis that is written.
@@ -93,6 +95,7 @@ def diagnose_model(
             trained_on,
             trained_on,
             units=find_units(snapshot.images).of_image,
+            is_assumed=is_assumed,
         )
     doubts = tuple(doubt for doubt in diagnosis.doubts if target in (doubt.label, doubt.detected))
     diagnosis = replace(diagnosis, doubts=doubts)

@@ -76,6 +76,7 @@ def find_weakness(
     objects: Mapping[str, pa.Table] | None = None,
     smallest: float | None = None,
     is_new: bool = False,
+    is_assumed: bool = False,
 ) -> Weakness:
     """Looks for the causes of the champion's weakness.
 
@@ -88,12 +89,13 @@ def find_weakness(
         objects: `schema.OBJECTS` of `train` and `eval`, where the model can describe them.
         smallest: `Detector.smallest_object`, in pixels of the frame.
         is_new: whether the champion does not know the target.
+        is_assumed: whether what it was trained on is not known, and train stands for it.
 
     Returns:
         The recalls, and the causes with the likeliest first.
 
     """
-    study = Study(target, precision, matches, trained_on, smallest=smallest)
+    study = Study(target, precision, matches, trained_on, smallest=smallest, is_assumed=is_assumed)
     if objects is not None:
         study = _with_probe(study, objects)
     recalls = recall_at(matches, operating_points(matches, precision))

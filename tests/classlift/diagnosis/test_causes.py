@@ -82,6 +82,18 @@ def sides(smaller):
         ),
         # without a probe, by number: a hundred objects, half of the gap
         ({"trained_on": {"car": 30, "scooter": 30}}, FEW, 0.25, "on 30 objects"),
+        (
+            {"trained_on": {"car": 30, "scooter": 30}, "is_assumed": True},
+            FEW,
+            0.25,
+            "The train split has 30 objects of class scooter, and stands for what",
+        ),
+        (
+            {"trained_on": {"car": 2970, "scooter": 30}, "is_assumed": True},
+            IMBALANCE,
+            0.5 * 0.98 * 0.5,
+            "1.0% of the boxes of the train split are of class scooter",
+        ),
         ({"trained_on": {"car": 2970, "scooter": 30}}, IMBALANCE, 0.5 * 0.98 * 0.5, "1.0%"),
     ],
 )
