@@ -531,13 +531,15 @@ def _splits(folder: Path, described: _Described) -> Callable[[str], str | None]:
 
     """
     said = list(_said(described.path, described.document))
-    lists = [path for path in sorted(folder.glob("*.txt")) if path.stem.lower() != "trainval"]
+    above = described.path.parent  # where darknet has its lists, beside the names
+    homes = [folder, above] if above in folder.parents else [folder]
+    texts = [path for home in homes for path in sorted(home.glob("*.txt"))]
+    lists = [path for path in texts if path.stem.lower() != "trainval"]
     listed = {path: SPLIT_WORDS.get(path.stem.lower()) for path in lists}
     for path, split in said:
         if path.suffix == ".txt" and path.is_file() and path.is_relative_to(folder):
             listed[path] = split
     by_name = _Listed({path: split for path, split in listed.items() if split})
-
     starts = [(os.path.join(place, ""), split) for place, split in said]
 
     def split_by(name: str) -> str | None:
