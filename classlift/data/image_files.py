@@ -240,6 +240,7 @@ def _parts(name: str) -> tuple[str, ...]:
     True
 
     """
+    name = name.partition("?")[0] if "://" in name else name  # what follows is for a server
     plain = unicodedata.normalize("NFC", unquote(name).replace("\\", "/")).casefold()
     return tuple(part for part in plain.split("/") if part not in ("", ".", ".."))
 

@@ -397,7 +397,7 @@ CASES: list[tuple[str, str, Damage | None, str | None]] = [
         None,
     ),
     ("voc: undeclared encoding", "voc", swap("car", "cär", XML, "latin-1"), "not valid XML"),
-    ("voc: no file name", "voc", xml("1.jpg", ""), "names no image file"),
+    ("voc: no file name", "voc", xml("1.jpg", ""), None),
     (
         "voc: image is not there",
         "voc",

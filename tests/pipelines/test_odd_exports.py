@@ -207,6 +207,37 @@ def voc_in_a_folder_of_any_name(data: Path) -> None:
         write(data / "my labels" / f"{name}.xml", xml(name, f"{name}.jpg"))
 
 
+def voc_with(pattern: str, text: str) -> Export:
+    """labelImg's XML, in which something is written otherwise."""
+
+    def make(data: Path) -> None:
+        labelimg_voc(data)
+        for path in data.glob("*.xml"):
+            path.write_text(re.sub(pattern, text, path.read_text()))
+
+    make.__name__ = f"voc_with {text[:20]}"
+    return make
+
+
+def coco_of_a_bucket(data: Path) -> None:
+    def change(document: Any) -> None:
+        for record in document["images"]:
+            record["file_name"] = f"https://host/bucket/{record['file_name']}?sign=1/2"
+
+    coco_with(data, change)
+
+
+def darknet(data: Path) -> None:
+    """As its README has it: lists beside the names, above the images."""
+    for name in ALL:
+        picture(data / "data" / "obj" / f"{name}.jpg")
+        write(data / "data" / "obj" / f"{name}.txt", lines(name))
+    write(data / "data" / "obj.names", "".join(f"{label}\n" for label in CLASSES))
+    write(data / "data" / "obj.data", "classes = 3\ntrain = data/train.txt\nvalid = data/val.txt\n")
+    for split, names in {"train": "abcd", "val": "ef"}.items():
+        write(data / "data" / f"{split}.txt", "".join(f"data/obj/{name}.jpg\n" for name in names))
+
+
 def yolo_in_annotations(data: Path) -> None:
     label_studio_yolo(data)
     (data / "images").rename(data / "Images")
@@ -229,13 +260,24 @@ def links_within_the_folder(data: Path) -> None:
         *(classes_from_1, csv_of_excel, tab_separated, numbers_as_text),
         *(kitti_of_fiftyone, kitti_of_digits, kitti_in_capitals, open_images),
         *(labelme_in_a_folder_of_any_name, voc_in_a_folder_of_any_name, links_within_the_folder),
-        yolo_in_annotations,
+        *(yolo_in_annotations, coco_of_a_bucket),
+        voc_with("annotation", "Annotation"),
+        voc_with("<annotation", '<annotation xmlns="http://x/y"'),
+        voc_with("^", "<!-- an <object> of mine -->"),
+        voc_with("<filename>.*</filename>", ""),
     ],
     ids=lambda make: make.__name__,
 )
 def test_it_is_read(make, tmp_path):
     make(tmp_path / "data")
     require_all(take_snapshot([Source(tmp_path / "data")]), labelimg_voc)
+
+
+def test_the_lists_of_darknet_are_published_splits(tmp_path):
+    darknet(tmp_path / "data")
+    images = take_snapshot([Source(tmp_path / "data")]).images
+    splits = {Path(row["image_id"]).stem: row["split"] for row in images.to_pylist()}
+    assert splits == dict.fromkeys("abcd", "train") | dict.fromkeys("ef", "eval")
 
 
 def test_an_empty_split_in_a_data_yaml_is_none(tmp_path):

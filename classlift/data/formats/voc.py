@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,6 +34,9 @@ ANNOTATIONS = ("annotations", "annotation", "annots", "xml", "xmls", "labels", "
 """What the folder of the XML files is called, in small letters, the likeliest first."""
 IMAGE_SETS = Path("ImageSets", "Main")
 """The folder of the lists of splits, one name of an image without its suffix a line."""
+
+LABEL_MAP = "labelmap.txt"
+"""CVAT's list of the classes, `name:color:parts:actions` a line."""
 
 IMAGES = ("JPEGImages", "images", "Images", ".")
 
@@ -88,8 +92,9 @@ def _is_annotation(path: Path) -> bool:
     if not path.is_file():
         return True  # its reader says what is wrong with it
     with open_regular(path, "an XML file of labels") as file:
-        first = re.search(rb"<([A-Za-z][\w.-]*)", file.read(4096))
-    return first is None or first[1] == b"annotation"
+        head = re.sub(rb"<!--.*?-->", b"", file.read(4096), flags=re.DOTALL)
+    first = re.search(rb"<([A-Za-z][\w.-]*)", head)
+    return first is None or first[1].lower() == b"annotation"
 
 
 def _image_sets(folder: Path) -> dict[str, str]:
@@ -121,6 +126,22 @@ def voc_shards(place: Place) -> Iterator[Shard]:
         splits = tuple(_split(name, sets) for name in part)
         digest = hashlib.sha256(repr(states).encode()).hexdigest()
         yield Shard("voc", folder, (part, splits, digest, place.home))
+
+
+def classes_of(place: Place) -> list[str]:
+    """The classes that CVAT lists beside the annotations, in their order; else none.
+
+    Args:
+        place: of the folder.
+
+    Returns:
+        What stands before the first colon of each line of `labelmap.txt`, but for the background.
+
+    """
+    path = place.path / LABEL_MAP
+    lines = read_text(path, "a list of classes", MAX_BYTES).splitlines() if path.is_file() else []
+    names = [line.partition(":")[0].strip() for line in lines if not line.startswith("#")]
+    return [name for name in names if name != "background"]
 
 
 def _split(name: str, sets: Mapping[str, str]) -> str | None:
@@ -179,17 +200,18 @@ def _read(
     """The image of an XML file, its boxes, and what is to be said of it."""
     root = parse_xml(path, "an XML file of labels", MAX_BYTES)
     parts = _children(root)
-    name = _text(parts.get("filename"))
-    if not name:
-        raise DataError(f"{path} names no image file.")
+    stated = _text(parts.get("filename"))
+    name = stated or os.path.splitext(os.path.basename(file_name))[0]
     below = file_name.rpartition("/")[0]
     if below and not PurePosixPath(name).is_relative_to(below):
         name = str(PurePosixPath(below, name))
     size = _children(parts.get("size", ()))
     width, height = (size_of(_text(size.get(s)), s, path) for s in ("width", "height"))
     file = _find_image(places, files, name, path, file_name)
-    remarks = list(file.remark(name, name, where))
-    name = files.relative(file.path) if _leaves(name) else name
+    if not stated and file.path.is_file():
+        file = replace(file, renamed=True)
+    remarks = list(file.remark(stated, name, where))
+    name = files.relative(file.path) if _leaves(name) or not stated else name
     image = LabelledImage(name, str(file.path), width, height, where, split=split)
     boxes = [
         _box(found, name, f"{where} object {number}", path)
@@ -199,8 +221,8 @@ def _read(
 
 
 def _tag(element: Element) -> str:
-    """The tag in small letters: tools write `Difficult` too. Empty for a comment."""
-    return element.tag.lower() if isinstance(element.tag, str) else ""
+    """The tag in small letters, without a namespace: tools write `Difficult`. Empty: a comment."""
+    return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
 
 
 def _is_object(element: Element) -> bool:
