@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from classlift.cli.command import (
     require_sound,
     source_arguments,
 )
+
+logger = logging.getLogger(__name__)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +31,13 @@ def _classes(arguments: argparse.Namespace, labelled: Sequence[str]) -> tuple[st
     from classlift.data.formats import class_list, look
 
     images = arguments.images.resolve() if arguments.images else None
-    return class_list(look(arguments.path.resolve(), arguments.format, images), labelled)
+    listed = class_list(look(arguments.path.resolve(), arguments.format, images), ())
+    if not listed:
+        logger.warning(
+            f"{arguments.path}: the labels list no classes, so those with boxes are numbered by "
+            "name; give the other splits of a data set the same --label-map"
+        )
+    return (*listed, *sorted(set(labelled) - set(listed)))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -395,7 +395,8 @@ def cvat_voc(data: Path, subsets: dict[str, str] | None = None) -> None:
             picture(data / "JPEGImages" / f"{name}.jpg")
             write(data / "Annotations" / f"{name}.xml", xml(name, f"{name}.jpg", ""))
         write(data / "ImageSets" / "Main" / f"{subset}.txt", "".join(f"{n}\n" for n in names))
-    write(data / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\n8:1,2,3::\n")
+    rows = "".join(f"{label}:1,2,3::\n" for label in ("background", *CLASSES))
+    write(data / "labelmap.txt", f"# label:color_rgb:parts:actions\n{rows}")
 
 
 def cvat_voc_with_subsets(data: Path) -> None:

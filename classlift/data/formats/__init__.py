@@ -168,6 +168,7 @@ _ROWS = (
         read_packed_shard,
         images=True,
         rounding=cvat.ROUNDING,
+        classes=cvat.classes_of,
     ),
     Format(
         "labelme",
@@ -190,6 +191,7 @@ _ROWS = (
         voc.voc_shards,
         voc.read_voc_shard,
         images=True,
+        classes=voc.classes_of,
     ),
     Format(
         "yolo",

@@ -25,6 +25,8 @@ ROUNDING = Rounding(pixels=0.01)
 _ELEMENTS = {"version", "meta", "image", "track"}
 _SHAPES = ("box", "polygon", "ellipse", "mask", "polyline", "points", "cuboid", "skeleton")
 _NO_SHAPES = {"tag", "attribute"}
+_BOXED = {None, "any", "rectangle", "polygon", "ellipse", "mask"}
+"""The types of labels of which boxes are made; earlier versions of CVAT name none."""
 _SIDES = ("xtl", "ytl", "xbr", "ybr")
 
 
@@ -78,6 +80,12 @@ def cvat_shards(place: Place) -> Iterator[Shard]:
     if tracks or "interpolation" in {mode.text for mode in root.iter("mode")}:
         _add_tracks(found, tracks, root, path)
     yield from found.shards()
+
+
+def classes_of(place: Place) -> list[str]:
+    """The labels of the task or project in their order, of which boxes are made."""
+    labels = _parse(place.path).iterfind("meta//labels/label")
+    return [label.findtext("name", "") for label in labels if label.findtext("type") in _BOXED]
 
 
 def _require_in_place(root: Element, path: Path) -> None:

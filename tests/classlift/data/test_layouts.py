@@ -587,6 +587,18 @@ def test_classes_are_numbered_as_the_source_lists_them(tmp_path):
     assert class_list(look(path), ["king"]) == ("pieces", "king", "ace")
     voc(tmp_path / "voc", "a")
     assert class_list(look(tmp_path / "voc"), ["car", "bus"]) == ("bus", "car")
+    rows = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nvan:1,2,3::\ncar:1,2,3:wheel:\n"
+    (tmp_path / "voc" / "labelmap.txt").write_text(rows)
+    assert class_list(look(tmp_path / "voc"), ["car", "bus"]) == ("van", "car", "bus")
+    labels = "".join(
+        f"<label><name>{name}</name>{kind}</label>"
+        for name, kind in {"van": "", "wet": "<type>tag</type>", "car": "<type>any</type>"}.items()
+    )
+    path = tmp_path / "annotations.xml"
+    path.write_text(
+        f"<annotations><meta><task><labels>{labels}</labels></task></meta></annotations>"
+    )
+    assert class_list(look(path), ["bus", "car"]) == ("van", "car", "bus")
 
 
 # Folders as strangers have them
