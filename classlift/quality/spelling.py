@@ -1,11 +1,13 @@
 """Names of classes that differ only in case or blanks: which one was meant."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 
 def plain(name: str) -> str:
-    """A name without what spelling changes: case, and blanks at its ends or repeated.
+    r"""A name without what spelling changes: case, blanks at its ends or repeated, and what nobody
+    sees: how accents are composed, and characters without a width.
 
     Args:
         name: of a class.
@@ -15,9 +17,13 @@ def plain(name: str) -> str:
 
     >>> plain(" Traffic  Light") == plain("traffic light")
     True
+    >>> plain("cafe\u0301\u200b") == plain("caf\u00e9")
+    True
 
     """
-    return " ".join(name.split()).casefold()
+    composed = unicodedata.normalize("NFC", name)
+    seen = "".join(letter for letter in composed if unicodedata.category(letter) != "Cf")
+    return " ".join(seen.split()).casefold()
 
 
 def meant(labels: Iterable[str], names: Iterable[str]) -> dict[str, str]:
