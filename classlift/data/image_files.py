@@ -240,7 +240,9 @@ def _parts(name: str) -> tuple[str, ...]:
     True
 
     """
-    name = name.partition("?")[0] if "://" in name else name  # what follows is for a server
+    address, asked, _ = name.partition("?") if "://" in name else (name, "", "")
+    if asked and os.path.splitext(address)[1].lower() in IMAGE_SUFFIXES:
+        name = address  # what follows is for a server
     plain = unicodedata.normalize("NFC", unquote(name).replace("\\", "/")).casefold()
     return tuple(part for part in plain.split("/") if part not in ("", ".", ".."))
 

@@ -222,7 +222,9 @@ def voc_with(pattern: str, text: str) -> Export:
 def coco_of_a_bucket(data: Path) -> None:
     def change(document: Any) -> None:
         for record in document["images"]:
-            record["file_name"] = f"https://host/bucket/{record['file_name']}?sign=1/2"
+            name = record["file_name"]
+            record["file_name"] = f"https://host/bucket/{name}?sign=1/2"
+        record["file_name"] = f"http://host/data/local-files/?d=x/{name}"
 
     coco_with(data, change)
 
