@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from lxml import etree
@@ -56,7 +57,7 @@ def cvat_shards(place: Place) -> Iterator[Shard]:
     Around turned boxes, polygons, ellipses and masks the enclosing box is taken; points, lines,
     skeletons and cuboids are left out, and so is what is `outside`. Frames of a video are the files
     `frame_000000` and so on; those without a shape have no objects. The subsets of a project are
-    published splits where they are called so.
+    published splits where they are called so. An attribute `difficult` that is ticked is that flag.
 
     Args:
         place: of the file.
@@ -177,25 +178,34 @@ def _add_shape(
     if flag_of(shape.get("outside"), "outside", place):
         return
     degrees = side(shape.get("rotation", "0"))
+    add = partial(image.add, difficult=_is_difficult(shape))
     if shape.tag == "box":
         xmin, ymin, xmax, ymax = (side(shape.get(name)) for name in _SIDES)
         corners: Corners = (xmin, ymin, xmax, ymax)
         if degrees:
-            image.add(label or "", around_turned(corners, degrees), source, "turned boxes")
+            add(label or "", around_turned(corners, degrees), source, "turned boxes")
         else:
-            image.add(label or "", corners, source)
+            add(label or "", corners, source)
     elif shape.tag == "polygon":
-        image.add(label or "", _around(shape.get("points", "")), source, "polygons")
+        add(label or "", _around(shape.get("points", "")), source, "polygons")
     elif shape.tag == "ellipse":
         x, y, rx, ry = (side(shape.get(name)) for name in ("cx", "cy", "rx", "ry"))
-        image.add(label or "", around_ellipse((x, y), (rx, ry), degrees), source, "ellipses")
+        add(label or "", around_ellipse((x, y), (rx, ry), degrees), source, "ellipses")
     elif shape.tag == "mask":
         left, top, width, height = (
             side(shape.get(name)) for name in ("left", "top", "width", "height")
         )
-        image.add(label or "", (left, top, left + width, top + height), source, "masks")
+        add(label or "", (left, top, left + width, top + height), source, "masks")
     else:
         image.leave_out(f"of kind {shape.tag!r}")
+
+
+def _is_difficult(shape: Element) -> bool:
+    """Whether a shape has the attribute, a box to tick, as CVAT makes it of Pascal VOC's flag."""
+    return any(
+        attribute.get("name", "").lower() == "difficult" and attribute.text == "true"
+        for attribute in shape.iterchildren("attribute")
+    )
 
 
 def _around(points: str) -> Corners:

@@ -350,6 +350,13 @@ def test_cvat(tmp_path, shape, corners, enclosed):
     assert said(folder) == ([f"{ENCLOSED}: 1 {enclosed}"] if enclosed else [])
 
 
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_cvat_has_the_flag_of_voc_as_an_attribute(tmp_path, value):
+    shape = CVAT_BOX.replace("></box>", f'><attribute name="difficult">{value}</attribute></box>')
+    (box,) = read_labels(cvat(tmp_path / "set", shape.format(""))).boxes
+    assert box.difficult == (value == "true")
+
+
 def test_cvat_leaves_out_what_has_no_area_or_is_outside(tmp_path):
     shapes = "".join(
         [
