@@ -40,7 +40,9 @@ def affordable_depths(load: Load, champion: Detector, max_inference: float) -> d
 
     @cache
     def cost(policy: str) -> float:
-        return operations(load(policy)) / base
+        found = operations(load(policy)) / base
+        logger.info(f"{policy}: {found:.2f} times the champion's work")
+        return found
 
     blocks = [f"{TARGET_BRANCH_BLOCK}{block}" for block in champion.branch_blocks]
     deeper = [TARGET_BRANCH_IMAGE, *blocks]  # the deepest, and dearest, first
