@@ -62,7 +62,7 @@ class Depths:
         """Chooses the depth that finds most on eval; of equals the cheapest.
 
         A deeper one does not have to be better by more than the error of measuring: on the demo's
-        eval it was not with two of three seeds, and test shows that it was better with all three.
+        eval it was not with two of three seeds, and on test it was better with all three.
 
         Args:
             matches: on the same images of eval, by freeze policy.
