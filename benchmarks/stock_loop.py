@@ -11,9 +11,9 @@ its own.
 """
 
 import argparse
-import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -26,17 +26,14 @@ if __name__ == "__main__":
 
 import tensorflow as tf
 
-from benchmarks.training_step import random_batch, stock_loss
+from benchmarks.training_step import CACHED, random_batch, stock_loss, training_step
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detector import Batch
-from classlift.detectors.freeze import frozen_names
 from classlift.detectors.od_api.branching import Branched
 from classlift.detectors.od_api.outline import CONFIG
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import learning_phase, read_config
-from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
-from classlift.settings.recipe import Recipe
-from classlift.training.step import TrainingStep
+from classlift.settings.freeze import TARGET_BRANCH
 
 Step = Callable[[], object]
 
@@ -51,20 +48,22 @@ def main() -> None:
     detector = random_detector(arguments.config)
     batch = Batch(*random_batch(detector, arguments.images))
     ways: dict[str, Step] = {"plain loop": plain(detector, batch)}
-    ways |= {"full fine-tuning": ours(detector, batch, "none", ())}
-    ways |= {"default": ours(detector, batch, TARGET_BRANCH, ())}
+    policies = {
+        "full fine-tuning": "none",
+        "default": TARGET_BRANCH,
+        "default, features kept": f"{TARGET_BRANCH}{CACHED}",
+    }
+    for name, policy in policies.items():
+        ways[name], _ = training_step(detector, policy, arguments.images)
     features = tf.function(detector.features, autograph=False)
-    kept = features(batch.images)
-    ways |= {"default, features kept": ours(detector, batch, TARGET_BRANCH, kept)}
-    ways |= {"to make features": lambda: features(batch.images)}
+    features(batch.images)  # traced now
+    ways["to make features"] = lambda: features(batch.images)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(arguments.rounds):
         for name, step in ways.items():
-            before = os.times()
+            before = time.process_time()
             step()
-            after = os.times()
-            used = after.user - before.user + after.system - before.system
-            seconds[name].append(used / arguments.images)
+            seconds[name].append((time.process_time() - before) / arguments.images)
     print("| way | CPU s an image | of the plain loop's |\n|---|---|---|")
     for name, found in seconds.items():
         ratio = median(a / b for a, b in zip(seconds["plain loop"], found, strict=True))
@@ -95,17 +94,6 @@ def plain(detector: Branched, batch: Batch) -> Step:
 
     step()
     return step
-
-
-def ours(detector: Branched, batch: Batch, policy: str, features: tuple[tf.Tensor, ...]) -> Step:
-    """A step of a freeze policy, traced."""
-    detector.drop_branches()
-    if policy in BRANCH_PARTS:
-        detector.grow_branches(["8"], BRANCH_PARTS[policy])
-    names = frozen_names(policy, list(detector.variables()), detector.trained_branches)
-    step = TrainingStep(detector, detector.freeze(names), Recipe(policy, learning_rate=1e-6))
-    step(features, batch)  # traced now, while the detector is as this policy wants it
-    return lambda: step(features, batch)
 
 
 if __name__ == "__main__":

@@ -125,8 +125,12 @@ def random_batch(detector: Branched[SsdBranch], count: int = BATCH) -> tuple[tf.
     )
 
 
-def training_step(detector: Branched[SsdBranch], name: str) -> tuple[Callable[..., object], int]:
-    """The step of training by a policy, and the bytes of one view's features, 0 without."""
+def training_step(
+    detector: Branched[SsdBranch], name: str, count: int = BATCH
+) -> tuple[Callable[..., object], int]:
+    """The step of training by a policy on so many images, and the bytes of one view's features, 0
+    without.
+    """
     policy = name.removesuffix(CACHED)
     detector.drop_branches()
     if policy in BRANCH_PARTS:
@@ -135,7 +139,7 @@ def training_step(detector: Branched[SsdBranch], name: str) -> tuple[Callable[..
         frozen_names(policy, list(detector.variables()), detector.trained_branches)
     )
     step = TrainingStep(detector, trained, Recipe(policy, learning_rate=1e-6))
-    batch = Batch(*random_batch(detector))
+    batch = Batch(*random_batch(detector, count))
     features = detector.features(batch.images) if name.endswith(CACHED) else ()
     step(features, batch)  # traced now, while the detector is as this policy wants it
     size = sum(int(np.prod(feature.shape[1:])) * HALF for feature in features)
