@@ -66,8 +66,8 @@ bench-gate: environments  ## how often the gate is wrong, on simulated models (a
 bench-points: environments  ## how often operating points hold their precision, simulated (minutes)
 	@OMP_NUM_THREADS=1 $(ML) -m benchmarks.operating_points
 
-bench-several: environments  ## a new class, several weak ones, and both in one run (an hour)
-	@$(ML) -m benchmarks.several
+bench-several: environments  ## a new class, several weak ones, and both in one run; DATA may be the street scenes (an hour each)
+	@DATA="$(DATA)" $(ML) -m benchmarks.several
 
 bench-carla: environments  ## recipes on street scenes; DATA is the data set (an hour)
 	@DATA="$(DATA)" $(ML) -m benchmarks.carla

@@ -65,6 +65,20 @@ class RealData:
         """The champion, a zoo entry."""
         return self.work / "model"
 
+    def prepare(self) -> None:
+        """Makes data and champion where they are missing.
+
+        The data set is the folder that the variable `DATA` names.
+        """
+        if not (self.work / "data").exists():
+            source = Path(os.environ.get("DATA", ""))
+            if not all((source / part / "Annotations").is_dir() for part, _ in self.parts):
+                wanted = ", ".join(f"{part}/Annotations".lstrip("/") for part, _ in self.parts)
+                sys.exit(f"bench-{self.name}: give DATA=, a folder with {wanted}.")
+            self.divide(source)
+        if not self.model.exists():
+            self.train_champion()
+
     def sources(self) -> Sequence[Source]:
         """The parts of the divided data, one folder each."""
         data = self.work / "data"
@@ -171,17 +185,7 @@ def setting(data: RealData, entries: Sequence[Entry], reference: str) -> Setting
 
 
 def run(data: RealData, recipes: Setting) -> None:
-    """Makes data and champion where they are missing, and compares the recipes.
-
-    The data set is the folder that the variable `DATA` names.
-    """
+    """Makes data and champion where they are missing, and compares the recipes."""
     restart_with({**od_api.ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"})
-    if not (data.work / "data").exists():
-        source = Path(os.environ.get("DATA", ""))
-        if not all((source / part / "Annotations").is_dir() for part, _ in data.parts):
-            wanted = ", ".join(f"{part}/Annotations".lstrip("/") for part, _ in data.parts)
-            sys.exit(f"bench-{data.name}: give DATA=, a folder with {wanted}.")
-        data.divide(source)
-    if not data.model.exists():
-        data.train_champion()
+    data.prepare()
     sys.exit(main(recipes, ROOT / "benchmarks" / f"{data.name}.svg"))

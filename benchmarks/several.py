@@ -1,41 +1,151 @@
-"""Several classes in one run, known and new ones, and what it costs against one class, on the demo.
+"""Several classes in one run, known and new ones, and what it costs against one class.
 
-    make bench-several
+    make bench-several [DATA=../shared/data/carla]
 
-Each case is a real `classlift run` with the demo's data and settings, from the labels to the push.
-Two cases take the demo's model. The other two take a champion that never had a box of the digit 9:
-it is trained here, as the demo's model is, on the same old scenes, in which the 9s stay without a
-box; and so they stay in the old data of the run. It takes all of that training: after a quarter of
-it, other digits are found at 28%, and such features carry no new class. Seconds are the
-processor's, of a node's process and its children, for wall time says little where other things run.
-Takes about an hour on two free cores; what has run is kept in `build/bench-several`.
+On the demo's digits and, with DATA, on the street scenes of `carla`. Each case is a whole run, from
+the labels to the push, a process a node. Of each data set two cases take its champion. The other
+two take one that never had a box of a class: it is trained here, as that champion is, on the same
+old images, in which the class stays without a box; and so it stays in the old data of the run. It
+takes all of that training: after a quarter of it, other digits are found at 28%, and such features
+carry no new class. Seconds are the processor's, of a node's process and its children, for wall time
+says little where other things run. Takes an hour on one free core, and two with the street scenes;
+what has run is kept in `build/bench-several`.
 """
 
 import json
-import subprocess
+import os
+import re
+import shutil
 import sys
-import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
-import psutil
-import yaml
-
+from benchmarks import carla, situations
 from benchmarks.comparison import ROOT
 from classlift.detectors import od_api
 from classlift.environment import restart_with
 from classlift.gate.verdict import PUSH, UNCHANGED, Verdict, read_evaluation
 from demo.scenes import CLASSES, write_demo_data
 
-WORK = ROOT / "build" / "bench-several"
-DATA = WORK / "data"
-HELD_BACK = "9"  # the last, so that all others keep their ids
-DEMO, WITHOUT = ROOT / "demo" / "model", WORK / "model"
-LABELS, LABELS_WITHOUT = "old/annotations.json", "old/annotations_without.json"
-NODE_ARGUMENT = "--node"
-POLL_SECONDS = 0.5
+BUILD = ROOT / "build"
+WORK = BUILD / "bench-several"
+
+
+class DataSet(ABC):
+    """Labelled images, and two champions of them.
+
+    Attributes:
+        name: of its folder.
+        weak: the classes that both champions know too little of; the first is weakest.
+        held_back: the class that one champion never had a box of.
+        recipe: of the runs.
+
+    """
+
+    name: str
+    weak: tuple[str, str]
+    held_back: str
+    recipe: ClassVar[dict[str, Any]]
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Makes data and champions where they are missing."""
+
+    @abstractmethod
+    def model(self, is_new: bool) -> Path:
+        """The zoo entry of a champion, of the one without a class where that is new."""
+
+    @abstractmethod
+    def sources(self, is_new: bool) -> list[dict[str, str]]:
+        """The config's sources, below `BUILD`; the old one without a box of a new class."""
+
+
+class Digits(DataSet):
+    """The demo's."""
+
+    name = "digits"
+    weak = ("8", "3")
+    held_back = "9"  # the last, so that all others keep their ids
+    recipe: ClassVar[dict[str, Any]] = {"learning_rate": 0.008, "max_inference": 1}
+    _data, _without = WORK / "data", WORK / "model"
+
+    def prepare(self) -> None:
+        """Writes the scenes, and trains the champion without a class."""
+        write_demo_data(self._data)
+        old = self._data / "old"
+        hold_back(old / "annotations.json", old / "annotations_without.json", self.held_back)
+        if not self._without.exists():
+            self._train()
+
+    def _train(self) -> None:
+        """Writes a zoo entry as the demo's, for which the held-back digit is background."""
+        import tensorflow as tf
+
+        from classlift.data.label_map import LabelMap
+        from classlift.detectors.od_api.branching import Branched
+        from classlift.detectors.od_api.ssd import SsdDetector
+        from classlift.detectors.od_api.zoo_entry import read_config
+        from demo.pretrain import load_scenes, train
+
+        tf.random.set_seed(0)
+        config = read_config(self.model(is_new=False))
+        config.model.ssd.num_classes = len(CLASSES) - 1
+        detector = Branched(SsdDetector(config, LabelMap(CLASSES[:-1])))
+        images, boxes, labels = load_scenes()
+        held = labels == len(CLASSES)
+        boxes[held], labels[held] = 0, 0
+        train(detector, images, boxes, labels)
+        detector.save(self._without)
+
+    def model(self, is_new: bool) -> Path:
+        """The demo's, or the one that was trained here."""
+        return self._without if is_new else ROOT / "demo" / "model"
+
+    def sources(self, is_new: bool) -> list[dict[str, str]]:
+        """COCO JSON."""
+        data, end = self._data.relative_to(BUILD), "_without" if is_new else ""
+        return [
+            {"path": f"{data}/old/annotations{end}.json", "split": "train", "tag": "old"},
+            *({"path": f"{data}/{s}/annotations.json", "split": s} for s in ("eval", "test")),
+            {"path": f"{data}/new/annotations.json", "split": "train"},
+        ]
+
+
+class Streets(DataSet):
+    """Those of `carla`."""
+
+    name = "streets"
+    weak = ("bike", "motobike")
+    held_back = "motobike"  # the last, so that all others keep their ids
+    recipe: ClassVar[dict[str, Any]] = {**carla.BRANCH, "steps": 600, "max_inference": 1}
+    _whole = carla.DATA
+    _less = replace(_whole, name=f"{_whole.name}-without", classes=_whole.classes[:-1])
+
+    def prepare(self) -> None:
+        """Divides the data set, holds a class back, and trains both champions."""
+        self._whole.prepare()
+        if not (self._less.work / "data").exists():
+            shutil.copytree(self._whole.work / "data", self._less.work / "data")
+            for path in (self._less.work / "data").glob("*/Annotations/*.xml"):
+                hold_back_voc(path, self.held_back)
+        self._less.prepare()
+
+    def model(self, is_new: bool) -> Path:
+        """Of the whole data set, or of the one without a class."""
+        return (self._less if is_new else self._whole).model
+
+    def sources(self, is_new: bool) -> list[dict[str, str]]:
+        """Pascal VOC."""
+        data = (self._whole.work / "data").relative_to(BUILD)
+        old = (self._less.work / "data").relative_to(BUILD) if is_new else data
+        return [
+            {"path": f"{old}/old", "split": "train", "tag": "old"},
+            *({"path": f"{data}/{split}", "split": split} for split in ("eval", "test")),
+            {"path": f"{data}/new", "split": "train"},
+        ]
 
 
 @dataclass(frozen=True)
@@ -44,137 +154,95 @@ class Case:
 
     Attributes:
         name: of the row.
-        model: the champion, a zoo entry.
+        data: what it is of.
         targets: of the run.
         of_one: the name of the case with one class less, whose time is 1.
+        is_new: whether the first target is a class that the champion does not have.
 
     """
 
     name: str
-    model: Path
+    data: DataSet
     targets: tuple[str, ...]
     of_one: str = ""
+    is_new: bool = False
 
     @property
     def folder(self) -> Path:
         """Where the run works."""
-        return WORK / "_".join(("new" if self.is_new else "known", *self.targets))
+        kind = "new" if self.is_new else "known"
+        return WORK / self.data.name / "_".join((kind, *self.targets))
 
     @property
     def seconds(self) -> Path:
         """What its nodes took, once it has run."""
         return self.folder / "seconds.json"
 
-    @property
-    def is_new(self) -> bool:
-        """Whether a target is a class that the champion does not have."""
-        return self.model == WITHOUT
-
 
 ONE, NEW = "one weak class", "a new class"
-CASES = (
-    Case(ONE, DEMO, ("8",)),
-    Case("two weak classes", DEMO, ("8", "3"), ONE),
-    Case(NEW, WITHOUT, (HELD_BACK,)),
-    Case("a new class beside a weak one", WITHOUT, (HELD_BACK, "8"), NEW),
-)
+
+
+def cases(data: DataSet) -> tuple[Case, ...]:
+    """The runs of a data set."""
+    weak, held_back = data.weak, data.held_back
+    return (
+        Case(ONE, data, weak[:1]),
+        Case("two weak classes", data, weak, ONE),
+        Case(NEW, data, (held_back,), is_new=True),
+        Case("a new class beside a weak one", data, (held_back, weak[0]), NEW, is_new=True),
+    )
 
 
 def main() -> int:
-    """Runs what is missing, then prints the table."""
+    """Runs what is missing, then prints a table for each data set."""
     WORK.mkdir(parents=True, exist_ok=True)
-    write_demo_data(DATA)
-    hold_back(DATA / LABELS, DATA / LABELS_WITHOUT)
-    if not WITHOUT.exists():
-        train_champion()
-    for case in CASES:
-        if not case.seconds.exists():
-            print(f"{case.name}: {', '.join(case.targets)}", flush=True)
-            run(case)
-    print(table(CASES))
+    found: list[DataSet] = [Digits(), *([Streets()] if os.environ.get("DATA") else [])]
+    for data in found:
+        print(f"{data.name}: making data and champions where they are missing", flush=True)
+        data.prepare()
+        for case in cases(data):
+            if not case.seconds.exists():
+                print(f"{case.name}: {', '.join(case.targets)}; see {case.folder}/log", flush=True)
+                run(case)
+    print("\n\n".join(table(cases(data)) for data in found))
     return 0
 
 
-def hold_back(labels: Path, without: Path) -> None:
-    """Writes the COCO JSON of `labels` without the boxes of the digit that is held back."""
+def hold_back(labels: Path, without: Path, held_back: str) -> None:
+    """Writes the COCO JSON of `labels` without the boxes of a class."""
     coco = json.loads(labels.read_text())
-    held = {c["id"] for c in coco["categories"] if c["name"] == HELD_BACK}
+    held = {c["id"] for c in coco["categories"] if c["name"] == held_back}
     coco["categories"] = [c for c in coco["categories"] if c["id"] not in held]
     coco["annotations"] = [a for a in coco["annotations"] if a["category_id"] not in held]
     without.write_text(json.dumps(coco))
 
 
-def train_champion() -> None:
-    """Writes a zoo entry as the demo's, for which the digit that is held back is background."""
-    import tensorflow as tf
-
-    from classlift.data.label_map import LabelMap
-    from classlift.detectors.od_api.branching import Branched
-    from classlift.detectors.od_api.ssd import SsdDetector
-    from classlift.detectors.od_api.zoo_entry import read_config
-    from demo.pretrain import load_scenes, train
-
-    tf.random.set_seed(0)
-    config = read_config(DEMO)
-    config.model.ssd.num_classes = len(CLASSES) - 1
-    detector = Branched(SsdDetector(config, LabelMap(CLASSES[:-1])))
-    images, boxes, labels = load_scenes()
-    held = labels == len(CLASSES)
-    boxes[held], labels[held] = 0, 0
-    train(detector, images, boxes, labels)
-    detector.save(WITHOUT)
+def hold_back_voc(path: Path, held_back: str) -> None:
+    """Takes the boxes of a class out of a Pascal VOC file."""
+    text = path.read_text()
+    for box in re.findall("<object>.*?</object>", text, re.DOTALL):
+        if f"<name>{held_back}</name>" in box:
+            text = text.replace(box, "")
+    path.write_text(text)
 
 
 def run(case: Case) -> None:
     """A run from the labels to the push, and the seconds of its nodes."""
-    case.folder.mkdir(exist_ok=True)
-    old = LABELS_WITHOUT if case.is_new else LABELS
+    shutil.rmtree(case.folder, ignore_errors=True)  # of a run that was stopped
+    case.folder.mkdir(parents=True)
     config = {
         "name": case.folder.name,
         "work": str(case.folder / "state"),
         "serving": str(case.folder / "served"),
-        "model": {"path": str(case.model), "backend": "od_api"},
-        "data": {
-            "root": str(DATA),
-            "sources": [
-                {"path": old, "split": "train", "tag": "old"},
-                *({"path": f"{s}/annotations.json", "split": s} for s in ("eval", "test")),
-                {"path": "new/annotations.json", "split": "train"},
-            ],
-        },
+        "model": {"path": str(case.data.model(case.is_new)), "backend": "od_api"},
+        "data": {"root": str(BUILD), "sources": case.data.sources(case.is_new)},
         "target": list(case.targets),
-        "new_classes": [HELD_BACK] if case.is_new else [],
-        "recipe": {"learning_rate": 0.008, "max_inference": 1},
+        "new_classes": [case.data.held_back] if case.is_new else [],
+        "recipe": case.data.recipe,
     }
-    path = case.folder / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "classlift", "run", "--config", str(path)]
-    with subprocess.Popen(command, cwd=ROOT) as process:
-        seconds: dict[str, float] = {}
-        ended = threading.Event()
-        watching = threading.Thread(target=watch, args=(process.pid, seconds, ended))
-        watching.start()
-        code = process.wait()
-        ended.set()
-        watching.join()
-    if code:
-        sys.exit(f"{case.name}: the run ended with {code}")
-    case.seconds.write_text(json.dumps(seconds))
-
-
-def watch(pid: int, seconds: dict[str, float], ended: threading.Event) -> None:
-    """Notes the processor's seconds of each node of a run, until it has ended."""
-    started = psutil.Process(pid)
-    while not ended.wait(POLL_SECONDS):
-        with suppress(psutil.Error):
-            for process in started.children():
-                words = process.cmdline()
-                if NODE_ARGUMENT in words:
-                    node = words[words.index(NODE_ARGUMENT) + 1]
-                    own = process.cpu_times()
-                    living = [child.cpu_times() for child in process.children(recursive=True)]
-                    used = own.user + own.system + own.children_user + own.children_system
-                    seconds[node] = used + sum(times.user + times.system for times in living)
+    situations.compile_config(case.folder, ROOT, config)
+    costs = situations.costs(case.folder, ROOT, case.folder.name, "run", {})
+    case.seconds.write_text(json.dumps({node: seconds for node, (seconds, _) in costs.items()}))
 
 
 def table(cases: Sequence[Case]) -> str:

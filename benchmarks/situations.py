@@ -47,26 +47,33 @@ def prepare(folder: Path, checkout: Path, images: int, steps: int) -> None:
     document |= {"name": NAME, "work": str(folder / "work"), "serving": str(folder / "served")}
     document["data"]["root"] = str(folder / "data")
     document["recipe"]["steps"] = steps
+    compile_config(folder, checkout, document)
+
+
+def compile_config(folder: Path, checkout: Path, document: dict[str, Any]) -> None:
+    """Writes a config into a folder, and compiles it there."""
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(document))
     run(folder, checkout, ["pipelines.compile", str(config)], {})
 
 
-def costs(folder: Path, checkout: Path, run_id: str, parameters: dict[str, Any]) -> Costs:
-    """Runs all nodes, each in its process; what each took."""
-    compiled = folder / "compiled" / NAME
+def costs(
+    folder: Path, checkout: Path, name: str, run_id: str, parameters: dict[str, Any]
+) -> Costs:
+    """Runs all nodes of a compiled config, each in its process; what each took."""
+    compiled = folder / "compiled" / name
     skipped: set[str] = set()
     found: Costs = {}
-    for node in json.loads((compiled / "topology.json").read_text())["nodes"]:
-        name = node["id"]
-        if skipped & set(node["upstream"]):
-            skipped.add(name)
+    for row in json.loads((compiled / "topology.json").read_text())["nodes"]:
+        node = row["id"]
+        if skipped & set(row["upstream"]):
+            skipped.add(node)
             continue
-        words = ["--compiled", str(compiled), "--node", name, "--run-id", run_id]
+        words = ["--compiled", str(compiled), "--node", node, "--run-id", run_id]
         asked = {"CLASSLIFT_PARAMETERS": json.dumps(parameters)}
-        code, found[name] = run(folder, checkout, ["pipelines.run_node", *words], asked)
+        code, found[node] = run(folder, checkout, ["pipelines.run_node", *words], asked)
         if code == NOTHING:
-            skipped.add(name)
+            skipped.add(node)
     return found
 
 
@@ -129,7 +136,7 @@ def main() -> None:
             if arguments.whole:
                 found = whole(folder, checkout, parameters)
             else:
-                found = costs(folder, checkout, f"run{number}", parameters)
+                found = costs(folder, checkout, NAME, f"run{number}", parameters)
             for node, (seconds, peak) in found.items():
                 print(f"| {situation} | {node} | {seconds:.1f} | {peak:.0f} |", flush=True)
             total = sum(seconds for seconds, _ in found.values())

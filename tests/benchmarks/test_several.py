@@ -1,10 +1,9 @@
 import json
-from pathlib import Path
 
 import pytest
 
 from benchmarks import several
-from benchmarks.several import Case, hold_back, table
+from benchmarks.several import Case, Digits, hold_back, hold_back_voc, table
 from classlift.gate.verdict import REPORT
 from tests.classlift.gate.test_rules import evidence
 from tests.classlift.gate.verdicts import verdict_on
@@ -19,16 +18,26 @@ def test_the_boxes_of_the_digit_are_held_back_and_no_image(tmp_path):
     boxes = [{"id": i, "image_id": i, "category_id": 8 + i} for i in (1, 2)]
     whole = {"images": images, "categories": categories, "annotations": boxes}
     labels.write_text(json.dumps(whole))
-    hold_back(labels, without)
+    hold_back(labels, without, "9")
     found = json.loads(without.read_text())
     assert found == {"images": images, "categories": categories[:1], "annotations": boxes[:1]}
+
+
+def test_the_boxes_of_a_class_are_held_back_of_a_voc_file(tmp_path):
+    path = tmp_path / "a.xml"
+    boxes = [f"<object><name>{name}</name></object>" for name in ("bike", "motobike", "bike")]
+    path.write_text(f"<annotation><filename>a.jpg</filename>{''.join(boxes)}</annotation>")
+    hold_back_voc(path, "motobike")
+    assert path.read_text() == (
+        f"<annotation><filename>a.jpg</filename>{boxes[0]}{boxes[2]}</annotation>"
+    )
 
 
 def test_the_table_has_a_row_for_each_class_of_what_has_run(tmp_path, monkeypatch):
     """With the gate's own words and the time against that of one class less."""
     monkeypatch.setattr(several, "WORK", tmp_path)
-    demo = Path("demo")
-    cases = (Case("one", demo, ("8",)), Case("two", demo, ("8", "3"), "one"), Case("-", demo, ()))
+    data = Digits()
+    cases = (Case("one", data, ("8",)), Case("two", data, ("8", "3"), "one"), Case("-", data, ()))
     others = [evidence("7", unchanged=True)]
     eight, three = (
         verdict_on([evidence(label, lift, lift - 0.02), *others], label)
