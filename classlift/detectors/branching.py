@@ -5,7 +5,7 @@ An architecture offers what `Branching` asks for, and knows of no branch beside;
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 from urllib.parse import quote
@@ -328,9 +328,10 @@ class BranchedDetector(ABC, Generic[B]):
         for label, parts in note.branches.items():
             self._branches[label] = self.common.branch_of([label_map.id_of(label)], parts)
 
-    def drop_branches(self) -> None:
-        """Takes all branches away but those of new classes, of which the model knows nothing."""
-        self._branches = {k: branch for k, branch in self._branches.items() if k in self._new}
+    def drop_branches(self, labels: Collection[str] | None = None) -> None:
+        """Takes branches away, as `Detector.drop_branches`."""
+        gone = set(self._branches) - set(self._new) if labels is None else set(labels)
+        self._branches = {k: branch for k, branch in self._branches.items() if k not in gone}
         self._trained = ()
 
     def branches(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What every detector backend offers to training, export and the gate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -157,9 +157,12 @@ class Detector(Protocol):
 
         """
 
-    def drop_branches(self) -> None:
-        """Takes all branches away: every class is answered by the common head again, but for new
-        ones, of which it knows nothing.
+    def drop_branches(self, labels: Collection[str] | None = None) -> None:
+        """Takes branches away: their classes are answered by the common head again.
+
+        Args:
+            labels: the classes; None for all but new ones, of which the common head knows nothing.
+
         """
 
     def branches(self) -> tuple[str, ...]:

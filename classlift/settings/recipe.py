@@ -81,9 +81,10 @@ class Recipe:
     max_inference: float = setting(
         1.5,
         "Most work of inference",
-        "Operations of the network for one image, of the champion's, up to which a branch may be "
-        "deeper than a head: the deepest that fits is trained beside the head, and eval chooses; "
-        "1: the diagnosis does. Where the freeze policy is set, there is nothing to choose.",
+        "Operations of the network for one image, of the champion's without a branch of the "
+        "target, up to which a branch may be deeper than a head: the deepest that fits is trained "
+        "beside the head, and eval chooses; 1: the diagnosis does. Where the freeze policy is set, "
+        "there is nothing to choose.",
         section=DETAILS,
         minimum=1,
         maximum=10,

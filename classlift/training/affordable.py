@@ -27,12 +27,13 @@ def affordable_depths(load: Load, champion: Detector, max_inference: float) -> d
 
     Args:
         load: makes the detector that would be trained.
-        champion: as it is; a branch of it can have a neck of its own.
-        max_inference: operations of one inference, of the champion's.
+        champion: without a branch of what is to be raised; one of it can have a neck of its own.
+        max_inference: operations of one inference, of this champion's.
 
     Returns:
         What each costs, in the unit of `max_inference`, by freeze policy, the cheaper first; the
-        head alone where nothing deeper is allowed.
+        head alone where nothing deeper is allowed. A class that has a deep branch already goes on
+        with it, by its head alone or by all of it, at the same cost.
 
     """
     logger.info("counting what each depth of a branch costs")
@@ -48,8 +49,5 @@ def affordable_depths(load: Load, champion: Detector, max_inference: float) -> d
     deeper = [TARGET_BRANCH_IMAGE, *blocks]  # the deepest, and dearest, first
     first = bisect_left(deeper, True, key=lambda policy: cost(policy) <= max_inference)
     deepest = [*deeper, TARGET_BRANCH_NECK][first]
-    head = cost(TARGET_BRANCH)
-    found = {TARGET_BRANCH: head}
-    if head < cost(deepest) <= max_inference:
-        found[deepest] = cost(deepest)
-    return found
+    affordable = [deepest] if cost(deepest) <= max_inference else []
+    return {policy: cost(policy) for policy in (TARGET_BRANCH, *affordable)}

@@ -158,8 +158,9 @@ def _depths(task: TrainingTask, champion: Bundle) -> dict[str, float]:
         own = recipe.override({"freeze_policy": policy})
         return prepare(task.backend, champion.entry, task.targets, own)[0]
 
-    detector = load_detector(task.backend, champion.entry)
-    return affordable_depths(load, detector, recipe.max_inference)
+    without = load_detector(task.backend, champion.entry)
+    without.drop_branches(task.targets)  # or what is paid for a deep one would buy a deeper one
+    return affordable_depths(load, without, recipe.max_inference)
 
 
 def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, TrainingTask]:

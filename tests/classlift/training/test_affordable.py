@@ -41,8 +41,18 @@ def test_the_deepest_that_fits_stands_beside_the_head(monkeypatch, max_inference
     )
 
 
-def test_a_class_that_has_a_deep_branch_already_keeps_it(monkeypatch):
-    monkeypatch.setattr(affordable, "operations", lambda detector: 100)
-    champion = SimpleNamespace(policy="", branch_blocks=(2, 3))
-    found = affordable_depths(lambda policy: champion, champion, 1.5)
-    assert found == {HEAD: 1.0}
+@pytest.mark.parametrize(
+    ("max_inference", "deeper"),
+    [(1.2, {}), (1.5, {"target-branch+block:14": 1.48}), (2.0, {IMAGE: 2.0})],
+)
+def test_a_class_that_has_a_deep_branch_goes_on_with_it(monkeypatch, max_inference, deeper):
+    """It does not buy a deeper one with what it has."""
+    known = operations(SimpleNamespace(policy="target-branch+block:14"))
+
+    def with_known(detector):
+        return max(operations(detector), known) if detector.policy else 100
+
+    monkeypatch.setattr(affordable, "operations", with_known)
+    champion = SimpleNamespace(policy="", branch_blocks=tuple(range(2, 20)))
+    found = affordable_depths(lambda p: SimpleNamespace(policy=p), champion, max_inference)
+    assert found == {HEAD: 1.48, **deeper}

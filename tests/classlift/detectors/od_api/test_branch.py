@@ -124,6 +124,8 @@ def test_the_tools_of_the_od_api_refuse_a_model_with_branches(trained, tmp_path)
     with pytest.raises(ParseError, match="classlift_branches"):
         get_configs_from_pipeline_file(str(entry / CONFIG))
     detector = load_detector("od_api", entry)
+    detector.drop_branches(["8"])
+    assert detector.branches() == ("3",)
     detector.drop_branches()
     detector.save(tmp_path)
     found = get_configs_from_pipeline_file(str(tmp_path / CONFIG))
