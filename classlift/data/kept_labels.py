@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from classlift.data.checksums import damage, seal
-from classlift.data.labels import READING
+from classlift.data.labels import reader
 from classlift.paths import replacing, state
 
 logger = logging.getLogger(__name__)
@@ -63,4 +63,4 @@ def keep_only(folder: Path, paths: Iterable[Path]) -> None:
 
 
 def _key(path: Path) -> str:
-    return hashlib.sha256(repr((READING, str(path), state(path))).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((reader(), str(path), state(path))).encode()).hexdigest()[:32]

@@ -31,10 +31,6 @@ Corners = tuple[float, float, float, float]
 NO_PLACE: Corners = (math.nan, math.nan, math.nan, math.nan)
 """The corners of an annotation that has no box that can be read: one finding, no refused file."""
 
-READING = 12
-"""Counted up when a reader gives something else for the same files: what an earlier one gave, and
-was kept, is read anew."""
-
 _NUMBERS: dict[float, bool] = {0: False, 1: True}
 _TRUE = {"1", "true", "yes", "y", "t"}
 _FALSE = {"", "0", "false", "no", "n", "f", "none", "null", "unspecified"}
@@ -325,7 +321,21 @@ class Shard:
     @functools.cached_property
     def key(self) -> str:
         """Names what reading the shard gives, as long as its image files do not change."""
-        return hashlib.sha256(repr((READING, self)).encode()).hexdigest()[:32]
+        return hashlib.sha256(repr((reader(), self)).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def reader() -> str:
+    """Names the code that reads: what other code gave, and was kept, is read anew.
+
+    Returns:
+        A hash of the modules of this package, 16 digits.
+
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def chunks(items: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from classlift.data import json_stream
+from classlift.data import json_stream, kept_labels, labels
 from classlift.data.formats import coco as coco_format
 from classlift.data.formats import coco_columns
 from classlift.data.formats.coco import coco_shards, load, shards_of
@@ -194,6 +194,22 @@ def test_a_file_that_has_not_changed_is_not_read_again(coco, tmp_path, monkeypat
     os.utime(path, ns=(1, 1))
     with pytest.raises(AssertionError, match="it is read again"):
         snapshot_of(path, tmp_path / "memory")
+
+
+def test_what_other_code_read_is_read_again(coco, tmp_path, monkeypatch):
+    """As after an upgrade that mends a reader."""
+    path, memory = coco(), tmp_path / "memory"
+    first = snapshot_of(path, memory)
+
+    def mended(*_):
+        raise AssertionError("it is read again")
+
+    monkeypatch.setattr(coco_columns, "records", mended)
+    assert snapshot_of(path, memory) == first
+    for module in (labels, kept_labels):
+        monkeypatch.setattr(module, "reader", lambda: "other")
+    with pytest.raises(AssertionError, match="it is read again"):
+        snapshot_of(path, memory)
 
 
 def test_a_file_that_has_changed_is_read_again(coco, tmp_path):
