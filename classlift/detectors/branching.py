@@ -294,6 +294,11 @@ class BranchedDetector(ABC, Generic[B]):
                 self._branches[label].add_auxiliary()
         self._trained = tuple(labels)
 
+    def go_on_from(self, other: Self) -> None:
+        """Takes over what the branches of another have learned, as `Detector.go_on_from`."""
+        for label in self._trained:
+            self._branches[label].go_on_from(other._branches[label])
+
     @property
     def unanswered(self) -> tuple[str, ...]:
         """The new classes without a branch."""

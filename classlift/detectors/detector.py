@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import tensorflow as tf
 
@@ -154,6 +154,14 @@ class Detector(Protocol):
 
         Raises:
             ModelError: no class can have a branch.
+
+        """
+
+    def go_on_from(self, other: Self) -> None:
+        """Takes over what the branches that training means have learned in another detector.
+
+        Args:
+            other: with branches of the same classes, which begin no deeper.
 
         """
 

@@ -1,4 +1,4 @@
-"""How deep a branch begins: what each depth gave after a whole training, and which one is kept."""
+"""How deep a branch begins: what each depth gave after its training, and which one is kept."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -84,9 +84,9 @@ class Depths:
     def sentences(self) -> list[str]:
         """What was found, in words."""
         found = [
-            f"Freeze policy {self.chosen}: each depth was trained wholly, and the best is kept by "
-            f"AP50 of what is to be raised on {self.images} images of eval, of equals the "
-            f"cheapest: {'; '.join(map(str, self.trained))}.",
+            f"Freeze policy {self.chosen}: each depth was trained, the deeper from what the head "
+            f"had learned, and the best is kept by AP50 of what is to be raised on {self.images} "
+            f"images of eval, of equals the cheapest: {'; '.join(map(str, self.trained))}.",
         ]
         if TARGET_BRANCH_IMAGE not in [depth.policy for depth in self.trained]:
             found.append(

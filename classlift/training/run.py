@@ -1,6 +1,7 @@
 """What a training run does: the champion is fine-tuned by a recipe and becomes the challenger."""
 
 import logging
+import math
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -47,6 +48,12 @@ logger = logging.getLogger(__name__)
 
 DEEPER = "deeper"
 """The folder, in those of checkpoints, features and board, of the deeper of two branches."""
+
+DEEPER_STEPS = 0.5
+"""The share of the recipe's steps of the deeper of two branches, which goes on from what the first
+has learned: after Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution" (2022). From the champion's weights it took all steps to become as good, see
+docs/benchmarks/recipes.md."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +142,8 @@ def run(task: TrainingTask) -> Bundle:
     bundle = _exported(task, best, strategy)
     points = _thresholds(task, champion, bundle)
     training: JsonObject = {**vars(best.result), **({DEPTHS: depths.to_json()} if depths else {})}
-    recipe = best.recipe.to_dict()
-    bundle.write_notes(points, replace(provenance, recipe=recipe, training=training))
+    recipe = task.recipe.override({"freeze_policy": best.recipe.freeze_policy})
+    bundle.write_notes(points, replace(provenance, recipe=recipe.to_dict(), training=training))
     kept_splits.hand_on(task.examples, bundle.entry)
     for own in tasks.values():
         _checkpoints(own).clear()
@@ -168,8 +175,10 @@ def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, Trainin
     tasks: dict[str, TrainingTask] = {}
     for policy in policies or [task.recipe.freeze_policy]:
         recipe = task.recipe.override({"freeze_policy": policy})
-        deeper = Path(DEEPER if tasks else "")
-        work, board = task.work / deeper, task.board / deeper
+        work, board = task.work, task.board
+        if tasks:
+            recipe = recipe.override({"steps": math.ceil(DEEPER_STEPS * recipe.steps)})
+            work, board = work / DEEPER, board / DEEPER
         tasks[policy] = replace(task, recipe=recipe, work=work, board=board)
     return tasks
 
@@ -177,7 +186,7 @@ def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, Trainin
 def _train_each(
     tasks: Mapping[str, TrainingTask], champion: Bundle, strategy: tf.distribute.Strategy
 ) -> dict[str, _Trained]:
-    """Trains one after the other.
+    """Trains one after the other, each from what the one before it has learned.
 
     Returns:
         What became of each, by freeze policy, but for those whose losses became no numbers.
@@ -186,12 +195,14 @@ def _train_each(
         LossError: those of all do.
 
     """
-    trained = {}
+    trained: dict[str, _Trained] = {}
+    before: Detector | None = None
     for number, (policy, own) in enumerate(tasks.items(), start=1):
         if len(tasks) > 1:
             logger.info(f"depth {number} of {len(tasks)}: {policy}")
         try:
-            trained[policy] = _train(own, champion, strategy)
+            trained[policy] = _train(own, champion, strategy, before)
+            before = trained[policy].detector
         except LossError as error:
             if number == len(tasks) and not trained:
                 raise
@@ -262,8 +273,13 @@ def _checkpoints(task: TrainingTask) -> Checkpoints:
     return Checkpoints(task.work / "checkpoints", depends_on)
 
 
-def _train(task: TrainingTask, champion: Bundle, strategy: tf.distribute.Strategy) -> _Trained:
-    """Fine-tunes the champion by the recipe."""
+def _train(
+    task: TrainingTask,
+    champion: Bundle,
+    strategy: tf.distribute.Strategy,
+    before: Detector | None,
+) -> _Trained:
+    """Fine-tunes the champion by the recipe; its branches begin as those of `before`, if any."""
     recipe = task.recipe
     eval_files = example_files(task.examples, "eval")
     logger.info(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
@@ -272,6 +288,8 @@ def _train(task: TrainingTask, champion: Bundle, strategy: tf.distribute.Strateg
     make_reproducible(recipe.seed)  # as if it were trained alone
     with strategy.scope(), compute_in_half(recipe.mixed_precision):
         detector, teacher = prepare(task.backend, champion.entry, task.targets, recipe)
+        if before is not None:
+            detector.go_on_from(before)
         serving = Serving(detector)
         evaluate = Evaluator(
             serving.encoded, eval_files, labels, task.targets, task.settings.precision, board

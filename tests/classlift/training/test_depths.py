@@ -1,4 +1,4 @@
-"""How deep a branch begins, as eval says of whole trainings."""
+"""How deep a branch begins, as eval says of what was trained."""
 
 import json
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_what_finds_most_on_eval_is_kept(shares, chosen):
 
 def test_says_what_was_trained_and_what_could_be_bought():
     words = " ".join(FOUND.sentences())
-    assert "Freeze policy target-branch+block:15: each depth was trained wholly" in words
+    assert "Freeze policy target-branch+block:15: each depth was trained, the deeper" in words
     assert "target-branch 0.400 at 1.10 times the work; " in words
     assert "Full fine-tuning, which changes the other classes too, was not tried" in words
     assert "max_inference" not in words  # the whole network was trained

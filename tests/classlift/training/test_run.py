@@ -4,6 +4,7 @@ import logging
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -59,10 +60,11 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
     caplog.set_level(logging.INFO, "classlift")
     monkeypatch.setattr(run_module, "make_reproducible", tf.keras.utils.set_random_seed)
     monkeypatch.setattr(run_module, "_depths", lambda *_: COSTS)  # counting them takes long
-    made = []
+    made, trainings = [], {}
 
     def before_training(self, training):
-        made.append((training.recipe.freeze_policy, training.done))
+        made.append((training.recipe.freeze_policy, training.done, training.recipe.steps))
+        trainings[training.recipe.freeze_policy] = training
         if len(made) == 2:
             raise KilledError
 
@@ -71,13 +73,17 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
         run(task)
     assert not task.challenger.exists()
     bundle = run(task)
-    assert made == [(HEAD, 0), (NECK, 0), (HEAD, 2), (NECK, 0)]
+    assert made == [(HEAD, 0, 2), (NECK, 0, 1), (HEAD, 2, 2), (NECK, 0, 1)]
+    learned, started = trainings[HEAD].values(), trainings[NECK].start
+    assert set(learned) < set(started)
+    assert all(np.array_equal(value, started[name]) for name, value in learned.items())
     depths = [f"depth 1 of 2: {HEAD}", f"depth 2 of 2: {NECK}"]
     assert [line for line in caplog.messages if line.startswith("depth ")] == 2 * depths
     found = depths_of(bundle)
     assert {depth.policy: depth.cost for depth in found.trained} == COSTS
     assert found.sentences()[0] in caplog.messages
-    assert bundle.provenance().recipe["freeze_policy"] == found.chosen
+    recipe = bundle.provenance().recipe
+    assert (recipe["freeze_policy"], recipe["steps"]) == (found.chosen, 2)
     assert not list(task.work.rglob("*.npz"))
     challenger = load_detector("od_api", bundle.entry)
     assert ("branch/9/neck" in " ".join(challenger.variables())) == (found.chosen == NECK)
@@ -120,7 +126,7 @@ def _train_each_without(lost, monkeypatch, policies=(HEAD, NECK)):
     def train(policy, *_):
         if policy in lost:
             raise LossError("The class loss is nan.")
-        return policy
+        return SimpleNamespace(detector=policy)
 
     monkeypatch.setattr(run_module, "_train", train)
     return run_module._train_each(dict(zip(policies, policies, strict=True)), None, None)
