@@ -1,9 +1,10 @@
 """Recipes side by side: what each gives the weak class, and what it costs the others.
 
-Each recipe is trained with every seed, exported, and judged by the gate's own code: champion and
-challenger at matched precision on the same test images. A recipe runs in a process of its own on a
-core of its own, as many at once as there are cores: that is faster than all cores for each, and as
-fair. Results are kept in the setting's folder, so that a run that was stopped goes on.
+Each recipe is trained with every seed and exported by the Trainer's own code, and judged by the
+gate's: champion and challenger at matched precision on the same test images. A recipe runs in a
+process of its own on a core of its own, as many at once as there are cores: that is faster than all
+cores for each, and as fair. Results are kept in the setting's folder, so that a run that was
+stopped goes on.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from typing import Any
 
 from classlift.data.snapshot import Source
 from classlift.detectors import od_api
+from classlift.settings.freeze import TARGET_BRANCH
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (0, 1, 2)
@@ -36,7 +38,8 @@ BATCH, ROUNDS = 16, 30  # images a call, and calls, of the timing of inference
 class Entry:
     """A row of the table.
 
-    data: of the rebalancing; recipe: of the training, `class_weight` being the target's.
+    data: of the rebalancing; recipe: of the training, `class_weight` being the target's. Without a
+    freeze policy, eval chooses how deep a branch begins, as it does by default.
     """
 
     name: str
@@ -114,59 +117,55 @@ def _result_path(setting: Setting, entry: Entry, seed: int) -> Path:
 
 
 def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
-    """Trains one recipe with one seed and compares it with the champion, as the gate does."""
+    """Trains one recipe with one seed, as the Trainer does, and judges it as the gate does."""
     from classlift.detectors.backends import load_detector
     from classlift.detectors.cost import operations
-    from classlift.detectors.examples import example_files
-    from classlift.detectors.export import Serving
     from classlift.detectors.predict import load_signature
-    from classlift.diagnosis.weighting import with_class_weights
     from classlift.gate.predictions import gate_predictions
     from classlift.serving.bundle import Bundle
-    from classlift.serving.write import import_entry, write_bundle
+    from classlift.serving.write import import_entry
     from classlift.settings.gate import GateSettings
-    from classlift.settings.recipe import Recipe
+    from classlift.training.depths import DEPTHS
     from classlift.training.devices import make_reproducible
-    from classlift.training.evaluation import Evaluator
-    from classlift.training.fit import fit
-    from classlift.training.hooks.keep_best import KeepBest
-    from classlift.training.input import training_batches
-    from classlift.training.run import prepare
+    from classlift.training.run import TrainingTask, run
 
-    target = setting.target
+    target, settings = setting.target, GateSettings(precision=PRECISION)
     examples = examples_for(setting, entry, seed)
-    changes = with_class_weights(entry.recipe, [target], {})
-    recipe = Recipe(seed=seed).override(changes)
+    recipe = recipe_of(entry, target, seed)
     make_reproducible(recipe.seed)
     champion_path = setting.work / "champion"
     champion = load_detector("od_api", setting.model)
+    labels = champion.label_map
     with _alone(setting):
         if not champion_path.exists():
             import_entry(champion, setting.model, champion_path)
-    detector, teacher = prepare("od_api", setting.model, [target], recipe)
-    labels = detector.label_map
-    train_files = example_files(examples, "train")
-    serving = Serving(detector)
-    evaluate = Evaluator(
-        serving.encoded, example_files(examples, "eval"), labels, [target], PRECISION
+    work = _result_path(setting, entry, seed).with_suffix("")
+    rmtree(work, ignore_errors=True)  # of a run that was stopped
+    saved = work / "challenger"
+    task = TrainingTask(
+        recipe=recipe,
+        backend="od_api",
+        targets=(target,),
+        settings=settings,
+        champion=champion_path,
+        examples=examples,
+        challenger=saved,
+        board=work / "board",
+        work=work / "training",
+        code_version="",
+        thresholds={},
+        curves=work / "curves.json",
     )
     started, cpu = time.perf_counter(), time.process_time()
-    result = fit(
-        detector,
-        lambda start: training_batches(train_files, detector.frame, labels, recipe, start),
-        recipe,
-        hooks=[KeepBest(evaluate)],
-        teacher=teacher,
-    )
+    bundle = run(task)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    saved = _result_path(setting, entry, seed).with_suffix("")
-    bundle = write_bundle(detector, serving, saved)
+    training = bundle.provenance().training or {}
     serves = [load_signature(path) for path in (champion_path, saved)]
     predictions = [_predictions(serve, examples, labels) for serve in serves]
     verdict, comparison = gate_predictions(
         *predictions,
         target,
-        GateSettings(precision=PRECISION),
+        settings,
         labels=labels.names,
         champion_thresholds=Bundle(champion_path).operating_points(),
     )
@@ -193,16 +192,13 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "seconds": seconds,
         "cpu_seconds": cpu,
-        "steps_seconds": result.seconds,
-        "images_per_second": result.images_per_second,
-        "trained_parameters": result.trained_parameters,
-        "chosen": result.chosen,
-        "mixture": result.mixture,
-        "work": operations(detector) / operations(champion),
+        "trained_parameters": training["trained_parameters"],
+        "depths": training.get(DEPTHS),
+        "work": operations(load_detector("od_api", bundle.entry)) / operations(champion),
         "inference": inference_ratio(serves, examples),
         "bytes": _size(bundle.saved_model / "variables") / _size(champion_path / "variables"),
     }
-    rmtree(saved)
+    rmtree(work)
     print(
         f"  {entry.name}, seed {seed}: {raised.recall.change:+.3f}, "
         f"AP50 {raised.challenger_ap50:.3f}, {verdict.verdict}"
@@ -210,23 +206,33 @@ def measure(setting: Setting, entry: Entry, seed: int) -> dict[str, Any]:
     return found
 
 
+def recipe_of(entry: Entry, target: str, seed: int) -> Any:
+    """What an entry trains; where it names a freeze policy, that and nothing else."""
+    from classlift.diagnosis.weighting import with_class_weights
+    from classlift.settings.recipe import Recipe
+
+    changes = with_class_weights(entry.recipe, [target], {})
+    chosen = {"max_inference": 1} if "freeze_policy" in changes else {}
+    return Recipe(seed=seed).override({**chosen, **changes})
+
+
 def examples_for(setting: Setting, entry: Entry, seed: int) -> Path:
-    """The Examples that RebalancedExampleGen would write; made once for all that ask alike."""
+    """What RebalancedExampleGen would write; made once for all that ask alike."""
     from classlift.data.label_map import LabelMap
     from classlift.data.snapshot import take_snapshot
-    from classlift.examples.write import write_examples
+    from classlift.examples import run
     from classlift.settings.rebalancing import Rebalancing
 
     name = "-".join(f"{key}={value}" for key, value in sorted(entry.data.items())) or "default"
-    folder = setting.work / f"examples-{name}-{seed}"
+    folder = setting.work / f"rebalanced-{name}-{seed}"
     with _alone(setting):
+        snapshot = setting.work / "snapshot"
+        if not snapshot.exists():
+            take_snapshot(setting.sources()).write(snapshot)
         if not folder.exists():
-            write_examples(
-                take_snapshot(setting.sources()),
-                LabelMap.read(setting.model / "label_map.pbtxt"),
-                Rebalancing(targets=(setting.target,), seed=seed, **entry.data),
-                folder,
-            )
+            labels = LabelMap.read(setting.model / "label_map.pbtxt")
+            plan = Rebalancing(targets=(setting.target,), seed=seed, **entry.data)
+            run.run(snapshot, labels, plan, folder, ())
     return folder
 
 
@@ -332,7 +338,7 @@ def draw(setting: Setting, entries: Sequence[Entry], path: Path) -> None:
     for entry in entries:
         found = results(setting, entry)
         if found:
-            ours = entry.recipe["freeze_policy"].startswith("target-branch")
+            ours = entry.recipe.get("freeze_policy", TARGET_BRANCH).startswith(TARGET_BRANCH)
             middle = (mean(r["worst"] for r in found), mean(r["lift"] for r in found))
             points.append((*middle, entry.name, "#d4380d" if ours else "#5b6b7b"))
     points.sort(key=lambda point: (point[1], point[0]))

@@ -10,16 +10,18 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.comparison import ROOT, Entry, Setting, main
 from classlift.data.snapshot import Source
 from classlift.detectors import od_api
 from classlift.environment import restart_with
 
+REFERENCE = "full, balanced replay"
 TEST, EVAL = 0.35, 0.20  # of the images; the rest are for training
 
 
@@ -171,16 +173,33 @@ class RealData:
         detector.save(self.model)
 
 
-def setting(data: RealData, entries: Sequence[Entry], reference: str) -> Setting:
-    """The recipes to compare on a data set."""
+def setting(data: RealData, common: Mapping[str, Any]) -> Setting:
+    """The recipes to compare on a data set, by what all of them have in common."""
+
+    def branch(depth: str) -> dict[str, Any]:
+        return {**common, "freeze_policy": f"target-branch{depth}"}
+
+    full = {**common, "freeze_policy": "none", "learning_rate": 1e-3}
+    rate = {"learning_rate": 0.008}
     return Setting(
         module=f"benchmarks.{data.name}",
         work=data.work,
         model=data.model,
         target=data.weak[0],
         sources=data.sources,
-        entries=entries,
-        reference=reference,
+        entries=(
+            Entry("default", {**common}),
+            Entry("default at 0.008", {**common, **rate}),
+            Entry("target-branch", branch("")),
+            Entry("target-branch at 0.008", {**branch(""), **rate}),
+            Entry("target-branch+neck", branch("+neck")),
+            Entry("target-branch+block:9", branch("+block:9")),
+            Entry("target-branch+block:9 at 0.008", {**branch("+block:9"), **rate}),
+            Entry("target-branch+image", branch("+image")),
+            Entry(REFERENCE, full),
+            Entry("full, new data only", full, {"replay_share": 0.0, "method": "none"}),
+        ),
+        reference=REFERENCE,
     )
 
 

@@ -120,7 +120,7 @@ class Streets(DataSet):
     name = "streets"
     weak = ("bike", "motobike")
     held_back = "motobike"  # the last, so that all others keep their ids
-    recipe: ClassVar[dict[str, Any]] = {**carla.BRANCH, "steps": 600, "max_inference": 1}
+    recipe: ClassVar[dict[str, Any]] = {**carla.COMMON, "max_inference": 1}
     _whole = carla.DATA
     _less = replace(_whole, name=f"{_whole.name}-without", classes=_whole.classes[:-1])
 
