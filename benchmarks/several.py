@@ -30,8 +30,7 @@ from classlift.environment import restart_with
 from classlift.gate.verdict import PUSH, UNCHANGED, Verdict, read_evaluation
 from demo.scenes import CLASSES, write_demo_data
 
-BUILD = ROOT / "build"
-WORK = BUILD / "bench-several"
+WORK = ROOT / "build" / "bench-several"
 
 
 class DataSet(ABC):
@@ -42,6 +41,7 @@ class DataSet(ABC):
         weak: the classes that both champions know too little of; the first is weakest.
         held_back: the class that one champion never had a box of.
         recipe: of the runs.
+        root: of the data.
 
     """
 
@@ -49,6 +49,7 @@ class DataSet(ABC):
     weak: tuple[str, str]
     held_back: str
     recipe: ClassVar[dict[str, Any]]
+    root: Path
 
     @abstractmethod
     def prepare(self) -> None:
@@ -60,7 +61,7 @@ class DataSet(ABC):
 
     @abstractmethod
     def sources(self, is_new: bool) -> list[dict[str, str]]:
-        """The config's sources, below `BUILD`; the old one without a box of a new class."""
+        """The config's sources, below `root`; the old one without a box of a new class."""
 
 
 class Digits(DataSet):
@@ -70,12 +71,13 @@ class Digits(DataSet):
     weak = ("8", "3")
     held_back = "9"  # the last, so that all others keep their ids
     recipe: ClassVar[dict[str, Any]] = {"learning_rate": 0.008, "max_inference": 1}
-    _data, _without = WORK / "data", WORK / "model"
+    root = WORK / "data"
+    _without = WORK / "model"
 
     def prepare(self) -> None:
         """Writes the scenes, and trains the champion without a class."""
-        write_demo_data(self._data)
-        old = self._data / "old"
+        write_demo_data(self.root)
+        old = self.root / "old"
         hold_back(old / "annotations.json", old / "annotations_without.json", self.held_back)
         if not self._without.exists():
             self._train()
@@ -106,11 +108,11 @@ class Digits(DataSet):
 
     def sources(self, is_new: bool) -> list[dict[str, str]]:
         """COCO JSON."""
-        data, end = self._data.relative_to(BUILD), "_without" if is_new else ""
+        end = "_without" if is_new else ""
         return [
-            {"path": f"{data}/old/annotations{end}.json", "split": "train", "tag": "old"},
-            *({"path": f"{data}/{s}/annotations.json", "split": s} for s in ("eval", "test")),
-            {"path": f"{data}/new/annotations.json", "split": "train"},
+            {"path": f"old/annotations{end}.json", "split": "train", "tag": "old"},
+            *({"path": f"{s}/annotations.json", "split": s} for s in ("eval", "test")),
+            {"path": "new/annotations.json", "split": "train"},
         ]
 
 
@@ -122,6 +124,7 @@ class Streets(DataSet):
     held_back = "motobike"  # the last, so that all others keep their ids
     recipe: ClassVar[dict[str, Any]] = {**carla.COMMON, "max_inference": 1}
     _whole = carla.DATA
+    root = _whole.work / "data"
     _less = replace(_whole, name=f"{_whole.name}-without", classes=_whole.classes[:-1])
 
     def prepare(self) -> None:
@@ -131,6 +134,7 @@ class Streets(DataSet):
             shutil.copytree(self._whole.work / "data", self._less.work / "data")
             for path in (self._less.work / "data").glob("*/Annotations/*.xml"):
                 hold_back_voc(path, self.held_back)
+            shutil.copytree(self._less.work / "data" / "old", self.root / "old_without")
         self._less.prepare()
 
     def model(self, is_new: bool) -> Path:
@@ -139,12 +143,10 @@ class Streets(DataSet):
 
     def sources(self, is_new: bool) -> list[dict[str, str]]:
         """Pascal VOC."""
-        data = (self._whole.work / "data").relative_to(BUILD)
-        old = (self._less.work / "data").relative_to(BUILD) if is_new else data
         return [
-            {"path": f"{old}/old", "split": "train", "tag": "old"},
-            *({"path": f"{data}/{split}", "split": split} for split in ("eval", "test")),
-            {"path": f"{data}/new", "split": "train"},
+            {"path": "old_without" if is_new else "old", "split": "train", "tag": "old"},
+            *({"path": split, "split": split} for split in ("eval", "test")),
+            {"path": "new", "split": "train"},
         ]
 
 
@@ -235,7 +237,7 @@ def run(case: Case) -> None:
         "work": str(case.folder / "state"),
         "serving": str(case.folder / "served"),
         "model": {"path": str(case.data.model(case.is_new)), "backend": "od_api"},
-        "data": {"root": str(BUILD), "sources": case.data.sources(case.is_new)},
+        "data": {"root": str(case.data.root), "sources": case.data.sources(case.is_new)},
         "target": list(case.targets),
         "new_classes": [case.data.held_back] if case.is_new else [],
         "recipe": case.data.recipe,
