@@ -16,17 +16,17 @@ from classlift.settings.freeze import (
 
 logger = logging.getLogger(__name__)
 
-Load = Callable[[str], Detector]
+Grown = Callable[[str], Detector]
 """Makes a detector with the branches that a freeze policy gives it."""
 
 
-def affordable_depths(load: Load, champion: Detector, max_inference: float) -> dict[str, float]:
+def affordable_depths(grown: Grown, champion: Detector, max_inference: float) -> dict[str, float]:
     """A head, and the deepest branch that `max_inference` allows.
 
     That is a whole network, or the backbone from a block on, or a neck where it allows neither.
 
     Args:
-        load: makes the detector that would be trained.
+        grown: makes the detector that would be trained; it may be `champion`, changed.
         champion: without a branch of what is to be raised; one of it can have a neck of its own.
         max_inference: operations of one inference, of this champion's.
 
@@ -41,7 +41,7 @@ def affordable_depths(load: Load, champion: Detector, max_inference: float) -> d
 
     @cache
     def cost(policy: str) -> float:
-        found = operations(load(policy)) / base
+        found = operations(grown(policy)) / base
         logger.info(f"{policy}: {found:.2f} times the champion's work")
         return found
 

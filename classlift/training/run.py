@@ -161,13 +161,18 @@ def _depths(task: TrainingTask, champion: Bundle) -> dict[str, float]:
     if not (recipe.chooses_depth and champion.abilities().can_branch_neck):
         return {}
 
-    def load(policy: str) -> Detector:
-        own = recipe.override({"freeze_policy": policy})
-        return prepare(task.backend, champion.entry, task.targets, own)[0]
-
     without = load_detector(task.backend, champion.entry)
+    goes_on = not set(task.targets).isdisjoint(without.branches())
     without.drop_branches(task.targets)  # or what is paid for a deep one would buy a deeper one
-    return affordable_depths(load, without, recipe.max_inference)
+
+    def grown(policy: str) -> Detector:
+        detector = load_detector(task.backend, champion.entry) if goes_on else without
+        if not goes_on:
+            detector.drop_branches(task.targets)  # those of the policy before
+        detector.grow_branches(task.targets, branch_parts(policy))
+        return detector
+
+    return affordable_depths(grown, without, recipe.max_inference)
 
 
 def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, TrainingTask]:
