@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
@@ -11,12 +11,10 @@ from tfx.utils import path_utils
 from classlift.errors import UnavailableError
 from classlift.serving.champion import resolve_champion
 from classlift.serving.folder import champion_key
-from components import artifacts
 
 
 @component  # type: ignore[untyped-decorator]  # TFX has no types
 def ChampionResolver(
-    snapshot: InputArtifact[artifacts.Snapshot],
     champion: OutputArtifact[standard_artifacts.Model],
     serving_dir: Parameter[str],
     pretrained: Parameter[str],
@@ -26,10 +24,9 @@ def ChampionResolver(
     served: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
-    """Resolves the champion of a snapshot.
+    """Resolves the champion, which new labels leave as it is.
 
     Args:
-        snapshot: that the run is about; nothing of it is read.
         champion: the model to write.
         serving_dir: folder of the versions.
         pretrained: folder of the pre-trained model.
@@ -44,7 +41,7 @@ def ChampionResolver(
         ModelError: as `resolve_champion`.
 
     """
-    del snapshot, pretrained_hash, code_version
+    del pretrained_hash, code_version
     if champion_key(Path(serving_dir), Path(pretrained)) != served:
         raise UnavailableError(
             "Another version came to be served while this node started; try again."

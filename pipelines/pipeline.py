@@ -103,7 +103,6 @@ def build_pipeline(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     )
     resolver = ChampionResolver(
-        snapshot=snapshot.outputs["snapshot"],
         serving_dir=str(config.serving),
         pretrained=str(config.model),
         pretrained_hash=topology.model_hash,

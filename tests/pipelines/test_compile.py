@@ -11,6 +11,7 @@ from google.protobuf import text_format
 from pipelines import compile
 from pipelines.compile import SERVED
 from pipelines.config import Watch, load_config
+from pipelines.topology import IR
 from tests.project import Project
 
 pytestmark = pytest.mark.pipeline
@@ -25,6 +26,13 @@ def test_everything_is_compiled_and_listed_for_serving(tmp_path):
     configs = [load_config(path) for path in CONFIGS.glob("*.yaml")]
     compiled = {path.parent.name for path in tmp_path.rglob("topology.json")}
     assert compiled == {config.name for config in configs}
+
+    for name in compiled:  # new labels leave the champion as it is, and bad ones stop the run
+        ir = json.loads((tmp_path / "compiled" / name / IR).read_text())
+        nodes = {n["pipelineNode"]["nodeInfo"]["id"]: n["pipelineNode"] for n in ir["nodes"]}
+        resolver = nodes["ChampionResolver"]
+        assert not resolver.get("inputs", {}).get("inputs")
+        assert resolver["upstreamNodes"] == ["DataValidator"]
 
     text = (tmp_path / "compiled" / SERVED).read_text()
     listed = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
