@@ -31,6 +31,7 @@ from classlift.gate.verdict import PUSH, UNCHANGED, Verdict, read_evaluation
 from demo.scenes import CLASSES, write_demo_data
 
 WORK = ROOT / "build" / "bench-several"
+RUN = "run"
 
 
 class DataSet(ABC):
@@ -180,6 +181,11 @@ class Case:
         """What its nodes took, once it has run."""
         return self.folder / "seconds.json"
 
+    @property
+    def evaluation(self) -> Path:
+        """What the gate said, once it has run."""
+        return self.folder / "state" / "runs" / RUN / "evaluation"
+
 
 ONE, NEW = "one weak class", "a new class"
 
@@ -243,7 +249,7 @@ def run(case: Case) -> None:
         "recipe": case.data.recipe,
     }
     situations.compile_config(case.folder, ROOT, config)
-    costs = situations.costs(case.folder, ROOT, case.folder.name, "run", {})
+    costs = situations.costs(case.folder, ROOT, case.folder.name, RUN, {})
     case.seconds.write_text(json.dumps({node: seconds for node, (seconds, _) in costs.items()}))
 
 
@@ -257,7 +263,7 @@ def table(cases: Sequence[Case]) -> str:
     ran = [case for case in cases if case.seconds.exists()]
     taken = {case.name: json.loads(case.seconds.read_text()) for case in ran}
     for case in ran:
-        verdict = read_evaluation(case.folder / "state")
+        verdict = read_evaluation(case.evaluation)
         seconds = taken[case.name]
         ratio = ""
         if case.of_one in taken:

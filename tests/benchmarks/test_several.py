@@ -45,10 +45,9 @@ def test_the_table_has_a_row_for_each_class_of_what_has_run(tmp_path, monkeypatc
     )
     both = verdict_on([evidence("8", 0.3, 0.28), *others], "8", beside=(three,))
     for case, verdict, seconds in zip(cases, (eight, both), (100.0, 120.0), strict=False):
-        state = case.folder / "state"
-        state.mkdir(parents=True)
-        verdict.write(state)
-        (state / REPORT).write_text("")
+        case.evaluation.mkdir(parents=True)
+        verdict.write(case.evaluation)
+        (case.evaluation / REPORT).write_text("")
         (case.folder / "seconds.json").write_text(json.dumps({"Trainer": seconds, "Pusher": 9.0}))
     head, _, *rows = table(cases).splitlines()
     assert len(rows) == 3
