@@ -16,12 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import ROOT, Entry, Setting, main
+from benchmarks.comparison import REFERENCE, ROOT, Entry, Setting, main
 from classlift.data.snapshot import Source
 from classlift.detectors import od_api
 from classlift.environment import restart_with
 
-REFERENCE = "full, balanced replay"
 TEST, EVAL = 0.35, 0.20  # of the images; the rest are for training
 
 
@@ -199,7 +198,6 @@ def setting(data: RealData, common: Mapping[str, Any]) -> Setting:
             Entry(REFERENCE, full),
             Entry("full, new data only", full, {"replay_share": 0.0, "method": "none"}),
         ),
-        reference=REFERENCE,
     )
 
 

@@ -8,10 +8,9 @@ Takes one to two hours on two cores; results are kept in `build/bench-recipes`, 
 import sys
 from collections.abc import Sequence
 
-from benchmarks.comparison import ROOT, Entry, Setting, main
+from benchmarks.comparison import REFERENCE, ROOT, Entry, Setting, main
 from classlift.data.snapshot import Source
 
-REFERENCE = "full, balanced replay"
 FULL = {"freeze_policy": "none", "learning_rate": 1e-3, "steps": 800}
 NEW_ONLY = {"replay_share": 0.0, "method": "none"}
 RATE = {"learning_rate": 0.008}
@@ -55,7 +54,6 @@ SETTING = Setting(
     target="8",
     sources=sources,
     entries=ENTRIES,
-    reference=REFERENCE,
 )
 
 if __name__ == "__main__":

@@ -166,8 +166,10 @@ def _depths(task: TrainingTask, champion: Bundle) -> dict[str, float]:
     without.drop_branches(task.targets)  # or what is paid for a deep one would buy a deeper one
 
     def grown(policy: str) -> Detector:
-        detector = load_detector(task.backend, champion.entry) if goes_on else without
-        if not goes_on:
+        if goes_on:
+            detector = load_detector(task.backend, champion.entry)
+        else:
+            detector = without
             detector.drop_branches(task.targets)  # those of the policy before
         detector.grow_branches(task.targets, branch_parts(policy))
         return detector
@@ -290,7 +292,7 @@ def _train(
     logger.info(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
     labels = champion.label_map()
     board = Board(task.board)
-    make_reproducible(recipe.seed)  # as if it were trained alone
+    make_reproducible(recipe.seed)  # also where another depth was trained before
     with strategy.scope(), compute_in_half(recipe.mixed_precision):
         detector, teacher = prepare(task.backend, champion.entry, task.targets, recipe)
         if before is not None:
