@@ -20,6 +20,7 @@ def BulkDetect(
     model: InputArtifact[standard_artifacts.Model],
     predictions: OutputArtifact[artifacts.Predictions],
     study: Parameter[int],
+    kept: Parameter[str],
     beam_options: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
@@ -30,12 +31,21 @@ def BulkDetect(
         model: that answers.
         predictions: to write, a folder a split.
         study: 1 to describe objects of train and eval too, for the diagnosis.
+        kept: folder that keeps the answers for the next run; empty for none.
         beam_options: JSON list, as on Beam's command line.
-        code_version: of what the node can read; the cache is keyed by it.
+        code_version: of what the node can read; the cache is keyed by it, and so are answers.
 
     """
-    del code_version
     saved_model = Path(path_utils.serving_model_path(model.uri))
     folder = Path(predictions.uri)
     options = json.loads(beam_options)
-    detect(saved_model, Path(examples.uri), SPLITS, folder, options, bool(study))
+    detect(
+        saved_model,
+        Path(examples.uri),
+        SPLITS,
+        folder,
+        options,
+        bool(study),
+        Path(kept) if kept else None,
+        code_version,
+    )

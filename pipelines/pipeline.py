@@ -120,7 +120,8 @@ def build_pipeline(
         beam_options=json.dumps(config.beam),
         code_version=code(BulkDetect),
     )
-    champion_detect = detect(model=champion, study=1).with_id("ChampionDetect")
+    answers = str(config.work / "answers")
+    champion_detect = detect(model=champion, study=1, kept=answers).with_id("ChampionDetect")
     champion_detect.add_upstream_node(example_validator)  # nothing is spent on broken examples
     diagnoser = ClassDiagnoser(
         examples=examples,
@@ -140,7 +141,7 @@ def build_pipeline(
         hyperparameters=diagnoser.outputs["recipe"],
         custom_config=values["trainer_config"],
     )
-    challenger_detect = detect(model=trainer.outputs["model"], study=0)
+    challenger_detect = detect(model=trainer.outputs["model"], study=0, kept="")
     challenger_detect = challenger_detect.with_id("ChallengerDetect")
     gate = RecallGate(
         examples=examples,

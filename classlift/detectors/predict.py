@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from classlift.data.images import encoded_for_tensorflow
 from classlift.data.label_map import LabelMap
@@ -67,6 +68,12 @@ def load_signatures(saved_model: Path) -> tuple[Serve, Describe | None]:
             "the OD API's exporter_main_v2."
         )
     return _one_by_one(default), None
+
+
+def signatures_of(saved_model: Path) -> frozenset[str]:
+    """The names of a SavedModel's signatures, without loading it."""
+    document = SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    return frozenset(name for graph in document.meta_graphs for name in graph.signature_def)
 
 
 def _one_by_one(signature: Any) -> Serve:

@@ -3,20 +3,24 @@
 import logging
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classlift.data.examples import example_files
 from classlift.data.formats.tfrecord import count_records
-from classlift.data.label_map import LabelMap
 from classlift.data.predictions import Predictions
 from classlift.serving.bundle import Bundle
+from classlift.serving.manifest import Manifest
 from classlift.transforms import LOCAL_OPTIONS, count_images, map_shards
+
+if TYPE_CHECKING:
+    from classlift.detectors.answers import Answers, Ask
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,8 @@ def detect(
     folder: Path,
     options: Sequence[str] = LOCAL_OPTIONS,
     study: bool = False,
+    kept: Path | None = None,
+    version: str = "",
 ) -> None:
     """Writes `Predictions` of a bundle on splits of an Examples artifact, a folder a split.
 
@@ -45,6 +51,8 @@ def detect(
         study: of `STUDIED_IMAGES` of the splits `STUDIED`, also writes `objects.parquet`
             (`schema.OBJECTS`) if the model can describe them; of `train`, no other images are
             predicted.
+        kept: keeps the answers for the next run, which asks the model of other images alone.
+        version: of the code that asks; answers of another are not taken.
 
     Raises:
         DataError: something went wrong in a worker; it has that sentence.
@@ -60,14 +68,16 @@ def detect(
             for number, file in enumerate(found)
         ]
     parts = folder / PARTS
-    map_shards(
-        _detect_file,
-        shards,
-        parts,
-        options,
-        images=sum(map(_images_of, shards)),
-        saved_model=str(saved_model),
-    )
+    with _answers(kept, saved_model, version) as answers:
+        map_shards(
+            _detect_file,
+            shards,
+            parts,
+            options,
+            images=sum(map(_images_of, shards)),
+            saved_model=saved_model,
+            answers=answers,
+        )
     for split, found in files.items():
         folders = [parts / split / f"{number:05d}" for number in range(len(found))]
         predictions = Predictions.join(map(Predictions.read, folders))
@@ -91,6 +101,11 @@ class Shard:
     images: int | None
     partly: bool
 
+    @property
+    def part(self) -> str:
+        """Its name as one of a file."""
+        return self.name.replace("/", "-")
+
 
 def _images_of(shard: Shard) -> int:
     """How many of its images are predicted, about."""
@@ -98,20 +113,43 @@ def _images_of(shard: Shard) -> int:
     return min(images, shard.images or images) if shard.partly else images
 
 
-def _detect_file(shard: Shard, folder: Path, saved_model: str) -> None:
-    from classlift.detectors.predict import describe_objects, predict
+def _answers(
+    kept: Path | None, saved_model: Path, version: str
+) -> "AbstractContextManager[Answers | None]":
+    """The answers of earlier runs to a model, if any are kept."""
+    if kept is None:
+        return nullcontext()
+    from classlift.detectors import answers
 
-    serve, describe, label_map = _load(saved_model)
+    return answers.kept(kept, f"{Manifest.of(saved_model).digest()} {version}")
+
+
+def _detect_file(shard: Shard, folder: Path, saved_model: Path, answers: "Answers | None") -> None:
+    from classlift.detectors.export import FEATURES
+    from classlift.detectors.predict import describe_objects, predict, signatures_of
+
+    def load_and_serve(encoded: Any) -> Any:
+        return _load(saved_model)[0](encoded)
+
+    def load_and_describe(encoded: Any, boxes: Any) -> Any:
+        return _load(saved_model)[1](encoded=encoded, boxes=boxes)
+
+    serve: Ask = load_and_serve
+    describe: Ask = load_and_describe
+    if answers is not None:
+        serve = answers.remembering(serve, f"{shard.part}-detections")
+        describe = answers.remembering(describe, f"{shard.part}-objects")
+    label_map = Bundle(saved_model).label_map()
     limit = shard.images if shard.partly else None
     found = predict(serve, [shard.file], label_map, limit, count_images)
     found.write(folder / shard.name)
-    if describe is not None and shard.images is not None:
+    if shard.images is not None and FEATURES in signatures_of(saved_model):
         objects = describe_objects(describe, [shard.file], found, shard.images)
         pq.write_table(objects, folder / shard.name / OBJECTS)
 
 
-@cache  # once a worker
-def _load(saved_model: str) -> tuple[Any, Any, LabelMap]:
+@cache  # once a worker, and where all answers are known, never
+def _load(saved_model: Path) -> tuple[Any, Any]:
     from classlift.detectors.predict import load_signatures
 
-    return *load_signatures(Path(saved_model)), Bundle(Path(saved_model)).label_map()
+    return load_signatures(saved_model)

@@ -1,12 +1,16 @@
 import shutil
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from classlift.data import schema
 from classlift.data.examples import example_files
 from classlift.data.predictions import Predictions
+from classlift.detectors import predict as predict_module
 from classlift.detectors.export import Serving
 from classlift.detectors.predict import (
     APART,
@@ -17,7 +21,7 @@ from classlift.detectors.predict import (
 )
 from classlift.errors import DataError
 from classlift.metrics.iou import iou_matrix
-from classlift.serving.detect import OBJECTS, PARTS, detect
+from classlift.serving.detect import OBJECTS, PARTS, _load, detect
 from classlift.serving.write import write_bundle
 from tests.classlift.test_transforms import PROCESSES
 
@@ -112,3 +116,79 @@ def test_a_model_of_other_classes_is_named(saved_model, examples, tmp_path):
     (other / "assets.extra" / "label_map.pbtxt").write_text("item { id: 1 name: '0' }")
     with pytest.raises(DataError, match="they do not belong together"):
         detect(other, examples, ("eval",), tmp_path / "found")
+
+
+def reordered(examples, split, folder):
+    """The Examples of one split, the last first, and no others."""
+    (file,) = example_files(examples, split)
+    records = [record.numpy() for record in tf.data.TFRecordDataset([file])]
+    target = folder / f"Split-{split}" / Path(file).name
+    target.parent.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(target)) as out:
+        for record in reversed(records):
+            out.write(record)
+    return folder
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How many images the model was asked about, by signature."""
+    counts = Counter()
+    load = predict_module.load_signatures
+
+    def counting(name, signature):
+        def ask(*encoded, **more):
+            counts[name] += len(encoded[0]) if encoded else len(more["encoded"])
+            return signature(*encoded, **more)
+
+        return ask
+
+    def loading(saved_model):
+        return tuple(map(counting, ("detections", "objects"), load(saved_model)))
+
+    monkeypatch.setattr(predict_module, "load_signatures", loading)
+    _load.cache_clear()
+    yield counts
+    _load.cache_clear()
+
+
+def test_kept_answers_are_those_of_the_model(saved_model, examples, asked, tmp_path):
+    """To the bit, also where other images stand beside them."""
+    kept = tmp_path / "kept"
+    detect(saved_model, examples, ("eval",), tmp_path / "first", study=True, kept=kept)
+    asked.clear()
+    detect(saved_model, examples, ("eval",), tmp_path / "again", study=True, kept=kept)
+    assert not asked
+    assert_same(tmp_path / "first", tmp_path / "again", ("train", "eval"))
+    other = reordered(examples, "eval", tmp_path / "other")
+    detect(saved_model, other, ("eval",), tmp_path / "plain")
+    assert asked["detections"] == 16
+    asked.clear()
+    detect(saved_model, other, ("eval",), tmp_path / "known", kept=kept)
+    assert not asked
+    assert_same(tmp_path / "plain", tmp_path / "known", ("eval",))
+
+
+def assert_same(one, two, splits):
+    for split in splits:
+        names = {path.name for path in (one / split).iterdir()}
+        assert names == {path.name for path in (two / split).iterdir()}
+        tables = [name for name in names if name.endswith(".parquet")]
+        assert len(tables) >= 2
+        for name in tables:
+            assert pq.read_table(one / split / name).equals(pq.read_table(two / split / name))
+
+
+@pytest.mark.parametrize("what", ["version", "model"])
+def test_answers_of_another_code_or_model_are_not_taken(
+    what, saved_model, examples, asked, tmp_path
+):
+    kept = tmp_path / "kept"
+    detect(saved_model, examples, ("eval",), tmp_path / "first", kept=kept, version="1")
+    assert asked["detections"] == 16
+    if what == "model":
+        saved_model = shutil.copytree(saved_model, tmp_path / "other")
+        (saved_model / "variables" / "note").write_text("another")
+    version = "2" if what == "version" else "1"
+    detect(saved_model, examples, ("eval",), tmp_path / "again", kept=kept, version=version)
+    assert asked["detections"] == 32
