@@ -8,7 +8,7 @@ DATA ?= ../shared/data/carla
 # Names in labels are Unicode, whatever the user's locale is.
 export PYTHONUTF8 := 1
 
-.PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-cards bench-lift bench-gate bench-points bench-several bench-causes bench-deployment pretrained clean environments help
+.PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-cards bench-lift bench-gate bench-points bench-several bench-old-data bench-causes bench-deployment pretrained clean environments help
 
 help:  ## this list
 	@echo "  To install: make environments; then: . .venv/ml/bin/activate"
@@ -68,6 +68,9 @@ bench-points: environments  ## how often operating points hold their precision, 
 
 bench-several: environments  ## a new class, several weak ones, and both in one run; DATA may be the street scenes (an hour each)
 	@DATA="$(DATA)" $(ML) -m benchmarks.several
+
+bench-old-data: environments  ## champions of 5, 20 and 100% of the old data; DATA may be the cards (two hours)
+	@DATA="$(DATA)" $(ML) -m benchmarks.old_data
 
 bench-carla: environments  ## recipes on street scenes; DATA is the data set (an hour)
 	@DATA="$(DATA)" $(ML) -m benchmarks.carla

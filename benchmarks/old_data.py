@@ -1,0 +1,167 @@
+"""How deep a branch the default chooses, of champions that were trained on less and less old data.
+
+    make bench-old-data DATA=../shared/data/cards
+
+On the demo's digits and, with DATA, on the photographs of `cards`. A champion is trained as theirs
+is, for as many steps, on 5% and on 20% of the old images; that of all is theirs. The run's own data
+stay whole. Takes two hours of a core; what has run is kept in `build/bench-old-data`.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import cards, recipes
+from benchmarks.comparison import ROOT, Setting, measure
+from benchmarks.real_data import RealData
+from classlift.detectors import od_api
+from classlift.environment import restart_with
+from demo.scenes import CLASSES
+
+SHARES = (0.05, 0.2, 1.0)
+WORK = ROOT / "build" / "bench-old-data"
+SEED, RESULT = 0, "result.json"
+HEAD = (
+    "| champion of | its AP50 | depth | AP50, eval: a head, deeper | AP50, test | recall at equal "
+    "precision | lift (gate) | verdict |\n|---|---|---|---|---|---|---|---|"
+)
+
+
+def digits(share: float) -> Path:
+    """Where the demo's champion of a share of its scenes is."""
+    return recipes.SETTING.model if share == 1 else WORK / f"digits-{share:g}" / "model"
+
+
+def train_digits(share: float) -> None:
+    """Trains it as the demo's."""
+    import tensorflow as tf
+
+    from classlift.data.label_map import LabelMap
+    from classlift.detectors.od_api.branching import Branched
+    from classlift.detectors.od_api.ssd import SsdDetector
+    from classlift.detectors.od_api.zoo_entry import read_config
+    from demo.pretrain import load_scenes, train
+
+    tf.random.set_seed(0)
+    detector = Branched(SsdDetector(read_config(recipes.SETTING.model), LabelMap(CLASSES)))
+    images, boxes, labels = load_scenes()
+    count = round(share * len(images))
+    train(detector, images[:count], boxes[:count], labels[:count])
+    detector.save(digits(share))
+
+
+def photographs(share: float) -> Path:
+    """Where the champion of a share of the photographs of `cards` is."""
+    return _of(share).model
+
+
+def _of(share: float) -> RealData:
+    less = replace(cards.DATA, name=f"old-data/cards-{share:g}")
+    return cards.DATA if share == 1 else less
+
+
+def train_photographs(share: float) -> None:
+    """Trains it as that of all."""
+    less = _of(share)
+    cards.DATA.prepare()
+    if share == 1:
+        return
+    whole = cards.DATA.work / "data"
+    for part in ("new", "eval", "test"):
+        _link(whole / part, less.work / "data" / part)
+    names = sorted(path.stem for path in (whole / "old" / "Annotations").iterdir())
+    for name in random.Random(0).sample(names, round(share * len(names))):
+        for kind, suffix in (("Annotations", "xml"), ("images", "jpg")):
+            path = Path("old", kind, f"{name}.{suffix}")
+            _link(whole / path, less.work / "data" / path)
+    less.train_champion()
+
+
+def _link(path: Path, link: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(path)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Images, and champions of a share of them.
+
+    Attributes:
+        whole: what the default trains, of the champion of all.
+        champion: where the champion of a share is.
+        train: makes it.
+
+    """
+
+    whole: Setting
+    champion: Callable[[float], Path]
+    train: Callable[[float], None]
+
+    def setting(self, name: str, share: float) -> Setting:
+        """What the default trains, of another champion."""
+        work = WORK / f"{name}-{share:g}" / "work"
+        return replace(self.whole, work=work, model=self.champion(share))
+
+
+KINDS = {
+    "digits": Kind(recipes.SETTING, digits, train_digits),
+    "cards": Kind(cards.SETTING, photographs, train_photographs),
+}
+
+
+def main() -> None:
+    """Prints a row a champion as they end; a process for each training."""
+    restart_with({**od_api.ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    if sys.argv[1:]:
+        one(*sys.argv[1:])
+        return
+    print(HEAD, flush=True)
+    for name in KINDS if os.environ.get("DATA") else ["digits"]:
+        for share in SHARES:
+            kind = KINDS[name]
+            setting = kind.setting(name, share)
+            if not setting.model.exists():
+                _apart("champion", name, share)
+            if not (setting.work / RESULT).exists():
+                _apart(RESULT, name, share)
+            print(row(name, share, json.loads((setting.work / RESULT).read_text())), flush=True)
+
+
+def _apart(what: str, name: str, share: float) -> None:
+    words = [sys.executable, "-m", "benchmarks.old_data", what, name, str(share)]
+    subprocess.run(words, cwd=ROOT, check=True, stdout=sys.stderr)
+
+
+def one(what: str, name: str, share: str) -> None:
+    """Trains a champion, or what the default makes of it."""
+    kind = KINDS[name]
+    if what != RESULT:
+        kind.train(float(share))
+        return
+    setting = kind.setting(name, float(share))
+    setting.work.mkdir(parents=True, exist_ok=True)
+    found = measure(setting, setting.entries[0], SEED)
+    (setting.work / RESULT).write_text(json.dumps(found))
+
+
+def row(name: str, share: float, found: dict[str, Any]) -> str:
+    """A line of the table."""
+    depths = found["depths"]
+    on_eval = [f"{depth['ap50']:.3f}" for depth in depths["trained"]]
+    return (
+        f"| {name}, {share:.0%} | {found['ap50_before']:.3f} | {depths['chosen']} "
+        f"| {', '.join(on_eval)} | {found['ap50']:.3f} "
+        f"| {' → '.join(f'{recall:.3f}' for recall in found['equal_recall'])} "
+        f"| {found['lift']:+.3f} (≥ {found['lift_lower']:+.3f}) | {found['verdict']} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
