@@ -22,7 +22,6 @@ from benchmarks.comparison import ROOT, Setting, measure
 from benchmarks.real_data import RealData
 from classlift.detectors import od_api
 from classlift.environment import restart_with
-from demo.scenes import CLASSES
 
 SHARES = (0.05, 0.2, 1.0)
 WORK = ROOT / "build" / "bench-old-data"
@@ -40,16 +39,9 @@ def digits(share: float) -> Path:
 
 def train_digits(share: float) -> None:
     """Trains it as the demo's."""
-    import tensorflow as tf
+    from demo.pretrain import load_scenes, train, untrained
 
-    from classlift.data.label_map import LabelMap
-    from classlift.detectors.od_api.branching import Branched
-    from classlift.detectors.od_api.ssd import SsdDetector
-    from classlift.detectors.od_api.zoo_entry import read_config
-    from demo.pretrain import load_scenes, train
-
-    tf.random.set_seed(0)
-    detector = Branched(SsdDetector(read_config(recipes.SETTING.model), LabelMap(CLASSES)))
+    detector = untrained(recipes.SETTING.model)
     images, boxes, labels = load_scenes()
     count = round(share * len(images))
     train(detector, images[:count], boxes[:count], labels[:count])
@@ -123,7 +115,8 @@ def main() -> None:
         one(*sys.argv[1:])
         return
     print(HEAD, flush=True)
-    for name in KINDS if os.environ.get("DATA") else ["digits"]:
+    has_cards = cards.DATA.is_in(Path(os.environ.get("DATA", "")))
+    for name in KINDS if has_cards else ["digits"]:
         for share in SHARES:
             kind = KINDS[name]
             setting = kind.setting(name, share)

@@ -73,12 +73,16 @@ class RealData:
         """
         if not (self.work / "data").exists():
             source = Path(os.environ.get("DATA", ""))
-            if not all((source / part / "Annotations").is_dir() for part, _ in self.parts):
+            if not self.is_in(source):
                 wanted = ", ".join(f"{part}/Annotations".lstrip("/") for part, _ in self.parts)
                 sys.exit(f"bench-{self.name}: give DATA=, a folder with {wanted}.")
             self.divide(source)
         if not self.model.exists():
             self.train_champion()
+
+    def is_in(self, source: Path) -> bool:
+        """Whether a folder has the annotations of all parts."""
+        return all((source / part / "Annotations").is_dir() for part, _ in self.parts)
 
     def sources(self) -> Sequence[Source]:
         """The parts of the divided data, one folder each."""

@@ -85,18 +85,9 @@ class Digits(DataSet):
 
     def _train(self) -> None:
         """Writes a zoo entry as the demo's, for which the held-back digit is background."""
-        import tensorflow as tf
+        from demo.pretrain import load_scenes, train, untrained
 
-        from classlift.data.label_map import LabelMap
-        from classlift.detectors.od_api.branching import Branched
-        from classlift.detectors.od_api.ssd import SsdDetector
-        from classlift.detectors.od_api.zoo_entry import read_config
-        from demo.pretrain import load_scenes, train
-
-        tf.random.set_seed(0)
-        config = read_config(self.model(is_new=False))
-        config.model.ssd.num_classes = len(CLASSES) - 1
-        detector = Branched(SsdDetector(config, LabelMap(CLASSES[:-1])))
+        detector = untrained(self.model(is_new=False), CLASSES[:-1])
         images, boxes, labels = load_scenes()
         held = labels == len(CLASSES)
         boxes[held], labels[held] = 0, 0

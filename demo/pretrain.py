@@ -9,7 +9,7 @@ on two cores.
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -91,6 +91,14 @@ def batches(
         )
 
 
+def untrained(entry: Path, classes: Sequence[str] = CLASSES) -> Branched:
+    """The detector of an entry's `pipeline.config`, for some classes, with its first weights."""
+    tf.random.set_seed(0)
+    config = read_config(entry)
+    config.model.ssd.num_classes = len(classes)
+    return Branched(SsdDetector(config, LabelMap(tuple(classes))))
+
+
 def train(detector: Branched, images: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> None:
     """Trains all of a detector on scenes, as `load_scenes` gives them."""
     for draws, recipe in PHASES:
@@ -104,9 +112,8 @@ def main(folder: Path) -> int:
     """
     if folder.resolve() != OWN and (folder / CHECKPOINT).exists():
         raise ConfigError(f"{folder / CHECKPOINT}: it would be overwritten; name another folder.")
-    tf.random.set_seed(0)
     config_text = (folder / "pipeline.config").read_text()
-    detector = Branched(SsdDetector(read_config(folder), LabelMap(CLASSES)))
+    detector = untrained(folder)
     train(detector, *load_scenes())
     detector.save(folder)
     (folder / "pipeline.config").write_text(config_text)  # with its comments

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 
@@ -50,6 +51,17 @@ def damage(folder: Path, names: Iterable[str], file: str = FILE) -> str | None:
         except (OSError, KeyError, TypeError):
             return f"{name} can't be read"
     return None
+
+
+def with_checksum(content: bytes) -> bytes:
+    """A file's content with its CRC32C before it, in a line of its own."""
+    return f"{google_crc32c.value(content)}\n".encode() + content
+
+
+def without_checksum(written: bytes) -> bytes | None:
+    """What `with_checksum` was given; None where a byte of it is another one now."""
+    total, _, content = written.partition(b"\n")
+    return content if total == str(google_crc32c.value(content)).encode() else None
 
 
 def text_of(strings: pa.StringArray) -> memoryview:

@@ -7,7 +7,6 @@ answer is known again by the model, the code, the machine, the batch's shape, an
 
 import hashlib
 import io
-import itertools
 import json
 import logging
 import os
@@ -20,12 +19,12 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from classlift import own_folders
+from classlift.data.checksums import with_checksum, without_checksum
 from classlift.paths import replacing
 
 logger = logging.getLogger(__name__)
@@ -59,18 +58,9 @@ class Answers:
     run: str
     key: str
 
-    def remembering(self, ask: Ask, part: str) -> "Remembering":
-        """The same function, but that what was answered in an earlier run is not asked.
-
-        Args:
-            ask: the function.
-            part: a file name for its answers, which no other worker of the run has.
-
-        Returns:
-            The function.
-
-        """
-        return Remembering(ask, self, part)
+    def remembering(self, ask: Ask) -> "Remembering":
+        """The same function, but that what was answered in an earlier run is not asked."""
+        return Remembering(ask, self)
 
 
 @contextmanager
@@ -97,9 +87,8 @@ def kept(folder: Path, key: str) -> Iterator[Answers]:
 class Remembering:
     """See `Answers.remembering`."""
 
-    def __init__(self, ask: Ask, answers: Answers, part: str) -> None:
-        self._ask, self._answers, self._part = ask, answers, part
-        self._numbers = itertools.count()
+    def __init__(self, ask: Ask, answers: Answers) -> None:
+        self._ask, self._answers = ask, answers
 
     def __call__(self, encoded: tf.Tensor, **more: tf.Tensor) -> dict[str, tf.Tensor]:
         """The answer to a batch."""
@@ -108,8 +97,7 @@ class Remembering:
         if found is None:
             found = {k: v.numpy() for k, v in self._ask(encoded, **more).items()}
         folder = self._answers.folder / self._answers.run
-        path = folder / f"{self._part}-{next(self._numbers):05d}{SUFFIX}"
-        with replacing(path) as draft:
+        with replacing(folder / f"{uuid.uuid4().hex}{SUFFIX}") as draft:
             draft.write_bytes(_written({NAMES: np.array(names), **found}))
         return {key: tf.constant(value) for key, value in found.items()}
 
@@ -142,21 +130,21 @@ class Remembering:
 
 
 def _written(arrays: Arrays) -> bytes:
-    """What a file has: a checksum in a line of its own, and the arrays as numpy writes them."""
+    """What a file has: the arrays as numpy writes them, with a checksum."""
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]  # its stubs know of `allow_pickle` too
-    return f"{google_crc32c.value(content.getvalue())}\n".encode() + content.getvalue()
+    return with_checksum(content.getvalue())
 
 
 @lru_cache(maxsize=2)  # most batches are those of the run before
 def _read(path: Path) -> Arrays | None:
     """The arrays of a file; None, and a line that says so, where it is not as it was written."""
     try:
-        total, _, content = path.read_bytes().partition(b"\n")
+        content = without_checksum(path.read_bytes())
     except OSError as error:
         logger.warning(f"{path} is left out, for it can't be read: {error.strerror}")
         return None
-    if total != str(google_crc32c.value(content)).encode():
+    if content is None:
         logger.warning(f"{path} is left out, for it is damaged")
         return None
     with np.load(io.BytesIO(content)) as arrays:

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 
 from classlift.data.examples import example_files
 from classlift.data.formats.tfrecord import count_records
+from classlift.data.label_map import LabelMap
 from classlift.data.predictions import Predictions
 from classlift.serving.bundle import Bundle
 from classlift.serving.manifest import Manifest
 from classlift.transforms import LOCAL_OPTIONS, count_images, map_shards
 
 if TYPE_CHECKING:
-    from classlift.detectors.answers import Answers, Ask
+    from classlift.detectors.answers import Answers
 
 logger = logging.getLogger(__name__)
 
@@ -101,11 +102,6 @@ class Shard:
     images: int | None
     partly: bool
 
-    @property
-    def part(self) -> str:
-        """Its name as one of a file."""
-        return self.name.replace("/", "-")
-
 
 def _images_of(shard: Shard) -> int:
     """How many of its images are predicted, about."""
@@ -125,27 +121,31 @@ def _answers(
 
 
 def _detect_file(shard: Shard, folder: Path, saved_model: Path, answers: "Answers | None") -> None:
-    from classlift.detectors.export import FEATURES
-    from classlift.detectors.predict import describe_objects, predict, signatures_of
+    from classlift.detectors.predict import describe_objects, predict
 
-    def load_and_serve(encoded: Any) -> Any:
+    def serve(encoded: Any) -> Any:
         return _load(saved_model)[0](encoded)
 
-    def load_and_describe(encoded: Any, boxes: Any) -> Any:
+    def describe(encoded: Any, boxes: Any) -> Any:
         return _load(saved_model)[1](encoded=encoded, boxes=boxes)
 
-    serve: Ask = load_and_serve
-    describe: Ask = load_and_describe
-    if answers is not None:
-        serve = answers.remembering(serve, f"{shard.part}-detections")
-        describe = answers.remembering(describe, f"{shard.part}-objects")
-    label_map = Bundle(saved_model).label_map()
+    label_map, describes = _about(saved_model)
+    remembering: Callable[[Any], Any] = answers.remembering if answers else lambda ask: ask
     limit = shard.images if shard.partly else None
-    found = predict(serve, [shard.file], label_map, limit, count_images)
+    found = predict(remembering(serve), [shard.file], label_map, limit, count_images)
     found.write(folder / shard.name)
-    if shard.images is not None and FEATURES in signatures_of(saved_model):
-        objects = describe_objects(describe, [shard.file], found, shard.images)
+    if describes and shard.images is not None:
+        objects = describe_objects(remembering(describe), [shard.file], found, shard.images)
         pq.write_table(objects, folder / shard.name / OBJECTS)
+
+
+@cache  # once a worker
+def _about(saved_model: Path) -> tuple[LabelMap, bool]:
+    """A bundle's label map, and whether it can describe objects."""
+    from classlift.detectors.export import FEATURES
+    from classlift.detectors.predict import signatures_of
+
+    return Bundle(saved_model).label_map(), FEATURES in signatures_of(saved_model)
 
 
 @cache  # once a worker, and where all answers are known, never

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from classlift import own_folders
+from classlift.data.checksums import with_checksum, without_checksum
 from classlift.detectors.detector import Batch, Detector
 from classlift.errors import DISK_FULL
 from classlift.paths import replacing
@@ -93,10 +94,8 @@ class FeatureCache:
 
     def _read_index(self) -> _Index | None:
         """What `flush` wrote; None where it is something else now."""
-        total, _, text = (self._folder / INDEX).read_bytes().partition(b"\n")
-        if total != str(google_crc32c.value(text)).encode():
-            return None
-        return _Index(**json.loads(text))
+        text = without_checksum((self._folder / INDEX).read_bytes())
+        return None if text is None else _Index(**json.loads(text))
 
     def _path(self, level: int) -> Path:
         return self._folder / f"{level}.npy"
@@ -176,7 +175,7 @@ class FeatureCache:
         index = _Index(self._key, [store.shape for store in self._maps], self._batches)
         text = json.dumps(vars(index)).encode()
         with replacing(self._folder / INDEX) as draft:
-            draft.write_bytes(f"{google_crc32c.value(text)}\n".encode() + text)
+            draft.write_bytes(with_checksum(text))
 
     def clear(self) -> None:
         """Removes the features and their index."""

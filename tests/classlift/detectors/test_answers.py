@@ -8,8 +8,6 @@ from classlift.detectors import answers
 from classlift.detectors.answers import kept
 from classlift.errors import ConfigError
 
-SIZES = (3, 3, 2)
-
 
 class Model:
     """Answers with numbers that an image alone decides, and counts what it is asked about."""
@@ -29,11 +27,11 @@ def images(*numbers):
     return [f"image {number}".encode() for number in numbers]
 
 
-def ask(folder, batches, key="key", model=None):
+def ask(folder, batches, key="key"):
     """The answers to batches in a run of its own, and the images that the model was asked about."""
-    model = model or Model()
+    model = Model()
     with kept(folder, key) as found:
-        serve = found.remembering(model, "part")
+        serve = found.remembering(model)
         given = [{k: v.numpy() for k, v in serve(tf.constant(b)).items()} for b in batches]
     return given, model.asked
 
@@ -84,7 +82,7 @@ def test_what_else_is_said_of_images_counts(tmp_path):
     for number, places in enumerate((boxes, boxes, moved, boxes[:, :1])):
         model = Model()
         with kept(tmp_path, "key") as found:
-            of = found.remembering(model, "objects")(batch, boxes=tf.constant(places))
+            of = found.remembering(model)(batch, boxes=tf.constant(places))
         np.testing.assert_array_equal(of["boxes"].numpy(), places * 2)
         assert bool(model.asked) == (number != 1)
 
@@ -111,7 +109,7 @@ def test_what_chooses_kernels_makes_another_machine(name, monkeypatch):
 def test_a_killed_run_loses_nothing(tmp_path):
     ask(tmp_path, BATCHES[:2])
     with suppress(KeyboardInterrupt), kept(tmp_path, "key") as found:
-        found.remembering(Model(), "part")(tf.constant(BATCHES[2]))
+        found.remembering(Model())(tf.constant(BATCHES[2]))
         raise KeyboardInterrupt
     assert ask(tmp_path, BATCHES)[1] == []
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
