@@ -8,6 +8,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 
 from classlift import own_folders
+from classlift.data.kept_copies import KeptCopies
 from classlift.data.label_map import LabelMap
 from classlift.data.profile import Profile
 from classlift.data.snapshot import Snapshot
@@ -27,6 +28,7 @@ def DataValidator(
     min_target_boxes: Parameter[int],
     serving_dir: Parameter[str],
     report_dir: Parameter[str],
+    kept: Parameter[str],
     code_version: Parameter[str],
 ) -> None:
     """Stops the run when the snapshot breaks a critical rule.
@@ -42,7 +44,8 @@ def DataValidator(
         min_target_boxes: how many boxes of each of them each split needs.
         serving_dir: folder of the versions.
         report_dir: folder that keeps the report, for the outputs of a failed node are removed.
-        code_version: of what the node can read; the cache is keyed by it.
+        kept: folder that keeps which copies were found, for the next run of the same images.
+        code_version: of what the node can read; the cache is keyed by it, and so are copies.
 
     """
     profile = served_provenance(Path(serving_dir)).profile
@@ -53,6 +56,7 @@ def DataValidator(
         min_target_boxes,
         Profile.from_dict(profile) if profile else None,
         Path(report_dir),
+        KeptCopies(Path(kept), code_version),
     )
     ignored = own_folders.ignore_mark
     shutil.copytree(Path(report_dir), validation.uri, dirs_exist_ok=True, ignore=ignored)

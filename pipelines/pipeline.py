@@ -85,6 +85,7 @@ def build_pipeline(
         min_target_boxes=config.min_target_boxes,
         serving_dir=str(config.serving),
         report_dir=str(config.work / "validation"),
+        kept=str(config.work / "copies"),
         code_version=code(DataValidator),
     )
     example_gen = RebalancedExampleGen(

@@ -8,7 +8,7 @@ place by more; the next frame of a video, or the next photograph of a series, do
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +62,10 @@ class Copy:
     original: Picture
     how: str
     difference: float
+
+
+FindCopies = Callable[[Sequence[Picture], Sequence[Picture]], list[Copy]]
+"""`find_copies`, or what remembers it."""
 
 
 def find_copies(images: Sequence[Picture], originals: Sequence[Picture]) -> list[Copy]:

@@ -109,7 +109,7 @@ def alike_names(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Findin
 
 def copied_images(snapshot: Snapshot, tables: Tables, asked: Asked) -> list[Finding]:
     """Images of eval and test that training has seen: what is measured on them proves nothing."""
-    copies = train_copies(tables.images)
+    copies = train_copies(tables.images, asked.find_copies)
     if not copies:
         return []
     saved = "saved anew, mirrored or cropped"

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classlift.data.copies import Copy, Picture, find_copies
+from classlift.data.copies import Copy, FindCopies, Picture
 from classlift.data.duplicates import hash_bits, nearest_twins
 from classlift.data.geometry import SIDES
 from classlift.data.schema import SPLITS
@@ -56,13 +56,13 @@ def train_twins(images: pd.DataFrame) -> dict[int, Twin]:
     }
 
 
-def train_copies(images: pd.DataFrame) -> list[Copy]:
+def train_copies(images: pd.DataFrame, find: FindCopies) -> list[Copy]:
     """The images of eval and test that are images of train saved anew, mirrored or cropped."""
     pictures = [
         Picture(*values) for values in zip(*(images[name] for name in _OF_PICTURE), strict=True)
     ]
     in_train = (images["split"] == SPLITS[0]).tolist()
-    return find_copies(
+    return find(
         [picture for picture, trained in zip(pictures, in_train, strict=True) if not trained],
         [picture for picture, trained in zip(pictures, in_train, strict=True) if trained],
     )

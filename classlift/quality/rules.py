@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from classlift.data.copies import FindCopies, find_copies
 from classlift.data.duplicates import NEAR_DISTANCE
 from classlift.data.geometry import SIDES
 from classlift.data.profile import SIZES, Profile
@@ -37,6 +38,7 @@ class Asked:
             not have something in each split.
         min_target_boxes: how many boxes each target needs in each split.
         baseline: of the last blessed snapshot, whose class mix and box sizes should be alike.
+        find_copies: looks for images of train among those of eval and test.
 
     """
 
@@ -44,6 +46,7 @@ class Asked:
     targets: Sequence[str]
     min_target_boxes: int
     baseline: Profile | None
+    find_copies: FindCopies = find_copies
 
     @property
     def splits(self) -> Sequence[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from classlift import own_folders
+from classlift.data.copies import FindCopies
 from classlift.data.label_map import LabelMap
 from classlift.data.profile import Profile
 from classlift.data.snapshot import Snapshot
@@ -21,6 +22,7 @@ def run(
     min_target_boxes: int,
     baseline: Profile | None,
     folder: Path,
+    find_copies: FindCopies,
 ) -> list[Finding]:
     """Validates the data of a pipeline, and says what was found.
 
@@ -31,6 +33,7 @@ def run(
         min_target_boxes: how many boxes each of them needs in each split.
         baseline: of the data that the newest served version was made from.
         folder: of the report; it is made, or emptied where it is ours.
+        find_copies: looks for images of train among those of eval and test.
 
     Returns:
         The broken rules, none of them critical.
@@ -41,7 +44,15 @@ def run(
 
     """
     own_folders.clear(folder, own_folders.VALIDATION)
-    findings = validate(snapshot, label_map.names, targets, min_target_boxes, folder, baseline)
+    findings = validate(
+        snapshot,
+        label_map.names,
+        targets,
+        min_target_boxes,
+        folder,
+        baseline,
+        find_copies=find_copies,
+    )
     for finding in findings:
         logger.info(f"{finding.severity}: {finding.sentence()}")
     require_no_critical(findings, folder)

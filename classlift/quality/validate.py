@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from classlift.data.copies import FindCopies, find_copies
 from classlift.data.profile import Profile
 from classlift.data.snapshot import Snapshot
 from classlift.errors import DataError
@@ -37,6 +38,7 @@ def validate(
     baseline: Profile | None = None,
     suspicions: Sequence[Suspicion] = (),
     where: str = "",
+    find_copies: FindCopies = find_copies,
 ) -> list[Finding]:
     """Checks a snapshot; writes `report.html`, `findings.json` and Data Docs below `folder`, and
     the labels that a model doubts as `relabel.json` and as tasks of labelling tools.
@@ -52,13 +54,14 @@ def validate(
             it.
         suspicions: labels that a model doubts, for the report.
         where: the path of the labels, for the report; the folders of the images by default.
+        find_copies: looks for images of train among those of eval and test.
 
     Returns:
         The broken rules, critical ones first.
 
     """
     tables = Tables.of(snapshot, labels)
-    asked = Asked(labels, targets, min_target_boxes, baseline)
+    asked = Asked(labels, targets, min_target_boxes, baseline, find_copies)
     logger.info("looking for images of train among those of eval and test")
     findings = [finding for find in CHECKS for finding in find(snapshot, tables, asked)]
     misspelt = bool((tables.boxes["meant"] != "").any())

@@ -1,16 +1,20 @@
 """Copies of pictures among others, on photographs; what real data sets give is in the README."""
 
+from dataclasses import replace
+
 import imagehash
 import numpy as np
 import pytest
 import skimage.data
 from PIL import Image, ImageDraw
 
-from classlift.data import copies
+from classlift.data import copies, kept_copies
 from classlift.data.copies import MAX_DIFFERENCE, Picture, find_copies
 from classlift.data.duplicates import NEAR_DISTANCE, hash_bits, mirrored, near_components
 from classlift.data.features import lay_over
 from classlift.data.images import probe
+from classlift.data.kept_copies import FILE, KeptCopies
+from classlift.errors import ConfigError
 
 pytestmark = pytest.mark.unit
 WIDTH, HEIGHT = 320, 240
@@ -187,3 +191,57 @@ def test_the_hash_of_the_mirrored_picture(train):
         both = hash_bits([original.phash, str(plain), "0f" * 32])
         first, second, other = near_components(both)
         assert first == second != other
+
+
+@pytest.fixture
+def held(train, tmp_path):
+    """Two copies and an image of its own."""
+    copies = [saved(mirror(Image.open(train[n].uri)), tmp_path / f"{n}.jpg", 70) for n in (1, 4)]
+    return [copies[0], train[6], copies[1]]
+
+
+def test_kept_copies_equal_the_plain_way(train, held, tmp_path, monkeypatch):
+    train = [*train[:6], *train[7:]]
+    plain = find_copies(held, train)
+    assert [copy.image for copy in plain] == [held[0], held[2]]
+    keeping = KeptCopies(tmp_path / "copies", "1")
+    assert keeping(held, train) == plain
+    monkeypatch.setattr(kept_copies, "find_copies", None)  # would raise
+    assert keeping(held, train) == plain
+
+
+@pytest.mark.parametrize(
+    "what", ["image", "original", "order", "side", "file", "code", "damage", "none"]
+)
+def test_what_has_changed_is_looked_for_again(train, held, tmp_path, monkeypatch, what):
+    folder, train = tmp_path / "copies", train[:6]
+    KeptCopies(folder, "1")(held, train)
+    kept = (folder / FILE).read_bytes()
+    again, code = (held, train), "1"
+    if what == "image":
+        again = held[:2], train
+    elif what == "original":
+        again = held, train[:3]
+    elif what == "order":
+        again = held[::-1], train
+    elif what == "side":
+        again = [*held, train[0]], train[1:]
+    elif what == "file":
+        again = [replace(held[0], sha256="0"), *held[1:]], train
+    elif what == "code":
+        code = "2"
+    elif what == "damage":
+        (folder / FILE).write_bytes(kept.replace(b"mirrored", b"cropped!"))
+    elif what == "none":
+        (folder / FILE).unlink()
+    asked = []
+    monkeypatch.setattr(kept_copies, "find_copies", lambda *sides: asked.append(sides) or [])
+    assert KeptCopies(folder, code)(*again) == []
+    assert asked == [again]
+
+
+def test_nothing_is_kept_where_somebody_else_keeps_something(train, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="copies that were found"):
+        KeptCopies(tmp_path, "1")(train[:1], train[1:])
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
