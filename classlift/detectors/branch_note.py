@@ -21,11 +21,13 @@ class Note:
     Attributes:
         branches: the parts of each class's branch.
         new: the classes that the model's own columns do not have, in the order in which they came.
+        verified: how much the verifier weighs of each class that has one.
 
     """
 
     branches: Mapping[str, frozenset[str]] = field(default_factory=dict)
     new: Sequence[str] = ()
+    verified: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, label_map: LabelMap) -> "Note":
@@ -49,15 +51,18 @@ class Note:
             record = json.loads(path.read_text())
             branches = {label: frozenset(parts) for label, parts in record["branches"].items()}
             new = [str(label) for label in record.get("new", [])]
-            known = all(label in label_map for label in (*branches, *new))
-            if not known or not all(map(is_part, frozenset().union(*branches.values()))):
+            verified = {label: int(count) for label, count in record.get("verified", {}).items()}
+            fits = all(label in label_map for label in (*branches, *new))
+            fits &= all(label in branches and inputs > 0 for label, inputs in verified.items())
+            if not fits or not all(map(is_part, frozenset().union(*branches.values()))):
                 raise KeyError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ModelError(
                 f'{path}: must be {{"branches": {{class of the label map: [its parts]}}, "new": '
-                "[classes of the label map]}; take it from the same folder as the checkpoint."
+                '[classes of the label map], "verified": {class with a branch: a number}}; take it '
+                "from the same folder as the checkpoint."
             ) from None
-        return cls(branches, new)
+        return cls(branches, new, verified)
 
     def write(self, folder: Path) -> None:
         """Writes the note; nothing where it has nothing to say."""
@@ -68,4 +73,6 @@ class Note:
         record: dict[str, object] = {"branches": branches}
         if self.new:
             record["new"] = list(self.new)
+        if self.verified:
+            record["verified"] = dict(self.verified)
         (folder / BRANCHES).write_text(json.dumps(record))

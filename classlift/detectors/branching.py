@@ -18,6 +18,7 @@ from classlift.detectors.detections import Detections, merge
 from classlift.detectors.detector import Batch, ChampionOutputs, no_new_class
 from classlift.detectors.frame import Frame
 from classlift.detectors.freeze import frozen_prefix
+from classlift.detectors.verifier import Verifier, evidence_of
 from classlift.errors import ModelError
 from classlift.settings.freeze import is_deeper
 
@@ -138,6 +139,10 @@ class Branching(Learner, Protocol[B]):
         """As `Detector.can_describe`."""
 
     @property
+    def can_verify(self) -> bool:
+        """As `Detector.can_verify`."""
+
+    @property
     def smallest_object(self) -> float | None:
         """As `Detector.smallest_object`."""
 
@@ -160,9 +165,10 @@ class Branching(Learner, Protocol[B]):
 
     def detect_with(
         self, images: tf.Tensor, branches: Sequence[B]
-    ) -> tuple[Detections, list[Detections]]:
-        """The detections of all classes by the detector itself, as if there were no branches; and
-        those of each branch. What both need is computed once.
+    ) -> tuple[Detections, list[Detections], Features]:
+        """The detections of all classes by the detector itself, as if there were no branches;
+        those of each branch; and maps [batch, rows, columns, channels] that describe the images,
+        none where it can't verify. What all need is computed once.
         """
 
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
@@ -197,6 +203,7 @@ class BranchedDetector(ABC, Generic[B]):
         self.named_columns = common.named_columns
         self.frame = common.frame
         self._branches: dict[str, B] = {}
+        self._verifiers: dict[str, Verifier] = {}
         self._new: list[str] = []
         self._trained: tuple[str, ...] = ()
 
@@ -223,6 +230,11 @@ class BranchedDetector(ABC, Generic[B]):
     def can_describe(self) -> bool:
         """Whether `describe` works."""
         return self.common.can_describe
+
+    @property
+    def can_verify(self) -> bool:
+        """Whether branches can have verifiers."""
+        return self.common.can_verify
 
     @property
     def smallest_object(self) -> float | None:
@@ -255,11 +267,14 @@ class BranchedDetector(ABC, Generic[B]):
 
     def variables(self) -> dict[str, tf.Variable]:
         """All variables by name; those of branches last."""
-        return {
+        found = {
             prefix + name: variable
             for prefix, learner in self._learners().items()
             for name, variable in learner.variables().items()
         }
+        for label, verifier in self._verifiers.items():
+            found[f"{_prefix(label)}head/verifier"] = verifier.line
+        return found
 
     def freeze(self, names: frozenset[str]) -> dict[str, tf.Variable]:
         """Freezes variables, by name. Raises ModelError for a name that there isn't."""
@@ -332,11 +347,34 @@ class BranchedDetector(ABC, Generic[B]):
             self.add_class(label, label_map.id_of(label))
         for label, parts in note.branches.items():
             self._branches[label] = self.common.branch_of([label_map.id_of(label)], parts)
+        for label, inputs in note.verified.items():
+            self._verifiers[label] = Verifier(inputs)
+
+    @property
+    def _note(self) -> Note:
+        """What `_grow_noted` needs to grow the same."""
+        return Note(
+            {label: branch.parts for label, branch in self._branches.items()},
+            self._new,
+            {label: verifier.inputs for label, verifier in self._verifiers.items()},
+        )
+
+    @property
+    def verifiers(self) -> Mapping[str, Verifier]:
+        """The verifiers of the branches that training means, by class, where they have one."""
+        return {label: own for label, own in self._verifiers.items() if label in self._trained}
+
+    def verify(self, verifiers: Mapping[str, Verifier]) -> None:
+        """Gives the branches that training means verifiers, as `Detector.verify`."""
+        for label in self._trained:
+            self._verifiers.pop(label, None)
+        self._verifiers.update(verifiers)
 
     def drop_branches(self, labels: Collection[str] | None = None) -> None:
         """Takes branches away, as `Detector.drop_branches`."""
         gone = set(self._branches) - set(self._new) if labels is None else set(labels)
         self._branches = {k: branch for k, branch in self._branches.items() if k not in gone}
+        self._verifiers = {k: own for k, own in self._verifiers.items() if k not in gone}
         self._trained = ()
 
     def branches(self) -> tuple[str, ...]:
@@ -395,16 +433,33 @@ class BranchedDetector(ABC, Generic[B]):
             that has a branch.
 
         """
-        branches = list(self._branches.values())
-        common, found = self.common.detect_with(images, branches)
-        if branches:
-            # Rivals are the common head's, so that no branch has a say in another.
-            found = [
-                own.discounted(common, branch.rivalry)
-                for own, branch in zip(found, branches, strict=True)
-            ]
-            common = merge(common, found, [n for branch in branches for n in branch.numbers])
+        common, found, maps = self._found(images)
+        if found:
+            for label, verifier in self._verifiers.items():
+                evidence = evidence_of(found[label], common, maps)
+                found[label] = verifier.judged(found[label], evidence)
+            numbers = [n for branch in self._branches.values() for n in branch.numbers]
+            common = merge(common, list(found.values()), numbers)
         return common.as_od_api()
+
+    def _found(self, images: tf.Tensor) -> tuple[Detections, dict[str, Detections], Features]:
+        """What the common head finds, and each branch before a verifier sees it; and the maps."""
+        branches = list(self._branches.values())
+        common, found, maps = self.common.detect_with(images, branches)
+        # Rivals are the common head's, so that no branch has a say in another.
+        own = {
+            label: detections.discounted(common, branch.rivalry)
+            for (label, branch), detections in zip(self._branches.items(), found, strict=True)
+        }
+        return common, own, maps
+
+    def evidence(self, images: tf.Tensor) -> Mapping[str, tuple[Detections, tf.Tensor]]:
+        """What there is to judge the detections of branches by, as `Detector.evidence`."""
+        common, found, maps = self._found(images)
+        return {
+            label: (found[label], evidence_of(found[label], common, maps))
+            for label in self._trained
+        }
 
 
 def _prefix(label: str) -> str:

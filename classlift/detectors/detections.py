@@ -61,7 +61,7 @@ class Detections:
             of another class among the rivals that overlaps it.
 
         """
-        overlaps = _iou(self.boxes, rivals.boxes) > RIVAL_IOU
+        overlaps = iou(self.boxes, rivals.boxes) > RIVAL_IOU
         differs = rivals.classes[:, None] != self.classes[..., None]
         is_rival = rivals.valid()[:, None] & differs & overlaps
         strongest = tf.reduce_max(tf.where(is_rival, rivals.scores[:, None], 0.0), axis=2)
@@ -110,7 +110,7 @@ def merge(common: Detections, branches: Sequence[Detections], numbers: Sequence[
     )
 
 
-def _iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Intersection over union of boxes a [batch, n, 4] and b [batch, m, 4]: [batch, n, m]."""
     low = tf.maximum(a[:, :, None, :2], b[:, None, :, :2])
     high = tf.minimum(a[:, :, None, 2:], b[:, None, :, 2:])

@@ -8,7 +8,9 @@ from typing import Protocol, Self
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
+from classlift.detectors.detections import Detections
 from classlift.detectors.frame import Frame
+from classlift.detectors.verifier import Verifier
 from classlift.errors import ModelError
 
 
@@ -84,6 +86,10 @@ class Detector(Protocol):
         """Whether `describe` works."""
 
     @property
+    def can_verify(self) -> bool:
+        """Whether branches can have verifiers."""
+
+    @property
     def smallest_object(self) -> float | None:
         """The side, in pixels of the frame, of the smallest square object that an anchor at its
         centre overlaps by half; None where there are no fixed anchors.
@@ -134,6 +140,32 @@ class Detector(Protocol):
         Raises:
             ModelError: in this model, no class can have a head of its own.
 
+
+        """
+
+    @property
+    def verifiers(self) -> Mapping[str, Verifier]:
+        """What has a say in the scores of branches that training means, by class, where something
+        does.
+        """
+
+    def verify(self, verifiers: Mapping[str, Verifier]) -> None:
+        """Gives branches that training means verifiers in the place of those that they have.
+
+        Args:
+            verifiers: by class; classes that it does not name have none then.
+
+        """
+
+    def evidence(self, images: tf.Tensor) -> Mapping[str, tuple[Detections, tf.Tensor]]:
+        """What the branches that training means have found, and what a verifier may know of it.
+
+        Args:
+            images: [batch, height, width, 3], of the frame, RGB, 0 to 255.
+
+        Returns:
+            By class, the detections before any verifier judges them, and what it would judge them
+            by: [batch, n, inputs].
 
         """
 
@@ -278,6 +310,7 @@ class WithoutFeatures(WithoutDistillation):
     """What those of them share of which no features are kept."""
 
     can_describe = False
+    can_verify = False
     smallest_object = None
     prefix = None
 

@@ -4,12 +4,13 @@ The OD API's own exporter fixes the batch at one image and, given eight, answers
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 
 from classlift.detectors.detector import Detector
+from classlift.detectors.frame import Frame
 from classlift.detectors.freeze import is_auxiliary
 
 OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
@@ -37,9 +38,6 @@ class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         self.weights = [v for name, v in variables if not is_auxiliary(name)]
         frame = detector.frame
 
-        def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return frame.fit(tf.io.decode_image(encoded, channels=3, expand_animations=False))
-
         def find(images: tf.Tensor, taken: tf.Tensor) -> dict[str, tf.Tensor]:
             found = {name: tf.cast(v, tf.float32) for name, v in detector.detect(images).items()}
             found["detection_boxes"] = frame.to_image(found["detection_boxes"], taken[:, None])
@@ -52,8 +50,7 @@ class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             return found
 
         def detect_encoded(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-            fitted = tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32))
-            found: dict[str, tf.Tensor] = detect(*fitted)
+            found: dict[str, tf.Tensor] = detect(*_fitted(encoded, frame))
             return found
 
         # Both signatures call one graph: half the file, half the time to write and to load it.
@@ -73,8 +70,7 @@ class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         ).get_concrete_function()
 
         def describe(encoded: tf.Tensor, boxes: tf.Tensor) -> dict[str, tf.Tensor]:
-            images, taken = tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32))
-            images = tf.ensure_shape(images, [None, *frame.size, 3])
+            images, taken = _fitted(encoded, frame)
             boxes = frame.to_frame(boxes, taken[:, None])
             if frame.centred == "crop":
                 boxes = tf.clip_by_value(boxes, 0.0, 1.0)
@@ -111,6 +107,42 @@ class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         if self.features is not None:
             signatures[FEATURES] = self.features
         tf.saved_model.save(self, os.fspath(folder), signatures=signatures)
+
+
+def _fitted(encoded: tf.Tensor, frame: Frame) -> tuple[tf.Tensor, tf.Tensor]:
+    """Images [batch, height, width, 3] of the frame from encoded ones, and the shares they take."""
+
+    def decode(one: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return frame.fit(tf.io.decode_image(one, channels=3, expand_animations=False))
+
+    images, taken = tf.map_fn(decode, encoded, fn_output_signature=(tf.float32, tf.float32))
+    return tf.ensure_shape(images, [None, *frame.size, 3]), taken
+
+
+Evidence = Callable[[tf.Tensor], Mapping[str, dict[str, tf.Tensor]]]
+"""A batch of encoded images in; by class with a branch that training means, its detections as
+`OUTPUTS` has them, and `evidence` [batch, n, inputs] of each."""
+
+
+def evidence(detector: Detector) -> Evidence:
+    """What a verifier of a detector may know of detections in JPEG and PNG files."""
+    frame = detector.frame
+
+    def ask(encoded: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
+        images, taken = _fitted(encoded, frame)
+        return {
+            label: {
+                **found.as_od_api(),
+                "detection_boxes": frame.to_image(found.boxes, taken[:, None]),
+                "evidence": known,
+            }
+            for label, (found, known) in detector.evidence(images).items()
+        }
+
+    traced: Evidence = tf.function(
+        ask, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+    )
+    return traced
 
 
 def export(detector: Detector, folder: Path) -> Serve:

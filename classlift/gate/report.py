@@ -141,6 +141,7 @@ def write_report(
     diagnosis: Diagnosis,
     examples: Path,
     depths: Depths | None = None,
+    verified: Sequence[str] = (),
 ) -> None:
     """Writes the report of one run of the gate.
 
@@ -152,6 +153,7 @@ def write_report(
         diagnosis: of the run's champion.
         examples: the Examples artifact, for the pictures of the test split.
         depths: how deep the branch begins, where eval chose it.
+        verified: sentences on the verifiers of branches.
 
     """
     if depths is not None:
@@ -173,6 +175,7 @@ def write_report(
         first.counts,
         beside,
         depths,
+        verified,
     )
     path.write_text(html, "utf-8")
 
@@ -186,6 +189,7 @@ def page(
     counts: Mapping[str, int],
     beside: Sequence[AboutTarget] = (),
     depths: Depths | None = None,
+    verified: Sequence[str] = (),
 ) -> str:
     """The page as HTML.
 
@@ -198,6 +202,7 @@ def page(
         counts: how many such objects there are.
         beside: what is shown of the other targets.
         depths: how deep the branch begins, where eval chose it.
+        verified: sentences on the verifiers of branches.
 
     Returns:
         The HTML; it runs where no script may, and searches and sorts where one may.
@@ -224,6 +229,7 @@ def page(
         counts=counts,
         depths=depths,
         depths_chart=svg(depths_chart(depths, diagnosis.weakness.ap50)) if depths else "",
+        verified=verified,
         beside=[(by_kind(part.verdict.further), part) for part in beside],
     )
 

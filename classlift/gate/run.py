@@ -1,7 +1,7 @@
 """The gate from end to end: two models' predictions in, a verdict with its report out."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from classlift.data.snapshot import Snapshot
@@ -17,6 +17,7 @@ from classlift.metrics.summary import summarize
 from classlift.serving.bundle import THRESHOLDS_UNKNOWN, Bundle
 from classlift.settings.gate import GateSettings
 from classlift.training.depths import Depths
+from classlift.training.verified import Verified
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ def run(
         Diagnosis.read(diagnosis),
         examples,
         depths_of(challenger),
+        [verified.sentence() for verified in verified_of(challenger)],
     )
     verdict.write(folder)
     return verdict
@@ -104,14 +106,22 @@ def run(
 
 def depths_of(challenger: Bundle) -> Depths | None:
     """What each depth of its branch gave; None where one alone was trained."""
+    return Depths.of(challenger.provenance().training, _damage_of(challenger))
 
+
+def verified_of(challenger: Bundle) -> list[Verified]:
+    """What the verifiers of its branches gave."""
+    return Verified.of(challenger.provenance().training, _damage_of(challenger))
+
+
+def _damage_of(challenger: Bundle) -> Callable[[str], ModelError]:
     def fault(name: str) -> ModelError:
         return ModelError(
             f"{challenger.entry}: its provenance is damaged (`training.{name}` is missing or of "
             "the wrong type); train again."
         )
 
-    return Depths.of(challenger.provenance().training, fault)
+    return fault
 
 
 def classes_left_alone(challenger: Bundle, targets: Collection[str]) -> frozenset[str] | None:

@@ -72,6 +72,7 @@ def take_over(learned: Detector, detector: Detector) -> None:
             variable.assign(weights[name])
     for label, rivalry in detector.rivalries.items():
         rivalry.assign(learned.rivalries[label])
+    detector.verify(learned.verifiers)
 
 
 def require_same_answers(shipment: Shipment, bundle: Bundle) -> None:

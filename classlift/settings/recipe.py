@@ -148,6 +148,14 @@ class Recipe:
         "of the branch alone, the other classes stay as they are.",
         section=DETAILS,
     )
+    verifier: bool = setting(
+        True,
+        "Verifier",
+        "A second look at what a branch finds, by what the common head says of the place and by "
+        "features: fitted to train, kept where more is found on eval; the other classes stay as "
+        "they are.",
+        section=DETAILS,
+    )
     interpolation: bool = setting(
         False,
         "Interpolation",

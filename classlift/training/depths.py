@@ -1,13 +1,12 @@
 """How deep a branch begins: what each depth gave after its training, and which one is kept."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Self
 
 from classlift.errors import ClassLiftError
-from classlift.metrics.matching import Matches
 from classlift.records import Json, JsonObject, Record
 from classlift.settings.freeze import TARGET_BRANCH_IMAGE
 
@@ -54,10 +53,10 @@ class Depths:
     @classmethod
     def judged(
         cls,
-        matches: Mapping[str, Matches],
+        ap50: Mapping[str, Mapping[str, float]],
         costs: Mapping[str, float],
-        targets: Sequence[str],
         max_inference: float,
+        images: int,
     ) -> Self:
         """Chooses the depth that finds most on eval; of equals the cheapest.
 
@@ -65,21 +64,21 @@ class Depths:
         eval it was not with two of three seeds, and on test it was better with all three.
 
         Args:
-            matches: on the same images of eval, by freeze policy.
+            ap50: on eval, of each target, by freeze policy.
             costs: operations of one inference, by freeze policy.
-            targets: the classes to raise.
             max_inference: the largest cost that could be chosen.
+            images: of eval.
 
         Returns:
             What each is worth, and which is kept.
 
         """
         trained = [
-            Depth(policy, costs[policy], mean_ap50(matches[policy], targets))
-            for policy in sorted(matches, key=costs.__getitem__)
+            Depth(policy, costs[policy], _mean(ap50[policy]))
+            for policy in sorted(ap50, key=costs.__getitem__)
         ]
         best = max(trained, key=lambda depth: depth.ap50)  # the first of equals
-        return cls(best.policy, max_inference, len(matches[best.policy].image_ids), tuple(trained))
+        return cls(best.policy, max_inference, images, tuple(trained))
 
     def sentences(self) -> list[str]:
         """What was found, in words."""
@@ -132,7 +131,6 @@ class Depths:
         )
 
 
-def mean_ap50(matches: Matches, targets: Sequence[str]) -> float:
+def _mean(by_class: Mapping[str, float]) -> float:
     """The mean over those of some classes that have objects; 0 where none has."""
-    found = [matches.ap50[target] for target in targets]
-    return fmean([ap50 for ap50 in found if not math.isnan(ap50)] or [0.0])
+    return fmean([ap50 for ap50 in by_class.values() if not math.isnan(ap50)] or [0.0])

@@ -32,6 +32,7 @@ class TrainingResult:
         chosen: the step whose weights were kept.
         mixture: the share of the new weights in them.
         rivalries: as chosen, of branches by class.
+        ap50: of each target on eval, with what was kept; empty where eval was not asked.
         judgements: evaluations on eval, in the order of the steps, then of the mixtures and
             rivalries tried.
 
@@ -45,6 +46,7 @@ class TrainingResult:
     chosen: int
     mixture: float = 1.0
     rivalries: dict[str, float] = field(default_factory=dict)
+    ap50: dict[str, float] = field(default_factory=dict)
     judgements: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -110,6 +112,7 @@ class Training:
     stopping: bool = False
     chosen: int = 0
     mixture: float = 1.0
+    ap50: dict[str, float] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
     _losses: Mapping[str, tf.Tensor] = field(default_factory=dict)
 
@@ -200,6 +203,7 @@ class Training:
             chosen=self.chosen,
             mixture=self.mixture,
             rivalries={label: float(value) for label, value in self.detector.rivalries.items()},
+            ap50=self.ap50,
             judgements=[asdict(evaluation) for evaluation in self.evaluations],
         )
 

@@ -5,7 +5,7 @@ import math
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from classlift.data import kept_splits
 from classlift.data.examples import example_files
+from classlift.data.formats.tfrecord import count_records
 from classlift.data.label_map import LabelMap
 from classlift.data.units import read_units
 from classlift.detectors.backends import load_detector
@@ -43,6 +44,8 @@ from classlift.training.input import training_batches
 from classlift.training.loop import LossError, TrainingResult
 from classlift.training.step import Teacher
 from classlift.training.thresholds import thresholds_to_serve
+from classlift.training.verified import VERIFIERS, Verified
+from classlift.training.verifying import fit_verifiers
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +103,11 @@ class _Trained:
     evaluate: Evaluator
     result: TrainingResult
 
+    @cached_property
+    def ap50(self) -> dict[str, float]:
+        """Of each target on eval, with these weights."""
+        return self.result.ap50 or self.evaluate(self.result.chosen).ap50
+
 
 def run(task: TrainingTask) -> Bundle:
     """Trains the challenger and writes its bundle; with `recalibrate`, only another threshold.
@@ -139,9 +147,18 @@ def run(task: TrainingTask) -> Bundle:
     trained = _train_each(tasks, champion, strategy)
     depths = _judged(task, trained, costs)
     best = trained[depths.chosen] if depths else next(iter(trained.values()))
-    bundle = _exported(task, best, strategy)
+    detector = _for_one_device(task, best, strategy)
+    serving, verified = _verify(task, best, detector)
+    if serving is None:
+        serving = best.serving if detector is best.detector else Serving(detector)
+    logger.info("exporting the challenger")
+    bundle = write_bundle(detector, serving, task.challenger)
     points = _thresholds(task, champion, bundle)
-    training: JsonObject = {**vars(best.result), **({DEPTHS: depths.to_json()} if depths else {})}
+    training: JsonObject = {
+        **vars(best.result),
+        VERIFIERS: [asdict(one) for one in verified],
+        **({DEPTHS: depths.to_json()} if depths else {}),
+    }
     recipe = task.recipe.override({"freeze_policy": best.recipe.freeze_policy})
     bundle.write_notes(points, replace(provenance, recipe=recipe.to_dict(), training=training))
     kept_splits.hand_on(task.examples, bundle.entry)
@@ -223,8 +240,9 @@ def _judged(
     """Chooses among several depths by eval; None where there are no several."""
     if len(trained) == 1:
         return None
-    matches = {policy: one.evaluate.matches() for policy, one in trained.items()}
-    depths = Depths.judged(matches, costs, task.targets, task.recipe.max_inference)
+    ap50 = {policy: one.ap50 for policy, one in trained.items()}
+    images = count_records(example_files(task.examples, "eval"))
+    depths = Depths.judged(ap50, costs, task.recipe.max_inference, images)
     for sentence in depths.sentences():
         logger.info(sentence)
     return depths
@@ -288,7 +306,6 @@ def _train(
 ) -> _Trained:
     """Fine-tunes the champion by the recipe; its branches begin as those of `before`, if any."""
     recipe = task.recipe
-    eval_files = example_files(task.examples, "eval")
     logger.info(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
     labels = champion.label_map()
     board = Board(task.board)
@@ -298,9 +315,7 @@ def _train(
         if before is not None:
             detector.go_on_from(before)
         serving = Serving(detector)
-        evaluate = Evaluator(
-            serving.encoded, eval_files, labels, task.targets, task.settings.precision, board
-        )
+        evaluate = _evaluator(task, serving, labels, board)
         result = fit(
             detector,
             _batches(task, detector, labels),
@@ -313,14 +328,52 @@ def _train(
     return _Trained(recipe, detector, serving, evaluate, result)
 
 
-def _exported(task: TrainingTask, best: _Trained, strategy: tf.distribute.Strategy) -> Bundle:
-    """Writes the challenger's bundle, of a detector for one device that computes in float32."""
-    logger.info("exporting the challenger")
-    detector, serving = best.detector, best.serving
-    if best.recipe.mixed_precision or strategy.num_replicas_in_sync > 1:
-        detector = plain(task.backend, detector)
-        serving = Serving(detector)
-    return write_bundle(detector, serving, task.challenger)
+def _for_one_device(
+    task: TrainingTask, best: _Trained, strategy: tf.distribute.Strategy
+) -> Detector:
+    """What was trained, as a detector for one device that computes in float32."""
+    if not best.recipe.mixed_precision and strategy.num_replicas_in_sync == 1:
+        return best.detector
+    detector = plain(task.backend, best.detector)
+    parts = branch_parts(best.recipe.freeze_policy)
+    if parts:
+        detector.grow_branches(task.targets, parts)  # it has them: training means them
+    return detector
+
+
+def _verify(
+    task: TrainingTask, best: _Trained, detector: Detector
+) -> tuple[Serving | None, list[Verified]]:
+    """Gives the branches of a detector verifiers, those with which more is found on eval.
+
+    Returns:
+        The detector's graph, where it was built with what is kept; and what each verifier gave.
+
+    """
+    if not (best.recipe.verifier and detector.can_verify and detector.trained_branches):
+        return None, []
+    files = example_files(task.examples, "train")
+    targets = [label for label in task.targets if best.ap50[label] >= 0]  # nan: not on eval
+    verifiers = fit_verifiers(detector, files, detector.label_map, targets)
+    if not verifiers:
+        return None, []
+    detector.verify(verifiers)
+    serving = Serving(detector)
+    after = _evaluator(task, serving, detector.label_map).matches().ap50
+    found = [Verified(label, best.ap50[label], after[label]) for label in verifiers]
+    for verified in found:
+        logger.info(verified.sentence())
+    kept = {verified.label: verifiers[verified.label] for verified in found if verified.is_kept}
+    detector.verify(kept)
+    return serving if len(kept) == len(found) else None, found
+
+
+def _evaluator(
+    task: TrainingTask, serving: Serving, labels: LabelMap, board: Board | None = None
+) -> Evaluator:
+    """The evaluation of the present weights on eval."""
+    files, precision = example_files(task.examples, "eval"), task.settings.precision
+    return Evaluator(serving.encoded, files, labels, task.targets, precision, board)
 
 
 def prepare(
@@ -347,6 +400,7 @@ def prepare(
     parts = branch_parts(recipe.freeze_policy)
     if parts:
         detector.grow_branches(targets, parts, auxiliary=recipe.auxiliary > 0)
+        detector.verify({})  # they judge by what is about to change
     else:
         detector.drop_branches()  # the common head learns their classes again
     return detector, teacher

@@ -75,7 +75,7 @@ class Branched(BranchedDetector[Any]):
         """Writes model, label map and branches."""
         self.common.save(folder)
         self.label_map.write(folder / LABEL_MAP)
-        Note({k: branch.parts for k, branch in self._branches.items()}, self._new).write(folder)
+        self._note.write(folder)
         (folder / WEIGHTS).unlink(missing_ok=True)
         if self._branches:
             np.savez(folder / WEIGHTS, **{k: v.numpy() for k, v in self._own().items()})

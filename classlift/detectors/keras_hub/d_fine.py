@@ -159,13 +159,13 @@ class DFineDetector(KerasHubDetector):
 
     def detect_with(
         self, images: tf.Tensor, branches: Sequence[DFineBranch]
-    ) -> tuple[Detections, list[Detections]]:
+    ) -> tuple[Detections, list[Detections], tuple[()]]:
         """The best of all queries and classes, without suppression; and those of each branch."""
         features = self.queries(images)
         _, logits, boxes = features
         ids = tf.constant(self.label_map.ids)
         common = self.best(tf.sigmoid(self._of_named(logits)), boxes, ids)
-        return common, [branch.detections(features) for branch in branches]
+        return common, [branch.detections(features) for branch in branches], ()
 
     def best(self, scores: tf.Tensor, boxes: tf.Tensor, numbers: tf.Tensor) -> Detections:
         """The best of queries and classes, as many as the model answers with.

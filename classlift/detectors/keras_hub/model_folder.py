@@ -76,8 +76,10 @@ class KerasHubDetector(WithoutFeatures, ABC):
     @abstractmethod
     def detect_with(
         self, images: tf.Tensor, branches: Sequence[Any]
-    ) -> tuple[Detections, list[Detections]]:
-        """The detections in images [batch, height, width, 3] of the frame, and each branch's."""
+    ) -> tuple[Detections, list[Detections], tuple[tf.Tensor, ...]]:
+        """The detections in images [batch, height, width, 3] of the frame, each branch's, and maps
+        that describe them, where there are some.
+        """
 
     def cut(self, prefix: str | None) -> None:
         """Does nothing: features are kept for branches alone."""

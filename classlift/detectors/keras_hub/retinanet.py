@@ -22,6 +22,7 @@ class RetinaNetDetector(KerasHubDetector):
 
     kind = keras_hub.models.RetinaNetObjectDetector
     branch = RetinaNetBranch
+    can_verify = True
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:
         super().__init__(model, label_map)
@@ -143,7 +144,7 @@ class RetinaNetDetector(KerasHubDetector):
 
     def detect_with(
         self, images: tf.Tensor, branches: Sequence[RetinaNetBranch]
-    ) -> tuple[Detections, list[Detections]]:
+    ) -> tuple[Detections, list[Detections], tuple[tf.Tensor, ...]]:
         """The detections in images; boxes of different classes do not suppress each other.
 
         IoU threshold and number of detections are those of the model's own decoder.
@@ -153,7 +154,7 @@ class RetinaNetDetector(KerasHubDetector):
             branches: beside the model.
 
         Returns:
-            Its own, and each branch's.
+            Its own, each branch's, and the maps of the feature pyramid.
 
         """
         model, maps = self.model, self.pyramid(images)
@@ -173,4 +174,5 @@ class RetinaNetDetector(KerasHubDetector):
         )
         classes = tf.cast(self._ids(kept_classes), tf.float32)
         own = [branch.detections(maps, boxes) for branch in branches]
-        return Detections(kept, classes, kept_scores, tf.cast(number, tf.float32)), own
+        common = Detections(kept, classes, kept_scores, tf.cast(number, tf.float32))
+        return common, own, tuple(tf.cast(m, tf.float32) for m in maps)

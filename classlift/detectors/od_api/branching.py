@@ -71,7 +71,7 @@ class Branched(BranchedDetector[B]):
         """
         is_whole = not self._branches and not self._new
         write_entry(folder, self.common.config, self.label_map, self._checkpoint(), is_whole)
-        Note({k: branch.parts for k, branch in self._branches.items()}, self._new).write(folder)
+        self._note.write(folder)
 
     def _checkpoint(self) -> tf.train.Checkpoint:
         """The model, and its branches in the order of their note."""
@@ -81,4 +81,5 @@ class Branched(BranchedDetector[B]):
             branches=[branch.head_variables for branch in branches],
             branch_necks=[branch.trunk_variables for branch in branches],
             branch_rivalries=[branch.rivalry for branch in branches],
+            branch_verifiers=[verifier.line for verifier in self._verifiers.values()],
         )

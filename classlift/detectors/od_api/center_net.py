@@ -21,7 +21,7 @@ from classlift.detectors.od_api.api import (
 )
 from classlift.detectors.od_api.center_net_branch import CenterNetBranch
 from classlift.detectors.od_api.centers import Centers, find_centers
-from classlift.detectors.od_api.extractor import Maps, pooled
+from classlift.detectors.od_api.extractor import Maps
 from classlift.detectors.od_api.outline import CONFIG
 from classlift.detectors.od_api.private import (
     CENTER,
@@ -32,6 +32,7 @@ from classlift.detectors.od_api.private import (
     without_downloads,
 )
 from classlift.detectors.od_api.zoo_entry import ZooEntry, learning_phase, numbered
+from classlift.detectors.verifier import pooled
 from classlift.errors import ModelError
 from classlift.settings.freeze import TARGET_BRANCH
 
@@ -52,6 +53,7 @@ class CenterNetDetector(WithoutDistillation, ZooEntry):
     branch_blocks = ()
     takes_new_classes = True
     can_describe = True
+    can_verify = True
     smallest_object = None
 
     def __init__(self, config: pipeline_pb2.TrainEvalPipelineConfig, label_map: LabelMap) -> None:
@@ -201,8 +203,17 @@ class CenterNetDetector(WithoutDistillation, ZooEntry):
 
     def detect_with(
         self, images: tf.Tensor, branches: Sequence[CenterNetBranch]
-    ) -> tuple[Detections, list[Detections]]:
-        """The detections in images [batch, height, width, 3] of the frame, and each branch's."""
+    ) -> tuple[Detections, list[Detections], Maps]:
+        """The detections in images, and each branch's.
+
+        Args:
+            images: [batch, height, width, 3], of the frame.
+            branches: beside the model.
+
+        Returns:
+            Its own, each branch's, and the map that the last heads are fed with.
+
+        """
         shapes = self.shapes(tf.shape(images)[0])
         with learning_phase(False):
             answers = self.model.predict(self.parts.extractor.preprocess(images), shapes)
@@ -211,4 +222,5 @@ class CenterNetDetector(WithoutDistillation, ZooEntry):
         # A class without a name is nowhere: a logit of minus infinity is a score of 0.
         scores = tf.where(self.named_columns, answers[CENTER][-1], -float("inf"))
         answers = {**answers, CENTER: [scores]}
-        return Detections.of_od_api(self.model.postprocess(answers, shapes)), own
+        maps = answers["extracted_features"][-1:]
+        return Detections.of_od_api(self.model.postprocess(answers, shapes)), own, tuple(maps)

@@ -114,27 +114,6 @@ def used_by_neck(extractor: Any, images: tf.Tensor, maps: Sequence[tf.Tensor]) -
     return [bool(given.consumers()) for given in traced.inputs[: len(maps)]]
 
 
-def pooled(maps: Maps, boxes: tf.Tensor) -> tf.Tensor:
-    """Features of boxes: maps within each box, on a grid of two by two.
-
-    Args:
-        maps: [batch, rows, columns, channels] each.
-        boxes: [batch, boxes, 4], ymin, xmin, ymax, xmax in 0..1.
-
-    Returns:
-        float32[batch, boxes, depth].
-
-    """
-    batch, count = tf.shape(boxes)[0], tf.shape(boxes)[1]
-    flat, owners = tf.reshape(boxes, [-1, 4]), tf.repeat(tf.range(batch), count)
-    found = []
-    for feature_map in maps:
-        crops = tf.image.crop_and_resize(feature_map, flat, owners, [4, 4])
-        cells = tf.nn.avg_pool2d(crops, 2, 2, "VALID")
-        found.append(tf.reshape(cells, [batch, count, 4 * feature_map.shape[-1]]))
-    return tf.concat(found, axis=-1)
-
-
 def cuts(extractor: Any) -> tuple[int, ...]:
     """The blocks of a backbone before which it can be cut.
 

@@ -162,7 +162,7 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
 
     def detect_with(
         self, images: tf.Tensor, branches: Sequence[FasterRcnnBranch]
-    ) -> tuple[Detections, list[Detections]]:
+    ) -> tuple[Detections, list[Detections], tuple[()]]:
         """The detections in images [batch, height, width, 3] of the frame, and each branch's."""
         model = self.model
         shapes = self.shapes(tf.shape(images)[0])
@@ -171,4 +171,4 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
             answers = bfloat16_to_float32_nested(answers)
             own = [branch.detections(answers, shapes) for branch in branches]
             found = model.postprocess(answers, shapes)
-        return Detections.of_od_api(found), own
+        return Detections.of_od_api(found), own, ()

@@ -25,7 +25,6 @@ from classlift.detectors.od_api.extractor import (
     backbone_variables,
     cuts,
     neck_variables,
-    pooled,
     recorded,
 )
 from classlift.detectors.od_api.outline import CONFIG
@@ -33,6 +32,7 @@ from classlift.detectors.od_api.private import SsdParts, fix_batch_norms, mask_s
 from classlift.detectors.od_api.ssd_branch import SsdBranch, concatenated
 from classlift.detectors.od_api.targets import TargetAssigner, Targets
 from classlift.detectors.od_api.zoo_entry import ZooEntry, learning_phase, named, require
+from classlift.detectors.verifier import pooled
 from classlift.errors import ModelError
 
 
@@ -50,6 +50,7 @@ class SsdDetector(ZooEntry):
 
     meta_architecture = "ssd"
     can_describe = True
+    can_verify = True
 
     def __init__(self, config: pipeline_pb2.TrainEvalPipelineConfig, label_map: LabelMap) -> None:
         ssd = config.model.ssd
@@ -280,7 +281,7 @@ class SsdDetector(ZooEntry):
 
     def detect_with(
         self, images: tf.Tensor, branches: Sequence[SsdBranch]
-    ) -> tuple[Detections, list[Detections]]:
+    ) -> tuple[Detections, list[Detections], Maps]:
         """Its own detections, and those of branches, from one pass of the backbone.
 
         Args:
@@ -288,7 +289,7 @@ class SsdDetector(ZooEntry):
             branches: beside it.
 
         Returns:
-            Its own, as many as the config says, and each branch's.
+            Its own, as many as the config says, each branch's, and the maps of its neck.
 
         """
         # The batch must stay dynamic here: with a static one, NMS is unrolled image by image.
@@ -301,7 +302,7 @@ class SsdDetector(ZooEntry):
                 answers = bfloat16_to_float32_nested(self.model.predict(preprocessed, shapes))
         maps, boxes = answers["feature_maps"], answers["box_encodings"]
         own = [b.detections(preprocessed, passed[0], maps, boxes) for b in branches]
-        return Detections.of_od_api(self.model.postprocess(answers, shapes)), own
+        return Detections.of_od_api(self.model.postprocess(answers, shapes)), own, tuple(maps)
 
 
 def _smallest_object(anchors: np.ndarray, frame: Frame) -> float:

@@ -68,9 +68,10 @@ class KeepBest(Hook):
         training.chosen = kept.step
         share = f", {training.mixture:.0%} of them" if training.mixture < 1 else ""
         logger.info(f"kept: the weights of step {kept.step}{share}")
+        training.ap50 = dict(kept.ap50)
         rivalries = training.detector.rivalries
         if training.recipe.rivalry and rivalries:
-            self._choose_rivalries(rivalries, kept)
+            training.ap50 |= self._choose_rivalries(rivalries, kept)
 
     def state(self) -> tuple[Arrays, Notes]:
         """The evaluations so far, and the best weights."""
@@ -124,7 +125,9 @@ class KeepBest(Hook):
         mix(training.mixture)
         return candidates[best]
 
-    def _choose_rivalries(self, rivalries: Mapping[str, tf.Variable], kept: Evaluation) -> None:
+    def _choose_rivalries(
+        self, rivalries: Mapping[str, tf.Variable], kept: Evaluation
+    ) -> dict[str, float]:
         """Sets the rivalry of each branch to that with the highest AP50 of its class on eval.
 
         Recall at one point of the curve is too noisy to tell them apart. No branch's has a say in
@@ -133,6 +136,9 @@ class KeepBest(Hook):
         Args:
             rivalries: of the branches, by class.
             kept: the evaluation of the weights in place, with the rivalries that the branches have.
+
+        Returns:
+            AP50 of each class, with what was chosen.
 
         """
         tried = {label: [float(rivalry)] for label, rivalry in rivalries.items()}
@@ -146,7 +152,10 @@ class KeepBest(Hook):
             logger.info(f"rivalry {value:g}")
             evaluations.append(self._evaluated(kept.step))
         self._evaluations += evaluations[1:]
+        best = {}
         for label, rivalry in rivalries.items():
             ap50 = [evaluation.ap50[label] for evaluation in evaluations]
-            rivalry.assign(tried[label][ap50.index(max(ap50))])
+            best[label] = max(ap50)
+            rivalry.assign(tried[label][ap50.index(best[label])])
             logger.info(f"kept: rivalry {float(rivalry):g} of class {label}")
+        return best

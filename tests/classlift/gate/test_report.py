@@ -18,6 +18,7 @@ from classlift.metrics.summary import FIGURES, SIZES, summarize
 from classlift.pages import surroundings, view
 from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
+from classlift.training.verified import Verified
 from tests.classlift.examples.test_rebalanced import REBALANCED
 from tests.classlift.gate.test_evidence import LABELS, model, verdict
 from tests.classlift.gate.test_rules import LIFTED, compared, evidence
@@ -107,9 +108,9 @@ def many(number):
     return verdict_on([LIFTED, *others, evidence("teddy bear", **lost)], run="run 7")
 
 
-def page_of(verdict, diagnosis=DIAGNOSIS, depths=None):
+def page_of(verdict, diagnosis=DIAGNOSIS, depths=None, verified=()):
     empty = dict.fromkeys(report.CHARTS, ("",))
-    return report.page(verdict, diagnosis, {}, empty, {}, {}, depths=depths)
+    return report.page(verdict, diagnosis, {}, empty, {}, {}, depths=depths, verified=verified)
 
 
 def test_what_decides_stands_first_among_many_classes():
@@ -252,3 +253,12 @@ def test_shows_the_depths_that_were_trained(ap50):
     assert row in html
     assert "Full fine-tuning, which changes the other classes too, was not tried" in html
     assert "How deep the branch begins" not in page_of(verdict)
+
+
+def test_shows_what_verifiers_gave():
+    verdict = verdict_on([compared(label="target"), evidence()])
+    found = [Verified("8", 0.853, 0.859), Verified("3", 0.7, 0.7)]
+    html = page_of(verdict, verified=[one.sentence() for one in found])
+    assert "class 8 has a verifier: on eval AP50 is 0.859 with it and 0.853 without." in html
+    assert "class 3 has no verifier: on eval AP50 is 0.700 with one and 0.700 without." in html
+    assert "Does a verifier help?" not in page_of(verdict)

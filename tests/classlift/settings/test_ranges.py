@@ -52,6 +52,7 @@ CASES = [
     (Recipe, "auxiliary", -1, "is -1; it must be a number, 0 to 1,000,000."),
     (Recipe, "l2_to_start", -1, "is -1; it must be a number, 0 to 1,000,000."),
     (Recipe, "rivalry", None, "recipe.rivalry is None; it must be true or false."),
+    (Recipe, "verifier", 1, "recipe.verifier is 1; it must be true or false."),
     (Recipe, "interpolation", "yes", "is 'yes'; it must be true or false."),
     (Recipe, "evaluations", -1, "is -1; it must be a whole number, 0 to 1,000."),
     (Recipe, "eval_floor", 1.1, "recipe.eval_floor is 1.1; it must be a number, 0 to 1."),

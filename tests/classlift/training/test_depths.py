@@ -7,11 +7,9 @@ import pytest
 
 from classlift.errors import ModelError
 from classlift.gate.run import depths_of
-from classlift.metrics.matching import Matches, match
 from classlift.serving.bundle import Bundle
 from classlift.serving.provenance import Provenance
 from classlift.training.depths import DEPTHS, Depth, Depths
-from tests.classlift.conftest import boxes_table, detections_table
 
 pytestmark = pytest.mark.unit
 HEAD, NECK, BLOCK, IMAGE = (
@@ -21,23 +19,12 @@ HEAD, NECK, BLOCK, IMAGE = (
     "target-branch+image",
 )
 COSTS = {HEAD: 1.1, NECK: 1.3, BLOCK: 1.5, IMAGE: 2.0}
-IMAGES = tuple(f"image {number}" for number in range(100))
-
-
 FOUND = Depths(
     BLOCK,
     1.5,
     100,
     tuple(Depth(p, COSTS[p], a) for p, a in zip(COSTS, (0.4, 0.5, 0.6, 0.7), strict=True)),
 )
-
-
-def finding(share: float) -> Matches:
-    """One scooter in each image, of which a share is found."""
-    boxes = boxes_table([(image, "scooter", 0, 0, 20, 20) for image in IMAGES])
-    found = IMAGES[: int(share * len(IMAGES))]
-    rows = [(image, "scooter", 0.9, 0, 0, 20, 20) for image in found]
-    return match(boxes, detections_table(rows), IMAGES, ("scooter", "tram"))
 
 
 @pytest.mark.parametrize(
@@ -50,14 +37,18 @@ def finding(share: float) -> Matches:
     ],
 )
 def test_what_finds_most_on_eval_is_kept(shares, chosen):
-    matches = dict(zip(COSTS, map(finding, shares), strict=False))
-    found = Depths.judged(matches, COSTS, ["scooter"], 1.5)
+    nan = float("nan")
+    ap50 = {policy: {"scooter": share} for policy, share in zip(COSTS, shares, strict=False)}
+    found = Depths.judged(ap50, COSTS, 1.5, 100)
     assert (found.chosen, found.images) == (chosen, 100)
     assert [depth.policy for depth in found.trained] == [HEAD, NECK, BLOCK]
-    assert [depth.ap50 for depth in found.trained] == pytest.approx(shares, abs=0.01)
+    assert [depth.ap50 for depth in found.trained] == list(shares)
     # a class that eval does not show has no say
-    assert Depths.judged(matches, COSTS, ["scooter", "tram"], 1.5) == found
-    assert Depths.judged(matches, COSTS, ["tram"], 1.5).chosen == HEAD
+    with_another = {policy: {**own, "tram": nan} for policy, own in ap50.items()}
+    assert Depths.judged(with_another, COSTS, 1.5, 100) == found
+    assert (
+        Depths.judged({policy: {"tram": nan} for policy in COSTS}, COSTS, 1.5, 100).chosen == HEAD
+    )
 
 
 def test_says_what_was_trained_and_what_could_be_bought():

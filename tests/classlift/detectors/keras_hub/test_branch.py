@@ -14,6 +14,7 @@ from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
 from classlift.training.step import TrainingStep
 from tests.classlift.detectors.keras_hub.conftest import batch_of
+from tests.classlift.detectors.verifiers import require_only_the_class_changes, with_random_line
 
 pytestmark = pytest.mark.pipeline
 
@@ -31,6 +32,17 @@ def rows_of(answer):
         for image, count in enumerate(answer["num_detections"].numpy().astype(int))
         for i in range(count)
     )
+
+
+def test_a_verifier_changes_its_class_alone(folders, tmp_path):
+    detector = load_detector("keras_hub", folders["retinanet"])
+    images, number = batch_of(BATCH).images, detector.label_map.id_of(TARGET)
+    detector.grow_branches([TARGET], BRANCH_PARTS[TARGET_BRANCH])
+    before, after, due = with_random_line(detector, TARGET, images)
+    require_only_the_class_changes(before, after, due, number)
+    detector.save(tmp_path / "model")
+    again = load_detector("keras_hub", tmp_path / "model")
+    assert rows_of(again.detect(images)) == rows_of(after)
 
 
 def answer_with_all(detector):

@@ -1,0 +1,144 @@
+"""Verifiers are fitted to train, and kept where eval says that more is found with them."""
+
+import logging
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from classlift.data.examples import example_files
+from classlift.data.schema import ExampleKeys
+from classlift.detectors.backends import load_detector
+from classlift.detectors.export import Serving, evidence
+from classlift.detectors.predict import load_signature, predict
+from classlift.detectors.verifier import Verifier
+from classlift.gate.run import verified_of
+from classlift.metrics.matching import match
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.recipe import Recipe
+from classlift.training import run as run_module
+from classlift.training.run import run
+from classlift.training.verified import VERIFIERS
+from classlift.training.verifying import LEAST_SCORE, _fitted, _found, fit_verifiers
+from tests.classlift.training.test_run import HEAD, task  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture
+def branched(detector):
+    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
+    yield detector
+    detector.drop_branches()
+
+
+def test_what_is_known_belongs_to_what_is_judged(branched, train_files):
+    known, is_right = _found(evidence(branched), "8", train_files, branched.label_map)
+    plain = predict(Serving(branched).encoded, train_files, branched.label_map, 1000)
+    found = match(plain.boxes, plain.detections, plain.image_ids, branched.label_map.names)
+    rows = found.detections[found.detections["label"] == "8"]
+    rows = rows[rows["score"] > LEAST_SCORE]
+    logits = [math.log(score / (1 - score)) for score in rows["score"]]
+    expected = sorted(zip(logits, rows["is_match"], strict=True))
+    seen = sorted(zip(known[:, 0].tolist(), is_right.tolist(), strict=True))
+    assert 10 <= is_right.sum() < len(is_right)
+    np.testing.assert_allclose(seen, expected, atol=1e-3)
+
+
+def test_images_without_labels_of_the_class_teach_nothing(branched, train_files, tmp_path):
+    """Nobody knows what is right there."""
+    number = branched.label_map.id_of("8")
+    kept, all_of_them = tmp_path / "labelled", tmp_path / "all"
+    with tf.io.TFRecordWriter(str(kept)) as few, tf.io.TFRecordWriter(str(all_of_them)) as every:
+        for record in tf.data.TFRecordDataset(train_files[0]).as_numpy_iterator():
+            example = tf.train.Example.FromString(record)
+            (image,) = example.features.feature[ExampleKeys.SOURCE_ID].bytes_list.value
+            if image[-5] % 3:
+                few.write(record)
+            else:
+                feature = example.features.feature[ExampleKeys.UNLABELLED]
+                feature.int64_list.value.append(number)
+            every.write(example.SerializeToString())
+    ask = evidence(branched)
+    found, expected = (
+        _found(ask, "8", [str(path)], branched.label_map) for path in (all_of_them, kept)
+    )
+    assert len(found[0]) == len(found[1]) > 0
+    assert found[1].tolist() == expected[1].tolist()
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-2)
+
+
+def test_a_line_says_what_the_regression_says():
+    rng = np.random.default_rng(0)
+    known = rng.normal(3, [1, 5, 0.1, 40], (200, 4)).astype(np.float32)
+    is_right = known[:, 0] + 0.1 * known[:, 1] + rng.normal(0, 0.5, 200) > 4
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    plain = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.003, solver="newton-cg", max_iter=500)
+    )
+    line = _fitted(known, is_right).line.numpy()
+    expected = plain.fit(known, is_right).decision_function(known)
+    np.testing.assert_allclose(known @ line[:-1] + line[-1], expected, atol=1e-4)
+
+
+def test_too_little_to_learn_from_is_said(branched, train_files, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "classlift")
+    path = tmp_path / "few"
+    with tf.io.TFRecordWriter(str(path)) as few:
+        for record in tf.data.TFRecordDataset(train_files[0]).take(2).as_numpy_iterator():
+            few.write(record)
+    assert fit_verifiers(branched, [str(path)], branched.label_map, ["8"]) == {}
+    assert "too little of class 8 is found there for a verifier" in caplog.messages
+
+
+def test_nothing_found_is_too_little(branched, tmp_path):
+    nothing = tmp_path / "nothing"
+    tf.io.TFRecordWriter(str(nothing)).close()
+    assert fit_verifiers(branched, [str(nothing)], branched.label_map, ["8"]) == {}
+
+
+@pytest.mark.parametrize(("says", "kept"), [(5.0, True), (-5.0, False)])
+def test_it_is_kept_where_more_is_found_with_it(task, monkeypatch, caplog, says, kept):  # noqa: F811
+    """The branch has forgotten what it knew; the common head has not."""
+    monkeypatch.setattr(run_module, "make_reproducible", tf.keras.utils.set_random_seed)
+    caplog.set_level(logging.INFO, "classlift")
+
+    def fit(detector, files, label_map, targets):
+        verifier = Verifier(evidence_inputs(detector))
+        line = np.zeros(verifier.line.shape)
+        line[1] = says  # the common head's score for the class
+        verifier.line.assign(line)
+        return dict.fromkeys(targets, verifier)
+
+    monkeypatch.setattr(run_module, "fit_verifiers", fit)
+    recipe = Recipe(HEAD, steps=2, batch_size=2, cached_batches=0, learning_rate=0.01)
+    bundle = run(replace(task, recipe=recipe))
+    (gave,) = verified_of(bundle)
+    assert gave.is_kept == kept, gave
+    assert gave.sentence() in caplog.messages
+    again = load_detector("od_api", bundle.entry)
+    assert [name for name in again.variables() if name.endswith("verifier")] == (
+        ["branch/9/head/verifier"] * kept
+    )
+    files, names = example_files(task.examples, "eval"), again.label_map.names
+    found = predict(load_signature(bundle.saved_model), files, again.label_map)
+    served = match(found.boxes, found.detections, found.image_ids, names).ap50["9"]
+    assert served == pytest.approx(gave.with_it if kept else gave.without, abs=1e-6)
+
+
+def evidence_inputs(detector):
+    detector.grow_branches(["9"], BRANCH_PARTS[TARGET_BRANCH])
+    images = tf.zeros([1, *detector.frame.size, 3])
+    return detector.evidence(images)["9"][1].shape[-1]
+
+
+def test_a_recipe_may_do_without(task, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(run_module, "make_reproducible", tf.keras.utils.set_random_seed)
+    monkeypatch.setattr(run_module, "fit_verifiers", None)  # would raise
+    recipe = Recipe(HEAD, steps=1, batch_size=2, cached_batches=0, verifier=False)
+    assert run(replace(task, recipe=recipe)).provenance().training[VERIFIERS] == []
