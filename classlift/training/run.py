@@ -347,7 +347,7 @@ def _verify(
     """Gives the branches of a detector verifiers, those with which more is found on eval.
 
     Returns:
-        The detector's graph, where it was built with what is kept; and what each verifier gave.
+        The detector's graph, None where nothing is kept; and what each verifier gave.
 
     """
     if not (best.recipe.verifier and detector.can_verify and detector.trained_branches):
@@ -364,8 +364,10 @@ def _verify(
     for verified in found:
         logger.info(verified.sentence())
     kept = {verified.label: verifiers[verified.label] for verified in found if verified.is_kept}
+    if len(kept) == len(found):
+        return serving, found
     detector.verify(kept)
-    return serving if len(kept) == len(found) else None, found
+    return Serving(detector) if kept else None, found
 
 
 def _evaluator(

@@ -22,8 +22,9 @@ IMAGES = 1000
 """Of train, to which lines are fitted; of more they hardly learn more, see
 docs/benchmarks/recipes.md."""
 
-LEAST_SCORE = 0.02
-"""Of the detections to which they are fitted."""
+LEAST_SCORE, MOST = 0.02, 20
+"""Of the detections to which they are fitted, the surest of each image: with five or ten of them
+they are as good, and memory has a bound."""
 
 FEWEST = 10
 """Right detections, and wrong ones, to which a line can be fitted."""
@@ -81,7 +82,7 @@ def _found(
 
 @dataclass
 class _Memory:
-    """A class's detections above `LEAST_SCORE`, for `predict`; what is known of them is kept.
+    """The surest detections of a class, for `predict`; what is known of them is kept.
 
     Attributes:
         ask: of `export.evidence`.
@@ -104,7 +105,7 @@ class _Memory:
         for name in ("detection_boxes", "detection_classes", "detection_scores"):
             axes = (..., None) if found[name].ndim == 3 else ...
             found[name] = np.take_along_axis(found[name], order[axes], axis=1)
-        found["num_detections"] = (scores > LEAST_SCORE).sum(axis=1)
+        found["num_detections"] = np.minimum((scores > LEAST_SCORE).sum(axis=1), MOST)
         for rows, own, count in zip(order, known, found["num_detections"], strict=True):
             self.known.append(own[rows[:count]])
         return {name: tf.constant(found[name]) for name in OUTPUTS}

@@ -102,39 +102,41 @@ def test_nothing_found_is_too_little(branched, tmp_path):
     assert fit_verifiers(branched, [str(nothing)], branched.label_map, ["8"]) == {}
 
 
-@pytest.mark.parametrize(("says", "kept"), [(5.0, True), (-5.0, False)])
-def test_it_is_kept_where_more_is_found_with_it(task, monkeypatch, caplog, says, kept):  # noqa: F811
-    """The branch has forgotten what it knew; the common head has not."""
+def test_it_is_kept_where_more_is_found_with_it(task, monkeypatch, caplog):  # noqa: F811
+    """The branches have forgotten what they knew; the common head has not, and a line believes it,
+    or the contrary.
+    """
     monkeypatch.setattr(run_module, "make_reproducible", tf.keras.utils.set_random_seed)
     caplog.set_level(logging.INFO, "classlift")
 
     def fit(detector, files, label_map, targets):
-        verifier = Verifier(evidence_inputs(detector))
-        line = np.zeros(verifier.line.shape)
-        line[1] = says  # the common head's score for the class
-        verifier.line.assign(line)
-        return dict.fromkeys(targets, verifier)
+        verifiers = {}
+        for label, says in zip(targets, (5.0, -5.0), strict=True):
+            verifiers[label] = Verifier(evidence_inputs(detector, label))
+            line = np.zeros(verifiers[label].line.shape)
+            line[1] = says  # the common head's score for the class
+            verifiers[label].line.assign(line)
+        return verifiers
 
     monkeypatch.setattr(run_module, "fit_verifiers", fit)
     recipe = Recipe(HEAD, steps=2, batch_size=2, cached_batches=0, learning_rate=0.01)
-    bundle = run(replace(task, recipe=recipe))
-    (gave,) = verified_of(bundle)
-    assert gave.is_kept == kept, gave
-    assert gave.sentence() in caplog.messages
+    bundle = run(replace(task, targets=("9", "5"), recipe=recipe))
+    gave = {one.label: one for one in verified_of(bundle)}
+    assert {label: one.is_kept for label, one in gave.items()} == {"9": True, "5": False}
+    assert all(one.sentence() in caplog.messages for one in gave.values())
     again = load_detector("od_api", bundle.entry)
-    assert [name for name in again.variables() if name.endswith("verifier")] == (
-        ["branch/9/head/verifier"] * kept
-    )
-    files, names = example_files(task.examples, "eval"), again.label_map.names
-    found = predict(load_signature(bundle.saved_model), files, again.label_map)
-    served = match(found.boxes, found.detections, found.image_ids, names).ap50["9"]
-    assert served == pytest.approx(gave.with_it if kept else gave.without, abs=1e-6)
+    names = [name for name in again.variables() if name.endswith("verifier")]
+    assert names == ["branch/9/head/verifier"]
+    files, labels = example_files(task.examples, "eval"), again.label_map
+    found = predict(load_signature(bundle.saved_model), files, labels)
+    served = match(found.boxes, found.detections, found.image_ids, labels.names).ap50
+    assert served["9"] == pytest.approx(gave["9"].with_it, abs=1e-6)
+    assert served["5"] == pytest.approx(gave["5"].without, abs=1e-6)
 
 
-def evidence_inputs(detector):
-    detector.grow_branches(["9"], BRANCH_PARTS[TARGET_BRANCH])
+def evidence_inputs(detector, label):
     images = tf.zeros([1, *detector.frame.size, 3])
-    return detector.evidence(images)["9"][1].shape[-1]
+    return detector.evidence(images)[label][1].shape[-1]
 
 
 def test_a_recipe_may_do_without(task, monkeypatch):  # noqa: F811
