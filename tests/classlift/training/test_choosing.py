@@ -23,14 +23,6 @@ from tests.dags.test_outcomes import of_dags
 pytestmark = pytest.mark.pipeline
 
 
-@pytest.fixture
-def branched(detector):
-    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
-    yield detector
-    detector.drop_branches()
-    detector.freeze(frozenset())
-
-
 def branch(detector):
     return {n: v.numpy() for n, v in detector.variables().items() if n.startswith("branch/")}
 

@@ -1,26 +1,20 @@
 """A head and a deeper branch are trained, eval chooses, and one is exported."""
 
 import logging
-import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from classlift.data.units import Units, write_units
 from classlift.detectors.backends import load_detector
 from classlift.errors import ModelError
 from classlift.gate.run import depths_of
-from classlift.serving.bundle import Bundle
-from classlift.serving.write import write_entry
-from classlift.settings.gate import GateSettings
 from classlift.settings.recipe import Recipe
 from classlift.training import run as run_module
 from classlift.training.hooks.curves import Curves
 from classlift.training.loop import LossError
-from classlift.training.run import TrainingTask, run
-from tests.classlift.training.test_recalibrate import REBALANCED
+from classlift.training.run import run
 
 HEAD, NECK = "target-branch", "target-branch+neck"
 COSTS = {HEAD: 1.13, NECK: 1.34}
@@ -28,30 +22,6 @@ COSTS = {HEAD: 1.13, NECK: 1.34}
 
 class KilledError(BaseException):
     """Stands for the end of the process."""
-
-
-@pytest.fixture
-def task(detector, examples, tmp_path):
-    shutil.copytree(examples, tmp_path / "examples")
-    REBALANCED.write(tmp_path / "examples")
-    write_units(Units({}, {}, {}), tmp_path / "examples")
-    champion = Bundle(tmp_path / "champion")
-    champion.entry.mkdir(parents=True)
-    write_entry(detector, champion)
-    return TrainingTask(
-        recipe=Recipe(steps=2, batch_size=2, cached_batches=0, evaluations=0),
-        backend="od_api",
-        targets=("9",),
-        settings=GateSettings(score_threshold=0.5),
-        champion=champion.saved_model,
-        examples=tmp_path / "examples",
-        challenger=tmp_path / "challenger",
-        board=tmp_path / "board",
-        work=tmp_path / "work",
-        code_version="c",
-        thresholds={},
-        curves=tmp_path / "curves.json",
-    )
 
 
 @pytest.mark.pipeline

@@ -16,22 +16,14 @@ from classlift.detectors.predict import load_signature, predict
 from classlift.detectors.verifier import Verifier
 from classlift.gate.run import verified_of
 from classlift.metrics.matching import match
-from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
 from classlift.training import run as run_module
 from classlift.training.run import run
 from classlift.training.verified import VERIFIERS
 from classlift.training.verifying import LEAST_SCORE, _fitted, _found, fit_verifiers
-from tests.classlift.training.test_run import HEAD, task  # noqa: F401 - a fixture
+from tests.classlift.training.test_run import HEAD
 
 pytestmark = pytest.mark.pipeline
-
-
-@pytest.fixture
-def branched(detector):
-    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
-    yield detector
-    detector.drop_branches()
 
 
 def test_what_is_known_belongs_to_what_is_judged(branched, train_files):
@@ -102,7 +94,7 @@ def test_nothing_found_is_too_little(branched, tmp_path):
     assert fit_verifiers(branched, [str(nothing)], branched.label_map, ["8"]) == {}
 
 
-def test_it_is_kept_where_more_is_found_with_it(task, monkeypatch, caplog):  # noqa: F811
+def test_it_is_kept_where_more_is_found_with_it(task, monkeypatch, caplog):
     """The branches have forgotten what they knew; the common head has not, and a line believes it,
     or the contrary.
     """
@@ -139,7 +131,7 @@ def evidence_inputs(detector, label):
     return detector.evidence(images)[label][1].shape[-1]
 
 
-def test_a_recipe_may_do_without(task, monkeypatch):  # noqa: F811
+def test_a_recipe_may_do_without(task, monkeypatch):
     monkeypatch.setattr(run_module, "make_reproducible", tf.keras.utils.set_random_seed)
     monkeypatch.setattr(run_module, "fit_verifiers", None)  # would raise
     recipe = Recipe(HEAD, steps=1, batch_size=2, cached_batches=0, verifier=False)
