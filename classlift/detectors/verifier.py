@@ -14,9 +14,6 @@ from classlift.detectors.detections import RIVAL_IOU, Detections, iou
 SHARE = 0.25
 """The verifier's share of a score's logit; a half is worse, see docs/benchmarks/recipes.md."""
 
-FACTS = 6
-"""How many of what a line weighs are no features."""
-
 _LEAST = 1e-4  # scores below are as good as none
 _SMALL = 1e-3  # of the image's side
 

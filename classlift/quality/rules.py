@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from classlift.data.copies import FindCopies, find_copies
+from classlift.data.copies import FindCopies
 from classlift.data.duplicates import NEAR_DISTANCE
 from classlift.data.geometry import SIDES
 from classlift.data.profile import SIZES, Profile
@@ -46,7 +46,7 @@ class Asked:
     targets: Sequence[str]
     min_target_boxes: int
     baseline: Profile | None
-    find_copies: FindCopies = find_copies
+    find_copies: FindCopies
 
     @property
     def splits(self) -> Sequence[str]:

@@ -10,7 +10,6 @@ from classlift.data.label_map import LabelMap
 from classlift.detectors.backends import load_detector
 from classlift.detectors.branch_note import BRANCHES
 from classlift.detectors.export import Serving
-from classlift.detectors.verifier import FACTS
 from classlift.errors import ModelError
 from classlift.serving.trim import take_over
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
@@ -96,9 +95,9 @@ def test_what_is_known_of_a_detection(judged):
         np.log(height * width),
         np.log(width / height),
     ]
-    np.testing.assert_allclose(evidence[0, 0, :FACTS], facts, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(evidence[0, 0, :6], facts, rtol=1e-3, atol=1e-4)
     features = detector.describe(images, found.boxes)
-    np.testing.assert_allclose(evidence[..., FACTS:], features, atol=1e-5)
+    np.testing.assert_allclose(evidence[..., 6:], features, atol=1e-5)
 
 
 def test_evidence_is_what_was_found_before_any_verifier(judged):
