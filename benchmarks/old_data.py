@@ -10,6 +10,7 @@ stay whole. Takes two hours of a core; what has run is kept in `build/bench-old-
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -65,20 +66,15 @@ def train_photographs(share: float) -> None:
     if share == 1:
         return
     whole = cards.DATA.work / "data"
-    for part in ("new", "eval", "test"):
-        _link(whole / part, less.work / "data" / part)
-    names = sorted(path.stem for path in (whole / "old" / "Annotations").iterdir())
-    for name in random.Random(0).sample(names, round(share * len(names))):
-        for kind, suffix in (("Annotations", "xml"), ("images", "jpg")):
-            path = Path("old", kind, f"{name}.{suffix}")
-            _link(whole / path, less.work / "data" / path)
+    shutil.rmtree(less.work / "data", ignore_errors=True)
+    shutil.copytree(whole, less.work / "data")
+    old = less.work / "data" / "old"
+    names = sorted(path.stem for path in (old / "Annotations").iterdir())
+    kept = random.Random(0).sample(names, round(share * len(names)))
+    for name in set(names).difference(kept):
+        (old / "Annotations" / f"{name}.xml").unlink()
+        (old / "images" / f"{name}.jpg").unlink()
     less.train_champion()
-
-
-def _link(path: Path, link: Path) -> None:
-    link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(path)
 
 
 @dataclass(frozen=True)
