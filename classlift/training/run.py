@@ -354,12 +354,13 @@ def _verify(
         return None, []
     files = example_files(task.examples, "train")
     targets = [label for label in task.targets if best.ap50[label] >= 0]  # nan: not on eval
-    verifiers = fit_verifiers(detector, files, detector.label_map, targets)
+    labels = detector.label_map
+    verifiers = fit_verifiers(detector, files, labels, targets) if targets else {}
     if not verifiers:
         return None, []
     detector.verify(verifiers)
     serving = Serving(detector)
-    after = _evaluator(task, serving, detector.label_map).matches().ap50
+    after = _evaluator(task, serving, labels).matches().ap50
     found = [Verified(label, best.ap50[label], after[label]) for label in verifiers]
     for verified in found:
         logger.info(verified.sentence())

@@ -1,12 +1,13 @@
 """Fits the verifiers of branches to what these find on train."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
@@ -15,6 +16,7 @@ from classlift.detectors.export import OUTPUTS, Evidence, evidence
 from classlift.detectors.predict import predict
 from classlift.detectors.verifier import Verifier
 from classlift.metrics.matching import match
+from classlift.settings.targets import classes_in_words
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ FEWEST = 10
 
 PENALTY = 0.003
 """The `C` of the logistic regression: there are more features than right detections."""
+
+COLUMNS = ("detection_boxes", "detection_classes", "detection_scores")
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,11 +54,10 @@ def fit_verifiers(
         The verifiers, by class; none for a class of which too little is found.
 
     """
-    ask = evidence(detector)
+    several = classes_in_words(targets)
+    logger.info(f"fitting a verifier of {several} to about {IMAGES} images of train")
     verifiers = {}
-    for label in targets:
-        logger.info(f"fitting a verifier of class {label} to about {IMAGES} images of train")
-        known, is_right = _found(ask, label, files, label_map)
+    for label, (known, is_right) in _found(evidence(detector), targets, files, label_map).items():
         if min(is_right.sum(), (~is_right).sum()) < FEWEST:
             logger.info(f"too little of class {label} is found there for a verifier")
         else:
@@ -63,52 +66,76 @@ def fit_verifiers(
 
 
 def _found(
-    ask: Evidence, label: str, files: Sequence[str], label_map: LabelMap
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """What is known of a class's detections, [detections, inputs], and which of them are right."""
-    memory = _Memory(ask, label)
+    ask: Evidence, targets: Sequence[str], files: Sequence[str], label_map: LabelMap
+) -> dict[str, tuple[Floats, npt.NDArray[np.bool_]]]:
+    """What is known of detections, [detections, inputs], and which of them are right, by class.
+
+    The model is asked about each image once for all classes.
+
+    Returns:
+        Both of each class.
+
+    """
+    memory = _Memory(ask, {label: [] for label in targets})
     found = predict(memory, files, label_map, IMAGES)
-    # Of images that are not labelled for the class, nobody knows what is right: they are not there.
-    judged = set(found.detections["image_id"].to_pylist())
-    known = np.concatenate(
-        [own for i, own in zip(found.image_ids, memory.known, strict=True) if i in judged]
-        or [np.empty((0, 0), np.float32)]
-    )
-    rows = pa.array(range(len(known)))
-    detections = found.detections.append_column("row", rows)
-    matched = match(found.boxes, detections, found.image_ids, label_map.names).detections
-    return known[matched["row"].to_numpy(np.int64)], matched["is_match"].to_numpy(bool)
+    judged = {}
+    for label, of_images in memory.known.items():
+        detections = found.detections.filter(pc.equal(found.detections["label"], label))
+        # Of images that are not labelled for it, nobody knows what is right: they are not there.
+        labelled = set(detections["image_id"].to_pylist())
+        known = np.concatenate(
+            [own for i, own in zip(found.image_ids, of_images, strict=True) if i in labelled]
+            or [np.empty((0, 0), np.float32)]
+        )
+        detections = detections.append_column("row", pa.array(range(len(known))))
+        matched = match(found.boxes, detections, found.image_ids, label_map.names).detections
+        rows = matched["row"].to_numpy(np.int64)
+        judged[label] = (known[rows], matched["is_match"].to_numpy(bool))
+    return judged
 
 
 @dataclass
 class _Memory:
-    """The surest detections of a class, for `predict`; what is known of them is kept.
+    """The surest detections of some classes, for `predict`; what is known of them is kept.
 
     Attributes:
         ask: of `export.evidence`.
-        label: the class.
-        known: for each image, [detections, inputs].
+        known: by class, for each image, [detections, inputs].
 
     """
 
     ask: Evidence
-    label: str
-    known: list[Floats] = field(default_factory=list)
+    known: dict[str, list[Floats]]
 
     def __call__(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         """The detections in a batch, by falling score."""
-        found = {key: value.numpy() for key, value in self.ask(encoded)[self.label].items()}
-        scores, known = found["detection_scores"], found.pop("evidence")
-        slots = np.arange(scores.shape[1])
-        scores = np.where(slots < found["num_detections"][:, None], scores, 0.0)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        for name in ("detection_boxes", "detection_classes", "detection_scores"):
-            axes = (..., None) if found[name].ndim == 3 else ...
-            found[name] = np.take_along_axis(found[name], order[axes], axis=1)
-        found["num_detections"] = np.minimum((scores > LEAST_SCORE).sum(axis=1), MOST)
-        for rows, own, count in zip(order, known, found["num_detections"], strict=True):
-            self.known.append(own[rows[:count]])
+        answers = self.ask(encoded)
+        surest = [_surest(answers[label], known) for label, known in self.known.items()]
+        joined = {name: np.concatenate([own[name] for own in surest], axis=1) for name in COLUMNS}
+        scores = joined["detection_scores"]
+        found = _ordered(joined, np.argsort(-scores, axis=1, kind="stable"))
+        found["num_detections"] = (scores > LEAST_SCORE).sum(axis=1)
         return {name: tf.constant(found[name]) for name in OUTPUTS}
+
+
+def _surest(answer: Mapping[str, tf.Tensor], known: list[Floats]) -> dict[str, Floats]:
+    """The surest detections of a class in a batch; what is known of them is added to `known`."""
+    found = {key: value.numpy() for key, value in answer.items()}
+    scores = found["detection_scores"]
+    slots = np.arange(scores.shape[1])
+    found["detection_scores"] = np.where(slots < found["num_detections"][:, None], scores, 0.0)
+    order = np.argsort(-found["detection_scores"], axis=1, kind="stable")[:, :MOST]
+    surest = _ordered(found, order)
+    counts = (surest["detection_scores"] > LEAST_SCORE).sum(axis=1)
+    rows = zip(order, found["evidence"], counts, strict=True)
+    known += [own[places[:count]] for places, own, count in rows]
+    return surest
+
+
+def _ordered(found: Mapping[str, Floats], order: npt.NDArray[np.int64]) -> dict[str, Floats]:
+    """Boxes, classes and scores of each image, by their numbers in it."""
+    axes = {name: (..., None) if found[name].ndim == 3 else ... for name in COLUMNS}
+    return {name: np.take_along_axis(found[name], order[axes[name]], axis=1) for name in COLUMNS}
 
 
 def _fitted(known: Floats, is_right: npt.NDArray[np.bool_]) -> Verifier:

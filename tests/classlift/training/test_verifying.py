@@ -16,6 +16,7 @@ from classlift.detectors.predict import load_signature, predict
 from classlift.detectors.verifier import Verifier
 from classlift.gate.run import verified_of
 from classlift.metrics.matching import match
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
 from classlift.training import run as run_module
 from classlift.training.run import run
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.pipeline
 
 
 def test_what_is_known_belongs_to_what_is_judged(branched, train_files):
-    known, is_right = _found(evidence(branched), "8", train_files, branched.label_map)
+    known, is_right = found_of_8(evidence(branched), train_files, branched.label_map)
     plain = predict(Serving(branched).encoded, train_files, branched.label_map, 1000)
     found = match(plain.boxes, plain.detections, plain.image_ids, branched.label_map.names)
     rows = found.detections[found.detections["label"] == "8"]
@@ -37,6 +38,22 @@ def test_what_is_known_belongs_to_what_is_judged(branched, train_files):
     seen = sorted(zip(known[:, 0].tolist(), is_right.tolist(), strict=True))
     assert 10 <= is_right.sum() < len(is_right)
     np.testing.assert_allclose(seen, expected, atol=1e-3)
+
+
+def found_of_8(ask, files, label_map):
+    return _found(ask, ["8"], files, label_map)["8"]
+
+
+def test_all_at_once_equals_the_plain_way(branched, train_files):
+    """One class after the other, each with answers of its own."""
+    branched.grow_branches(["8", "3"], BRANCH_PARTS[TARGET_BRANCH])
+    ask = evidence(branched)
+    at_once = _found(ask, ["8", "3"], train_files, branched.label_map)
+    for label, (known, is_right) in at_once.items():
+        ((alone, alone_right),) = _found(ask, [label], train_files, branched.label_map).values()
+        assert len(known) >= 10
+        np.testing.assert_array_equal(known, alone)
+        np.testing.assert_array_equal(is_right, alone_right)
 
 
 def test_images_without_labels_of_the_class_teach_nothing(branched, train_files, tmp_path):
@@ -55,7 +72,7 @@ def test_images_without_labels_of_the_class_teach_nothing(branched, train_files,
             every.write(example.SerializeToString())
     ask = evidence(branched)
     found, expected = (
-        _found(ask, "8", [str(path)], branched.label_map) for path in (all_of_them, kept)
+        found_of_8(ask, [str(path)], branched.label_map) for path in (all_of_them, kept)
     )
     assert len(found[0]) == len(found[1]) > 0
     assert found[1].tolist() == expected[1].tolist()
