@@ -314,6 +314,15 @@ class BranchedDetector(ABC, Generic[B]):
         for label in self._trained:
             self._branches[label].go_on_from(other._branches[label])
 
+    def take_branch(self, label: str, other: Self) -> None:
+        """Puts a branch as another has it in the place of its own, as `Detector.take_branch`."""
+        theirs = other._branches[label]
+        self._branches[label] = self.common.branch_of(theirs.numbers, theirs.parts)
+        self._branches[label].go_on_from(theirs)
+        self._verifiers.pop(label, None)
+        if label in other._verifiers:
+            self._verifiers[label] = other._verifiers[label]
+
     @property
     def unanswered(self) -> tuple[str, ...]:
         """The new classes without a branch."""

@@ -197,6 +197,16 @@ class Detector(Protocol):
 
         """
 
+    def take_branch(self, label: str, other: Self) -> None:
+        """Puts a class's branch as another detector has it, with its verifier, in the place of its
+        own.
+
+        Args:
+            label: the class.
+            other: of the same model, with a branch of the class.
+
+        """
+
     def drop_branches(self, labels: Collection[str] | None = None) -> None:
         """Takes branches away: their classes are answered by the common head again.
 

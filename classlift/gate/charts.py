@@ -29,23 +29,34 @@ mpl.rcParams.update(
 )
 
 
-def depths_chart(depths: Depths, champion: float) -> Figure:
+def depths_chart(depths: Depths, champion: Mapping[str, float]) -> Figure:
     """AP50 on eval of each depth that was trained, against the work of one inference.
 
     Args:
         depths: as they were trained.
-        champion: its AP50 on eval, 0 to 1; NaN where it does not have the class.
+        champion: its AP50 on eval, 0 to 1, of each class that is to be raised; NaN where it does
+            not have the class.
 
     Returns:
-        The figure.
+        The figure, with axes for each class.
 
     """
-    figure = new_figure(7.5, 3)
-    axes = figure.subplots()
+    figure = new_figure(7.5, 3 * len(depths.chosen))
+    every = figure.subplots(len(depths.chosen), sharex=True, squeeze=False)[:, 0]
+    for axes, label in zip(every, depths.chosen, strict=True):
+        _plot_depths(axes, depths, label, champion[label])
+        axes.set_ylabel("AP50 on eval")
+        axes.set_title(axis_name(label))
+    every[-1].set_xlim(0.95, 1.25 * max(depths.max_inference, *(d.cost for d in depths.trained)))
+    every[-1].set_xlabel("work of one inference, of the champion's; dotted: max_inference")
+    return figure
+
+
+def _plot_depths(axes: Axes, depths: Depths, label: str, champion: float) -> None:
     points = [(1.0, champion, "champion", INK)]
     for depth in depths.trained:
-        colour = AFTER if depth.policy == depths.chosen else BEFORE
-        points.append((depth.cost, depth.ap50, depth.policy, colour))
+        colour = AFTER if depth.policy == depths.chosen[label] else BEFORE
+        points.append((depth.cost, depth.ap50[label], depth.policy, colour))
     for number, (cost, ap50, name, colour) in enumerate(points):
         axes.plot(cost, ap50, "o", color=colour)
         axes.annotate(  # above and below in turn, for some lie close together
@@ -57,11 +68,7 @@ def depths_chart(depths: Depths, champion: float) -> Figure:
             color=colour,
         )
     axes.axvline(depths.max_inference, color=BEFORE, linestyle=":", linewidth=1)
-    axes.set_xlim(0.95, 1.25 * max(depths.max_inference, *(d.cost for d in depths.trained)))
     axes.margins(y=0.3)
-    axes.set_xlabel("work of one inference, of the champion's; dotted: max_inference")
-    axes.set_ylabel("AP50 on eval")
-    return figure
 
 
 def recall_chart(rows: Sequence[Row], confidence: float) -> Figure:

@@ -157,7 +157,7 @@ def write_report(
 
     """
     if depths is not None:
-        recipe = replace(diagnosis.recipe, freeze_policy=depths.chosen)
+        recipe = replace(diagnosis.recipe, freeze_policy=depths.deepest)
         diagnosis = replace(diagnosis, recipe=recipe)
     of_target = {one.weakness.target: one for one in (diagnosis, *diagnosis.beside)}
     first, *beside = (
@@ -208,6 +208,8 @@ def page(
         The HTML; it runs where no script may, and searches and sorts where one may.
 
     """
+    every = [(verdict, diagnosis), *((part.verdict, part.diagnosis) for part in beside)]
+    champion = {on.target: found.weakness.ap50 for on, found in every}
     return render(
         Path(__file__).with_name("report.html.j2"),
         verdict=verdict,
@@ -228,7 +230,7 @@ def page(
         galleries=galleries,
         counts=counts,
         depths=depths,
-        depths_chart=svg(depths_chart(depths, diagnosis.weakness.ap50)) if depths else "",
+        depths_chart=svg(depths_chart(depths, champion)) if depths else "",
         verified=verified,
         beside=[(by_kind(part.verdict.further), part) for part in beside],
     )

@@ -16,14 +16,12 @@ import numpy.typing as npt
 
 from classlift.data import kept_splits
 from classlift.detectors.backends import load_detector
-from classlift.detectors.detector import Detector
 from classlift.detectors.export import Serving
 from classlift.detectors.predict import load_signature
 from classlift.errors import ModelError
 from classlift.serving.bundle import Bundle
 from classlift.serving.shipment import Shipment
 from classlift.serving.write import write_bundle
-from classlift.settings.freeze import branch_parts
 
 
 def main() -> None:
@@ -54,25 +52,12 @@ def trim(shipment: Shipment) -> Bundle:
         learned, detector = (
             load_detector(shipment.backend, model.entry) for model in (challenger, champion)
         )
-        for model in (learned, detector):
-            model.grow_branches(shipment.targets, branch_parts(provenance.freeze_policy or ""))
-        take_over(learned, detector)
+        for label in shipment.targets:
+            detector.take_branch(label, learned)
         bundle = write_bundle(detector, Serving(detector), Path(shipment.folder))
     bundle.write_notes(shipment.points, replace(provenance, targets=tuple(shipment.targets)))
     kept_splits.hand_on(challenger.entry, bundle.entry)
     return bundle
-
-
-def take_over(learned: Detector, detector: Detector) -> None:
-    """Gives the branches of a detector that training means the weights of those of another."""
-    own = tuple(f"{prefix}/" for prefix in detector.trained_branches)
-    weights = learned.variables()
-    for name, variable in detector.variables().items():
-        if name.startswith(own):
-            variable.assign(weights[name])
-    for label, rivalry in detector.rivalries.items():
-        rivalry.assign(learned.rivalries[label])
-    detector.verify(learned.verifiers)
 
 
 def require_same_answers(shipment: Shipment, bundle: Bundle) -> None:

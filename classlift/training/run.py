@@ -146,16 +146,23 @@ def run(task: TrainingTask) -> Bundle:
     tasks = _of_each(task, costs)
     trained = _train_each(tasks, champion, strategy)
     depths = _judged(task, trained, costs)
-    best = trained[depths.chosen] if depths else next(iter(trained.values()))
+    best = trained[depths.deepest] if depths else next(iter(trained.values()))
     detector = _for_one_device(task, best, strategy)
-    serving, verified = _verify(task, best, detector)
+    kept = {label: trained[depths.chosen[label]] if depths else best for label in task.targets}
+    cheaper = {label: one for label, one in kept.items() if one is not best}
+    for label, one in cheaper.items():
+        detector.take_branch(label, one.detector)
+    serving, verified = _verify(task, kept, detector)
     if serving is None:
-        serving = best.serving if detector is best.detector else Serving(detector)
+        is_whole = detector is best.detector and not cheaper
+        serving = best.serving if is_whole else Serving(detector)
     logger.info("exporting the challenger")
     bundle = write_bundle(detector, serving, task.challenger)
     points = _thresholds(task, champion, bundle)
     training: JsonObject = {
         **vars(best.result),
+        "ap50": {label: kept[label].result.ap50[label] for label in best.result.ap50},
+        "rivalries": {label: float(value) for label, value in detector.rivalries.items()},
         VERIFIERS: [asdict(one) for one in verified],
         **({DEPTHS: depths.to_json()} if depths else {}),
     }
@@ -342,18 +349,24 @@ def _for_one_device(
 
 
 def _verify(
-    task: TrainingTask, best: _Trained, detector: Detector
+    task: TrainingTask, kept: Mapping[str, _Trained], detector: Detector
 ) -> tuple[Serving | None, list[Verified]]:
     """Gives the branches of a detector verifiers, those with which more is found on eval.
+
+    Args:
+        task: what is trained.
+        kept: by class, the training whose branch the detector has.
+        detector: what is exported.
 
     Returns:
         The detector's graph, None where nothing is kept; and what each verifier gave.
 
     """
-    if not (best.recipe.verifier and detector.can_verify and detector.trained_branches):
+    if not (task.recipe.verifier and detector.can_verify and detector.trained_branches):
         return None, []
     files = example_files(task.examples, "train")
-    targets = [label for label in task.targets if best.ap50[label] >= 0]  # nan: not on eval
+    ap50 = {label: one.ap50[label] for label, one in kept.items()}
+    targets = [label for label, found in ap50.items() if found >= 0]  # nan: not on eval
     labels = detector.label_map
     verifiers = fit_verifiers(detector, files, labels, targets) if targets else {}
     if not verifiers:
@@ -361,14 +374,14 @@ def _verify(
     detector.verify(verifiers)
     serving = Serving(detector)
     after = _evaluator(task, serving, labels).matches().ap50
-    found = [Verified(label, best.ap50[label], after[label]) for label in verifiers]
+    found = [Verified(label, ap50[label], after[label]) for label in verifiers]
     for verified in found:
         logger.info(verified.sentence())
-    kept = {verified.label: verifiers[verified.label] for verified in found if verified.is_kept}
-    if len(kept) == len(found):
+    helping = {verified.label: verifiers[verified.label] for verified in found if verified.is_kept}
+    if len(helping) == len(found):
         return serving, found
-    detector.verify(kept)
-    return Serving(detector) if kept else None, found
+    detector.verify(helping)
+    return Serving(detector) if helping else None, found
 
 
 def _evaluator(

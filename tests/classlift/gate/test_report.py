@@ -23,7 +23,7 @@ from tests.classlift.examples.test_rebalanced import REBALANCED
 from tests.classlift.gate.test_evidence import LABELS, model, verdict
 from tests.classlift.gate.test_rules import LIFTED, compared, evidence
 from tests.classlift.gate.verdicts import verdict_on
-from tests.classlift.training.test_depths import FOUND
+from tests.classlift.training.test_depths import FOUND, SEVERAL
 
 pytestmark = pytest.mark.unit
 DIAGNOSIS = Diagnosis(
@@ -108,9 +108,9 @@ def many(number):
     return verdict_on([LIFTED, *others, evidence("teddy bear", **lost)], run="run 7")
 
 
-def page_of(verdict, diagnosis=DIAGNOSIS, depths=None, verified=()):
+def page_of(verdict, diagnosis=DIAGNOSIS, beside=(), depths=None, verified=()):
     empty = dict.fromkeys(report.CHARTS, ("",))
-    return report.page(verdict, diagnosis, {}, empty, {}, {}, depths=depths, verified=verified)
+    return report.page(verdict, diagnosis, {}, empty, {}, {}, beside, depths, verified)
 
 
 def test_what_decides_stands_first_among_many_classes():
@@ -247,12 +247,23 @@ def test_a_picture_shows_the_surroundings_and_hides_no_outline():
 def test_shows_the_depths_that_were_trained(ap50):
     diagnosis = replace(DIAGNOSIS, weakness=replace(DIAGNOSIS.weakness, ap50=ap50))
     verdict = verdict_on([compared(label="target"), evidence()])
-    html = page_of(verdict, diagnosis, FOUND)
+    html = page_of(verdict, diagnosis, depths=FOUND)
     assert "How deep the branch begins" in html
     row = "<td><code>target-branch+image</code></td><td>2.00</td><td>0.700</td>"
     assert row in html
     assert "Full fine-tuning, which changes the other classes too, was not tried" in html
     assert "How deep the branch begins" not in page_of(verdict)
+
+
+def test_shows_the_depths_of_several_classes():
+    first = verdict_on([compared(label="target"), evidence()])
+    other = replace(first, target="other")
+    beside = report.AboutTarget(other, DIAGNOSIS, dict.fromkeys(report.CHARTS, ("",)), {}, {})
+    html = page_of(first, depths=SEVERAL, beside=[beside])
+    assert "How deep branches begin" in html
+    assert "<th>AP50 on eval of class other</th><th>AP50 on eval of class target</th>" in html
+    row = "<td><code>target-branch</code></td><td>1.10</td><td>0.800</td><td>0.400</td>"
+    assert row in html
 
 
 def test_shows_what_verifiers_gave():

@@ -1,6 +1,7 @@
 """A head and a deeper branch are trained, eval chooses, and one is exported."""
 
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from classlift.settings.recipe import Recipe
 from classlift.training import run as run_module
 from classlift.training.hooks.curves import Curves
 from classlift.training.loop import LossError
-from classlift.training.run import run
+from classlift.training.run import _Trained, run
 
 HEAD, NECK = "target-branch", "target-branch+neck"
 COSTS = {HEAD: 1.13, NECK: 1.34}
@@ -26,10 +27,15 @@ class KilledError(BaseException):
 
 @pytest.mark.pipeline
 def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeypatch, caplog):
-    """And what is exported is the one that eval says, with the rest of the model as it was."""
+    """And what is exported is what eval says of each class, with the rest of the model as it was:
+    here 9 keeps the deeper branch and 5 the head.
+    """
     caplog.set_level(logging.INFO, "classlift")
     monkeypatch.setattr(run_module, "make_reproducible", tf.keras.utils.set_random_seed)
     monkeypatch.setattr(run_module, "_depths", lambda *_: COSTS)  # counting them takes long
+    ap50 = {HEAD: {"9": 0.5, "5": 0.5}, NECK: {"9": 0.6, "5": 0.4}}
+    monkeypatch.setattr(_Trained, "ap50", property(lambda one: ap50[one.recipe.freeze_policy]))
+    task = replace(task, targets=("9", "5"))
     made, trainings = [], {}
 
     def before_training(self, training):
@@ -51,12 +57,18 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
     assert [line for line in caplog.messages if line.startswith("depth ")] == 2 * depths
     found = depths_of(bundle)
     assert {depth.policy: depth.cost for depth in found.trained} == COSTS
+    assert found.chosen == {"9": NECK, "5": HEAD}
     assert found.sentences()[0] in caplog.messages
     recipe = bundle.provenance().recipe
-    assert (recipe["freeze_policy"], recipe["steps"]) == (found.chosen, 2)
+    assert (recipe["freeze_policy"], recipe["steps"]) == (NECK, 2)
     assert not list(task.work.rglob("*.npz"))
-    challenger = load_detector("od_api", bundle.entry)
-    assert ("branch/9/neck" in " ".join(challenger.variables())) == (found.chosen == NECK)
+    challenger = load_detector("od_api", bundle.entry).variables()
+    assert "branch/9/neck" in " ".join(challenger)
+    assert "branch/5/neck" not in " ".join(challenger)
+    for branch, policy in (("branch/9/", NECK), ("branch/5/", HEAD)):
+        kept = {n: v for n, v in trainings[policy].values().items() if n.startswith(branch)}
+        assert kept
+        assert all(np.array_equal(value, challenger[name]) for name, value in kept.items())
 
 
 @pytest.mark.unit
