@@ -71,7 +71,7 @@ class Digits(DataSet):
     name = "digits"
     weak = ("8", "3")
     held_back = "9"  # the last, so that all others keep their ids
-    recipe: ClassVar[dict[str, Any]] = {"learning_rate": 0.008, "max_inference": 1}
+    recipe: ClassVar[dict[str, Any]] = {"learning_rate": 0.008}
     root = WORK / "data"
     _without = WORK / "model"
 
@@ -114,7 +114,7 @@ class Streets(DataSet):
     name = "streets"
     weak = ("bike", "motobike")
     held_back = "motobike"  # the last, so that all others keep their ids
-    recipe: ClassVar[dict[str, Any]] = {**carla.COMMON, "max_inference": 1}
+    recipe: ClassVar[dict[str, Any]] = carla.COMMON
     _whole = carla.DATA
     root = _whole.work / "data"
     _less = replace(_whole, name=f"{_whole.name}-without", classes=_whole.classes[:-1])
