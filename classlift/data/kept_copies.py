@@ -9,12 +9,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from classlift import own_folders
-from classlift.data.checksums import with_checksum, without_checksum
 from classlift.data.copies import Copy, Picture, find_copies
-from classlift.paths import replacing
+from classlift.data.kept import Kept
 
 logger = logging.getLogger(__name__)
 
@@ -36,23 +34,19 @@ class KeptCopies:
 
     def __call__(self, images: Sequence[Picture], originals: Sequence[Picture]) -> list[Copy]:
         """The copies, as `find_copies` finds them."""
-        own_folders.make(self.folder, own_folders.COPIES)
-        path = self.folder / FILE
-        key = self._key(images, originals)
-        kept = _read(path)
-        if kept is not None and kept["key"] == key:
+        kept = Kept(self.folder / FILE, own_folders.COPIES, self._key(images, originals))
+        known = kept.recall()
+        if known is not None:
             logger.info("the images are those of the last run, and so are the copies among them")
             return [
                 Copy(images[image], originals[original], how, difference)
-                for image, original, how, difference in kept["copies"]
+                for image, original, how, difference in known
             ]
         copies = find_copies(images, originals)
         ours, theirs = (
             {picture: number for number, picture in enumerate(side)} for side in (images, originals)
         )
-        found = [[ours[c.image], theirs[c.original], c.how, c.difference] for c in copies]
-        with replacing(path) as draft:
-            draft.write_bytes(with_checksum(json.dumps({"key": key, "copies": found}).encode()))
+        kept.keep([[ours[c.image], theirs[c.original], c.how, c.difference] for c in copies])
         return copies
 
     def _key(self, images: Sequence[Picture], originals: Sequence[Picture]) -> str:
@@ -62,16 +56,3 @@ class KeptCopies:
             for picture in side:
                 digest.update(f"\n{json.dumps(asdict(picture))}".encode())
         return digest.hexdigest()
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """What the last search left; None where there is nothing, or it is not as it was written."""
-    try:
-        content = without_checksum(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    if content is None:
-        logger.warning(f"{path} is damaged, so copies are looked for again")
-        return None
-    kept: dict[str, Any] = json.loads(content)
-    return kept

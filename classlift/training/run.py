@@ -1,5 +1,7 @@
 """What a training run does: the champion is fine-tuned by a recipe and becomes the challenger."""
 
+import hashlib
+import json
 import logging
 import math
 import shutil
@@ -11,9 +13,11 @@ from tempfile import TemporaryDirectory
 
 import tensorflow as tf
 
+from classlift import own_folders
 from classlift.data import kept_splits
 from classlift.data.examples import example_files
 from classlift.data.formats.tfrecord import count_records
+from classlift.data.kept import Kept
 from classlift.data.label_map import LabelMap
 from classlift.data.units import read_units
 from classlift.detectors.backends import load_detector
@@ -23,6 +27,7 @@ from classlift.errors import ConfigError
 from classlift.examples.rebalanced import Rebalanced
 from classlift.records import JsonObject
 from classlift.serving.bundle import Bundle
+from classlift.serving.manifest import Manifest
 from classlift.serving.provenance import Provenance
 from classlift.serving.write import write_bundle
 from classlift.settings.freeze import BRANCH_PARTS, branch_parts
@@ -185,6 +190,11 @@ def _depths(task: TrainingTask, champion: Bundle) -> dict[str, float]:
     if not (recipe.chooses_depth and champion.abilities().can_branch_neck):
         return {}
 
+    kept = Kept(task.work / "costs" / "costs.json", own_folders.COSTS, _costs_key(task, champion))
+    known: dict[str, float] | None = kept.recall()
+    if known is not None:
+        logger.info("what each depth of a branch costs is known from an earlier run")
+        return known
     without = load_detector(task.backend, champion.entry)
     goes_on = not set(task.targets).isdisjoint(without.branches())
     without.drop_branches(task.targets)  # or what is paid for a deep one would buy a deeper one
@@ -198,7 +208,16 @@ def _depths(task: TrainingTask, champion: Bundle) -> dict[str, float]:
         detector.grow_branches(task.targets, branch_parts(policy))
         return detector
 
-    return affordable_depths(grown, without, recipe.max_inference)
+    costs = affordable_depths(grown, without, recipe.max_inference)
+    kept.keep(costs)
+    return costs
+
+
+def _costs_key(task: TrainingTask, champion: Bundle) -> str:
+    """A hash of all that the work of branches depends on."""
+    model = Manifest.of(champion.entry).digest()
+    asked = [task.code_version, task.backend, model, task.targets, task.recipe.max_inference]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, TrainingTask]:

@@ -35,7 +35,8 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
     monkeypatch.setattr(run_module, "_depths", lambda *_: COSTS)  # counting them takes long
     ap50 = {HEAD: {"9": 0.5, "5": 0.5}, NECK: {"9": 0.6, "5": 0.4}}
     monkeypatch.setattr(_Trained, "ap50", property(lambda one: ap50[one.recipe.freeze_policy]))
-    task = replace(task, targets=("9", "5"))
+    recipe = task.recipe.override({"verifier": False})
+    task = replace(task, targets=("9", "5"), recipe=recipe)
     made, trainings = [], {}
 
     def before_training(self, training):
@@ -59,8 +60,8 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
     assert {depth.policy: depth.cost for depth in found.trained} == COSTS
     assert found.chosen == {"9": NECK, "5": HEAD}
     assert found.sentences()[0] in caplog.messages
-    recipe = bundle.provenance().recipe
-    assert (recipe["freeze_policy"], recipe["steps"]) == (NECK, 2)
+    said = bundle.provenance().recipe
+    assert (said["freeze_policy"], said["steps"]) == (NECK, 2)
     assert not list(task.work.rglob("*.npz"))
     challenger = load_detector("od_api", bundle.entry).variables()
     assert "branch/9/neck" in " ".join(challenger)
@@ -84,6 +85,44 @@ def test_one_depth_is_trained_where_there_is_nothing_to_choose(recipe, can_branc
     abilities = SimpleNamespace(can_branch_neck=can_branch_neck)
     champion = SimpleNamespace(abilities=lambda: abilities)  # and nothing that could be loaded
     assert run_module._depths(SimpleNamespace(recipe=recipe), champion) == {}
+
+
+@pytest.mark.unit
+def test_what_depths_cost_is_counted_once(tmp_path, monkeypatch):
+    """For the same model, code and question; whatever else an earlier run was about."""
+    counted = []
+
+    def count(grown, champion, max_inference):
+        counted.append(max_inference)
+        return {HEAD: 1.1, NECK: max_inference}
+
+    model = SimpleNamespace(branches=tuple, drop_branches=lambda labels: None)
+    monkeypatch.setattr(run_module, "affordable_depths", count)
+    monkeypatch.setattr(run_module, "load_detector", lambda *_: model)
+    entry = tmp_path / "entry"
+    entry.mkdir()
+    (entry / "weights").write_bytes(b"1")
+    champion = SimpleNamespace(abilities=lambda: SimpleNamespace(can_branch_neck=True), entry=entry)
+    task = SimpleNamespace(
+        recipe=Recipe(steps=5), work=tmp_path / "work", code_version="1", backend="b", targets=["8"]
+    )
+
+    def costs(**changes):
+        changed = SimpleNamespace(**{**vars(task), **changes})
+        found = run_module._depths(changed, champion)
+        assert list(found.items()) == [(HEAD, 1.1), (NECK, changed.recipe.max_inference)]
+        return len(counted)
+
+    assert (costs(), costs(), costs(recipe=Recipe(steps=6))) == (1, 1, 1)
+    assert costs(recipe=Recipe(max_inference=1.3)) == 2
+    assert costs(targets=["8", "3"]) == 3
+    assert costs(code_version="2") == 4
+    assert (costs(), costs()) == (5, 5)
+    (entry / "weights").write_bytes(b"2")
+    assert (costs(), costs()) == (6, 6)
+    (file,) = (tmp_path / "work" / "costs").glob("*.json")
+    file.write_bytes(file.read_bytes().replace(b"1.1", b"1.2"))
+    assert (costs(), costs()) == (7, 7)
 
 
 @pytest.mark.unit

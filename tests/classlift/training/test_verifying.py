@@ -128,7 +128,9 @@ def test_it_is_kept_where_more_is_found_with_it(task, monkeypatch, caplog):
         return verifiers
 
     monkeypatch.setattr(run_module, "fit_verifiers", fit)
-    recipe = Recipe(HEAD, steps=2, batch_size=2, cached_batches=0, learning_rate=0.01)
+    recipe = Recipe(
+        HEAD, steps=2, batch_size=2, cached_batches=0, learning_rate=0.01, max_inference=1
+    )
     bundle = run(replace(task, targets=("9", "5"), recipe=recipe))
     gave = {one.label: one for one in verified_of(bundle)}
     assert {label: one.is_kept for label, one in gave.items()} == {"9": True, "5": False}
@@ -151,5 +153,5 @@ def evidence_inputs(detector, label):
 def test_a_recipe_may_do_without(task, monkeypatch):
     monkeypatch.setattr(run_module, "make_reproducible", tf.keras.utils.set_random_seed)
     monkeypatch.setattr(run_module, "fit_verifiers", None)  # would raise
-    recipe = Recipe(HEAD, steps=1, batch_size=2, cached_batches=0, verifier=False)
+    recipe = Recipe(HEAD, steps=1, batch_size=2, cached_batches=0, verifier=False, max_inference=1)
     assert run(replace(task, recipe=recipe)).provenance().training[VERIFIERS] == []
