@@ -16,8 +16,16 @@ def photometric(batch: Batch, seed: tf.Tensor) -> Batch:
     brightness = tf.random.stateless_uniform([count, 1, 1, 1], seeds[1], -25.0, 25.0)
     colour = tf.random.stateless_uniform([count, 1, 1, 3], seeds[2], 0.85, 1.15)
     mean = tf.reduce_mean(batch.images, axis=[1, 2], keepdims=True)
-    images = ((batch.images - mean) * contrast + mean) * colour + brightness
-    return Batch(tf.clip_by_value(images, 0.0, 255.0), batch.boxes, batch.labels, batch.weights)
+    height, width = batch.images.shape[1:3]
+
+    def rows(values: tf.Tensor) -> tf.Tensor:  # of as many numbers as a row of pixels has
+        return tf.reshape(tf.broadcast_to(values, [count, 1, width, 3]), [count, 1, 3 * width])
+
+    # Row by row, TensorFlow is more than twice as fast as pixel by pixel.
+    images = tf.reshape(batch.images, [count, height, 3 * width])
+    images = ((images - rows(mean)) * rows(contrast) + rows(mean)) * rows(colour) + rows(brightness)
+    images = tf.reshape(tf.clip_by_value(images, 0.0, 255.0), tf.shape(batch.images))
+    return Batch(images, batch.boxes, batch.labels, batch.weights)
 
 
 def zoom(batch: Batch, seed: tf.Tensor) -> Batch:
@@ -50,8 +58,8 @@ def flip(batch: Batch, seed: tf.Tensor) -> Batch:
     is_padding = (batch.labels == 0)[..., None]
     mirrored = tf.where(is_padding, 0.0, tf.stack([ymin, 1 - xmax, ymax, 1 - xmin], axis=-1))
     return Batch(
-        images=tf.where(chosen[:, None, None, None], batch.images[:, :, ::-1], batch.images),
-        boxes=tf.where(chosen[:, None, None], mirrored, batch.boxes),
+        images=_either(chosen, tf.reverse(batch.images, [2]), batch.images),
+        boxes=_either(chosen, mirrored, batch.boxes),
         labels=batch.labels,
         weights=batch.weights,
     )
@@ -94,15 +102,19 @@ def mosaic(batch: Batch, seed: tf.Tensor, share: float) -> Batch:
 
     def either(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
         padding = [[0, 0], [0, more], *[[0, 0]] * (old.shape.ndims - 2)]
-        mask = tf.reshape(chosen, [-1, *[1] * (old.shape.ndims - 1)])
-        return tf.where(mask, new, tf.pad(old, padding))
+        return _either(chosen, new, tf.pad(old, padding))
 
     return Batch(
-        images=tf.where(chosen[:, None, None, None], images, batch.images),
+        images=_either(chosen, images, batch.images),
         boxes=either(tf.where(labels[..., None] != 0, moved, 0.0), batch.boxes),
         labels=either(labels, batch.labels),
         weights=either(weights, batch.weights),
     )
+
+
+def _either(chosen: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+    """The chosen images as in `new`, the others as in `old`; a mask of pixels is much slower."""
+    return tf.compat.v1.where(chosen, new, old)
 
 
 def _area(boxes: tf.Tensor) -> tf.Tensor:
