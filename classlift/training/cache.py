@@ -161,7 +161,7 @@ class FeatureCache:
             del self._batches[self._position :]
             self.flush()
         for store, feature in zip(self._maps, features, strict=True):
-            store[start : start + count] = tf.cast(feature, tf.float32).numpy()
+            store[start : start + count] = tf.cast(feature, self._dtype).numpy()
         self._batches.append((name, self._sums(count)))
         self._label(batch)
         if self._position % BATCHES_PER_FLUSH == 0:
@@ -201,7 +201,7 @@ class FeatureCache:
         order = np.argsort(views)  # the disk is read in one direction
         back = np.argsort(order)
         features = tuple(
-            tf.constant(np.asarray(store[views[order]], np.float32)[back]) for store in self._maps
+            tf.cast(tf.constant(store[views[order]][back]), tf.float32) for store in self._maps
         )
         found = [self._labels[view] for view in views]
         longest = max(len(labels) for _, labels, _ in found)

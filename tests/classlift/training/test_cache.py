@@ -103,6 +103,23 @@ def test_views_come_back_in_any_order(tmp_path, detector, frozen, batches):
         assert int((labels.labels[row] > 0).numpy().sum()) == known
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_numbers_are_kept_as_numpy_would(tmp_path, dtype):
+    """To the bit, whoever converts them."""
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(4, 5, 7, 3)) * 10.0 ** rng.integers(-9, 6, (4, 5, 7, 3))
+    numbers[0, 0, 0] = [0.0, -0.0, np.inf]
+    feature = tf.constant(numbers, tf.float32)
+    none = tf.zeros([4, 1, 4]), tf.zeros([4, 1], tf.int32), tf.zeros([4, 1])
+    cache = FeatureCache(tmp_path, 4, dtype)
+    assert cache.add((feature,), Batch(tf.zeros([4, 8, 8, 3]), *none))
+    order = np.array([2, 0, 3])
+    ((found,), _) = cache.read(order)
+    with np.errstate(over="ignore"):
+        expected = feature.numpy().astype(dtype).astype(np.float32)[order]
+    assert found.numpy().tobytes() == expected.tobytes()
+
+
 def test_draws_go_through_all_views_and_follow_the_seed(tmp_path, detector, frozen, batches):
     cache = FeatureCache(tmp_path, 100)
     for one in batches:
