@@ -54,6 +54,7 @@ class TargetAssigner:
 
     def __call__(self, boxes: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> Targets:
         """Targets for boxes [batch, boxes, 4] with labels from 1, 0 for padding, and weights."""
+        boxes, labels, weights = _labelled(boxes, labels, weights)
         valid = labels > 0
         overlap = tf.where(valid[..., None], self._iou(boxes), 0.0)
         best = tf.reduce_max(overlap, axis=1)
@@ -104,6 +105,23 @@ class TargetAssigner:
             ],
             axis=-1,
         )
+
+
+def _labelled(
+    boxes: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The boxes of a batch that have a label, in their order, with as little padding as can be.
+
+    A branch learns one class: most boxes are none of its own.
+
+    Returns:
+        Boxes, labels and weights.
+
+    """
+    padding = tf.cast(labels <= 0, tf.int32)
+    most = tf.reduce_max(tf.reduce_sum(1 - padding, axis=1))
+    order = tf.argsort(padding, axis=1, stable=True)[:, : tf.maximum(most, 1)]
+    return tuple(tf.gather(values, order, batch_dims=1) for values in (boxes, labels, weights))
 
 
 def _centre_form(boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -51,6 +51,22 @@ def test_equals_the_stock_loss(detector, seed):
     assert float(ours["box"]) == pytest.approx(float(stock["Loss/localization_loss"]), rel=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_padding_changes_no_bit(detector, seed):
+    """Wherever it stands, as the boxes of other classes do for a branch: each image as if alone."""
+    rng = np.random.default_rng(seed)
+    batch = random_batch(rng, detector.frame.size)
+    labels = np.where(rng.uniform(size=batch.labels.shape) < 0.4, 0, batch.labels)
+    targets = detector.common.assign(batch.boxes, tf.constant(labels), batch.weights)
+    for image, own in enumerate(labels > 0):
+        boxes, weights = batch.boxes[image][own], batch.weights[image][own]
+        if own.any():
+            alone = detector.common.assign(boxes[None], labels[image][own][None], weights[None])
+            for name, value in vars(alone).items():
+                np.testing.assert_array_equal(vars(targets)[name][image], value[0], name)
+    assert (labels > 0).any()
+
+
 def test_an_image_without_boxes_is_all_background(detector):
     none = tf.zeros([1, 1, 4]), tf.zeros([1, 1], tf.int32), tf.zeros([1, 1])
     targets = detector.common.assign(*none)
