@@ -54,6 +54,7 @@ format: environments  ## rewrite the code in the house style
 
 bench: environments  ## the figures of docs/benchmarks; DATA is a Pascal VOC folder
 	@$(ML) -m benchmarks.training_step
+	@$(ML) -m benchmarks.augmentation
 	@$(ML) -m benchmarks.metrics
 	@if [ -d "$(DATA)" ]; then $(ML) -m benchmarks.data "$(DATA)"; fi
 

@@ -54,7 +54,10 @@ class TargetAssigner:
 
     def __call__(self, boxes: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> Targets:
         """Targets for boxes [batch, boxes, 4] with labels from 1, 0 for padding, and weights."""
-        boxes, labels, weights = _labelled(boxes, labels, weights)
+        return self.of_padded(*_labelled(boxes, labels, weights))
+
+    def of_padded(self, boxes: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> Targets:
+        """The same, with as much work for padding as for boxes."""
         valid = labels > 0
         overlap = tf.where(valid[..., None], self._iou(boxes), 0.0)
         best = tf.reduce_max(overlap, axis=1)

@@ -52,19 +52,16 @@ def test_equals_the_stock_loss(detector, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_padding_changes_no_bit(detector, seed):
-    """Wherever it stands, as the boxes of other classes do for a branch: each image as if alone."""
+def test_without_padding_equals_the_plain_way(detector, seed):
+    """To the bit, wherever it stands: for a branch, the boxes of other classes are padding."""
     rng = np.random.default_rng(seed)
     batch = random_batch(rng, detector.frame.size)
-    labels = np.where(rng.uniform(size=batch.labels.shape) < 0.4, 0, batch.labels)
-    targets = detector.common.assign(batch.boxes, tf.constant(labels), batch.weights)
-    for image, own in enumerate(labels > 0):
-        boxes, weights = batch.boxes[image][own], batch.weights[image][own]
-        if own.any():
-            alone = detector.common.assign(boxes[None], labels[image][own][None], weights[None])
-            for name, value in vars(alone).items():
-                np.testing.assert_array_equal(vars(targets)[name][image], value[0], name)
-    assert (labels > 0).any()
+    assign = detector.common.assign
+    for share in (0.4, 1.0):
+        labels = np.where(rng.uniform(size=batch.labels.shape) < share, 0, batch.labels)
+        given = batch.boxes, tf.constant(labels), batch.weights
+        for name, value in vars(assign(*given)).items():
+            np.testing.assert_array_equal(value, vars(assign.of_padded(*given))[name], name)
 
 
 def test_an_image_without_boxes_is_all_background(detector):
