@@ -21,7 +21,7 @@ from classlift.serving.places import ServingFolder
 from classlift.serving.provenance import Provenance
 from classlift.serving.shipment import Shipment, leave_out
 from classlift.serving.write import import_entry, write_bundle
-from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
+from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH, TARGET_BRANCH_NECK
 from classlift.settings.recipe import Recipe
 from demo import scenes
 from tests.classlift.conftest import DEMO_MODEL
@@ -77,16 +77,19 @@ def test_what_can_not_be_made_is_a_sentence(tmp_path):
 
 @pytest.fixture
 def models(tmp_path):
-    """A champion, and a challenger that answers 8 and 3 otherwise; a threshold of each moved."""
+    """A champion, and a challenger that answers 8 and 3 otherwise, by branches of two depths; a
+    threshold of each moved.
+    """
     detector = load_detector("od_api", DEMO_MODEL)
     champion = import_entry(detector, DEMO_MODEL, tmp_path / "champion")
+    detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH_NECK])
     detector.grow_branches(["3", "8"], BRANCH_PARTS[TARGET_BRANCH])
     for name, variable in detector.variables().items():
         if name.startswith("branch/"):
             variable.assign(variable * 1.25)
     challenger = write_bundle(detector, Serving(detector), tmp_path / "challenger")
     points = {**champion.operating_points(), "8": 0.7, "3": 0.6}
-    recipe = Recipe(freeze_policy=TARGET_BRANCH).to_dict()
+    recipe = Recipe(freeze_policy=TARGET_BRANCH_NECK).to_dict()
     challenger.write_notes(points, Provenance(recipe=recipe, targets=("3", "8")))
     return champion, challenger
 
