@@ -143,9 +143,10 @@ def one(what: str, name: str, share: str) -> None:
 def row(name: str, share: float, found: dict[str, Any]) -> str:
     """A line of the table."""
     depths = found["depths"]
-    on_eval = [f"{depth['ap50']:.3f}" for depth in depths["trained"]]
+    (chosen,) = depths["chosen"].values()
+    on_eval = [f"{ap50:.3f}" for depth in depths["trained"] for ap50 in depth["ap50"].values()]
     return (
-        f"| {name}, {share:.0%} | {found['ap50_before']:.3f} | {depths['chosen']} "
+        f"| {name}, {share:.0%} | {found['ap50_before']:.3f} | {chosen} "
         f"| {', '.join(on_eval)} | {found['ap50']:.3f} "
         f"| {' → '.join(f'{recall:.3f}' for recall in found['equal_recall'])} "
         f"| {found['lift']:+.3f} (≥ {found['lift_lower']:+.3f}) | {found['verdict']} |"

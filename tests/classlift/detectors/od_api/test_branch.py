@@ -26,7 +26,6 @@ from classlift.detectors.od_api.private import SsdParts
 from classlift.detectors.od_api.ssd import SsdDetector
 from classlift.detectors.od_api.zoo_entry import LABEL_MAP, read_config
 from classlift.errors import ModelError
-from classlift.serving.trim import take_over
 from classlift.settings.freeze import (
     BRANCH_PARTS,
     TARGET_BRANCH,
@@ -144,9 +143,7 @@ def test_branches_learn_together_what_each_learns_alone(trained, examples):
     for label in together.label_map:
         assert np.array_equal(before[label], after[label]) == (label not in ("3", "8")), label
     one = load_detector("od_api", DEMO_MODEL)
-    for detector in (one, together):
-        detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
-    take_over(together, one)
+    one.take_branch("8", together)
     shipped = detections(one, examples)
     for label in one.label_map:
         assert np.array_equal(shipped[label], (after if label == "8" else before)[label]), label

@@ -11,7 +11,6 @@ from classlift.detectors.backends import load_detector
 from classlift.detectors.branch_note import BRANCHES
 from classlift.detectors.export import Serving
 from classlift.errors import ModelError
-from classlift.serving.trim import take_over
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
 from classlift.training.run import prepare
@@ -126,9 +125,7 @@ def test_a_shipment_takes_the_verifiers_of_its_targets_along(judged):
     learned, images = judged
     one = load_detector("od_api", DEMO_MODEL)
     before = rows_of(one.detect(images))
-    for detector in (learned, one):
-        detector.grow_branches(["8"], BRANCH_PARTS[TARGET_BRANCH])
-    take_over(learned, one)
+    one.take_branch("8", learned)
     eight = one.label_map.id_of("8")
     after, shipped = rows_of(learned.detect(images)), rows_of(one.detect(images))
     assert np.array_equal(shipped[shipped[:, 1] == eight], after[after[:, 1] == eight])
