@@ -28,11 +28,7 @@ SIDES = (128, 320)  # px
 
 def plain_photometric(batch: Batch, seed: tf.Tensor) -> tf.Tensor:
     """The images of `augmentation.photometric`, pixel by pixel."""
-    count = tf.shape(batch.images)[0]
-    seeds = tf.random.split(seed, 3)
-    contrast = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0], 0.75, 1.3)
-    brightness = tf.random.stateless_uniform([count, 1, 1, 1], seeds[1], -25.0, 25.0)
-    colour = tf.random.stateless_uniform([count, 1, 1, 3], seeds[2], 0.85, 1.15)
+    contrast, brightness, colour = augmentation.light(tf.shape(batch.images)[0], seed)
     mean = tf.reduce_mean(batch.images, axis=[1, 2], keepdims=True)
     images = ((batch.images - mean) * contrast + mean) * colour + brightness
     return tf.clip_by_value(images, 0.0, 255.0)

@@ -11,10 +11,7 @@ MIN_VISIBLE = 0.6
 def photometric(batch: Batch, seed: tf.Tensor) -> Batch:
     """Random contrast, brightness and colour of each image, within the range of ordinary photos."""
     count = tf.shape(batch.images)[0]
-    seeds = tf.random.split(seed, 3)
-    contrast = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0], 0.75, 1.3)
-    brightness = tf.random.stateless_uniform([count, 1, 1, 1], seeds[1], -25.0, 25.0)
-    colour = tf.random.stateless_uniform([count, 1, 1, 3], seeds[2], 0.85, 1.15)
+    contrast, brightness, colour = light(count, seed)
     mean = tf.reduce_mean(batch.images, axis=[1, 2], keepdims=True)
     height, width = batch.images.shape[1:3]
 
@@ -26,6 +23,25 @@ def photometric(batch: Batch, seed: tf.Tensor) -> Batch:
     images = ((images - rows(mean)) * rows(contrast) + rows(mean)) * rows(colour) + rows(brightness)
     images = tf.reshape(tf.clip_by_value(images, 0.0, 255.0), tf.shape(batch.images))
     return Batch(images, batch.boxes, batch.labels, batch.weights)
+
+
+def light(count: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Draws what `photometric` changes of so many images.
+
+    Args:
+        count: of images.
+        seed: int32 or int64[2].
+
+    Returns:
+        Contrast and brightness [images, 1, 1, 1], and colour [images, 1, 1, 3].
+
+    """
+    seeds = tf.random.split(seed, 3)
+    return (
+        tf.random.stateless_uniform([count, 1, 1, 1], seeds[0], 0.75, 1.3),
+        tf.random.stateless_uniform([count, 1, 1, 1], seeds[1], -25.0, 25.0),
+        tf.random.stateless_uniform([count, 1, 1, 3], seeds[2], 0.85, 1.15),
+    )
 
 
 def zoom(batch: Batch, seed: tf.Tensor) -> Batch:

@@ -34,7 +34,7 @@ FEWEST = 10
 PENALTY = 0.003
 """The `C` of the logistic regression: there are more features than right detections."""
 
-COLUMNS = ("detection_boxes", "detection_classes", "detection_scores")
+COLUMNS = tuple(name for name in OUTPUTS if name != "num_detections")
 
 Floats = npt.NDArray[np.float32]
 
