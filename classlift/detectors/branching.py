@@ -127,7 +127,7 @@ class Branching(Learner, Protocol[B]):
         """As `Detector.can_branch_neck`."""
 
     @property
-    def branch_blocks(self) -> tuple[int, ...]:
+    def branch_blocks(self) -> Mapping[int, frozenset[str]]:
         """As `Detector.branch_blocks`."""
 
     @property
@@ -222,8 +222,8 @@ class BranchedDetector(ABC, Generic[B]):
         return self.common.can_branch_neck
 
     @property
-    def branch_blocks(self) -> tuple[int, ...]:
-        """The blocks of the backbone that it can begin with."""
+    def branch_blocks(self) -> Mapping[int, frozenset[str]]:
+        """The blocks of the backbone that it can begin with, and the layers from each on."""
         return self.common.branch_blocks
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, Self
 
 import tensorflow as tf
@@ -12,6 +13,9 @@ from classlift.detectors.detections import Detections
 from classlift.detectors.frame import Frame
 from classlift.detectors.verifier import Verifier
 from classlift.errors import ModelError
+
+NO_BLOCKS: Mapping[int, frozenset[str]] = MappingProxyType({})
+"""The `branch_blocks` of a detector whose branches can't begin before the neck."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,10 @@ class Detector(Protocol):
         """Whether such a head can have a neck of its own before it."""
 
     @property
-    def branch_blocks(self) -> tuple[int, ...]:
+    def branch_blocks(self) -> Mapping[int, frozenset[str]]:
         """The blocks of the backbone, from 2 as the freeze policy `first:N` counts them, from which
-        a branch can have its own; none where it can't begin before the neck.
+        a branch can have its own, each with the names of the layers that these then are; none where
+        it can't begin before the neck.
         """
 
     @property

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
 
-from classlift.detectors.cost import operations
+from classlift.detectors.cost import Work, work
 from classlift.detectors.detector import Detector
 from classlift.settings.freeze import (
     TARGET_BRANCH,
@@ -37,16 +37,34 @@ def affordable_depths(grown: Grown, champion: Detector, max_inference: float) ->
 
     """
     logger.info("counting what each depth of a branch costs")
-    base = operations(champion)
+    base, blocks = work(champion), champion.branch_blocks
+
+    @cache
+    def counted(policy: str) -> Work:
+        return work(grown(policy))
+
+    def from_block(block: int) -> int:
+        """Operations with branches from a block on."""
+        # Those from the first such block on, without what its layers before this one add. One
+        # detector tells of all: to build and trace one for each guess took twice the time.
+        first = next(iter(blocks))
+        deepest = counted(f"{TARGET_BRANCH_BLOCK}{first}")
+        before = blocks[first] - blocks[block]
+        spared = sum(deepest.scopes[layer] - base.scopes[layer] for layer in before)
+        kept = counted(TARGET_BRANCH).total  # where a class has a deeper branch already
+        return max(deepest.total - spared, kept)
+
+    by_block = {f"{TARGET_BRANCH_BLOCK}{block}": block for block in blocks}
 
     @cache
     def cost(policy: str) -> float:
-        found = operations(grown(policy)) / base
+        is_block = policy in by_block
+        total = from_block(by_block[policy]) if is_block else counted(policy).total
+        found = total / base.total
         logger.info(f"{policy}: {found:.2f} times the champion's work")
         return found
 
-    blocks = [f"{TARGET_BRANCH_BLOCK}{block}" for block in champion.branch_blocks]
-    deeper = [TARGET_BRANCH_IMAGE, *blocks]  # the deepest, and dearest, first
+    deeper = [TARGET_BRANCH_IMAGE, *by_block]  # the deepest, and dearest, first
     first = bisect_left(deeper, True, key=lambda policy: cost(policy) <= max_inference)
     deepest = [*deeper, TARGET_BRANCH_NECK][first]
     affordable = [deepest] if cost(deepest) <= max_inference else []

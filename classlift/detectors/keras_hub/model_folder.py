@@ -12,7 +12,13 @@ import tensorflow as tf
 
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detections import Detections
-from classlift.detectors.detector import Batch, ChampionOutputs, WithoutFeatures, share_of_replica
+from classlift.detectors.detector import (
+    NO_BLOCKS,
+    Batch,
+    ChampionOutputs,
+    WithoutFeatures,
+    share_of_replica,
+)
 from classlift.detectors.frame import Frame
 from classlift.errors import ModelError
 from classlift.settings.freeze import TARGET_BRANCH
@@ -39,7 +45,7 @@ class KerasHubDetector(WithoutFeatures, ABC):
     described = "a model of KerasHub"
     can_branch = True
     can_branch_neck = False
-    branch_blocks = ()
+    branch_blocks = NO_BLOCKS
     takes_new_classes = True
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:

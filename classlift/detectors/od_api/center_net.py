@@ -8,6 +8,7 @@ import tensorflow as tf
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detections import Detections
 from classlift.detectors.detector import (
+    NO_BLOCKS,
     Batch,
     ChampionOutputs,
     WithoutDistillation,
@@ -50,7 +51,7 @@ class CenterNetDetector(WithoutDistillation, ZooEntry):
     described = "a CenterNet"
     can_branch = True
     can_branch_neck = False
-    branch_blocks = ()
+    branch_blocks = NO_BLOCKS
     takes_new_classes = True
     can_describe = True
     can_verify = True

@@ -114,23 +114,26 @@ def used_by_neck(extractor: Any, images: tf.Tensor, maps: Sequence[tf.Tensor]) -
     return [bool(given.consumers()) for given in traced.inputs[: len(maps)]]
 
 
-def cuts(extractor: Any) -> tuple[int, ...]:
+def cuts(extractor: Any) -> dict[int, frozenset[str]]:
     """The blocks of a backbone before which it can be cut.
 
     Args:
         extractor: whose backbone it is.
 
     Returns:
-        From 2, as the freeze policy `first:N` counts them.
+        From 2, as the freeze policy `first:N` counts them, each with the names of the layers that
+        come after the cut.
 
     """
+    backbone = backbone_of(extractor)
     names = named("backbone", backbone_variables(extractor))
     found = blocks(list(names))
-    return tuple(
-        number
-        for number in range(2, len(found) + 1)
-        if split(backbone_of(extractor), _variables_from(number, names, found)) is not None
-    )
+    after: dict[int, frozenset[str]] = {}
+    for number in range(2, len(found) + 1):
+        parts = split(backbone, _variables_from(number, names, found))
+        if parts is not None:
+            after[number] = frozenset(layer.name for layer in parts[1].layers[1:])
+    return after
 
 
 def _variables_from(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detections import Detections
 from classlift.detectors.detector import (
+    NO_BLOCKS,
     Batch,
     ChampionOutputs,
     WithoutFeatures,
@@ -49,7 +50,7 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     described = "a Faster R-CNN"
     can_branch = True
     can_branch_neck = False
-    branch_blocks = ()
+    branch_blocks = NO_BLOCKS
     takes_new_classes = False
     """A branch scores the classes of the model, which share a softmax."""
 

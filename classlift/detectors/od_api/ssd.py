@@ -114,9 +114,9 @@ class SsdDetector(ZooEntry):
         return self.can_branch
 
     @cached_property
-    def branch_blocks(self) -> tuple[int, ...]:
-        """The blocks of the backbone before which it can be cut."""
-        return cuts(self.parts.extractor) if self.can_branch else ()
+    def branch_blocks(self) -> Mapping[int, frozenset[str]]:
+        """The blocks of the backbone before which it can be cut, and the layers from each on."""
+        return cuts(self.parts.extractor) if self.can_branch else {}
 
     @property
     def takes_new_classes(self) -> bool:

@@ -1,9 +1,12 @@
 """Which depths of a branch an inference may cost."""
 
+from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from classlift.detectors.cost import Work
 from classlift.training import affordable
 from classlift.training.affordable import affordable_depths
 
@@ -12,11 +15,19 @@ HEAD, NECK, IMAGE = "target-branch", "target-branch+neck", "target-branch+image"
 COSTS = {HEAD: 110, NECK: 130, IMAGE: 200}
 
 
-def operations(detector):
-    """A block costs 0.03; neck and head 0.2 and 0.1 of the champion's work."""
+def work(detector):
+    """The champion has 100, 3 of them each layer; a head adds 10, a neck 20, a block its layer."""
     number = detector.policy.rpartition("block:")[2]
-    block = 130 + 3 * (20 - int(number)) if number.isdigit() else 100
-    return COSTS.get(detector.policy, block)
+    own = range(int(number), 20) if number.isdigit() else ()
+    layers = Counter({str(n): 3 + 3 * (n in own) for n in range(2, 20)})
+    return Work(130 + 3 * len(own) if own else COSTS.get(detector.policy, 100), layers)
+
+
+def found_of(monkeypatch, work, blocks, max_inference):
+    monkeypatch.setattr(affordable, "work", work)
+    layers = {n: frozenset(str(own) for own in range(n, 20)) for n in blocks}
+    champion = SimpleNamespace(policy="", branch_blocks=layers)
+    return affordable_depths(lambda p: SimpleNamespace(policy=p), champion, max_inference)
 
 
 @pytest.mark.parametrize(
@@ -32,12 +43,10 @@ def operations(detector):
     ],
 )
 def test_the_deepest_that_fits_stands_beside_the_head(monkeypatch, max_inference, deeper, blocks):
-    monkeypatch.setattr(affordable, "operations", operations)
-    champion = SimpleNamespace(policy="", branch_blocks=tuple(blocks))
-    found = affordable_depths(lambda p: SimpleNamespace(policy=p), champion, max_inference)
+    found = found_of(monkeypatch, work, blocks, max_inference)
     assert list(found) == [HEAD, *deeper]
     assert all(
-        cost == operations(SimpleNamespace(policy=policy)) / 100 for policy, cost in found.items()
+        cost == work(SimpleNamespace(policy=policy)).total / 100 for policy, cost in found.items()
     )
 
 
@@ -47,12 +56,11 @@ def test_the_deepest_that_fits_stands_beside_the_head(monkeypatch, max_inference
 )
 def test_a_class_that_has_a_deep_branch_goes_on_with_it(monkeypatch, max_inference, deeper):
     """It does not buy a deeper one with what it has."""
-    known = operations(SimpleNamespace(policy="target-branch+block:14"))
+    known = work(SimpleNamespace(policy="target-branch+block:14")).total
 
     def with_known(detector):
-        return max(operations(detector), known) if detector.policy else 100
+        own = work(detector)
+        return replace(own, total=max(own.total, known) if detector.policy else 100)
 
-    monkeypatch.setattr(affordable, "operations", with_known)
-    champion = SimpleNamespace(policy="", branch_blocks=tuple(range(2, 20)))
-    found = affordable_depths(lambda p: SimpleNamespace(policy=p), champion, max_inference)
+    found = found_of(monkeypatch, with_known, range(2, 20), max_inference)
     assert found == {HEAD: 1.48, **deeper}

@@ -3,6 +3,8 @@
 All 36 configs of the zoo are tried by `tests.zoo`.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +12,7 @@ from google.protobuf import text_format
 
 from classlift.data.label_map import LabelMap
 from classlift.detectors.backends import load_detector
+from classlift.detectors.cost import work
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import frozen_names, part_of
 from classlift.detectors.od_api.api import pipeline_pb2
@@ -131,6 +134,16 @@ def test_saved_and_loaded_it_answers_alike(story, tmp_path):
     assert again.branches() == (TARGET,)
     for name, value in detector.detect(images).items():
         assert np.array_equal(again.detect(images)[name], value)
+
+
+def test_the_work_of_each_block_is_counted_by_its_layers(story):
+    """Whose names are of one scope or of several."""
+    detector, *_ = story
+    found = [sorted(layers) for layers in detector.branch_blocks.values()]
+    scopes = work(detector).scopes if found else {}
+    counts = [sum(scopes[layer] for layer in layers) for layers in found]
+    assert all(deeper > less for deeper, less in itertools.pairwise([*counts, 0]))
+    assert bool(counts) == (detector.common.meta_architecture == "ssd")
 
 
 def test_a_second_stage_has_no_neck(tmp_path):

@@ -34,6 +34,7 @@ from classlift.settings.freeze import (
     branch_parts,
 )
 from classlift.settings.recipe import Recipe
+from classlift.training.affordable import affordable_depths
 from classlift.training.fit import fit
 from classlift.training.input import training_batches
 from classlift.training.run import prepare
@@ -354,7 +355,26 @@ def test_a_whole_network_is_twice_the_work(detector):
         assert 2.0 < operations(detector) / before < 2.1
     finally:
         detector.drop_branches()
-    assert detector.branch_blocks == tuple(range(2, 20))  # of the 19, all but the first
+    assert tuple(detector.branch_blocks) == tuple(range(2, 20))  # of the 19, all but the first
+
+
+def test_what_blocks_cost_equals_the_plain_way(detector):
+    """One branch from the first block on says it of all, also of two classes at once."""
+    targets = ["3", "8"]
+    champion = operations(detector)
+
+    def grown(policy):
+        detector.drop_branches()
+        detector.grow_branches(targets, branch_parts(policy))
+        return detector
+
+    try:
+        found = affordable_depths(grown, detector, 1.5)
+        plain = {policy: operations(grown(policy)) / champion for policy in found}
+    finally:
+        detector.drop_branches()
+    assert len(found) == 2
+    assert found == plain
 
 
 def test_dropped_branches_leave_the_model_as_it_was(detector):
