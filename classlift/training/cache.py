@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from classlift import own_folders
 from classlift.data.checksums import with_checksum, without_checksum
-from classlift.detectors.detector import Batch, Detector
+from classlift.detectors.detector import Batch
 from classlift.errors import DISK_FULL
 from classlift.paths import replacing
 from classlift.progress import Countdown
@@ -61,12 +61,21 @@ class FeatureCache:
     The features lie in memory-mapped files of `dtype`; half precision halves the disk. An index
     beside them names their batches, with checksums, so that a cache of the same `key` in the same
     folder knows them again. What is damaged is not known, and `damage` says so.
+
+    capacity: views that it takes, fewer where they would take more than `MAX_BYTES`; none at all
+    then if they have to be whole.
     """
 
     def __init__(
-        self, folder: Path, capacity: int, dtype: npt.DTypeLike = np.float16, key: str = ""
+        self,
+        folder: Path,
+        capacity: int,
+        dtype: npt.DTypeLike = np.float16,
+        key: str = "",
+        whole: bool = False,
     ) -> None:
         self._folder, self._capacity, self._dtype = folder, capacity, np.dtype(dtype)
+        self._whole = whole
         self._key = f"{key} {capacity} {self._dtype}"
         self._maps: list[np.memmap] = []
         self._labels: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -74,6 +83,7 @@ class FeatureCache:
         """Names of those whose features are there, and a CRC32C a level of these; this cache has
         come to `_position`."""
         self._position = 0
+        self._known = 0
         self.damage: str | None = None
         if (folder / INDEX).exists():
             self._reopen()
@@ -107,6 +117,11 @@ class FeatureCache:
         return len(self._labels)
 
     @property
+    def is_full(self) -> bool:
+        """Whether no batch can be added any more."""
+        return len(self) >= self._capacity
+
+    @property
     def bytes_per_view(self) -> int:
         """Bytes of the features of one view."""
         return sum(int(np.prod(m.shape[1:])) * m.dtype.itemsize for m in self._maps)
@@ -119,6 +134,7 @@ class FeatureCache:
             self.damage = "checksums differ"
             return False
         self._label(batch)
+        self._known += 1
         return True
 
     def _sums(self, count: int) -> list[int]:
@@ -145,7 +161,8 @@ class FeatureCache:
         if not self._maps:
             one = sum(int(np.prod(f.shape[1:])) for f in features) * self._dtype.itemsize
             capacity = min(self._capacity, MAX_BYTES // one)
-            if capacity < count:
+            if capacity < (self._capacity if self._whole else count):
+                self._capacity = 0
                 return False
             self.clear()
             shapes = [(capacity, *map(int, feature.shape[1:])) for feature in features]
@@ -156,6 +173,7 @@ class FeatureCache:
             self._map(shapes)
         start = len(self)
         if start + count > len(self._maps[0]):
+            self._capacity = start
             return False
         if self._position < len(self._batches):  # others lie there, and will not any more
             del self._batches[self._position :]
@@ -183,6 +201,11 @@ class FeatureCache:
         (self._folder / INDEX).unlink(missing_ok=True)
         for file in self._folder.glob("*.npy"):
             file.unlink()
+
+    def summary(self) -> str:
+        """What it holds, in words."""
+        known = f"; {self._known} batches of them from an earlier run" if self._known else ""
+        return f"{len(self)} views cached, {len(self) * self.bytes_per_view / 1e6:.0f} MB{known}"
 
     def _map(self, shapes: Sequence[Sequence[int]]) -> None:
         self._maps = [
@@ -235,82 +258,100 @@ class FeatureCache:
                 yield self.read(views)
 
 
-@contextmanager
-def cached(
-    detector: Detector,
-    batches: Iterable[Batch],
-    count: int,
-    folder: Path | None = None,
-    key: str = "",
-) -> Iterator[FeatureCache]:
-    """A cache of the features of the first batches; an empty one where the disk has no room for it.
+@dataclass(frozen=True)
+class Place:
+    """Where features of one kind are kept.
 
-    Args:
-        detector: whose frozen prefix gives the features.
-        batches: of images in its frame.
-        count: how many are taken.
+    Attributes:
+        count: how many batches are taken, or as many as fit.
         folder: keeps the features for the next run, which computes only those of batches with other
             pixels; None for a temporary folder, which the second of two runs at once takes too.
         key: of what makes the features of pixels; those of another key are replaced.
-
-    Yields:
-        The cache.
-
-    Raises:
-        OSError: the folder can't be written for another reason than a full disk.
+        whole: nothing is kept where not all fit.
 
     """
-    with _owned(folder) as own:
-        cache = FeatureCache(own, 0)
+
+    count: int
+    folder: Path | None = None
+    key: str = ""
+    whole: bool = False
+
+
+@contextmanager
+def cached(
+    features: Callable[[tf.Tensor], Sequence[Features]],
+    batches: Iterable[Batch],
+    places: Sequence[Place],
+) -> Iterator[list[FeatureCache]]:
+    """Caches of the features of the first batches, from one pass over them.
+
+    Args:
+        features: of images, as many kinds as there are places.
+        batches: of images in the frame.
+        places: of the kinds.
+
+    Yields:
+        The caches; empty ones where the disk has no room for them.
+
+    Raises:
+        OSError: a folder can't be written for another reason than a full disk.
+
+    """
+    with ExitStack() as stack:
+        folders = [stack.enter_context(_owned(place.folder)) for place in places]
         try:
-            cache = _filled(detector, batches, count, own, key)
+            caches = _filled(features, batches, places, folders)
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
-            FeatureCache(own, 0).clear()
+            caches = [FeatureCache(folder, 0) for folder in folders]
+            for cache in caches:
+                cache.clear()
             logger.warning(
-                f"no features are cached, for the disk of {own} is full: each step computes them, "
-                "which takes longer"
+                f"no features are cached, for the disk of {folders[0]} is full: each step computes "
+                "them, which takes longer"
             )
-        yield cache
+        yield caches
 
 
 def _filled(
-    detector: Detector,
+    features: Callable[[tf.Tensor], Sequence[Features]],
     batches: Iterable[Batch],
-    count: int,
-    own: Path,
-    key: str,
-) -> FeatureCache:
-    """The cache with the first `count` batches, or as many as fit. Raises OSError as `add` does."""
-    features = tf.function(detector.features, autograph=False)
-    cache: FeatureCache | None = None
-    known = 0
+    places: Sequence[Place],
+    folders: Sequence[Path],
+) -> list[FeatureCache]:
+    """The caches with the first batches, or as many as fit. Raises OSError as `add` does."""
+    compute = tf.function(features, autograph=False)
+    caches: list[FeatureCache] = []
+    count = max(place.count for place in places)
     countdown = Countdown(logger, count, "batches of features")
-    for number, batch in enumerate(batches):
-        if cache is None:
-            cache = FeatureCache(own, count * int(batch.images.shape[0]), key=key)
-        if number == count:
-            break
+    for batch in itertools.islice(batches, count):
+        if not caches:
+            size = int(batch.images.shape[0])
+            caches = [
+                FeatureCache(folder, place.count * size, key=place.key, whole=place.whole)
+                for place, folder in zip(places, folders, strict=True)
+            ]
         name = hashlib.sha256(batch.images.numpy()).hexdigest()
-        if cache.knows(batch, name):
-            known += 1
-        else:
+        growing = [number for number, cache in enumerate(caches) if not cache.is_full]
+        unknown = [number for number in growing if not caches[number].knows(batch, name)]
+        if unknown:
+            found = compute(batch.images)
+        for number in unknown:
+            cache = caches[number]
             if cache.damage:
+                own = folders[number]
                 logger.warning(f"cached features in {own} are made anew: {cache.damage}")
                 cache.damage = None
-            if not cache.add(features(batch.images), batch, name):
-                break
+            cache.add(found[number], batch, name)
+        if all(cache.is_full for cache in caches):
+            break
         countdown.add(1)
-    if cache is None:
-        return FeatureCache(own, 0)
-    cache.flush()
-    size = len(cache) * cache.bytes_per_view / 1e6
-    logger.info(
-        f"{len(cache)} views cached, {size:.0f} MB"
-        + (f"; {known} batches of them from an earlier run" if known else "")
-    )
-    return cache
+    for cache in caches:
+        if len(cache):
+            cache.flush()
+            logger.info(cache.summary())
+    return caches or [FeatureCache(folder, 0) for folder in folders]
 
 
 @contextmanager

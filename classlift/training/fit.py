@@ -1,8 +1,8 @@
 """Fine-tuning, the same for every backend: freeze, then run the loop on batches or features."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import tensorflow as tf
@@ -10,7 +10,7 @@ import tensorflow as tf
 from classlift.detectors.detector import Batch, Detector
 from classlift.detectors.freeze import frozen_names
 from classlift.settings.recipe import Recipe
-from classlift.training.cache import Features, cached
+from classlift.training.cache import FeatureCache, Features, Place, cached
 from classlift.training.hooks.progress import Progress
 from classlift.training.loop import Hook, Training, TrainingResult, parameter_count
 from classlift.training.step import Teacher, TrainingStep
@@ -26,7 +26,7 @@ def fit(
     *,
     hooks: Sequence[Hook] = (),
     teacher: Teacher | None = None,
-    features: Path | None = None,
+    features: Path | FeatureCache | None = None,
     version: str = "",
 ) -> TrainingResult:
     """Trains the detector in place by the recipe.
@@ -39,7 +39,8 @@ def fit(
             all, `hooks.board`, `hooks.keep_best`. Without this one the weights of the last step
             stay.
         teacher: the champion, for `recipe.distillation`.
-        features: a folder that keeps cached features from run to run; a temporary one by default.
+        features: a folder that keeps cached features from run to run, a temporary one by default;
+            or those of the first batches, where they are there already (`features_of_each`).
         version: of the code, whose change makes kept features worthless.
 
     Returns:
@@ -64,16 +65,59 @@ def fit(
     with ExitStack() as stack:
 
         def inputs(start: int) -> Iterable[tuple[Features, Batch]]:
-            if can_cache(recipe, detector.prefix):
+            cache = features
+            if not isinstance(cache, FeatureCache) and can_cache(recipe, detector.prefix):
                 key = f"{version} {features_key(detector, frozen)}"
-                cache = stack.enter_context(
-                    cached(detector, batches(0), recipe.cached_batches, features, key)
+                place = Place(recipe.cached_batches, cache, key)
+                (cache,) = stack.enter_context(
+                    cached(lambda images: [detector.features(images)], batches(0), [place])
                 )
-                if len(cache):
-                    return cache.draw(recipe.batch_size, recipe.seed, start)
+            if isinstance(cache, FeatureCache) and len(cache):
+                return cache.draw(recipe.batch_size, recipe.seed, start)
             return (((), batch) for batch in batches(start))
 
         return training.run(inputs)
+
+
+@contextmanager
+def features_of_each(
+    learners: Sequence[tuple[Detector, Recipe, Path]], batches: Batches, version: str
+) -> Iterator[list[FeatureCache]]:
+    """The features of what is trained one after the other on the same batches, from one pass.
+
+    Those of a later one are kept even where it sees each of them once: for the first one, images
+    are augmented anyway.
+
+    Args:
+        learners: each with what its training does, and the folder that keeps its features.
+        batches: of all.
+        version: as `fit`.
+
+    Yields:
+        The features of each, for `fit`; none where the first one's are not kept, or one has none.
+
+    """
+    detectors = [detector for detector, _, _ in learners]
+    frozen = [freeze(detector, recipe)[0] for detector, recipe, _ in learners]
+    (first, recipe, _), *_ = learners
+    if not can_cache(recipe, first.prefix) or any(one.prefix is None for one in detectors):
+        yield []
+        return
+    places = [
+        Place(
+            min(recipe.cached_batches, recipe.steps),
+            folder,
+            f"{version} {features_key(detector, names)}",
+            whole=detector is not first,
+        )
+        for (detector, recipe, folder), names in zip(learners, frozen, strict=True)
+    ]
+
+    def features(images: tf.Tensor) -> list[Features]:
+        return [detector.features(images) for detector in detectors]
+
+    with cached(features, batches(0), places) as caches:
+        yield caches
 
 
 def freeze(detector: Detector, recipe: Recipe) -> tuple[frozenset[str], dict[str, tf.Variable]]:

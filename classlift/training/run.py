@@ -5,7 +5,8 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -36,11 +37,12 @@ from classlift.settings.recipe import Recipe
 from classlift.settings.targets import classes_in_words
 from classlift.text import shown
 from classlift.training.affordable import affordable_depths
+from classlift.training.cache import FeatureCache
 from classlift.training.checkpoints import Checkpoints
 from classlift.training.depths import DEPTHS, Depths
 from classlift.training.devices import compute_in_half, make_reproducible, strategy_for
 from classlift.training.evaluation import Evaluator
-from classlift.training.fit import Batches, fit
+from classlift.training.fit import Batches, features_of_each, fit
 from classlift.training.hooks.board import Board
 from classlift.training.hooks.curves import Curves
 from classlift.training.hooks.keep_best import KeepBest
@@ -98,6 +100,21 @@ class TrainingTask:
     curves: Path
 
 
+@dataclass
+class _Learner:
+    """A detector that is to learn, with what its task says of it.
+
+    Attributes:
+        features: of the batches: where they are kept, or those that are there already.
+
+    """
+
+    task: TrainingTask
+    detector: Detector
+    teacher: Teacher | None
+    features: Path | FeatureCache
+
+
 @dataclass(frozen=True)
 class _Trained:
     """A challenger that may be exported, and how it became one."""
@@ -149,7 +166,12 @@ def run(task: TrainingTask) -> Bundle:
     make_reproducible(task.recipe.seed)  # before anything is computed
     costs = _depths(task, champion)
     tasks = _of_each(task, costs)
-    trained = _train_each(tasks, champion, strategy)
+    with (
+        strategy.scope(),
+        compute_in_half(task.recipe.mixed_precision),
+        _learners(tasks, champion) as learners,
+    ):
+        trained = _train_each(learners, champion)
     depths = _judged(task, trained, costs)
     best = trained[depths.deepest] if depths else next(iter(trained.values()))
     detector = _for_one_device(task, best, strategy)
@@ -233,9 +255,34 @@ def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, Trainin
     return tasks
 
 
-def _train_each(
-    tasks: Mapping[str, TrainingTask], champion: Bundle, strategy: tf.distribute.Strategy
-) -> dict[str, _Trained]:
+@contextmanager
+def _learners(tasks: Mapping[str, TrainingTask], champion: Bundle) -> Iterator[dict[str, _Learner]]:
+    """What learns, by freeze policy; the features of several come from one pass over the images."""
+    learners = {policy: _loaded(own, champion) for policy, own in tasks.items()}
+    if len(learners) == 1:
+        yield learners
+        return
+    asked = [(one.detector, one.task.recipe, _features(one.task)) for one in learners.values()]
+    first = next(iter(learners.values()))
+    with features_of_each(asked, _batches(first, champion), first.task.code_version) as caches:
+        for learner, cache in zip(learners.values(), caches, strict=False):  # there may be none
+            learner.features = cache
+        yield learners
+
+
+def _loaded(task: TrainingTask, champion: Bundle) -> _Learner:
+    """What the recipe lets learn of the champion."""
+    logger.info(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
+    make_reproducible(task.recipe.seed)  # also where another depth was loaded before
+    detector, teacher = prepare(task.backend, champion.entry, task.targets, task.recipe)
+    return _Learner(task, detector, teacher, _features(task))
+
+
+def _features(task: TrainingTask) -> Path:
+    return task.work / "features"
+
+
+def _train_each(learners: Mapping[str, _Learner], champion: Bundle) -> dict[str, _Trained]:
     """Trains one after the other, each from what the one before it has learned.
 
     Returns:
@@ -247,14 +294,14 @@ def _train_each(
     """
     trained: dict[str, _Trained] = {}
     before: Detector | None = None
-    for number, (policy, own) in enumerate(tasks.items(), start=1):
-        if len(tasks) > 1:
-            logger.info(f"depth {number} of {len(tasks)}: {policy}")
+    for number, (policy, learner) in enumerate(learners.items(), start=1):
+        if len(learners) > 1:
+            logger.info(f"depth {number} of {len(learners)}: {policy}")
         try:
-            trained[policy] = _train(own, champion, strategy, before)
+            trained[policy] = _train(learner, champion, before)
             before = trained[policy].detector
         except LossError as error:
-            if number == len(tasks) and not trained:
+            if number == len(learners) and not trained:
                 raise
             logger.warning(f"{policy} is left out. {error}")
     return trained
@@ -274,13 +321,14 @@ def _judged(
     return depths
 
 
-def _batches(task: TrainingTask, detector: Detector, labels: LabelMap) -> Batches:
+def _batches(learner: _Learner, champion: Bundle) -> Batches:
     """What training is shown, from a step on."""
+    task = learner.task
     return partial(
         training_batches,
         example_files(task.examples, "train"),
-        detector.frame,
-        labels,
+        learner.detector.frame,
+        champion.label_map(),
         task.recipe,
         targets=task.targets if branch_parts(task.recipe.freeze_policy) else (),
     )
@@ -324,34 +372,25 @@ def _checkpoints(task: TrainingTask) -> Checkpoints:
     return Checkpoints(task.work / "checkpoints", depends_on)
 
 
-def _train(
-    task: TrainingTask,
-    champion: Bundle,
-    strategy: tf.distribute.Strategy,
-    before: Detector | None,
-) -> _Trained:
+def _train(learner: _Learner, champion: Bundle, before: Detector | None) -> _Trained:
     """Fine-tunes the champion by the recipe; its branches begin as those of `before`, if any."""
-    recipe = task.recipe
-    logger.info(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
-    labels = champion.label_map()
+    task, detector = learner.task, learner.detector
     board = Board(task.board)
-    make_reproducible(recipe.seed)  # also where another depth was trained before
-    with strategy.scope(), compute_in_half(recipe.mixed_precision):
-        detector, teacher = prepare(task.backend, champion.entry, task.targets, recipe)
-        if before is not None:
-            detector.go_on_from(before)
-        serving = Serving(detector)
-        evaluate = _evaluator(task, serving, labels, board)
-        result = fit(
-            detector,
-            _batches(task, detector, labels),
-            recipe,
-            hooks=[Resume(_checkpoints(task)), board, Curves(task.curves), KeepBest(evaluate)],
-            teacher=teacher,
-            features=task.work / "features",
-            version=task.code_version,
-        )
-    return _Trained(recipe, detector, serving, evaluate, result)
+    make_reproducible(task.recipe.seed)  # also where another depth was trained before
+    if before is not None:
+        detector.go_on_from(before)
+    serving = Serving(detector)
+    evaluate = _evaluator(task, serving, champion.label_map(), board)
+    result = fit(
+        detector,
+        _batches(learner, champion),
+        task.recipe,
+        hooks=[Resume(_checkpoints(task)), board, Curves(task.curves), KeepBest(evaluate)],
+        teacher=learner.teacher,
+        features=learner.features,
+        version=task.code_version,
+    )
+    return _Trained(task.recipe, detector, serving, evaluate, result)
 
 
 def _for_one_device(

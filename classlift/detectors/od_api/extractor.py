@@ -226,7 +226,7 @@ class Trunk:
         """Prepares for features of the parts up to this one."""
         from_image = self._own is not None and self._own.tap is None
         self.prefix = None if prefix == "backbone" and from_image else prefix
-        if self.prefix == "backbone":
+        if self.prefix == "backbone" and not self._used:
             image = tf.zeros([1, *self._size, 3])
             maps = run_backbone(self._extractor, image).maps
             used = used_by_neck(self._extractor, image, maps)

@@ -19,7 +19,7 @@ from classlift.settings.freeze import (
 )
 from classlift.settings.recipe import Recipe
 from classlift.training import cache as module
-from classlift.training.cache import FeatureCache, cached
+from classlift.training.cache import FeatureCache, Place, cached
 from classlift.training.fit import can_cache, features_key, fit
 from classlift.training.input import training_batches
 
@@ -136,9 +136,13 @@ def test_draws_go_through_all_views_and_follow_the_seed(tmp_path, detector, froz
 def test_the_disk_is_bounded(detector, frozen, batches, monkeypatch):
     one = sum(int(np.prod(f.shape[1:])) for f in detector.features(batches[0].images)) * 2
     monkeypatch.setattr(module, "MAX_BYTES", 9 * one)  # two batches of four
-    with cached(detector, iter(batches), 3) as cache:
+    with cached(one_kind(detector), iter(batches), [Place(3)]) as (cache,):
         assert len(cache) == 8
         assert cache.bytes_per_view == one
+
+
+def one_kind(detector):
+    return lambda images: [detector.features(images)]
 
 
 class Counted:
@@ -158,7 +162,8 @@ class Counted:
 def views(detector, batches, folder, key="weights"):
     """What the cache holds, and how many batches had to be computed for it."""
     counted = Counted(detector)
-    with cached(counted, iter(batches), len(batches), folder, key) as cache:
+    place = Place(len(batches), folder, key)
+    with cached(one_kind(counted), iter(batches), [place]) as (cache,):
         features, labels = cache.read(np.arange(len(cache)))
         return [*features, labels.boxes, labels.weights], counted.batches
 
@@ -222,7 +227,8 @@ def test_what_is_damaged_is_made_anew(
     first, _ = views(detector, batches, tmp_path)
     damage(tmp_path)
     counted = Counted(detector)
-    with cached(counted, iter(batches), 3, tmp_path, "weights") as cache:
+    place = Place(3, tmp_path, "weights")
+    with cached(one_kind(counted), iter(batches), [place]) as (cache,):
         features, labels = cache.read(np.arange(len(cache)))
     assert counted.batches == computed
     assert [line for line in caplog.messages if "made anew" in line] == [
@@ -253,11 +259,12 @@ def test_a_full_disk_is_a_sentence(detector, train_files, tmp_path, caplog):
 
 
 def test_two_runs_at_once_do_not_share(detector, frozen, batches, tmp_path, caplog):
-    with cached(detector, iter(batches), 3, tmp_path) as first:
+    places = [Place(3, tmp_path)]
+    with cached(one_kind(detector), iter(batches), places) as (first,):
         before = first.read(np.arange(4))[0][0].numpy()
         other = [Batch(b.images * 0, *tensors_of(b)[1:]) for b in batches]
         caplog.clear()
-        with cached(detector, iter(other), 3, tmp_path):
+        with cached(one_kind(detector), iter(other), places):
             pass
         assert np.array_equal(before, first.read(np.arange(4))[0][0].numpy())
     assert "another run is using" in caplog.messages[0]

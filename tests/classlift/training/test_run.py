@@ -150,4 +150,4 @@ def _train_each_without(lost, monkeypatch, policies=(HEAD, NECK)):
         return SimpleNamespace(detector=policy)
 
     monkeypatch.setattr(run_module, "_train", train)
-    return run_module._train_each(dict(zip(policies, policies, strict=True)), None, None)
+    return run_module._train_each(dict(zip(policies, policies, strict=True)), None)
