@@ -3,7 +3,9 @@
 import itertools
 import os
 import resource
+import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,8 +21,9 @@ from classlift.settings.freeze import (
 )
 from classlift.settings.recipe import Recipe
 from classlift.training import cache as module
+from classlift.training import fit as fit_module
 from classlift.training.cache import FeatureCache, Place, cached
-from classlift.training.fit import can_cache, features_key, fit
+from classlift.training.fit import can_cache, features_key, features_of_each, fit
 from classlift.training.input import training_batches
 
 pytestmark = pytest.mark.pipeline
@@ -191,6 +194,74 @@ def test_only_what_makes_features_is_asked(detector, frozen, batches, tmp_path):
     expected, _ = views(detector, other, tmp_path / "third")
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
     assert views(detector, batches, tmp_path, "other weights")[1] == 3
+
+
+def test_several_kinds_of_one_pass_equal_the_plain_way(detector, frozen, batches, tmp_path):
+    """Also where some of one are there already, and of another fewer are wanted."""
+    plain, _ = views(detector, batches, tmp_path / "plain")
+    counted = Counted(detector)
+
+    def kinds(images):
+        features = counted.features(images)
+        return [features, [-feature for feature in features]]
+
+    def both(negated):
+        places = [Place(3, tmp_path / "0", "weights"), Place(negated, tmp_path / "1", "weights")]
+        with cached(kinds, iter(batches), places) as caches:
+            found = [[*c.read(np.arange(len(c)))[0]] for c in caches]
+        return found, counted.batches
+
+    found, computed = both(negated=2)
+    assert computed == 3
+    assert all(np.array_equal(a, b) for a, b in zip(found[0], plain, strict=False))
+    assert all(np.array_equal(a, -b[:8]) for a, b in zip(found[1], plain, strict=False))
+    again, computed = both(negated=2)
+    assert computed == 3
+    assert all(np.array_equal(a, b) for a, b in zip(found[1], again[1], strict=True))
+    shutil.rmtree(tmp_path / "1")
+    again, computed = both(negated=3)
+    assert computed == 6
+    assert all(np.array_equal(a, b) for a, b in zip(found[0], again[0], strict=True))
+    assert all(np.array_equal(a, -b) for a, b in zip(again[1], plain, strict=False))
+
+
+def test_what_has_to_be_whole_is_left_out_where_it_is_too_large(
+    detector, frozen, batches, monkeypatch
+):
+    one = sum(int(np.prod(f.shape[1:])) for f in detector.features(batches[0].images)) * 2
+    monkeypatch.setattr(module, "MAX_BYTES", 9 * one)  # two batches of four
+    places = [Place(3), Place(3, whole=True), Place(2, whole=True)]
+    with cached(lambda images: 3 * [detector.features(images)], iter(batches), places) as caches:
+        assert [len(cache) for cache in caches] == [8, 0, 8]
+
+
+@pytest.mark.parametrize(
+    ("steps", "prefixes", "kept"),
+    [
+        ((4, 2), ("neck", "backbone"), [6, 4]),
+        ((4, 4), ("neck", "backbone"), [6, 6]),
+        ((3, 2), ("neck", "backbone"), []),  # each view would be seen once: nothing is saved
+        ((4, 2), ("neck", None), []),
+        ((4, 2), (None, None), []),
+    ],
+)
+def test_features_of_depths_that_follow_each_other(
+    monkeypatch, tmp_path, batches, steps, prefixes, kept
+):
+    """Are there for each as many steps as it has; three batches of two images are cached."""
+    monkeypatch.setattr(fit_module, "freeze", lambda *_: (frozenset(), {}))
+    monkeypatch.setattr(fit_module, "features_key", lambda *_: "weights")
+    learners = [
+        (
+            SimpleNamespace(prefix=prefix, features=lambda images: (images,)),
+            Recipe(steps=count, batch_size=2, cached_batches=3),
+            tmp_path / str(number),
+        )
+        for number, (count, prefix) in enumerate(zip(steps, prefixes, strict=True))
+    ]
+    halves = [Batch(*(tensor[:2] for tensor in tensors_of(batch))) for batch in batches]
+    with features_of_each(learners, lambda start: iter(halves[start:]), "1") as caches:
+        assert [len(cache) for cache in caches] == kept
 
 
 def test_a_killed_run_leaves_nothing_false(detector, frozen, batches, tmp_path):

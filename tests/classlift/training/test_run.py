@@ -35,7 +35,7 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
     monkeypatch.setattr(run_module, "_depths", lambda *_: COSTS)  # counting them takes long
     ap50 = {HEAD: {"9": 0.5, "5": 0.5}, NECK: {"9": 0.6, "5": 0.4}}
     monkeypatch.setattr(_Trained, "ap50", property(lambda one: ap50[one.recipe.freeze_policy]))
-    recipe = task.recipe.override({"verifier": False})
+    recipe = task.recipe.override({"verifier": False, "cached_batches": 1})
     task = replace(task, targets=("9", "5"), recipe=recipe)
     made, trainings = [], {}
 
@@ -56,6 +56,8 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
     assert all(np.array_equal(value, started[name]) for name, value in learned.items())
     depths = [f"depth 1 of 2: {HEAD}", f"depth 2 of 2: {NECK}"]
     assert [line for line in caplog.messages if line.startswith("depth ")] == 2 * depths
+    views = [line.partition(";")[2] for line in caplog.messages if " views cached" in line]
+    assert views == ["", "", *2 * [" 1 batches of them from an earlier run"]]
     found = depths_of(bundle)
     assert {depth.policy: depth.cost for depth in found.trained} == COSTS
     assert found.chosen == {"9": NECK, "5": HEAD}
