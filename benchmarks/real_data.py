@@ -41,6 +41,7 @@ class RealData:
         anchor_scale: the side of the smallest anchor, in strides of the first level.
         steps: of its training.
         flip: whether a mirrored image is one that could be.
+        division: the seed by which images are divided.
 
     """
 
@@ -55,6 +56,7 @@ class RealData:
     anchor_scale: float
     steps: int
     flip: bool
+    division: int = 0
 
     @property
     def work(self) -> Path:
@@ -102,7 +104,7 @@ class RealData:
             for xml in (source / part / "Annotations").glob("*.xml")
         }
         names = sorted(files)
-        random.Random(0).shuffle(names)
+        random.Random(self.division).shuffle(names)
 
         def shows_weak(name: str) -> bool:
             text = files[name][0].read_text()

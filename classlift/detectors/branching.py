@@ -171,6 +171,9 @@ class Branching(Learner, Protocol[B]):
         none where it can't verify. What all need is computed once.
         """
 
+    def neck_maps(self, branch: B, features: Features) -> Features:
+        """As `Detector.neck_maps`, of a branch."""
+
     def set_focal(self, gamma: float | None, alpha: float | None) -> None:
         """As `Detector.set_focal`."""
 
@@ -397,6 +400,10 @@ class BranchedDetector(ABC, Generic[B]):
     def features(self, images: tf.Tensor) -> Features:
         """What the frozen prefix makes of images, on the way to what is trained."""
         return self._trained_learners[0].features(images)
+
+    def neck_maps(self, features: Features) -> Features:
+        """What the head to be trained is fed with."""
+        return self.common.neck_maps(self._branches[self._trained[0]], features)
 
     def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
         """Features of boxes, as the common head is fed with."""

@@ -14,9 +14,6 @@ from classlift.detectors.frame import Frame
 from classlift.detectors.verifier import Verifier
 from classlift.errors import ModelError
 
-NO_BLOCKS: Mapping[int, frozenset[str]] = MappingProxyType({})
-"""The `branch_blocks` of a detector whose branches can't begin before the neck."""
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -238,6 +235,18 @@ class Detector(Protocol):
     def features(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """What the frozen prefix makes of a batch's images; where `prefix` is not None."""
 
+    def neck_maps(self, features: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        """What the head to be trained is fed with; where `can_branch_neck` and `prefix` is not
+        None.
+
+        Args:
+            features: as `features` gives them.
+
+        Returns:
+            [batch, rows, columns, channels] each, finest first.
+
+        """
+
     def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
         """Features of boxes, as the common head is fed with.
 
@@ -303,6 +312,20 @@ class Detector(Protocol):
 
     def save(self, folder: Path) -> None:
         """Writes the weights and what is needed to load them again."""
+
+
+class HeadsAlone:
+    """What detectors share of which a branch is a head and nothing before it."""
+
+    described: str
+    """The kind of model, for sentences."""
+
+    can_branch_neck = False
+    branch_blocks: Mapping[int, frozenset[str]] = MappingProxyType({})
+
+    def neck_maps(self, branch: object, features: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        """Raises ModelError: no branch has a neck of its own."""
+        raise ModelError(f"A branch of {self.described} has no neck of its own.")
 
 
 class WithoutDistillation:

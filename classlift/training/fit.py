@@ -114,7 +114,11 @@ def features_of_each(
     ]
 
     def features(images: tf.Tensor) -> list[Features]:
-        return [detector.features(images) for detector in detectors]
+        if [one.prefix for one in detectors] != ["neck", "backbone"]:
+            return [detector.features(images) for detector in detectors]
+        # The deeper one still has the weights of the other, all the way.
+        deeper = detectors[1].features(images)
+        return [detectors[1].neck_maps(deeper), deeper]
 
     with cached(features, batches(0), places) as caches:
         yield caches

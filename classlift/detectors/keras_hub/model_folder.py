@@ -13,9 +13,9 @@ import tensorflow as tf
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detections import Detections
 from classlift.detectors.detector import (
-    NO_BLOCKS,
     Batch,
     ChampionOutputs,
+    HeadsAlone,
     WithoutFeatures,
     share_of_replica,
 )
@@ -30,7 +30,7 @@ Owners = Mapping[str, tuple[keras.layers.Layer, ...]]
 class head belongs to the class head."""
 
 
-class KerasHubDetector(WithoutFeatures, ABC):
+class KerasHubDetector(HeadsAlone, WithoutFeatures, ABC):
     """What the models share: the file, names, freezing, preprocessing.
 
     Raises ModelError for a model that does not fit its label map, or has no fixed input size.
@@ -44,8 +44,6 @@ class KerasHubDetector(WithoutFeatures, ABC):
 
     described = "a model of KerasHub"
     can_branch = True
-    can_branch_neck = False
-    branch_blocks = NO_BLOCKS
     takes_new_classes = True
 
     def __init__(self, model: keras.Model, label_map: LabelMap) -> None:

@@ -8,9 +8,9 @@ import tensorflow as tf
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detections import Detections
 from classlift.detectors.detector import (
-    NO_BLOCKS,
     Batch,
     ChampionOutputs,
+    HeadsAlone,
     WithoutDistillation,
     over_replicas,
     share_of_replica,
@@ -38,7 +38,7 @@ from classlift.errors import ModelError
 from classlift.settings.freeze import TARGET_BRANCH
 
 
-class CenterNetDetector(WithoutDistillation, ZooEntry):
+class CenterNetDetector(HeadsAlone, WithoutDistillation, ZooEntry):
     """Parts: what makes the maps is backbone and neck, or backbone alone; the last layer of what
     says where objects of each class have their centres is the class head; all else, sizes and
     offsets too, the head.
@@ -50,8 +50,6 @@ class CenterNetDetector(WithoutDistillation, ZooEntry):
     meta_architecture = "center_net"
     described = "a CenterNet"
     can_branch = True
-    can_branch_neck = False
-    branch_blocks = NO_BLOCKS
     takes_new_classes = True
     can_describe = True
     can_verify = True

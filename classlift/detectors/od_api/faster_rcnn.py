@@ -8,9 +8,9 @@ import tensorflow as tf
 from classlift.data.label_map import LabelMap
 from classlift.detectors.detections import Detections
 from classlift.detectors.detector import (
-    NO_BLOCKS,
     Batch,
     ChampionOutputs,
+    HeadsAlone,
     WithoutFeatures,
     share_of_replica,
 )
@@ -34,7 +34,7 @@ LOSSES = {
 }
 
 
-class FasterRcnnDetector(WithoutFeatures, ZooEntry):
+class FasterRcnnDetector(HeadsAlone, WithoutFeatures, ZooEntry):
     """Parts: the extractor of the first stage is the backbone, what proposes regions the neck, the
     extractor and the predictor of the second stage the head.
 
@@ -49,8 +49,6 @@ class FasterRcnnDetector(WithoutFeatures, ZooEntry):
     meta_architecture = "faster_rcnn"
     described = "a Faster R-CNN"
     can_branch = True
-    can_branch_neck = False
-    branch_blocks = NO_BLOCKS
     takes_new_classes = False
     """A branch scores the classes of the model, which share a softmax."""
 

@@ -193,6 +193,10 @@ class SsdDetector(ZooEntry):
         """The frozen prefix's feature maps, finest first, those that the rest reads."""
         return self._trunk.features(images)
 
+    def neck_maps(self, branch: SsdBranch, features: Maps) -> Maps:
+        """What a branch's head is fed with, from the features of its frozen prefix."""
+        return branch.maps(features)
+
     def describe(self, images: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
         """Features of boxes: the neck's maps within each box, on a grid of two by two."""
         with learning_phase(False):

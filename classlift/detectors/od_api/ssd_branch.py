@@ -173,6 +173,11 @@ class SsdBranch:
         """The frozen prefix's feature maps, finest first, those that the rest reads."""
         return self._trunk.features(images)
 
+    def maps(self, features: Maps) -> Maps:
+        """What its head is fed with, from the features of its frozen prefix."""
+        with learning_phase(False):
+            return self._trunk.maps(tf.zeros([]), features)
+
     def __call__(self, maps: Sequence[tf.Tensor]) -> tuple[tf.Tensor | None, tf.Tensor]:
         """What the branch says, from the maps that it is fed with.
 

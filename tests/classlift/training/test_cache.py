@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import frozen_names, part_of
 from classlift.settings.freeze import (
@@ -25,6 +26,7 @@ from classlift.training import fit as fit_module
 from classlift.training.cache import FeatureCache, Place, cached
 from classlift.training.fit import can_cache, features_key, features_of_each, fit
 from classlift.training.input import training_batches
+from tests.classlift.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
 
@@ -253,7 +255,7 @@ def test_features_of_depths_that_follow_each_other(
     monkeypatch.setattr(fit_module, "features_key", lambda *_: "weights")
     learners = [
         (
-            SimpleNamespace(prefix=prefix, features=lambda images: (images,)),
+            SimpleNamespace(prefix=prefix, features=lambda i: (i,), neck_maps=lambda f: f),
             Recipe(steps=count, batch_size=2, cached_batches=3),
             tmp_path / str(number),
         )
@@ -262,6 +264,29 @@ def test_features_of_depths_that_follow_each_other(
     halves = [Batch(*(tensor[:2] for tensor in tensors_of(batch))) for batch in batches]
     with features_of_each(learners, lambda start: iter(halves[start:]), "1") as caches:
         assert [len(cache) for cache in caches] == kept
+
+
+@pytest.mark.parametrize("policy", [TARGET_BRANCH_NECK, "target-branch+block:5"])
+def test_one_pass_gives_each_depth_what_its_own_would(detector, batches, tmp_path, policy):
+    """To the bit; the maps of the neck are made of what the deeper one keeps."""
+    recipe = Recipe(steps=4, batch_size=4, cached_batches=3)
+    deeper = load_detector("od_api", DEMO_MODEL)
+    learners = [
+        (detector, recipe, tmp_path / "head"),
+        (deeper, recipe.override({"freeze_policy": policy}), tmp_path / "deeper"),
+    ]
+    try:
+        for learner, own, _ in learners:
+            learner.grow_branches(["8"], branch_parts(own.freeze_policy))
+        with features_of_each(learners, lambda start: iter(batches), "1") as caches:
+            found = [cache.read(np.arange(len(cache)))[0] for cache in caches]
+        for (learner, *_), features in zip(learners, found, strict=True):
+            plain, _ = views(learner, batches, None)
+            assert len(features) > 0
+            assert all(np.array_equal(a, b) for a, b in zip(features, plain, strict=False))
+    finally:
+        detector.drop_branches()
+        detector.freeze(frozenset())
 
 
 def test_a_killed_run_leaves_nothing_false(detector, frozen, batches, tmp_path):
