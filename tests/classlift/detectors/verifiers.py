@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from classlift.detectors.verifier import Verifier, verified
+from tests.classlift.detectors.rows import rows_of
 
 
 def with_random_line(detector, target, images):
@@ -26,7 +27,7 @@ def with_random_line(detector, target, images):
 
 def require_only_the_class_changes(before, after, due, number):
     """All other detections are the same to the bit, those of the class have the scores due."""
-    rows = [rows_of(answer) for answer in (before, after)]
+    rows = [table_of(answer) for answer in (before, after)]
     others = [own[own[:, 1] != number] for own in rows]
     assert len(others[0])
     assert np.array_equal(*others)
@@ -38,14 +39,6 @@ def require_only_the_class_changes(before, after, due, number):
     assert (np.diff(scores, axis=1) <= 0).all()  # by falling score, padding at the end
 
 
-def rows_of(answer):
-    """Image, class, score and box of each detection, in one order."""
-    boxes, classes, scores = (
-        answer[f"detection_{name}"].numpy() for name in ("boxes", "classes", "scores")
-    )
-    rows = [
-        (image, classes[image, i], scores[image, i], *boxes[image, i])
-        for image, count in enumerate(answer["num_detections"].numpy().astype(int))
-        for i in range(count)
-    ]
-    return np.array(sorted(rows))
+def table_of(answer):
+    """The rows of its detections as an array."""
+    return np.array(rows_of(answer))

@@ -14,24 +14,13 @@ from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
 from classlift.training.step import TrainingStep
 from tests.classlift.detectors.keras_hub.conftest import batch_of
+from tests.classlift.detectors.rows import rows_of
 from tests.classlift.detectors.verifiers import require_only_the_class_changes, with_random_line
 
 pytestmark = pytest.mark.pipeline
 
 TARGET, NEW = "scooter", "tram"
 BATCH = [[(0.1, 0.1, 0.5, 0.6, 1, 1), (0.4, 0.5, 0.9, 0.95, 3, 1)], [(0.2, 0.3, 0.6, 0.7, 2, 1)]]
-
-
-def rows_of(answer):
-    """Image, class, score and box of each detection, in one order."""
-    boxes, classes, scores = (
-        answer[f"detection_{name}"].numpy() for name in ("boxes", "classes", "scores")
-    )
-    return sorted(
-        (image, int(classes[image, i]), float(scores[image, i]), *boxes[image, i].tolist())
-        for image, count in enumerate(answer["num_detections"].numpy().astype(int))
-        for i in range(count)
-    )
 
 
 def test_a_verifier_changes_its_class_alone(folders, tmp_path):

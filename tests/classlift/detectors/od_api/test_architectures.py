@@ -27,6 +27,7 @@ from tests.classlift.detectors.models import (
     write_efficientdet,
     write_faster_rcnn,
 )
+from tests.classlift.detectors.rows import rows_of
 
 pytestmark = pytest.mark.pipeline
 
@@ -72,18 +73,6 @@ def story(entry):
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
     answers.append(rows_of(detector.detect(images)))
     return detector, answers, losses, moved, set(trained)
-
-
-def rows_of(answer):
-    """Image, class, score and box of each detection, in one order."""
-    boxes, classes, scores = (
-        answer[f"detection_{name}"].numpy() for name in ("boxes", "classes", "scores")
-    )
-    return sorted(
-        (image, int(classes[image, i]), float(scores[image, i]), *boxes[image, i].tolist())
-        for image, count in enumerate(answer["num_detections"].numpy().astype(int))
-        for i in range(count)
-    )
 
 
 def of_target(rows, number):

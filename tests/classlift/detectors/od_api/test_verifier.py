@@ -22,7 +22,7 @@ from tests.classlift.detectors.models import (
 )
 from tests.classlift.detectors.verifiers import (
     require_only_the_class_changes,
-    rows_of,
+    table_of,
     with_random_line,
 )
 
@@ -51,7 +51,7 @@ def test_only_its_class_changes(architecture, tmp_path):
     require_only_the_class_changes(before, after, due, number)
     detector.save(tmp_path / "saved")
     again = load_detector("od_api", tmp_path / "saved")
-    assert np.array_equal(rows_of(again.detect(images)), rows_of(after))
+    assert np.array_equal(table_of(again.detect(images)), table_of(after))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_what_is_known_of_a_detection(judged):
     detector, images = judged
     found, evidence = detector.evidence(images)["8"]
     detector.drop_branches()
-    common = [row for row in rows_of(detector.detect(images)) if row[0] == 0]
+    common = [row for row in table_of(detector.detect(images)) if row[0] == 0]
     box, score = found.boxes[0, 0].numpy(), float(found.scores[0, 0])
 
     def overlap(other):
@@ -117,17 +117,17 @@ def test_a_class_that_is_trained_again_loses_its_verifier(judged, tmp_path):
     names = [name for name in again.variables() if name.endswith("verifier")]
     assert names == ["branch/3/head/verifier"]
     three = detector.label_map.id_of("3")
-    rows = [rows_of(model.detect(images)) for model in (detector, again)]
+    rows = [table_of(model.detect(images)) for model in (detector, again)]
     assert np.array_equal(*(own[own[:, 1] == three] for own in rows))
 
 
 def test_a_shipment_takes_the_verifiers_of_its_targets_along(judged):
     learned, images = judged
     one = load_detector("od_api", DEMO_MODEL)
-    before = rows_of(one.detect(images))
+    before = table_of(one.detect(images))
     one.take_branch("8", learned)
     eight = one.label_map.id_of("8")
-    after, shipped = rows_of(learned.detect(images)), rows_of(one.detect(images))
+    after, shipped = table_of(learned.detect(images)), table_of(one.detect(images))
     assert np.array_equal(shipped[shipped[:, 1] == eight], after[after[:, 1] == eight])
     assert np.array_equal(shipped[shipped[:, 1] != eight], before[before[:, 1] != eight])
 
@@ -156,10 +156,10 @@ def test_the_export_has_it(judged):
     detector, images = judged
     encoded = tf.stack([tf.io.encode_png(tf.cast(image, tf.uint8)) for image in images])
     shown = tf.cast(tf.cast(images, tf.uint8), tf.float32)
-    found = [rows_of(Serving(detector).encoded(encoded)), rows_of(detector.detect(shown))]
+    found = [table_of(Serving(detector).encoded(encoded)), table_of(detector.detect(shown))]
     np.testing.assert_allclose(np.sort(found[0][:, 2]), np.sort(found[1][:, 2]), atol=1e-4)
     detector.verify({})
-    assert not np.array_equal(rows_of(Serving(detector).encoded(encoded)), found[0])
+    assert not np.array_equal(table_of(Serving(detector).encoded(encoded)), found[0])
 
 
 def test_where_nothing_describes_images_there_is_none(tmp_path):
