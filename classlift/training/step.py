@@ -35,10 +35,11 @@ table 3.
 At one rate for all, the first steps threw a head of 3 x 3 x 256 inputs, as a ResNet FPN's, to a
 class loss of tens of thousands."""
 
-BACKBONE = 0.1
+BACKBONE = 0.5
 """The share of the recipe's learning rate at which a branch's own part of the backbone is trained,
-whose features are good already: as in Carion et al., "End-to-End Object Detection with
-Transformers" (2020). At the whole rate, the first steps of the demo threw them away."""
+whose features are good already. The tenth of Carion et al., "End-to-End Object Detection with
+Transformers" (2020), left a champion's that had seen little nearly as they were; at the whole rate,
+the first steps of the demo threw them away. Both are measured in docs/benchmarks/recipes.md."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,7 @@ def rate_factor(name: str, shape: Sequence[int]) -> float:
     >>> rate_factor("head/tower/conv2d_0/bias", (256,))
     1.0
     >>> rate_factor("branch/8/backbone/block_16_expand/kernel", (1, 1, 96, 576))
-    0.1
+    0.5
 
     """
     if name.startswith(f"{learner_of(name)}/backbone/"):
