@@ -8,7 +8,7 @@ DATA ?= ../shared/data/carla
 # Names in labels are Unicode, whatever the user's locale is.
 export PYTHONUTF8 := 1
 
-.PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-cards bench-lift bench-gate bench-points bench-several bench-old-data bench-causes bench-deployment pretrained clean environments help
+.PHONY: demo reference test test-unit airflow secrets lock lint format bench bench-recipes bench-carla bench-cards bench-lift bench-gate bench-points bench-several bench-old-data bench-divisions bench-causes bench-deployment pretrained clean environments help
 
 help:  ## this list
 	@echo "  To install: make environments; then: . .venv/ml/bin/activate"
@@ -72,6 +72,9 @@ bench-several: environments  ## a new class, several weak ones, and both in one 
 
 bench-old-data: environments  ## champions of 5, 20 and 100% of the old data; DATA may be the cards (two hours)
 	@DATA="$(DATA)" $(ML) -m benchmarks.old_data
+
+bench-divisions: environments  ## the default and full fine-tuning on cards divided anew four times (an hour)
+	@DATA="$(DATA)" $(ML) -m benchmarks.divisions
 
 bench-carla: environments  ## recipes on street scenes; DATA is the data set (an hour)
 	@DATA="$(DATA)" $(ML) -m benchmarks.carla

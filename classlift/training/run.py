@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import math
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,12 +57,6 @@ logger = logging.getLogger(__name__)
 
 DEEPER = "deeper"
 """The folder, in those of checkpoints, features and board, of the deeper of two branches."""
-
-DEEPER_STEPS = 0.5
-"""The share of the recipe's steps of the deeper of two branches, which goes on from what the first
-has learned: after Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
-Out-of-Distribution" (2022). From the champion's weights it took all steps to become as good, see
-docs/benchmarks/recipes.md."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +242,6 @@ def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, Trainin
         recipe = task.recipe.override({"freeze_policy": policy})
         work, board = task.work, task.board
         if tasks:
-            recipe = recipe.override({"steps": math.ceil(DEEPER_STEPS * recipe.steps)})
             work, board = work / DEEPER, board / DEEPER
         tasks[policy] = replace(task, recipe=recipe, work=work, board=board)
     return tasks
@@ -284,6 +276,9 @@ def _features(task: TrainingTask) -> Path:
 
 def _train_each(learners: Mapping[str, _Learner], champion: Bundle) -> dict[str, _Trained]:
     """Trains one after the other, each from what the one before it has learned.
+
+    A head first, then what is before it: after Kumar et al., "Fine-Tuning can Distort Pretrained
+    Features and Underperform Out-of-Distribution" (2022).
 
     Returns:
         What became of each, by freeze policy, but for those whose losses became no numbers.
