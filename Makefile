@@ -73,7 +73,7 @@ bench-several: environments  ## a new class, several weak ones, and both in one 
 bench-old-data: environments  ## champions of 5, 20 and 100% of the old data; DATA may be the cards (two hours)
 	@DATA="$(DATA)" $(ML) -m benchmarks.old_data
 
-bench-divisions: environments  ## the default and full fine-tuning on cards divided anew four times (an hour)
+bench-divisions: environments  ## the default and full fine-tuning on cards divided anew, five times (an hour)
 	@DATA="$(DATA)" $(ML) -m benchmarks.divisions
 
 bench-carla: environments  ## recipes on street scenes; DATA is the data set (an hour)
