@@ -62,20 +62,13 @@ class FeatureCache:
     beside them names their batches, with checksums, so that a cache of the same `key` in the same
     folder knows them again. What is damaged is not known, and `damage` says so.
 
-    capacity: views that it takes, fewer where they would take more than `MAX_BYTES`; none at all
-    then if they have to be whole.
+    capacity: views that it takes, fewer where they would take more than `MAX_BYTES`.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        capacity: int,
-        dtype: npt.DTypeLike = np.float16,
-        key: str = "",
-        whole: bool = False,
+        self, folder: Path, capacity: int, dtype: npt.DTypeLike = np.float16, key: str = ""
     ) -> None:
         self._folder, self._capacity, self._dtype = folder, capacity, np.dtype(dtype)
-        self._whole = whole
         self._key = f"{key} {capacity} {self._dtype}"
         self._maps: list[np.memmap] = []
         self._labels: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -161,7 +154,7 @@ class FeatureCache:
         if not self._maps:
             one = sum(int(np.prod(f.shape[1:])) for f in features) * self._dtype.itemsize
             capacity = min(self._capacity, MAX_BYTES // one)
-            if capacity < (self._capacity if self._whole else count):
+            if capacity < count:
                 self._capacity = 0
                 return False
             self.clear()
@@ -267,14 +260,12 @@ class Place:
         folder: keeps the features for the next run, which computes only those of batches with other
             pixels; None for a temporary folder, which the second of two runs at once takes too.
         key: of what makes the features of pixels; those of another key are replaced.
-        whole: nothing is kept where not all fit.
 
     """
 
     count: int
     folder: Path | None = None
     key: str = ""
-    whole: bool = False
 
 
 @contextmanager
@@ -329,7 +320,7 @@ def _filled(
         if not caches:
             size = int(batch.images.shape[0])
             caches = [
-                FeatureCache(folder, place.count * size, key=place.key, whole=place.whole)
+                FeatureCache(folder, place.count * size, key=place.key)
                 for place, folder in zip(places, folders, strict=True)
             ]
         name = hashlib.sha256(batch.images.numpy()).hexdigest()

@@ -67,8 +67,7 @@ def fit(
         def inputs(start: int) -> Iterable[tuple[Features, Batch]]:
             cache = features
             if not isinstance(cache, FeatureCache) and can_cache(recipe, detector.prefix):
-                key = f"{version} {features_key(detector, frozen)}"
-                place = Place(recipe.cached_batches, cache, key)
+                place = _place(detector, recipe, frozen, cache, version)
                 (cache,) = stack.enter_context(
                     cached(lambda images: [detector.features(images)], batches(0), [place])
                 )
@@ -104,12 +103,7 @@ def features_of_each(
         yield []
         return
     places = [
-        Place(
-            min(recipe.cached_batches, recipe.steps),
-            folder,
-            f"{version} {features_key(detector, names)}",
-            whole=detector is not first,
-        )
+        _place(detector, recipe, names, folder, version)
         for (detector, recipe, folder), names in zip(learners, frozen, strict=True)
     ]
 
@@ -122,6 +116,14 @@ def features_of_each(
 
     with cached(features, batches(0), places) as caches:
         yield caches
+
+
+def _place(
+    detector: Detector, recipe: Recipe, frozen: frozenset[str], folder: Path | None, version: str
+) -> Place:
+    """Where the features of a detector are kept: of as many batches as training can see."""
+    key = f"{version} {features_key(detector, frozen)}"
+    return Place(min(recipe.cached_batches, recipe.steps), folder, key)
 
 
 def freeze(detector: Detector, recipe: Recipe) -> tuple[frozenset[str], dict[str, tf.Variable]]:

@@ -227,14 +227,12 @@ def test_several_kinds_of_one_pass_equal_the_plain_way(detector, frozen, batches
     assert all(np.array_equal(a, -b) for a, b in zip(again[1], plain, strict=False))
 
 
-def test_what_has_to_be_whole_is_left_out_where_it_is_too_large(
-    detector, frozen, batches, monkeypatch
-):
+def test_each_kind_is_bounded_by_itself(detector, frozen, batches, monkeypatch):
     one = sum(int(np.prod(f.shape[1:])) for f in detector.features(batches[0].images)) * 2
     monkeypatch.setattr(module, "MAX_BYTES", 9 * one)  # two batches of four
-    places = [Place(3), Place(3, whole=True), Place(2, whole=True)]
+    places = [Place(3), Place(1), Place(2)]
     with cached(lambda images: 3 * [detector.features(images)], iter(batches), places) as caches:
-        assert [len(cache) for cache in caches] == [8, 0, 8]
+        assert [len(cache) for cache in caches] == [8, 4, 8]
 
 
 @pytest.mark.parametrize(
