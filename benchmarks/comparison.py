@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,30 +87,39 @@ def main(setting: Setting, picture: Path) -> int:
         for entry in wanted
         if not _result_path(setting, entry, seed).exists()
     ]
-    cores: SimpleQueue[int] = SimpleQueue()
-    for core in os.sched_getaffinity(0):
-        cores.put(core)
-    with ThreadPoolExecutor(cores.qsize()) as pool:
-        for _ in pool.map(lambda job: _run_apart(setting, *job, cores), missing):
-            pass
+    on_cores(lambda job, core: _run_apart(setting, *job, core), missing)
     print(table(setting, wanted))
     draw(setting, wanted, picture)
     return 0
 
 
-def _run_apart(setting: Setting, entry: Entry, seed: int, cores: SimpleQueue[int]) -> None:
-    core = cores.get()
-    print(f"{entry.name}, seed {seed}", flush=True)
-    try:
-        subprocess.run(
-            [sys.executable, "-m", setting.module, "--one", json.dumps([entry.name, seed, core])],
-            cwd=ROOT,
-            env={**os.environ, **od_api.ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            check=True,
-            stderr=subprocess.DEVNULL,
-        )
-    finally:
+def on_cores(run: Callable[[Any, int], None], jobs: Iterable[Any]) -> None:
+    """Runs jobs, as many at once as there are cores, each with the number of one of its own."""
+    cores: SimpleQueue[int] = SimpleQueue()
+    for core in os.sched_getaffinity(0):
         cores.put(core)
+
+    def run_one(job: Any) -> None:
+        core = cores.get()
+        try:
+            run(job, core)
+        finally:
+            cores.put(core)
+
+    with ThreadPoolExecutor(cores.qsize()) as pool:
+        for _ in pool.map(run_one, jobs):
+            pass
+
+
+def _run_apart(setting: Setting, entry: Entry, seed: int, core: int) -> None:
+    print(f"{entry.name}, seed {seed}", flush=True)
+    subprocess.run(
+        [sys.executable, "-m", setting.module, "--one", json.dumps([entry.name, seed, core])],
+        cwd=ROOT,
+        env={**os.environ, **od_api.ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _result_path(setting: Setting, entry: Entry, seed: int) -> Path:

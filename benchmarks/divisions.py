@@ -12,15 +12,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 from statistics import mean, stdev
 from typing import Any
 
 from benchmarks import cards
-from benchmarks.comparison import REFERENCE, ROOT, Setting, measure
+from benchmarks.comparison import REFERENCE, ROOT, Setting, measure, on_cores
 from benchmarks.real_data import RealData, setting
 from classlift.detectors import od_api
 from classlift.environment import restart_with
@@ -49,21 +47,14 @@ def main() -> None:
     if sys.argv[1:]:
         one(*sys.argv[1:])
         return
-    cores: SimpleQueue[int] = SimpleQueue()
-    for core in os.sched_getaffinity(0):
-        cores.put(core)
 
-    def trainings(division: int) -> None:
-        core = cores.get()
+    def trainings(division: int, core: int) -> None:
         for what in (CHAMPION, *RECIPES):
             print(f"division {division}: {what}", flush=True)
             words = [sys.executable, "-m", "benchmarks.divisions", str(division), what, str(core)]
             subprocess.run(words, cwd=ROOT, check=True, stdout=sys.stderr)
-        cores.put(core)
 
-    with ThreadPoolExecutor(cores.qsize()) as pool:
-        for _ in pool.map(trainings, DIVISIONS):
-            pass
+    on_cores(trainings, DIVISIONS)
     print(table())
 
 
