@@ -4,6 +4,7 @@ An architecture offers what `Branching` asks for, and knows of no branch beside;
 `Branched` makes a `Detector` of it, which is written to disk as the backend has it.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -325,6 +326,14 @@ class BranchedDetector(ABC, Generic[B]):
         self._verifiers.pop(label, None)
         if label in other._verifiers:
             self._verifiers[label] = other._verifiers[label]
+
+    def twin(self) -> Self:
+        """Another detector of the same weights, with branches of its own, as `Detector.twin`."""
+        other = copy.copy(self)
+        other._branches, other._verifiers, other._new = {}, {}, list(self._new)
+        for label in self._branches:
+            other.take_branch(label, self)
+        return other
 
     @property
     def unanswered(self) -> tuple[str, ...]:

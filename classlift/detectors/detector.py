@@ -209,6 +209,13 @@ class Detector(Protocol):
 
         """
 
+    def twin(self) -> Self:
+        """Another detector of the same weights, with branches of its own.
+
+        It costs nothing but these: what answers for all other classes is one and the same, so that
+        branches alone can be trained of either.
+        """
+
     def drop_branches(self, labels: Collection[str] | None = None) -> None:
         """Takes branches away: their classes are answered by the common head again.
 

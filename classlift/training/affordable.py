@@ -26,7 +26,7 @@ def affordable_depths(grown: Grown, champion: Detector, max_inference: float) ->
     That is a whole network, or the backbone from a block on, or a neck where it allows neither.
 
     Args:
-        grown: makes the detector that would be trained; it may be `champion`, changed.
+        grown: makes the detector that would be trained.
         champion: without a branch of what is to be raised; one of it can have a neck of its own.
         max_inference: operations of one inference, of this champion's.
 

@@ -157,14 +157,15 @@ def run(task: TrainingTask) -> Bundle:
         return bundle
     strategy = strategy_for(task.recipe.device)
     make_reproducible(task.recipe.seed)  # before anything is computed
-    costs = _depths(task, champion)
-    tasks = _of_each(task, costs)
-    with (
-        strategy.scope(),
-        compute_in_half(task.recipe.mixed_precision),
-        _learners(tasks, champion) as learners,
-    ):
-        trained = _train_each(learners, champion)
+    with strategy.scope(), compute_in_half(task.recipe.mixed_precision):
+        logger.info(
+            f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}"
+        )
+        detector, teacher = load(task.backend, champion.entry, task.targets, task.recipe)
+        costs = _depths(task, champion, detector)
+        tasks = _of_each(task, costs)
+        with _learners(tasks, detector, teacher, champion) as learners:
+            trained = _train_each(learners, champion)
     depths = _judged(task, trained, costs)
     best = trained[depths.deepest] if depths else next(iter(trained.values()))
     detector = _for_one_device(task, best, strategy)
@@ -194,8 +195,13 @@ def run(task: TrainingTask) -> Bundle:
     return bundle
 
 
-def _depths(task: TrainingTask, champion: Bundle) -> dict[str, float]:
+def _depths(task: TrainingTask, champion: Bundle, detector: Detector) -> dict[str, float]:
     """By freeze policy, the depths that are trained and what an inference of each costs.
+
+    Args:
+        task: what is to be trained.
+        champion: of it.
+        detector: the champion's.
 
     Returns:
         The cheaper first; empty where the recipe says how deep the branch begins.
@@ -210,18 +216,13 @@ def _depths(task: TrainingTask, champion: Bundle) -> dict[str, float]:
     if known is not None:
         logger.info("what each depth of a branch costs is known from an earlier run")
         return known
-    without = load_detector(task.backend, champion.entry)
-    goes_on = not set(task.targets).isdisjoint(without.branches())
+    without = detector.twin()
     without.drop_branches(task.targets)  # or what is paid for a deep one would buy a deeper one
 
     def grown(policy: str) -> Detector:
-        if goes_on:
-            detector = load_detector(task.backend, champion.entry)
-        else:
-            detector = without
-            detector.drop_branches(task.targets)  # those of the policy before
-        detector.grow_branches(task.targets, branch_parts(policy))
-        return detector
+        twin = detector.twin()
+        twin.grow_branches(task.targets, branch_parts(policy))
+        return twin
 
     costs = affordable_depths(grown, without, recipe.max_inference)
     kept.keep(costs)
@@ -248,9 +249,19 @@ def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, Trainin
 
 
 @contextmanager
-def _learners(tasks: Mapping[str, TrainingTask], champion: Bundle) -> Iterator[dict[str, _Learner]]:
+def _learners(
+    tasks: Mapping[str, TrainingTask],
+    detector: Detector,
+    teacher: Teacher | None,
+    champion: Bundle,
+) -> Iterator[dict[str, _Learner]]:
     """What learns, by freeze policy; the features of several come from one pass over the images."""
-    learners = {policy: _loaded(own, champion) for policy, own in tasks.items()}
+    learners = {}
+    for policy, own in tasks.items():
+        make_reproducible(own.recipe.seed)  # also where costs were counted, or another has grown
+        learning = detector if len(tasks) == 1 else detector.twin()
+        let_learn(learning, own.targets, own.recipe)
+        learners[policy] = _Learner(own, learning, teacher, _features(own))
     if len(learners) == 1:
         yield learners
         return
@@ -260,14 +271,6 @@ def _learners(tasks: Mapping[str, TrainingTask], champion: Bundle) -> Iterator[d
         for learner, cache in zip(learners.values(), caches, strict=False):  # there may be none
             learner.features = cache
         yield learners
-
-
-def _loaded(task: TrainingTask, champion: Bundle) -> _Learner:
-    """What the recipe lets learn of the champion."""
-    logger.info(f"loading the champion; to watch: .venv/ml/bin/tensorboard --logdir {task.board}")
-    make_reproducible(task.recipe.seed)  # also where another depth was loaded before
-    detector, teacher = prepare(task.backend, champion.entry, task.targets, task.recipe)
-    return _Learner(task, detector, teacher, _features(task))
 
 
 def _features(task: TrainingTask) -> Path:
@@ -445,10 +448,10 @@ def _evaluator(
     return Evaluator(serving.encoded, files, labels, task.targets, precision, board)
 
 
-def prepare(
+def load(
     backend: str, entry: Path, targets: Sequence[str], recipe: Recipe
 ) -> tuple[Detector, Teacher | None]:
-    """Loads the detector that learns, with the branches that the recipe gives it.
+    """Loads the champion, once more where it is to teach.
 
     Args:
         backend: of the model.
@@ -457,22 +460,33 @@ def prepare(
         recipe: what training will do.
 
     Returns:
-        The detector, and its teacher where the recipe distils.
+        The detector, for `let_learn`, and its teacher where the recipe distils.
 
     """
     detector = load_detector(backend, entry)
-    teacher = None
-    if recipe.distillation:
-        champion = load_detector(backend, entry)
-        teacher = Teacher(champion, frozenset({*targets, *champion.branches()}))
-        champion.drop_branches()
+    if not recipe.distillation:
+        return detector, None
+    champion = load_detector(backend, entry)
+    teacher = Teacher(champion, frozenset({*targets, *champion.branches()}))
+    champion.drop_branches()
+    return detector, teacher
+
+
+def let_learn(detector: Detector, targets: Sequence[str], recipe: Recipe) -> None:
+    """Gives a detector the branches that a recipe trains, or takes away what it can't have.
+
+    Args:
+        detector: as it was loaded.
+        targets: the classes to raise.
+        recipe: what training will do.
+
+    """
     parts = branch_parts(recipe.freeze_policy)
     if parts:
         detector.grow_branches(targets, parts, auxiliary=recipe.auxiliary > 0)
         detector.verify({})  # they judge by what is about to change
     else:
         detector.drop_branches()  # the common head learns their classes again
-    return detector, teacher
 
 
 def plain(backend: str, detector: Detector) -> Detector:

@@ -85,8 +85,9 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
 )
 def test_one_depth_is_trained_where_there_is_nothing_to_choose(recipe, can_branch_neck):
     abilities = SimpleNamespace(can_branch_neck=can_branch_neck)
-    champion = SimpleNamespace(abilities=lambda: abilities)  # and nothing that could be loaded
-    assert run_module._depths(SimpleNamespace(recipe=recipe), champion) == {}
+    champion = SimpleNamespace(abilities=lambda: abilities)
+    detector = None  # nothing that could be counted
+    assert run_module._depths(SimpleNamespace(recipe=recipe), champion, detector) == {}
 
 
 @pytest.mark.unit
@@ -98,9 +99,9 @@ def test_what_depths_cost_is_counted_once(tmp_path, monkeypatch):
         counted.append(max_inference)
         return {HEAD: 1.1, NECK: max_inference}
 
-    model = SimpleNamespace(branches=tuple, drop_branches=lambda labels: None)
+    model = SimpleNamespace(drop_branches=lambda labels: None)
+    model.twin = lambda: model
     monkeypatch.setattr(run_module, "affordable_depths", count)
-    monkeypatch.setattr(run_module, "load_detector", lambda *_: model)
     entry = tmp_path / "entry"
     entry.mkdir()
     (entry / "weights").write_bytes(b"1")
@@ -111,7 +112,7 @@ def test_what_depths_cost_is_counted_once(tmp_path, monkeypatch):
 
     def costs(**changes):
         changed = SimpleNamespace(**{**vars(task), **changes})
-        found = run_module._depths(changed, champion)
+        found = run_module._depths(changed, champion, model)
         assert list(found.items()) == [(HEAD, 1.1), (NECK, changed.recipe.max_inference)]
         return len(counted)
 

@@ -15,6 +15,7 @@ from classlift.settings.recipe import Recipe
 from classlift.training.step import TrainingStep
 from tests.classlift.detectors.keras_hub.conftest import batch_of
 from tests.classlift.detectors.rows import rows_of
+from tests.classlift.detectors.twins import require_apart
 from tests.classlift.detectors.verifiers import require_only_the_class_changes, with_random_line
 
 pytestmark = pytest.mark.pipeline
@@ -68,6 +69,14 @@ def test_all_other_classes_are_the_same_to_the_bit(story):
     others = [[row for row in rows if row[1] not in (3, 4)] for rows in answers]
     assert others[0]
     assert others[0] == others[1] == others[2]
+
+
+@pytest.mark.parametrize("model", ["retinanet", "d_fine"])
+def test_a_twin_has_branches_of_its_own(model, folders):
+    detector = load_detector("keras_hub", folders[model])
+    answer_with_all(detector)
+    detector.grow_branches([TARGET], BRANCH_PARTS[TARGET_BRANCH])
+    require_apart(detector, TARGET, batch_of(BATCH).images)
 
 
 def test_an_untrained_branch_says_what_the_common_head_says(story):

@@ -37,12 +37,19 @@ from classlift.settings.recipe import Recipe
 from classlift.training.affordable import affordable_depths
 from classlift.training.fit import fit
 from classlift.training.input import training_batches
-from classlift.training.run import prepare
+from classlift.training.run import let_learn
 from classlift.training.step import TrainingStep
 from tests.classlift.conftest import DEMO_MODEL
+from tests.classlift.detectors.models import (
+    write_center_net,
+    write_efficientdet,
+    write_faster_rcnn,
+)
+from tests.classlift.detectors.twins import require_apart
 
 pytestmark = pytest.mark.pipeline
 BLOCK = "target-branch+block:5"
+LABELS = LabelMap(("car", "bus", "tram"), (1, 2, 4))
 
 
 def test_a_head_built_alone_is_that_of_a_whole_model(detector):
@@ -275,7 +282,8 @@ def test_without_objects_nothing_is_told_apart(detector):
 def test_the_recipe_weighs_the_auxiliary_loss(train_files):
     for weight in (0.0, 2.0):
         recipe = Recipe(TARGET_BRANCH, batch_size=4, auxiliary=weight)
-        detector, _ = prepare("od_api", DEMO_MODEL, ["8"], recipe)
+        detector = load_detector("od_api", DEMO_MODEL)
+        let_learn(detector, ["8"], recipe)
         names = list(detector.variables())
         trained = detector.freeze(frozen_names(TARGET_BRANCH, names, detector.trained_branches))
         batch = next(training_batches(train_files, detector.frame, detector.label_map, recipe))
@@ -364,17 +372,34 @@ def test_what_blocks_cost_equals_the_plain_way(detector):
     champion = operations(detector)
 
     def grown(policy):
-        detector.drop_branches()
-        detector.grow_branches(targets, branch_parts(policy))
-        return detector
+        twin = detector.twin()
+        twin.grow_branches(targets, branch_parts(policy))
+        return twin
 
-    try:
-        found = affordable_depths(grown, detector, 1.5)
-        plain = {policy: operations(grown(policy)) / champion for policy in found}
-    finally:
-        detector.drop_branches()
+    found = affordable_depths(grown, detector, 1.5)
+    plain = {policy: operations(grown(policy)) / champion for policy in found}
     assert len(found) == 2
     assert found == plain
+
+
+@pytest.mark.parametrize(
+    ("write", "policies"),
+    [
+        (None, [TARGET_BRANCH, "target-branch+block:9"]),
+        (write_efficientdet, [TARGET_BRANCH, "target-branch+neck"]),
+        (write_center_net, [TARGET_BRANCH]),
+        (write_faster_rcnn, [TARGET_BRANCH]),
+    ],
+)
+def test_a_twin_has_branches_of_its_own(write, policies, tmp_path):
+    entry = write(tmp_path / "entry", LABELS) if write else DEMO_MODEL
+    target = "tram" if write else "8"
+    for policy in policies:
+        tf.keras.utils.set_random_seed(0)
+        detector = load_detector("od_api", entry)
+        detector.grow_branches([target], branch_parts(policy))
+        noise = np.random.default_rng(0).uniform(0, 255, (2, *detector.frame.size, 3))
+        require_apart(detector, target, tf.constant(noise, tf.float32))
 
 
 def test_dropped_branches_leave_the_model_as_it_was(detector):

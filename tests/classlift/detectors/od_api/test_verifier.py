@@ -13,7 +13,7 @@ from classlift.detectors.export import Serving
 from classlift.errors import ModelError
 from classlift.settings.freeze import BRANCH_PARTS, TARGET_BRANCH
 from classlift.settings.recipe import Recipe
-from classlift.training.run import prepare
+from classlift.training.run import let_learn
 from tests.classlift.conftest import DEMO_MODEL
 from tests.classlift.detectors.models import (
     write_center_net,
@@ -113,7 +113,8 @@ def test_a_class_that_is_trained_again_loses_its_verifier(judged, tmp_path):
     detector, images = judged
     detector.save(tmp_path / "entry")
     recipe = Recipe(freeze_policy=TARGET_BRANCH)
-    again, _ = prepare("od_api", tmp_path / "entry", ["8"], recipe)
+    again = load_detector("od_api", tmp_path / "entry")
+    let_learn(again, ["8"], recipe)
     names = [name for name in again.variables() if name.endswith("verifier")]
     assert names == ["branch/3/head/verifier"]
     three = detector.label_map.id_of("3")
