@@ -100,8 +100,9 @@ class Depths:
         ]
         found = [
             f"Freeze policy {', '.join(dict.fromkeys(policies))}: each depth was trained, the "
-            "deeper from what the head had learned, and the best is kept for each class that is to "
-            f"be raised, by its AP50 on {self.images} images of eval, of equals the cheapest: "
+            "head for half of the steps and the deeper from what it had learned, and the best is "
+            "kept for each class that is to be raised, by its AP50 on "
+            f"{self.images} images of eval, of equals the cheapest: "
             f"{'; '.join(map(str, self.trained))}.",
         ]
         if TARGET_BRANCH_IMAGE not in [depth.policy for depth in self.trained]:

@@ -84,11 +84,12 @@ def features_of_each(
 ) -> Iterator[list[FeatureCache]]:
     """The features of what is trained one after the other on the same batches, from one pass.
 
-    Those of a later one are kept even where it sees each of them once: for the first one, images
+    Those of an earlier one are kept even where it sees each of them once: for the last one, images
     are augmented anyway.
 
     Args:
-        learners: each with what its training does, and the folder that keeps its features.
+        learners: each with what its training does, and the folder that keeps its features; none
+            takes more steps than the last.
         batches: of all.
         version: as `fit`.
 
@@ -98,8 +99,8 @@ def features_of_each(
     """
     detectors = [detector for detector, _, _ in learners]
     frozen = [freeze(detector, recipe)[0] for detector, recipe, _ in learners]
-    (first, recipe, _), *_ = learners
-    if not can_cache(recipe, first.prefix) or any(one.prefix is None for one in detectors):
+    _, recipe, _ = learners[-1]
+    if not all(can_cache(recipe, detector.prefix) for detector in detectors):
         yield []
         return
     places = [

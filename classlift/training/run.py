@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,10 @@ from classlift.training.verified import VERIFIERS, Verified
 from classlift.training.verifying import fit_verifiers
 
 logger = logging.getLogger(__name__)
+
+HEAD_SHARE = 2
+"""Where a deeper branch goes on from what a head has learned, the head learns for one step in so
+many: the deeper one is as good then, see docs/benchmarks/recipes.md."""
 
 DEEPER = "deeper"
 """The folder, in those of checkpoints, features and board, of the deeper of two branches."""
@@ -238,12 +243,13 @@ def _costs_key(task: TrainingTask, champion: Bundle) -> str:
 
 def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, TrainingTask]:
     """The trainings of which one is exported, by freeze policy."""
-    tasks: dict[str, TrainingTask] = {}
-    for policy in policies or [task.recipe.freeze_policy]:
+    head, *deeper = policies or [task.recipe.freeze_policy]
+    steps = math.ceil(task.recipe.steps / HEAD_SHARE) if deeper else task.recipe.steps
+    first = task.recipe.override({"freeze_policy": head, "steps": steps})
+    tasks = {head: replace(task, recipe=first)}
+    for policy in deeper:
         recipe = task.recipe.override({"freeze_policy": policy})
-        work, board = task.work, task.board
-        if tasks:
-            work, board = work / DEEPER, board / DEEPER
+        work, board = task.work / DEEPER, task.board / DEEPER
         tasks[policy] = replace(task, recipe=recipe, work=work, board=board)
     return tasks
 

@@ -238,11 +238,11 @@ def test_each_kind_is_bounded_by_itself(detector, frozen, batches, monkeypatch):
 @pytest.mark.parametrize(
     ("steps", "prefixes", "kept"),
     [
-        ((4, 2), ("neck", "backbone"), [6, 4]),
+        ((2, 4), ("neck", "backbone"), [4, 6]),
         ((4, 4), ("neck", "backbone"), [6, 6]),
-        ((3, 2), ("neck", "backbone"), []),  # each view would be seen once: nothing is saved
-        ((4, 2), ("neck", None), []),
-        ((4, 2), (None, None), []),
+        ((2, 3), ("neck", "backbone"), []),  # each view would be seen once: nothing is saved
+        ((2, 4), ("neck", None), []),
+        ((2, 4), (None, None), []),
     ],
 )
 def test_features_of_depths_that_follow_each_other(

@@ -70,7 +70,7 @@ def test_each_class_keeps_what_is_best_for_it():
 
 def test_says_what_was_trained_and_what_could_be_bought():
     words = " ".join(FOUND.sentences())
-    assert "Freeze policy target-branch+block:15: each depth was trained, the deeper" in words
+    assert "Freeze policy target-branch+block:15: each depth was trained, the head" in words
     assert "target-branch 0.400 at 1.10 times the work; " in words
     assert "Full fine-tuning, which changes the other classes too, was not tried" in words
     several = SEVERAL.sentences()[0]

@@ -50,7 +50,7 @@ def test_killed_at_the_second_depth_the_first_is_not_trained_again(task, monkeyp
         run(task)
     assert not task.challenger.exists()
     bundle = run(task)
-    assert made == [(HEAD, 0, 2), (NECK, 0, 2), (HEAD, 2, 2), (NECK, 0, 2)]
+    assert made == [(HEAD, 0, 1), (NECK, 0, 2), (HEAD, 1, 1), (NECK, 0, 2)]
     learned, started = trainings[HEAD].values(), trainings[NECK].start
     assert set(learned) < set(started)
     assert all(np.array_equal(value, started[name]) for name, value in learned.items())
@@ -88,6 +88,17 @@ def test_one_depth_is_trained_where_there_is_nothing_to_choose(recipe, can_branc
     champion = SimpleNamespace(abilities=lambda: abilities)
     detector = None  # nothing that could be counted
     assert run_module._depths(SimpleNamespace(recipe=recipe), champion, detector) == {}
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("policies", "steps"), [([], [7]), ([HEAD], [7]), ([HEAD, NECK], [4, 7])])
+def test_a_head_takes_half_of_the_steps_where_a_deeper_branch_goes_on_from_it(
+    task, policies, steps
+):
+    asked = replace(task, recipe=task.recipe.override({"steps": 7}))
+    found = run_module._of_each(asked, policies)
+    assert [own.recipe.steps for own in found.values()] == steps
+    assert list(found) == (policies or [task.recipe.freeze_policy])
 
 
 @pytest.mark.unit
