@@ -29,7 +29,8 @@ class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     """A detector's two signatures, for any batch size.
 
     They read the detector's variables when they are called, so one tracing serves training and
-    export alike. Only the variables are saved; the model itself stays in a closure, untracked.
+    export alike; what training does not ask for is traced when it is written. Only the variables
+    are saved; the model itself stays in a closure, untracked.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -58,11 +59,11 @@ class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         detect = tf.function(find, autograph=False).get_concrete_function(
             tf.TensorSpec([None, *frame.size, 3], tf.float32), tf.TensorSpec([None, 4], tf.float32)
         )
-        self.default = tf.function(
+        self._default = tf.function(
             detect_all,
             input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "input_tensor")],
             autograph=False,
-        ).get_concrete_function()
+        )
         self.encoded = tf.function(
             detect_encoded,
             input_signature=[tf.TensorSpec([None], tf.string, "encoded")],
@@ -81,16 +82,22 @@ class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
                 "sides": tf.sqrt(tf.maximum(areas, 0.0)),
             }
 
-        self.features: Describe | None = None
+        self._features = None
         if detector.can_describe:
-            self.features = tf.function(
+            self._features = tf.function(
                 describe,
                 input_signature=[
                     tf.TensorSpec([None], tf.string, "encoded"),
                     tf.TensorSpec([None, None, 4], tf.float32, "boxes"),
                 ],
                 autograph=False,
-            ).get_concrete_function()
+            )
+
+    @property
+    def default(self) -> Serve:
+        """The signature `serving_default`."""
+        found: Serve = self._default.get_concrete_function()
+        return found
 
     def write(self, folder: Path) -> None:
         """Writes the SavedModel.
@@ -104,8 +111,8 @@ class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         pixels of the frame.
         """
         signatures = {"serving_default": self.default, "serving_encoded": self.encoded}
-        if self.features is not None:
-            signatures[FEATURES] = self.features
+        if self._features is not None:
+            signatures[FEATURES] = self._features.get_concrete_function()
         tf.saved_model.save(self, os.fspath(folder), signatures=signatures)
 
 

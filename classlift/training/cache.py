@@ -268,16 +268,20 @@ class Place:
     key: str = ""
 
 
+Kinds = Callable[[tf.Tensor, Sequence[int]], Sequence[Features]]
+"""The features of images, of the kinds of some numbers."""
+
+
 @contextmanager
 def cached(
-    features: Callable[[tf.Tensor], Sequence[Features]],
+    features: Kinds,
     batches: Iterable[Batch],
     places: Sequence[Place],
 ) -> Iterator[list[FeatureCache]]:
     """Caches of the features of the first batches, from one pass over them.
 
     Args:
-        features: of images, as many kinds as there are places.
+        features: of as many kinds as there are places.
         batches: of images in the frame.
         places: of the kinds.
 
@@ -306,7 +310,7 @@ def cached(
 
 
 def _filled(
-    features: Callable[[tf.Tensor], Sequence[Features]],
+    features: Kinds,
     batches: Iterable[Batch],
     places: Sequence[Place],
     folders: Sequence[Path],
@@ -326,15 +330,14 @@ def _filled(
         name = hashlib.sha256(batch.images.numpy()).hexdigest()
         growing = [number for number, cache in enumerate(caches) if not cache.is_full]
         unknown = [number for number in growing if not caches[number].knows(batch, name)]
-        if unknown:
-            found = compute(batch.images)
-        for number in unknown:
+        found = compute(batch.images, tuple(unknown)) if unknown else ()
+        for number, kind in zip(unknown, found, strict=True):
             cache = caches[number]
             if cache.damage:
                 own = folders[number]
                 logger.warning(f"cached features in {own} are made anew: {cache.damage}")
                 cache.damage = None
-            cache.add(found[number], batch, name)
+            cache.add(kind, batch, name)
         if all(cache.is_full for cache in caches):
             break
         countdown.add(1)

@@ -69,7 +69,7 @@ def fit(
             if not isinstance(cache, FeatureCache) and can_cache(recipe, detector.prefix):
                 place = _place(detector, recipe, frozen, cache, version)
                 (cache,) = stack.enter_context(
-                    cached(lambda images: [detector.features(images)], batches(0), [place])
+                    cached(lambda images, _: [detector.features(images)], batches(0), [place])
                 )
             if isinstance(cache, FeatureCache) and len(cache):
                 return cache.draw(recipe.batch_size, recipe.seed, start)
@@ -89,7 +89,7 @@ def features_of_each(
 
     Args:
         learners: each with what its training does, and the folder that keeps its features; none
-            takes more steps than the last.
+            takes more steps than the last, or more features.
         batches: of all.
         version: as `fit`.
 
@@ -108,12 +108,14 @@ def features_of_each(
         for (detector, recipe, folder), names in zip(learners, frozen, strict=True)
     ]
 
-    def features(images: tf.Tensor) -> list[Features]:
-        if [one.prefix for one in detectors] != ["neck", "backbone"]:
-            return [detector.features(images) for detector in detectors]
+    deeper_makes_both = [one.prefix for one in detectors] == ["neck", "backbone"]
+
+    def features(images: tf.Tensor, wanted: Sequence[int]) -> list[Features]:
+        if not deeper_makes_both:
+            return [detectors[number].features(images) for number in wanted]
         # The deeper one still has the weights of the other, all the way.
         deeper = detectors[1].features(images)
-        return [detectors[1].neck_maps(deeper), deeper]
+        return [deeper if number else detectors[1].neck_maps(deeper) for number in wanted]
 
     with cached(features, batches(0), places) as caches:
         yield caches

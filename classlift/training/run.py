@@ -58,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 HEAD_SHARE = 2
 """Where a deeper branch goes on from what a head has learned, the head learns for one step in so
-many: the deeper one is as good then, see docs/benchmarks/recipes.md."""
+many, from as much fewer views: the deeper one is as good then, see docs/benchmarks/recipes.md."""
 
 DEEPER = "deeper"
 """The folder, in those of checkpoints, features and board, of the deeper of two branches."""
@@ -244,8 +244,10 @@ def _costs_key(task: TrainingTask, champion: Bundle) -> str:
 def _of_each(task: TrainingTask, policies: Collection[str]) -> dict[str, TrainingTask]:
     """The trainings of which one is exported, by freeze policy."""
     head, *deeper = policies or [task.recipe.freeze_policy]
-    steps = math.ceil(task.recipe.steps / HEAD_SHARE) if deeper else task.recipe.steps
-    first = task.recipe.override({"freeze_policy": head, "steps": steps})
+    first = task.recipe.override({"freeze_policy": head})
+    if deeper:
+        counts = {"steps": first.steps, "cached_batches": first.cached_batches}
+        first = first.override({k: math.ceil(count / HEAD_SHARE) for k, count in counts.items()})
     tasks = {head: replace(task, recipe=first)}
     for policy in deeper:
         recipe = task.recipe.override({"freeze_policy": policy})

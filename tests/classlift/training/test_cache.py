@@ -147,7 +147,7 @@ def test_the_disk_is_bounded(detector, frozen, batches, monkeypatch):
 
 
 def one_kind(detector):
-    return lambda images: [detector.features(images)]
+    return lambda images, _: [detector.features(images)]
 
 
 class Counted:
@@ -203,9 +203,10 @@ def test_several_kinds_of_one_pass_equal_the_plain_way(detector, frozen, batches
     plain, _ = views(detector, batches, tmp_path / "plain")
     counted = Counted(detector)
 
-    def kinds(images):
+    def kinds(images, wanted):
         features = counted.features(images)
-        return [features, [-feature for feature in features]]
+        both = [features, [-feature for feature in features]]
+        return [both[number] for number in wanted]
 
     def both(negated):
         places = [Place(3, tmp_path / "0", "weights"), Place(negated, tmp_path / "1", "weights")]
@@ -231,7 +232,11 @@ def test_each_kind_is_bounded_by_itself(detector, frozen, batches, monkeypatch):
     one = sum(int(np.prod(f.shape[1:])) for f in detector.features(batches[0].images)) * 2
     monkeypatch.setattr(module, "MAX_BYTES", 9 * one)  # two batches of four
     places = [Place(3), Place(1), Place(2)]
-    with cached(lambda images: 3 * [detector.features(images)], iter(batches), places) as caches:
+
+    def alike(images, wanted):
+        return [detector.features(images) for _ in wanted]
+
+    with cached(alike, iter(batches), places) as caches:
         assert [len(cache) for cache in caches] == [8, 4, 8]
 
 
@@ -273,7 +278,7 @@ def test_one_pass_gives_each_depth_what_its_own_would(detector, batches, tmp_pat
     for name, variable in deeper.variables().items():
         variable.assign(now[name])
     learners = [
-        (detector, recipe, tmp_path / "head"),
+        (detector, recipe.override({"cached_batches": 2}), tmp_path / "head"),
         (deeper, recipe.override({"freeze_policy": policy}), tmp_path / "deeper"),
     ]
     try:
@@ -281,10 +286,10 @@ def test_one_pass_gives_each_depth_what_its_own_would(detector, batches, tmp_pat
             learner.grow_branches(["8"], branch_parts(own.freeze_policy))
         with features_of_each(learners, lambda start: iter(batches), "1") as caches:
             found = [cache.read(np.arange(len(cache)))[0] for cache in caches]
-        for (learner, *_), features in zip(learners, found, strict=True):
+        for (learner, *_), features, count in zip(learners, found, (8, 12), strict=True):
             plain, _ = views(learner, batches, None)
-            assert len(features) > 0
-            assert all(np.array_equal(a, b) for a, b in zip(features, plain, strict=False))
+            assert [len(feature) for feature in features] == len(features) * [count]
+            assert all(np.array_equal(a, b[:count]) for a, b in zip(features, plain, strict=False))
     finally:
         detector.drop_branches()
         detector.freeze(frozenset())
