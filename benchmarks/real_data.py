@@ -97,7 +97,7 @@ class RealData:
         ]
 
     def divide(self, source: Path) -> None:
-        """Copies the images and annotations of a data set to the folders of `sources`."""
+        """Copies the images and annotations of a data set to the folders of `sources`, or none."""
         files = {
             xml.stem: (xml, source / part / images / f"{xml.stem}.jpg")
             for part, images in self.parts
@@ -122,11 +122,14 @@ class RealData:
             "new": [*rare, *others[:fresh]],
             "old": [*known, *others[fresh:]],
         }
+        draft = self.work / "data.draft"
+        shutil.rmtree(draft, ignore_errors=True)
         for folder, members in folders.items():
             for place, kind in enumerate(("Annotations", "images")):
-                (self.work / "data" / folder / kind).mkdir(parents=True)
+                (draft / folder / kind).mkdir(parents=True)
                 for name in members:
-                    shutil.copy(files[name][place], self.work / "data" / folder / kind)
+                    shutil.copy(files[name][place], draft / folder / kind)
+        draft.rename(self.work / "data")
 
     def train_champion(self) -> None:
         """Writes a zoo entry: the demo's architecture for larger images and other objects."""

@@ -122,11 +122,14 @@ class Streets(DataSet):
     def prepare(self) -> None:
         """Divides the data set, holds a class back, and trains both champions."""
         self._whole.prepare()
-        if not (self._less.work / "data").exists():
-            shutil.copytree(self._whole.work / "data", self._less.work / "data")
-            for path in (self._less.work / "data").glob("*/Annotations/*.xml"):
+        data, draft = self._less.work / "data", self._less.work / "data.draft"
+        if not data.exists():
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.copytree(self._whole.work / "data", draft)
+            for path in draft.glob("*/Annotations/*.xml"):
                 hold_back_voc(path, self.held_back)
-            shutil.copytree(self._less.work / "data" / "old", self.root / "old_without")
+            shutil.copytree(draft / "old", self.root / "old_without", dirs_exist_ok=True)
+            draft.rename(data)
         self._less.prepare()
 
     def model(self, is_new: bool) -> Path:
