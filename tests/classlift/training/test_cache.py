@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from classlift.detectors.backends import load_detector
 from classlift.detectors.detector import Batch
 from classlift.detectors.freeze import frozen_names, part_of
 from classlift.settings.freeze import (
@@ -26,7 +25,6 @@ from classlift.training import fit as fit_module
 from classlift.training.cache import FeatureCache, Place, cached
 from classlift.training.fit import can_cache, features_key, features_of_each, fit
 from classlift.training.input import training_batches
-from tests.classlift.conftest import DEMO_MODEL
 
 pytestmark = pytest.mark.pipeline
 
@@ -273,10 +271,7 @@ def test_features_of_depths_that_follow_each_other(
 def test_one_pass_gives_each_depth_what_its_own_would(detector, batches, tmp_path, policy):
     """To the bit; the maps of the neck are made of what the deeper one keeps."""
     recipe = Recipe(steps=4, batch_size=4, cached_batches=3)
-    deeper = load_detector("od_api", DEMO_MODEL)
-    now = detector.variables()  # after the tests before this one
-    for name, variable in deeper.variables().items():
-        variable.assign(now[name])
+    deeper = detector.twin()
     learners = [
         (detector, recipe.override({"cached_batches": 2}), tmp_path / "head"),
         (deeper, recipe.override({"freeze_policy": policy}), tmp_path / "deeper"),

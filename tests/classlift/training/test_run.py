@@ -90,7 +90,7 @@ def test_one_depth_is_trained_where_there_is_nothing_to_choose(recipe, can_branc
     assert run_module._depths(SimpleNamespace(recipe=recipe), champion, detector) == {}
 
 
-@pytest.mark.unit
+@pytest.mark.pipeline
 @pytest.mark.parametrize(("policies", "steps"), [([], [7]), ([HEAD], [7]), ([HEAD, NECK], [4, 7])])
 def test_a_head_takes_half_of_the_steps_where_a_deeper_branch_goes_on_from_it(
     task, policies, steps

@@ -76,7 +76,7 @@ def test_a_twin_has_branches_of_its_own(model, folders):
     detector = load_detector("keras_hub", folders[model])
     answer_with_all(detector)
     detector.grow_branches([TARGET], BRANCH_PARTS[TARGET_BRANCH])
-    require_apart(detector, TARGET, batch_of(BATCH).images)
+    require_apart(detector, TARGET)
 
 
 def test_an_untrained_branch_says_what_the_common_head_says(story):
